@@ -1,0 +1,2720 @@
+#!/usr/bin/env python3
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [
+#   "alembic==1.20.1",
+#   "click==8.5.1",
+#   "flask==3.1.3",
+#   "flask-wtf==1.3.0",
+#   "limits==5.8.0",
+#   "qrcode==8.2",
+#   "sqlalchemy==2.1.9",
+#   "tzdata==2026.6",
+#   "waitress==3.0.2",
+#   "werkzeug==3.1.9",
+#   "wtforms==3.3.2",
+# ]
+# ///
+"""Take A Number: one small server for places where people wait.
+
+Customers take a number on their own phone, servicers press "Next customer", everybody sees who is being served.
+One Flask app and one SQLite file, to be read from top to bottom. Its rooms:
+
+    Settings, Storage, Places, The line, Numbers, Live, Clock, Pages, Command line
+
+All but the last two know nothing of Flask: they take a connection and plain values, return rows or small dataclasses,
+and raise the few exceptions of the first room. Data goes one way: a request, its page, one function, the writer, an
+event, the picture.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import faulthandler
+import io
+import json
+import logging
+import math
+import os
+import random
+import re
+import resource
+import secrets
+import signal
+import socket
+import sqlite3
+import sys
+import threading
+import time
+import unicodedata
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime, timedelta
+from datetime import time as clock_time
+from functools import cache, partial
+from importlib.resources import files
+from itertools import count, product
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from string import ascii_uppercase
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+import click
+import flask
+import sqlalchemy as sa
+from flask import Blueprint, current_app, g, request, session, url_for
+from flask_wtf.csrf import CSRFProtect
+from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+from sqlalchemy.engine import Connection, CursorResult, Engine, Row
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+from wtforms import BooleanField, Field, Form, IntegerField, SelectMultipleField, StringField
+from wtforms.validators import Length, NumberRange, Optional, Regexp, ValidationError
+
+HERE = Path(__file__).resolve().parent
+log = logging.getLogger("takeanumber")
+
+
+# ==============================================================================================================
+# Settings: from the environment; and the service's own few exceptions
+# ==============================================================================================================
+
+
+class Refused(Exception):
+    """What can't be done, in a sentence that says what to do instead; `status` is its HTTP status."""
+
+    status, retry_after = 400, None
+
+
+class BadInput(Refused):
+    status = 400
+
+
+class Forbidden(Refused):
+    status = 403
+
+
+class NotFound(Refused):
+    status = 404
+
+
+class Conflict(Refused):
+    status = 409
+
+
+class TooMany(Refused):
+    status, retry_after = 429, 5
+
+
+class Unavailable(Refused):
+    status, retry_after = 503, 5
+
+
+class CannotStart(Exception):
+    """Why a command can't do its work, in one sentence for whoever typed it."""
+
+
+def _within(default: int, low: int, high: int) -> Any:
+    return field(default=default, metadata={"within": (low, high)})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How this server runs; each field is read from the environment variable of its name (see the README)."""
+
+    data: Path = Path("data")
+    database_url: str = ""
+    url: str = ""
+    places: str = "one"
+    setup_code: str = ""
+    takes_per_minute: int = _within(120, 1, 10**9)
+    max_waiting: int = _within(500, 1, 10**6)
+    streams_per_address: int = _within(200, 1, 10**6)
+    proxies: int = _within(0, 0, 10)
+    keep_personal_days: int = _within(30, 0, 36500)
+    require_database: int = _within(0, 0, 1)
+    host: str = "0.0.0.0"
+    port: int = _within(8000, 0, 65535)
+
+    def __post_init__(self) -> None:
+        if self.database_url:
+            raise CannotStart("TAKEANUMBER_DATABASE_URL is not supported yet: leave it out to use SQLite.")
+        if self.places not in ("one", "open"):
+            raise CannotStart(f"TAKEANUMBER_PLACES must be 'one' or 'open', not '{self.places}'.")
+        url = urlsplit(self.url)
+        if self.url and (
+            url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.query
+        ):
+            raise CannotStart(f"TAKEANUMBER_URL must look like https://queue.example.org, not '{self.url}'.")
+        for item in fields(self):
+            low, high = item.metadata.get("within", (0, 0))
+            if high and not low <= getattr(self, item.name) <= high:
+                raise CannotStart(f"{variable(item.name)} must be a whole number from {low} to {high}.")
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str], **options: Any) -> Settings:
+        """The settings of an environment, and over them the options given; raises CannotStart for nonsense."""
+        values = {name: value for name, value in options.items() if value is not None}
+        for item in fields(cls):
+            value = environment.get(variable(item.name), "").strip()
+            if value and item.name not in values:
+                if "within" in item.metadata:
+                    value = int(value) if re.fullmatch("[0-9]{1,12}", value) else -1
+                values[item.name] = value
+        return cls(**values)
+
+    @property
+    def database(self) -> Path:
+        """The database file."""
+        return Path(self.data) / "takeanumber.db"
+
+
+def variable(name: str) -> str:
+    """The environment variable that a setting is read from."""
+    return name.upper() if name in ("host", "port") else f"TAKEANUMBER_{name.upper()}"
+
+
+def now() -> float:
+    """Seconds since the epoch; all code asks the time here, so that tests can set the clock."""
+    return time.time()
+
+
+# ==============================================================================================================
+# Storage: the schema, many readers, one writer, upgrading
+# ==============================================================================================================
+
+SCHEMA = "0001"  # the newest file in migrations/versions: what this code reads and writes
+PATIENCE_S = 10.0  # how long a request waits for the writer, and how long the writer may be silent
+
+metadata = sa.MetaData()
+
+
+def _table(name: str, *indexes: sa.Index, **columns: str) -> None:
+    # Columns by their type, names parted by spaces; one with a question mark may be null.
+    types = {"text": sa.Text, "whole": sa.Integer, "at": sa.Double, "of": sa.Integer}
+    made = [sa.Column("id", sa.Integer, primary_key=True)]
+    for kind, names in columns.items():
+        for column in names.split():
+            null, column = column.endswith("?"), column.rstrip("?")
+            parent = [sa.ForeignKey(f"{column}.id")] if kind == "of" else []
+            label = f"{column}_id" if kind == "of" else column
+            made.append(sa.Column(label, types[kind], *parent, nullable=null))
+    sa.Table(name, metadata, *made, *indexes, sqlite_autoincrement=True)
+
+
+def _index(name: str, columns: str, where: str | None = None, unique: bool = False) -> sa.Index:
+    only = sa.text(where) if where else None
+    return sa.Index(name, *columns.split(), unique=unique, sqlite_where=only, postgresql_where=only)
+
+
+_table(
+    "place",
+    _index("place_slug", "slug", "deleted_at IS NULL", unique=True),
+    text="slug name timezone country manage_token staff_token series",  # series: as of the last open_day()
+    whole="day_starts version",
+    at="created_at deleted_at?",
+)
+_table(
+    "queue",
+    _index("queue_slug", "place_id slug", "deleted_at IS NULL", unique=True),
+    _index("queue_prefix", "place_id prefix", "deleted_at IS NULL", unique=True),
+    of="place",
+    text="slug name kind prefix asks series",  # series: in which last_number was given
+    whole="open max_waiting shared_tablet last_number waiting",  # waiting: kept by _count_waiting()
+    at="created_at deleted_at?",
+)
+_table(
+    "servicer",
+    _index("servicer_token", "token", unique=True),
+    _index("servicer_place", "place_id"),
+    of="place",
+    text="name desk? token browser?",
+    whole="all_queues on_duty",
+    at="created_at removed_at?",
+)
+_table(
+    "servicer_queue",
+    _index("servicer_queue_both", "servicer_id queue_id", unique=True),
+    _index("servicer_queue_queue", "queue_id"),
+    of="servicer queue",
+)
+_table(
+    "ticket",
+    _index("ticket_token", "token", unique=True),
+    _index("ticket_number", "place_id series number", unique=True),
+    _index("ticket_request", "request_key", "request_key IS NOT NULL", unique=True),
+    _index("ticket_line", "queue_id priority joined_at id", "state = 'waiting'"),
+    _index("ticket_called", "place_id queue_id", "state IN ('called', 'serving')"),
+    _index("ticket_one_a_desk", "servicer_id", "state IN ('called', 'serving')", unique=True),
+    _index("ticket_browser", "browser", "browser IS NOT NULL"),
+    _index("ticket_ended_queue", "queue_id ended_at", "ended_at IS NOT NULL"),
+    _index("ticket_ended_desk", "servicer_id ended_at", "ended_at IS NOT NULL"),
+    _index("ticket_personal", "ended_at", "(name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL)"),
+    of="place queue servicer?",
+    text="token series number state request_key? browser? name? phone? note?",
+    whole="ordinal priority party?",
+    at="joined_at taken_at first_called_at? called_at? started_at? ended_at?",
+)
+_table(
+    "event",
+    _index("event_place", "place_id id"),
+    _index("event_ticket", "ticket_id"),
+    _index("event_calls", "place_id id", "kind IN ('call', 'call-again')"),
+    of="place queue? ticket? servicer?",
+    text="kind state? desk? detail?",  # state: the ticket's, from now on
+    at="happened_at",
+)
+_table("fact", _index("fact_name", "name", unique=True), text="name value")
+
+
+@cache
+def _statement(sql: str) -> sa.TextClause:
+    lists = [sa.bindparam(name, expanding=True) for name in re.findall(r"\bIN :(\w+)", sql)]
+    return sa.text(sql).bindparams(*lists)
+
+
+def run(db: Connection, sql: str, **values: Any) -> CursorResult:
+    """Runs one SQL statement with named parameters; after IN, a parameter is a list."""
+    return db.execute(_statement(sql), values)
+
+
+def insert(db: Connection, table: str, **values: Any) -> Row:
+    """Adds a row and returns it."""
+    columns, parameters = ", ".join(values), ", ".join(f":{column}" for column in values)
+    return run(db, f"INSERT INTO {table} ({columns}) VALUES ({parameters}) RETURNING *", **values).one()
+
+
+def change(db: Connection, table: str, row_id: int, **values: Any) -> Row:
+    """Changes columns of a row and returns it."""
+    columns = ", ".join(f"{column} = :{column}" for column in values)
+    return run(
+        db, f"UPDATE {table} SET {columns} WHERE id = :row_id RETURNING *", row_id=row_id, **values
+    ).one()
+
+
+def record(db: Connection, at: float, place_id: int, kind: str, **more: Any) -> None:
+    """Writes one line of a place's history and counts its version up; no personal data goes in."""
+    insert(db, "event", place_id=place_id, happened_at=at, kind=kind, **more)
+    run(db, "UPDATE place SET version = version + 1 WHERE id = :id", id=place_id)
+
+
+def fact(db: Connection, name: str) -> str:
+    """One of the few values that belong to the whole database: `secret_key`, `epoch`."""
+    return run(db, "SELECT value FROM fact WHERE name = :name", name=name).scalar_one()
+
+
+@dataclass
+class _Job:
+    function: Callable[[Connection], Any]
+    answer: Future = field(default_factory=Future)
+    result: Any = None
+    problem: Exception | None = None
+
+
+class Database:
+    """The one SQLite file: many readers, and one thread that does all the writing.
+
+    A durable commit waits for the disk. So the writer takes whatever is waiting, runs each function in a savepoint of
+    its own inside one transaction, commits once, and only then answers them all.
+    """
+
+    def __init__(self, path: Path):
+        self.on_commit: Callable[[], None] = lambda: None
+        self.busy_since: float | None = None  # when the transaction under way began, by time.monotonic()
+        self._readers, self._writers = _engine(path, "query_only = ON"), _engine(path)
+        self._connection: Connection | None = None
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._writer = threading.Thread(target=self._work, name="writer", daemon=True)
+        self._writer.start()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection that sees one moment of the database and can change nothing."""
+        with self._readers.connect() as db:
+            raw = db.connection.driver_connection
+            raw.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                raw.rollback()
+
+    def write(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Runs `function(connection, …)` on the writer and returns its answer when it is safe on the disk.
+
+        The function may be run twice, so it touches nothing but the connection. What it raises is raised here, with
+        nothing of it stored. Raises Unavailable when the writer is too busy to begin.
+        """
+        job = _Job(lambda db: function(db, *args, **kwargs))
+        self._jobs.put(job)
+        try:
+            return job.answer.result(PATIENCE_S)
+        except TimeoutError:
+            if job.answer.cancel():
+                raise Unavailable("The server is too busy just now. Please try again in a moment.") from None
+            return job.answer.result()
+
+    def close(self) -> None:
+        """Finishes what is waiting to be written, and closes the file."""
+        self._jobs.put(None)
+        self._writer.join(PATIENCE_S)
+        self._readers.dispose()
+        self._writers.dispose()
+
+    def _work(self) -> None:
+        while True:
+            jobs = [self._jobs.get()]
+            while len(jobs) < 256 and not self._jobs.empty():
+                jobs.append(self._jobs.get())
+            todo = [job for job in jobs if job and job.answer.set_running_or_notify_cancel()]
+            if todo:
+                self._commit_together(todo)
+            if None in jobs:
+                return self._drop_connection()
+
+    def _commit_together(self, jobs: list[_Job]) -> None:
+        self.busy_since, began = time.monotonic(), False
+        try:
+            self._connection = db = self._connection or self._writers.connect()
+            raw = db.connection.driver_connection
+            raw.execute("BEGIN IMMEDIATE")
+            began = True
+            for job in jobs:
+                self._run_in_savepoint(db, job)
+            raw.execute("COMMIT")
+        except Exception as problem:  # not swallowed: it's what the callers are told
+            self._drop_connection()
+            if began and len(jobs) > 1:
+                # The transaction is gone, and nobody knows by whose fault: each again, in one of its own.
+                for job in jobs:
+                    self._commit_together([job])
+                return
+            for job in jobs:
+                job.problem = problem
+        finally:
+            self.busy_since = None
+        self.on_commit()
+        for job in jobs:
+            if job.problem is None:
+                job.answer.set_result(job.result)
+            else:
+                job.answer.set_exception(job.problem)
+
+    def _run_in_savepoint(self, db: Connection, job: _Job) -> None:
+        raw = db.connection.driver_connection
+        raw.execute("SAVEPOINT one")
+        try:
+            job.result, job.problem = job.function(db), None
+        except Exception as problem:  # its caller's alone, as long as the transaction stands
+            if not raw.in_transaction:
+                raise
+            raw.execute("ROLLBACK TO one")
+            job.problem = problem
+        raw.execute("RELEASE one")
+
+    def _drop_connection(self) -> None:
+        # A connection that failed in the middle of something is not asked again.
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
+
+
+def _engine(path: Path, *more: str) -> Engine:
+    # Autocommit: transactions are begun and ended by hand, where one can see it.
+    options = {"isolation_level": "AUTOCOMMIT", "pool_size": 8, "max_overflow": 0, "pool_timeout": PATIENCE_S}
+    engine = sa.create_engine(f"sqlite:///{path}", **options)
+    pragmas = ["busy_timeout = 5000", "journal_mode = WAL", "foreign_keys = ON", "secure_delete = ON"]
+    pragmas += ["synchronous = FULL", *more]  # FULL: a ticket that was handed out survives a power cut
+
+    @sa.event.listens_for(engine, "connect")
+    def connected(connection: Any, _: Any) -> None:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def revision_of(path: Path) -> str | None:
+    """The revision of a file's schema, None when it is empty; raises CannotStart when it isn't our database."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as raw:
+            tables = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if not tables:
+                return None
+            if "alembic_version" not in tables:
+                raise CannotStart(f"{path} is a database of something else. Choose another data directory.")
+            return raw.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+    except sqlite3.Error as problem:
+        raise CannotStart(
+            f"{path} can't be read as a database ({problem}). Restore it from a backup."
+        ) from None
+
+
+def open_database(settings: Settings, upgrade: bool = False) -> Database:
+    """Opens the database; with `upgrade`, makes it where there is none and brings an old one up to date.
+
+    Raises CannotStart when that can't be done, above all when the file is newer than this code.
+    """
+    path = settings.database
+    try:
+        if upgrade:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(
+                path.parent / ".writable", "w"
+            ):  # better a sentence now than an error at the first ticket
+                (path.parent / ".writable").unlink()
+        found = revision_of(path) if path.exists() else None
+    except OSError as problem:
+        raise CannotStart(f"The data directory {path.parent} can't be used: {problem.strerror}.") from None
+    if found is None and (settings.require_database or not upgrade):
+        raise CannotStart(f"There is no database at {path}. Start the server once, or restore a backup.")
+    if found is None:
+        _make(path)
+    elif found != SCHEMA:
+        if not (HERE / "migrations" / "versions" / f"{found}.py").exists():
+            raise CannotStart(f"{path} was written by a newer version of Take A Number. Install that one.")
+        if not upgrade:
+            raise CannotStart(f"{path} is of an older version. Start the server once to bring it up to date.")
+        _upgrade(path)
+    return Database(path)
+
+
+def _make(path: Path) -> None:
+    with _in_one_transaction(path) as db:
+        metadata.create_all(db)
+        run(db, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+        run(db, "INSERT INTO alembic_version VALUES (:schema)", schema=SCHEMA)
+        for name in ("secret_key", "epoch"):
+            insert(db, "fact", name=name, value=secrets.token_hex(16))
+
+
+def _upgrade(path: Path) -> None:
+    from alembic import command  # imported here: it is needed once a release, and weighs 10 MB
+    from alembic.config import Config
+
+    copy = path.with_name(f"{path.name}.before-{SCHEMA}")
+    with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(copy)) as new:
+        old.backup(new)
+    # Without foreign keys, or rebuilding a table would take its children along.
+    with _in_one_transaction(path, "foreign_keys = OFF") as db:
+        config = Config(attributes={"connection": db})
+        config.set_main_option("script_location", str(HERE / "migrations"))
+        command.upgrade(config, "head")
+        if run(db, "PRAGMA foreign_key_check").first():
+            raise CannotStart(
+                f"Upgrading {path} would have lost data, so it was left as it was. Ask for help."
+            )
+
+
+@contextmanager
+def _in_one_transaction(path: Path, *pragmas: str) -> Iterator[Connection]:
+    engine = _engine(path, *pragmas)
+    try:
+        with engine.connect() as db:
+            db.exec_driver_sql("BEGIN IMMEDIATE")
+            yield db
+            db.exec_driver_sql("COMMIT")
+    finally:
+        engine.dispose()  # which undoes what was not committed
+
+
+# ==============================================================================================================
+# Places: opening one, its links, its day, its queues and servicers
+# ==============================================================================================================
+
+# Words that the URLs use: no place and no queue gets one of them as its slug.
+RESERVED = set(
+    ["api", "board", "desk", "door", "healthz", "live", "manage", "place", "places", "poster", "queue", "staff", "static", "t", "tickets"]
+)
+LATIN = str.maketrans(
+    {"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "'": "", "’": ""}
+)
+NOBODY = "There is nothing at this address. The link may have been replaced: ask for the new one."
+
+
+def slug_of(name: str, taken: set[str], fallback: str) -> str:
+    """A readable URL segment made of a name; `fallback-2`, … for a name without Latin letters."""
+    plain = unicodedata.normalize("NFKD", name.casefold().translate(LATIN)).encode("ascii", "ignore").decode()
+    words = re.sub("[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-")
+    base = words if re.search("[a-z]", words) else fallback
+    tries = (base if n == 1 else f"{base[:35]}-{n}" for n in count(1))
+    return next(slug for slug in tries if slug not in taken | RESERVED)
+
+
+@cache
+def zones() -> list[str]:
+    """The names of all time zones, sorted."""
+    return sorted(available_timezones())
+
+
+@cache
+def country_of(timezone: str) -> str:
+    """The country that a time zone is named after, as two letters."""
+    rows = (files("tzdata") / "zoneinfo" / "zone.tab").read_text("utf-8").splitlines()
+    countries = {row.split("\t")[2]: row[:2] for row in rows if not row.startswith("#")}
+    return countries.get(timezone, "US")
+
+
+def iso(at: float | None, zone: ZoneInfo) -> str | None:
+    """An instant as ISO 8601 with the place's offset."""
+    return None if at is None else datetime.fromtimestamp(at, zone).isoformat(timespec="seconds")
+
+
+def shown(row: Row, place: Row, names: str) -> dict[str, Any]:
+    """Columns of a row as JSON has them: `*_at` as ISO 8601, flags as true or false, a list of words as a list."""
+    content = {name: getattr(row, name) for name in names.split()}
+    for name, value in content.items():
+        if name.endswith("_at"):
+            content[name] = iso(value, ZoneInfo(place.timezone))
+        elif name in ("open", "shared_tablet", "all_queues", "on_duty"):
+            content[name] = bool(value)
+        elif name == "asks":
+            content[name] = value.split()
+    return content
+
+
+@cache
+def day_begins(timezone: str, day: str, hour: int) -> float:
+    """When a day begins: at that hour of the place's clock, the first if it comes twice, the next if it is skipped."""
+    zone, wanted = ZoneInfo(timezone), datetime.combine(date.fromisoformat(day), clock_time(hour))
+    begins = wanted.replace(tzinfo=zone).timestamp()
+    if datetime.fromtimestamp(begins, zone).replace(tzinfo=None) == wanted:
+        return begins
+    before = wanted.replace(tzinfo=zone, fold=1).timestamp()
+    offset = datetime.fromtimestamp(before, zone).utcoffset()
+    while begins - before > 1:  # the clock is changed between the two: halve until it's known to the second
+        middle = (before + begins) // 2
+        if datetime.fromtimestamp(middle, zone).utcoffset() == offset:
+            before = middle
+        else:
+            begins = middle
+    return begins
+
+
+def day_of(place: Row, at: float) -> str:
+    """The day of a place, such as 2026-11-21, that an instant belongs to."""
+    days = datetime.fromtimestamp(at, ZoneInfo(place.timezone)).date() + timedelta(1)
+    while at < day_begins(place.timezone, days.isoformat(), place.day_starts):
+        days -= timedelta(1)
+    return days.isoformat()
+
+
+def next_day(day: str) -> str:
+    """The day after a day."""
+    return (date.fromisoformat(day) + timedelta(1)).isoformat()
+
+
+def find_place(db: Connection, slug: str, **tokens: str) -> Row:
+    """The place of a slug, and of a link's token (`manage_token=…`) where one is given; raises NotFound."""
+    place = run(db, "SELECT * FROM place WHERE slug = :slug AND deleted_at IS NULL", slug=slug).first()
+    for column, token in tokens.items():
+        if place and not secrets.compare_digest(
+            getattr(place, column).encode(), token.encode("utf-8", "replace")
+        ):
+            place = None
+    if place is None:
+        raise NotFound(NOBODY)
+    return place
+
+
+def all_places(db: Connection) -> list[Row]:
+    """All places of this server, oldest first."""
+    return run(db, "SELECT * FROM place WHERE deleted_at IS NULL ORDER BY id").all()
+
+
+def open_place(db: Connection, at: float, only_one: bool, max_waiting: int, name: str, **asked: Any) -> Row:
+    """Opens a place with its first queue; `asked` may hold slug, timezone, country and queue (its name).
+
+    Raises Forbidden when this server is for one place and has it, Conflict for a slug that is taken.
+    """
+    taken = {place.slug for place in all_places(db)}
+    if only_one and taken:
+        raise Forbidden("This server is for one place, and that is open already. Ask its owner for a link.")
+    slug = asked.get("slug") or slug_of(name, taken, "place")
+    if slug in taken | RESERVED:
+        raise Conflict(f"The address /{slug} is taken. Choose another one.")
+    timezone = asked.get("timezone") or "UTC"
+    tokens = {"manage_token": secrets.token_urlsafe(16), "staff_token": secrets.token_urlsafe(16)}
+    place = insert(
+        db,
+        "place",
+        slug=slug,
+        name=name,
+        timezone=timezone,
+        created_at=at,
+        day_starts=4,
+        series="",
+        country=asked.get("country") or country_of(timezone),
+        version=0,
+        **tokens,
+    )
+    record(db, at, place.id, "open-place")
+    add_queue(db, at, place, asked.get("queue") or "Line", max_waiting)
+    return place
+
+
+def by_owner(
+    db: Connection, at: float, slug: str, token: str, function: Callable, *args: Any, **kwargs: Any
+) -> Any:
+    """Runs `function(db, at, place, …)` for whoever holds the manage link; raises NotFound for others."""
+    return function(db, at, find_place(db, slug, manage_token=token), *args, **kwargs)
+
+
+def change_place(db: Connection, at: float, place: Row, **changes: Any) -> None:
+    """Changes a place's name, timezone, country or day_starts."""
+    if changes:
+        change(db, "place", place.id, **changes)
+    record(db, at, place.id, "change-place", detail=" ".join(changes))
+
+
+def replace_link(db: Connection, at: float, place: Row, which: str) -> str:
+    """Gives the `manage` or `staff` link a new token and returns it; the old link is unknown from now on."""
+    token = secrets.token_urlsafe(16)
+    change(db, "place", place.id, **{f"{which}_token": token})
+    record(db, at, place.id, "replace-link", detail=which)
+    return token
+
+
+def delete_place(db: Connection, at: float, place: Row, name: str) -> None:
+    """Takes a place away at once, if its name was typed right; the clock then erases its rows bit by bit."""
+    if name.casefold() != place.name.casefold():
+        raise BadInput(f"To delete this place, type its name as it stands here: {place.name}")
+    change(db, "place", place.id, deleted_at=at)
+
+
+def erase_deleted_places(db: Connection, most: int = 2000) -> bool:
+    """Erases up to `most` rows of deleted places; says whether there may be more."""
+    place = run(db, "SELECT id FROM place WHERE deleted_at IS NOT NULL ORDER BY id LIMIT 1").scalar()
+    mine = "place_id = :place"
+    tables = {"event": mine, "ticket": mine, "queue": mine, "servicer": mine, "place": "id = :place"}
+    tables = {"servicer_queue": "queue_id IN (SELECT id FROM queue WHERE place_id = :place)"} | tables
+    for table, condition in tables.items() if place else ():
+        sql = f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {condition} LIMIT :most)"
+        if run(db, sql, place=place, most=most).rowcount:
+            return True
+    return False
+
+
+# ----- its queues
+
+
+def queues_of(db: Connection, place: Row) -> list[Row]:
+    """The walk-in queues of a place, oldest first."""
+    sql = (
+        "SELECT * FROM queue WHERE place_id = :place AND kind = 'walk-in' AND deleted_at IS NULL ORDER BY id"
+    )
+    return run(db, sql, place=place.id).all()
+
+
+def find_queue(db: Connection, place: Row, slug: str) -> Row:
+    """A place's queue by its slug; raises NotFound."""
+    sql = "SELECT * FROM queue WHERE place_id = :place AND slug = :slug AND deleted_at IS NULL"
+    queue = run(db, sql, place=place.id, slug=slug).first()
+    if queue is None:
+        raise NotFound(f"{place.name} has no queue named {slug}.")
+    return queue
+
+
+def add_queue(db: Connection, at: float, place: Row, name: str, max_waiting: int, **asked: Any) -> Row:
+    """Adds a walk-in queue; `asked` may hold prefix, asks and shared_tablet."""
+    others = queues_of(db, place)
+    letters = ("".join(some) for size in count(1) for some in product(ascii_uppercase, repeat=size))
+    prefix = asked.pop("prefix", None) or next(
+        each for each in letters if each not in {q.prefix for q in others}
+    )
+    _check_prefix(prefix, others)
+    slug = slug_of(name, {queue.slug for queue in others}, "queue")
+    columns = {"asks": "", "shared_tablet": 0} | asked
+    queue = insert(
+        db,
+        "queue",
+        place_id=place.id,
+        slug=slug,
+        name=name,
+        kind="walk-in",
+        prefix=prefix,
+        open=1,
+        series="",
+        max_waiting=max_waiting,
+        last_number=0,
+        waiting=0,
+        created_at=at,
+        **columns,
+    )
+    record(db, at, place.id, "add-queue", queue_id=queue.id)
+    return queue
+
+
+def _check_prefix(prefix: str, others: list[Row]) -> None:
+    for other in others:
+        if other.prefix == prefix:
+            raise Conflict(f"{other.name} gives numbers with {prefix} already. Choose another letter.")
+
+
+def about_queue(db: Connection, at: float, place: Row, slug: str, function: Callable, **kwargs: Any) -> Any:
+    """Runs `function(db, at, place, queue, …)` for a queue of the owner's; raises NotFound."""
+    return function(db, at, place, find_queue(db, place, slug), **kwargs)
+
+
+def change_queue(db: Connection, at: float, place: Row, queue: Row, **changes: Any) -> Row:
+    """Changes a queue's columns: name, prefix, max_waiting, asks, shared_tablet, open."""
+    if changes.get("prefix", queue.prefix) != queue.prefix:
+        _check_prefix(changes["prefix"], queues_of(db, place))
+        changes["series"] = ""  # numbers with the new letters go on where these letters were last
+    record(db, at, place.id, "change-queue", queue_id=queue.id, detail=" ".join(changes))
+    return change(db, "queue", queue.id, **changes) if changes else queue
+
+
+def delete_queue(db: Connection, at: float, place: Row, queue: Row) -> Row:
+    """Takes a queue away; its tickets stay in the figures. Raises Conflict while somebody is in it."""
+    _check_empty(db, at, place, queue)
+    run(db, "DELETE FROM servicer_queue WHERE queue_id = :queue", queue=queue.id)
+    record(db, at, place.id, "delete-queue", queue_id=queue.id)
+    return change(db, "queue", queue.id, deleted_at=at)
+
+
+def reset_numbers(db: Connection, at: float, place: Row, queue: Row) -> Row:
+    """Lets a queue count from 1 again, in a new series of the day in which the other queues go on counting."""
+    _check_empty(db, at, place, queue)
+    series = open_day(db, place, at)
+    day, _, times = series.partition(".")
+    fresh = f"{day}.{int(times or 1) + 1}"
+    change(db, "place", place.id, series=fresh)
+    sql = "UPDATE queue SET series = :fresh WHERE place_id = :place AND series = :series"
+    run(db, sql, fresh=fresh, place=place.id, series=series)
+    record(db, at, place.id, "reset-numbers", queue_id=queue.id, detail=fresh)
+    return change(db, "queue", queue.id, series=fresh, last_number=0)
+
+
+def _check_empty(db: Connection, at: float, place: Row, queue: Row) -> None:
+    sql = "SELECT count(*) FROM ticket WHERE queue_id = :queue AND state IN ('called', 'serving')"
+    inside = run(db, sql, queue=queue.id).scalar_one() + len(waiting_in(db, [queue.id], day_of(place, at)))
+    if inside:
+        raise Conflict(
+            f"{inside} in {queue.name} still wait or are being served. Close it and let them finish first."
+        )
+
+
+# ----- its servicers
+
+
+def servicers_of(db: Connection, place: Row) -> list[Row]:
+    """Everybody who has a desk in a place."""
+    sql = "SELECT * FROM servicer WHERE place_id = :place AND removed_at IS NULL ORDER BY id"
+    return run(db, sql, place=place.id).all()
+
+
+def servicer_of_browser(db: Connection, place: Row, browser: str | None) -> Row | None:
+    """The servicer whose desk a browser opened in a place, if any."""
+    return next((each for each in servicers_of(db, place) if browser and each.browser == browser), None)
+
+
+def queues_served(db: Connection, servicer: Row) -> list[Row]:
+    """The walk-in queues that a servicer calls from."""
+    sql = """SELECT * FROM queue WHERE place_id = :place AND kind = 'walk-in' AND deleted_at IS NULL AND
+             (:everything = 1 OR id IN (SELECT queue_id FROM servicer_queue WHERE servicer_id = :servicer)) ORDER BY id"""
+    return run(db, sql, place=servicer.place_id, everything=servicer.all_queues, servicer=servicer.id).all()
+
+
+def start_serving(db: Connection, at: float, slug: str, token: str, name: str, **asked: Any) -> Row:
+    """Gives a servicer a desk; `asked` may hold desk, queues (none: all of them) and browser.
+
+    The same browser with the same name and desk (a second press) gets the servicer that it has.
+    """
+    place = find_place(db, slug, staff_token=token)
+    desk, browser = asked.get("desk") or None, asked.get("browser")
+    known = servicer_of_browser(db, place, browser)
+    if known and (known.name, known.desk) == (name, desk):
+        return known
+    if known:
+        change(db, "servicer", known.id, browser=None)
+    servicer = insert(
+        db,
+        "servicer",
+        place_id=place.id,
+        name=name,
+        desk=desk,
+        token=secrets.token_urlsafe(16),
+        all_queues=1,
+        on_duty=1,
+        browser=browser,
+        created_at=at,
+    )
+    record(db, at, place.id, "start-serving", servicer_id=servicer.id)
+    return assign(db, place, servicer, asked.get("queues") or [])
+
+
+def assign(db: Connection, place: Row, servicer: Row, queues: list[str]) -> Row:
+    """Lets a servicer serve these queues of the place, all when there are none; raises NotFound."""
+    chosen = {find_queue(db, place, slug).id for slug in queues}
+    run(db, "DELETE FROM servicer_queue WHERE servicer_id = :id", id=servicer.id)
+    for queue_id in chosen:
+        insert(db, "servicer_queue", servicer_id=servicer.id, queue_id=queue_id)
+    return change(db, "servicer", servicer.id, all_queues=int(not chosen))
+
+
+def change_servicer(db: Connection, at: float, place: Row, servicer_id: int, **changes: Any) -> None:
+    """Lets a servicer serve other `queues`, or puts her on or off duty (`on_duty`)."""
+    servicer = _find_servicer(db, place, servicer_id)
+    if changes.get("queues") is not None:
+        assign(db, place, servicer, changes["queues"])
+    if changes.get("on_duty") is not None:
+        change(db, "servicer", servicer.id, on_duty=int(changes["on_duty"]))
+    record(db, at, place.id, "change-servicer", servicer_id=servicer.id)
+
+
+def remove_servicer(db: Connection, at: float, place: Row, servicer_id: int) -> None:
+    """Takes a servicer's link away; the customer at her desk waits again, first in line."""
+    servicer = _find_servicer(db, place, servicer_id)
+    ticket = current_ticket(db, servicer)
+    if ticket:
+        _step(db, at, ticket, "put-back", **_in_line_behind(db, ticket.queue_id, day_of(place, at), 0))
+    change(db, "servicer", servicer.id, removed_at=at, on_duty=0, browser=None)
+    record(db, at, place.id, "remove-servicer", servicer_id=servicer.id)
+
+
+def _find_servicer(db: Connection, place: Row, servicer_id: int) -> Row:
+    for servicer in servicers_of(db, place):
+        if servicer.id == servicer_id:
+            return servicer
+    raise NotFound("This servicer's link was taken away already.")
+
+
+# ==============================================================================================================
+# The line: taking a number, calling, ending; the only code that writes `ticket`
+# ==============================================================================================================
+
+OPEN = ("waiting", "called", "serving")
+# Every step of a ticket: from which states, and to which. The states that are not OPEN are its ends.
+STEPS: dict[str, tuple[tuple[str, ...], str]] = {
+    "call": (("waiting",), "called"),
+    "start": (("called",), "serving"),
+    "done": (("called", "serving"), "done"),
+    "no-show": (("called", "serving"), "no_show"),
+    "cancel": (OPEN, "cancelled"),
+    "expire": (("waiting",), "expired"),
+    "put-back": (("called", "serving"), "waiting"),
+    "move": (OPEN, "waiting"),
+    "bring-back": (("done", "no_show", "cancelled"), "waiting"),
+}
+NORMAL = 3  # the priority of everybody; 1 is called first
+ORDER = "ticket.priority, ticket.joined_at, ticket.id"
+# A ticket with what people call its queue and its desk.
+TICKETS = """SELECT ticket.*, queue.slug AS queue, queue.name AS queue_name, servicer.name AS servicer, servicer.desk AS desk
+             FROM ticket JOIN queue ON queue.id = ticket.queue_id LEFT JOIN servicer ON servicer.id = ticket.servicer_id"""
+BRING_BACK_S = 3600
+APART_S = 1e-5  # between two who join in the same instant, so that a third can be put between them
+
+
+def current_series(place: Row, at: float) -> str:
+    """The series that numbers are given in at an instant."""
+    day = day_of(place, at)
+    return place.series if place.series.startswith(day) else day
+
+
+def open_day(db: Connection, place: Row, at: float) -> str:
+    """The current series; the first write of a day ends what still waits from the days before."""
+    series = current_series(place, at)
+    if series != place.series:
+        change(db, "place", place.id, series=series)
+        sql = """SELECT * FROM ticket WHERE place_id = :place AND state = 'waiting' AND series < :day
+                 AND queue_id IN (SELECT id FROM queue WHERE place_id = :place AND kind = 'walk-in')"""
+        for ticket in run(db, sql, place=place.id, day=series[:10]).all():
+            over = day_begins(place.timezone, next_day(ticket.series[:10]), place.day_starts)
+            _step(db, at, ticket, "expire", ended_at=over)
+    return series
+
+
+def state_of(ticket: Row, place: Row, at: float) -> str:
+    """A ticket's state; one that waits when its day is over reads as expired before that is stored."""
+    return "expired" if ticket.state == "waiting" and ticket.series < day_of(place, at) else ticket.state
+
+
+def _step(db: Connection, at: float, ticket: Row, kind: str, **columns: Any) -> Row:
+    # One allowed step of a ticket, and its event; raises Conflict when the state forbids it.
+    allowed, state = STEPS[kind]
+    if ticket.state not in allowed:
+        raise Conflict(f"{ticket.number} is {ticket.state.replace('_', ' ')} now; nothing was changed.")
+    if state == "waiting":
+        columns = {"servicer_id": None, "called_at": None, "started_at": None, "ended_at": None} | columns
+    elif state not in OPEN:
+        columns = {"ended_at": at, "browser": None} | columns
+    changed = change(db, "ticket", ticket.id, state=state, **columns)
+    _count_waiting(db, ticket.queue_id, -int(ticket.state == "waiting"))
+    _count_waiting(db, changed.queue_id, int(state == "waiting"))
+    _record_step(db, at, kind, changed, servicer_id=ticket.servicer_id)
+    return changed
+
+
+def _count_waiting(db: Connection, queue_id: int, more: int) -> None:
+    # Kept and not counted each time, so that a press costs the same in a line of ten and of ten thousand.
+    if more:
+        run(db, "UPDATE queue SET waiting = waiting + :more WHERE id = :id", more=more, id=queue_id)
+
+
+def _record_step(db: Connection, at: float, kind: str, ticket: Row, **more: Any) -> None:
+    record(
+        db,
+        at,
+        ticket.place_id,
+        kind,
+        ticket_id=ticket.id,
+        queue_id=ticket.queue_id,
+        state=ticket.state,
+        **more,
+    )
+
+
+# ----- a customer
+
+
+def take_number(
+    db: Connection, at: float, slug: str, queue_slug: str, **asked: Any
+) -> tuple[Row, Row, Row, bool]:
+    """Gives the next number of a queue; returns the place, the queue, the ticket, and whether it is a new one.
+
+    `asked` may hold request_id and browser (the same request, or the same browser while its ticket is open, gets the
+    ticket it has), name, phone, note, party. Raises NotFound, and Conflict when the queue is closed or full.
+    """
+    place = find_place(db, slug)
+    series = open_day(db, place, at)
+    queue = find_queue(db, place, queue_slug)
+    request_id, browser = asked.pop("request_id", None), asked.pop("browser", None)
+    asked["request_key"] = f"{queue.id}:{request_id}" if request_id else None
+    asked["browser"] = None if queue.shared_tablet else browser
+    earlier = _taken_before(db, queue, asked["request_key"], asked["browser"])
+    if earlier:
+        return place, queue, earlier, False
+    if not queue.open:
+        raise Conflict(f"{queue.name} is closed: no new numbers now.")
+    if queue.waiting >= queue.max_waiting:
+        raise Conflict(f"{queue.name} is full: {queue.waiting} are waiting. Please come back a little later.")
+    ordinal = _next_ordinal(db, place, queue, series)
+    ticket = insert(
+        db,
+        "ticket",
+        place_id=place.id,
+        queue_id=queue.id,
+        token=secrets.token_urlsafe(16),
+        series=series,
+        number=f"{queue.prefix}{ordinal}",
+        ordinal=ordinal,
+        state="waiting",
+        priority=NORMAL,
+        taken_at=at,
+        joined_at=_join_time(db, queue.id, at),
+        **asked,
+    )
+    sql = "UPDATE queue SET series = :series, last_number = :ordinal, waiting = waiting + 1 WHERE id = :id"
+    run(db, sql, series=series, ordinal=ordinal, id=queue.id)
+    _record_step(db, at, "take", ticket)
+    return place, queue, ticket, True
+
+
+def _taken_before(db: Connection, queue: Row, request_key: str | None, browser: str | None) -> Row | None:
+    ticket = None
+    if request_key:
+        ticket = run(db, "SELECT * FROM ticket WHERE request_key = :key", key=request_key).first()
+    if browser and not ticket:
+        sql = "SELECT * FROM ticket WHERE browser = :browser AND queue_id = :queue AND state IN :open"
+        ticket = run(db, sql, browser=browser, queue=queue.id, open=OPEN).first()
+    return ticket
+
+
+def _next_ordinal(db: Connection, place: Row, queue: Row, series: str) -> int:
+    if queue.series == series:
+        return queue.last_number + 1
+    # The queue's first in this series; but its letters may have been another queue's earlier today.
+    sql = """SELECT coalesce(max(ordinal), 0) + 1 FROM ticket
+             WHERE place_id = :place AND series = :series AND number = :prefix || CAST(ordinal AS TEXT)"""
+    return run(db, sql, place=place.id, series=series, prefix=queue.prefix).scalar_one()
+
+
+def _join_time(db: Connection, queue_id: int, at: float) -> float:
+    # Never before somebody who joined earlier, even when the clock was set back.
+    sql = "SELECT max(joined_at) FROM ticket WHERE queue_id = :queue AND state = 'waiting' AND priority = :normal"
+    return max(at, (run(db, sql, queue=queue_id, normal=NORMAL).scalar() or 0) + APART_S)
+
+
+def find_ticket(db: Connection, slug: str, token: str) -> tuple[Row, Row, Row]:
+    """The place, the queue and the ticket of a customer's link; raises NotFound."""
+    place = find_place(db, slug)
+    sql = f"{TICKETS} WHERE ticket.token = :token AND ticket.place_id = :place"
+    ticket = run(db, sql, token=token, place=place.id).first()
+    if ticket is None:
+        raise NotFound("There is no such ticket. Take a new number on the page of the place.")
+    return place, run(db, "SELECT * FROM queue WHERE id = :id", id=ticket.queue_id).one(), ticket
+
+
+def tickets_of_browser(db: Connection, at: float, slug: str, browser: str) -> list[Row]:
+    """The open tickets that a browser has in a place, newest first."""
+    place = find_place(db, slug)
+    sql = f"""{TICKETS} WHERE ticket.browser = :browser AND ticket.place_id = :place AND state IN :open
+              ORDER BY ticket.id DESC"""
+    tickets = run(db, sql, browser=browser, place=place.id, open=OPEN).all()
+    return [ticket for ticket in tickets if state_of(ticket, place, at) in OPEN]
+
+
+def count_ahead(db: Connection, ticket: Row, day: str) -> int:
+    """How many waiting tickets would be called before this one."""
+    sql = f"""SELECT count(*) FROM ticket WHERE queue_id = :queue AND state = 'waiting' AND series >= :day
+              AND ({ORDER}) < (:priority, :joined_at, :id)"""
+    mine = {"priority": ticket.priority, "joined_at": ticket.joined_at, "id": ticket.id}
+    return run(db, sql, queue=ticket.queue_id, day=day, **mine).scalar_one()
+
+
+def cancel_ticket(db: Connection, at: float, slug: str, token: str) -> None:
+    """Lets a customer leave the line; raises Conflict once the ticket ended in another way."""
+    open_day(db, find_place(db, slug), at)
+    _, _, ticket = find_ticket(db, slug, token)
+    if ticket.state != "cancelled":
+        _step(db, at, ticket, "cancel")
+
+
+def cancel_tickets(db: Connection, at: float, place: Row, queue: Row, numbers: list[str]) -> list[str]:
+    """Cancels these numbers of a queue, as far as they are still open; returns those."""
+    open_day(db, place, at)
+    sql = "SELECT * FROM ticket WHERE queue_id = :queue AND state IN :open AND ticket.number IN :numbers"
+    tickets = run(db, sql, queue=queue.id, open=OPEN, numbers=numbers).all()
+    return [_step(db, at, ticket, "cancel").number for ticket in tickets]
+
+
+# ----- a servicer
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A servicer at work: where, who, the day, and the ticket that is hers now."""
+
+    place: Row
+    servicer: Row
+    day: str
+    current: Row | None
+
+    def mine(self, number: str) -> Row:
+        """The ticket at this desk, which must have that number; raises Conflict."""
+        if self.current is None or self.current.number != number:
+            raise Conflict(
+                f"{number} is not at your desk any more; nothing was changed. This is how it is now."
+            )
+        return self.current
+
+    def check_day(self, ticket: Row) -> None:
+        """Raises Conflict for a ticket of an earlier day, which can't wait again."""
+        if ticket.series < self.day:
+            raise Conflict(
+                f"The day of {ticket.number} is over, so it can't wait again. Press Done or Not here."
+            )
+
+
+def find_desk(db: Connection, slug: str, token: str) -> tuple[Row, Row]:
+    """The place and the servicer of a desk's link; raises NotFound."""
+    place = find_place(db, slug)
+    sql = "SELECT * FROM servicer WHERE token = :token AND place_id = :place AND removed_at IS NULL"
+    servicer = run(db, sql, token=token, place=place.id).first()
+    if servicer is None:
+        raise NotFound("This desk's link is not valid any more. Ask the owner for the staff link.")
+    return place, servicer
+
+
+def by_desk(
+    db: Connection, at: float, slug: str, token: str, function: Callable, *args: Any, **kwargs: Any
+) -> Any:
+    """Runs `function(db, at, desk, …)` for whoever holds a desk's link; raises NotFound for others."""
+    place, servicer = find_desk(db, slug, token)
+    day = open_day(db, place, at)[:10]
+    return function(db, at, Desk(place, servicer, day, current_ticket(db, servicer)), *args, **kwargs)
+
+
+def current_ticket(db: Connection, servicer: Row) -> Row | None:
+    """The ticket that a servicer has called or is serving."""
+    sql = f"{TICKETS} WHERE ticket.servicer_id = :servicer AND state IN ('called', 'serving')"
+    return run(db, sql, servicer=servicer.id).first()
+
+
+def waiting_in(db: Connection, queue_ids: list[int], day: str, most: int = -1) -> list[Row]:
+    """The tickets that wait in these queues, in the order in which they will be called; `most` of them."""
+    sql = f"""{TICKETS} WHERE ticket.queue_id IN :queues AND state = 'waiting' AND ticket.series >= :day
+              ORDER BY {ORDER} {"LIMIT :most" if most >= 0 else ""}"""
+    return run(db, sql, queues=queue_ids, day=day, **({"most": most} if most >= 0 else {})).all()
+
+
+def called_in(db: Connection, place: Row) -> list[Row]:
+    """The tickets that are called or being served in a place, the latest first."""
+    sql = f"""{TICKETS} WHERE ticket.place_id = :place AND state IN ('called', 'serving')
+              ORDER BY ticket.called_at DESC, ticket.id DESC"""
+    return run(db, sql, place=place.id).all()
+
+
+def recent_at(db: Connection, servicer: Row) -> list[Row]:
+    """The last ten tickets that ended at a desk, newest first."""
+    sql = f"""{TICKETS} WHERE ticket.servicer_id = :id AND ended_at IS NOT NULL
+              ORDER BY ended_at DESC, ticket.id DESC LIMIT 10"""
+    return run(db, sql, id=servicer.id).all()
+
+
+def call_next(
+    db: Connection, at: float, desk: Desk, finished: str | None, queue: str | None, number: str | None
+) -> Row:
+    """Ends what the desk is serving as done, and calls the next customer (of `queue`, or that `number`).
+
+    `finished` is what the desk believes to be serving, or None. Where that isn't so, this is the second of two presses,
+    or somebody was quicker: Conflict. Returns the called ticket, None when nobody waits.
+    """
+    if (desk.current.number if desk.current else None) != finished:
+        raise Conflict(
+            "Your desk has changed since this page was shown; nothing was changed. This is how it is now."
+        )
+    if not desk.servicer.on_duty:
+        raise Conflict("You are not on duty. Press Resume first.")
+    served = [each for each in queues_served(db, desk.servicer) if queue in (None, each.slug)]
+    if queue and not served:
+        raise BadInput(f"You don't serve a queue named {queue}.")
+    if desk.current:
+        _step(db, at, desk.current, "done")
+    called = _claim(db, at, desk, [each.id for each in served], number)
+    if number and called is None:
+        raise Conflict(f"{number} is not waiting any more; nothing was changed. This is how it is now.")
+    return called
+
+
+def _claim(db: Connection, at: float, desk: Desk, queue_ids: list[int], number: str | None) -> Row | None:
+    # One statement, because two servicers press Next in the same millisecond.
+    sql = f"""UPDATE ticket SET state = 'called', servicer_id = :servicer, called_at = :at,
+                                first_called_at = coalesce(first_called_at, :at)
+              WHERE id = (SELECT id FROM ticket WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day
+                          {"AND number = :number" if number else ""} ORDER BY {ORDER} LIMIT 1)
+              AND state = 'waiting' RETURNING *"""
+    values = {"number": number} if number else {}
+    values |= {"servicer": desk.servicer.id, "at": at, "queues": queue_ids, "day": desk.day}
+    ticket = run(db, sql, **values).first()
+    if ticket:
+        _count_waiting(db, ticket.queue_id, -1)
+        _record_step(db, at, "call", ticket, servicer_id=desk.servicer.id, desk=desk.servicer.desk)
+    return ticket
+
+
+def press(db: Connection, at: float, desk: Desk, kind: str, number: str) -> None:
+    """Takes the ticket at a desk a step further: start, done, no-show, put-back; or call-again, to ring once more."""
+    ticket = desk.mine(number)
+    if kind == "call-again":
+        _record_step(db, at, kind, ticket, servicer_id=desk.servicer.id, desk=desk.servicer.desk)
+    elif kind == "start":
+        if ticket.state != "serving":  # or it was pressed twice
+            _step(db, at, ticket, kind, started_at=at)
+    elif kind == "put-back":
+        desk.check_day(ticket)
+        _step(db, at, ticket, kind, **_in_line_behind(db, ticket.queue_id, desk.day, 2))
+    else:
+        _step(db, at, ticket, kind)
+
+
+def _in_line_behind(db: Connection, queue_id: int, day: str, places: int) -> dict[str, Any]:
+    # Priority and time of joining that put a ticket behind the next so many; none where nobody waits.
+    ahead = waiting_in(db, [queue_id], day, max(1, places))
+    if not ahead:
+        return {}
+    side = math.inf if places else -math.inf
+    return {"priority": ahead[-1].priority, "joined_at": math.nextafter(ahead[-1].joined_at, side)}
+
+
+def bring_back(db: Connection, at: float, desk: Desk, number: str) -> None:
+    """Lets one of the last ten of a desk, ended in the last hour, wait again, first in line."""
+    for ticket in recent_at(db, desk.servicer):
+        if ticket.number == number and at - ticket.ended_at <= BRING_BACK_S:
+            desk.check_day(ticket)
+            if run(db, "SELECT deleted_at FROM queue WHERE id = :id", id=ticket.queue_id).scalar():
+                raise Conflict(f"The queue of {number} was deleted, so it can't wait there again.")
+            _step(db, at, ticket, "bring-back", **_in_line_behind(db, ticket.queue_id, desk.day, 0))
+            return
+    raise Conflict(f"{number} is not among your last ten of the last hour; nothing was changed.")
+
+
+def move_ticket(db: Connection, at: float, desk: Desk, number: str, queue: str) -> None:
+    """Moves the ticket at a desk, or one that waits in its line, to another queue; it keeps its number."""
+    line = waiting_in(db, [each.id for each in queues_served(db, desk.servicer)], desk.day)
+    ticket = next((each for each in [desk.current, *line] if each and each.number == number), None)
+    if ticket is None:
+        raise Conflict(f"{number} is not in your line any more; nothing was changed. This is how it is now.")
+    desk.check_day(ticket)
+    target = find_queue(db, desk.place, queue)
+    if target.id == ticket.queue_id:
+        raise BadInput(f"{number} is in {target.name} already. Choose another queue.")
+    joined_at = _join_time(db, target.id, at)
+    _step(db, at, ticket, "move", queue_id=target.id, priority=NORMAL, joined_at=joined_at)
+
+
+def set_duty(db: Connection, at: float, desk: Desk, on_duty: bool) -> None:
+    """Pauses a servicer, or lets her go on; the ticket at her desk stays hers."""
+    if bool(desk.servicer.on_duty) != on_duty:
+        change(db, "servicer", desk.servicer.id, on_duty=int(on_duty))
+        record(db, at, desk.place.id, "resume" if on_duty else "pause", servicer_id=desk.servicer.id)
+
+
+def add_customer(
+    db: Connection, at: float, desk: Desk, queue: str, **asked: Any
+) -> tuple[Row, Row, Row, bool]:
+    """Takes a number for a customer without a phone; as take_number()."""
+    return take_number(db, at, desk.place.slug, queue, **asked)
+
+
+def erase_personal_data(db: Connection, at: float, keep_days: int, most: int = 2000) -> bool:
+    """Erases names, phones and notes of up to `most` tickets that ended so long ago; says whether there may be more."""
+    sql = """UPDATE ticket SET name = NULL, phone = NULL, note = NULL WHERE id IN
+             (SELECT id FROM ticket WHERE (name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL)
+              AND ended_at < :before LIMIT :most)"""
+    return run(db, sql, before=at - keep_days * 86400, most=most).rowcount == most
+
+
+# ==============================================================================================================
+# Numbers: figures and the estimated wait; only reads
+# ==============================================================================================================
+
+USUAL_SERVICE_S = 180  # until something is measured; it counts for as many measurements as
+PRIOR = 3
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a queue moves: desks on duty, how many of them are busy, and seconds from a call to its end."""
+
+    desks: int
+    busy: int
+    service_s: float
+
+
+def pace_of(db: Connection, queue: Row) -> Pace:
+    """The pace of a queue now, by its last twenty customers."""
+    sql = """SELECT (SELECT count(*) FROM servicer WHERE place_id = :place AND on_duty = 1 AND removed_at IS NULL AND
+                     (all_queues = 1 OR id IN (SELECT servicer_id FROM servicer_queue WHERE queue_id = :queue))) AS desks,
+                    (SELECT count(*) FROM ticket WHERE place_id = :place AND queue_id = :queue
+                     AND state IN ('called', 'serving')) AS busy,
+                    count(*) AS served, coalesce(sum(service), 0) AS seconds
+             FROM (SELECT ended_at - called_at AS service FROM ticket WHERE queue_id = :queue
+                   AND ended_at IS NOT NULL AND state = 'done' ORDER BY ended_at DESC LIMIT 20) AS latest"""
+    row = run(db, sql, place=queue.place_id, queue=queue.id).one()
+    service = (PRIOR * USUAL_SERVICE_S + row.seconds) / (PRIOR + row.served)
+    return Pace(row.desks, row.busy, max(1.0, service))
+
+
+def wait_range(ahead: int, pace: Pace) -> dict[str, int] | None:
+    """The 10 % to 90 % range of the wait with so many ahead, in seconds, by the minute; None while no desk is on duty.
+
+    It is the time until `ahead` + 1 services have ended, less the desks that are free: gamma distributed where services
+    are exponential. The quantiles are those of Wilson and Hilferty (PNAS 17, 1931).
+    """
+    ends = ahead + 1 - max(0, pace.desks - pace.busy)
+    if not pace.desks:
+        return None
+    if ends <= 0:
+        return {"from": 0, "to": 60}
+    low, high = (ends * (1 - 1 / (9 * ends) + z / (3 * math.sqrt(ends))) ** 3 for z in (-1.2816, 1.2816))
+    unit = pace.service_s / pace.desks / 60
+    return {"from": 60 * math.floor(max(0, low) * unit), "to": 60 * math.ceil(high * unit)}
+
+
+def figures(db: Connection, queue: Row, since: float, until: float) -> dict[str, Any]:
+    """Customers served (done) between two instants, and their average wait, service and total in seconds.
+
+    Wait is first called - taken; service is done - (started, or else last called); total is done - taken.
+    """
+    sql = """SELECT count(*) AS served, avg(first_called_at - taken_at) AS wait, avg(ended_at - taken_at) AS total,
+                    avg(ended_at - coalesce(started_at, called_at)) AS service
+             FROM ticket WHERE queue_id = :queue AND ended_at IS NOT NULL AND ended_at >= :since
+             AND ended_at < :until AND state = 'done'"""
+    return dict(run(db, sql, queue=queue.id, since=since, until=until).one()._mapping)
+
+
+def tickets_between(db: Connection, place: Row, first: str, last: str, after: int) -> list[Row]:
+    """The next thousand tickets of a place's days from `first` to `last`, both included, whose id is above `after`."""
+    sql = f"""{TICKETS} WHERE ticket.place_id = :place AND ticket.id > :after
+              AND ticket.series >= :first AND ticket.series < :beyond ORDER BY ticket.id LIMIT 1000"""
+    return run(db, sql, place=place.id, after=after, first=first, beyond=next_day(last)).all()
+
+
+SECRETS = ("token", "manage_token", "staff_token", "browser", "request_key")  # in no download
+
+
+def everything(database: Database, place: Row) -> Iterator[tuple[str, dict[str, Any]]]:
+    """All rows of a place, as (table, row), without what its links are made of; in many short reads."""
+    for table in ("place", "queue", "servicer", "ticket", "event"):
+        mine, after, rows = "id" if table == "place" else "place_id", 0, [place]
+        while rows:
+            with database.read() as db:
+                sql = f"SELECT * FROM {table} WHERE {mine} = :place AND id > :after ORDER BY id LIMIT 1000"
+                rows = run(db, sql, place=place.id, after=after).all()
+            for row in rows:
+                after = row.id
+                yield table, {key: value for key, value in row._mapping.items() if key not in SECRETS}
+
+
+# ==============================================================================================================
+# Live: who is watching a place, and how they hear of a change
+# ==============================================================================================================
+
+PAUSE_S = 0.2  # between two pictures of a place: the first change is shown at once, then the newest
+LOOK_S = 0.5  # how often we look for what another process wrote
+COMMENT_S = 15  # keeps proxies from closing a quiet stream
+FREE_THREADS = 64  # that streams leave for everything else
+
+
+def picture(db: Connection, place: Row, at: float) -> dict[str, Any]:
+    """What everybody may see of a place now; its links are the pages' business. Call lists are private, not in it."""
+    called, queues = called_in(db, place), []
+    for queue in queues_of(db, place):
+        waiting = [ticket.number for ticket in waiting_in(db, [queue.id], day_of(place, at))]
+        pace = pace_of(db, queue)
+        waits = [wait_range(ahead, pace) for ahead in range(len(waiting) + 1)]
+        queues.append(
+            {
+                **shown(queue, place, "slug name open asks"),
+                "full": len(waiting) >= queue.max_waiting,
+                "waiting": waiting,
+                "waits": waits[:-1] if pace.desks else [],
+                "called": [
+                    shown(ticket, place, "number series desk state")
+                    | {"since": iso(ticket.started_at or ticket.called_at, ZoneInfo(place.timezone))}
+                    for ticket in called
+                    if ticket.queue_id == queue.id
+                ],
+                "estimated_wait": waits[-1],
+            }
+        )
+    sql = """SELECT event.id, happened_at, desk, number, ticket.series FROM event JOIN ticket ON ticket.id = ticket_id
+             WHERE event.place_id = :place AND kind IN ('call', 'call-again') ORDER BY event.id DESC LIMIT 20"""
+    calls = [
+        shown(call, place, "id number series desk") | {"at": iso(call.happened_at, ZoneInfo(place.timezone))}
+        for call in reversed(run(db, sql, place=place.id).all())
+    ]
+    return {
+        "place": shown(place, place, "slug name"),
+        "epoch": fact(db, "epoch"),
+        "version": place.version,
+        "series": current_series(place, at),
+        "queues": queues,
+        "calls": calls,
+        "counters": [],
+    }
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture as it was made once for all: what it was made of, its content with links, and that as JSON."""
+
+    key: tuple
+    content: dict[str, Any]
+    text: str
+
+    @property
+    def etag(self) -> str:
+        """Changes whenever the picture does."""
+        return ".".join(str(part) for part in self.key)
+
+    @property
+    def frame(self) -> bytes:
+        """The picture as a server-sent event."""
+        return f"event: state\nid: {self.etag}\ndata: {self.text}\n\n".encode()
+
+
+class Watcher:
+    """One open stream; its thread sleeps at the bell, and sends the newest frame when that rings."""
+
+    def __init__(self, slug: str, base: str, address: str):
+        self.slug, self.base, self.address = slug, base, address
+        self.frame: bytes | None = b""
+        self.bell: SimpleQueue[None] = SimpleQueue()
+
+    def show(self, frame: bytes | None) -> None:
+        """Rings with a new frame; with None, the stream ends."""
+        self.frame = frame
+        if self.bell.empty():
+            self.bell.put(None)
+
+
+class Live:
+    """Makes one picture a change for all who watch a place, and rings them."""
+
+    def __init__(
+        self, database: Database, with_links: Callable[[dict, str], dict], most: int, most_an_address: int
+    ):
+        self._database, self._with_links = database, with_links
+        self._most, self._most_an_address = most, most_an_address
+        self._lock, self._changed, self._closed = threading.Lock(), threading.Event(), False
+        self._watchers: set[Watcher] = set()
+        self._made: dict[tuple[str, str], Shown] = {}
+        database.on_commit = self._changed.set
+        threading.Thread(target=self._work, name="live", daemon=True).start()
+
+    def current(self, slug: str, base: str) -> Shown:
+        """The picture of a place as it is now, with links that begin with `base`; raises NotFound."""
+        at, made = now(), self._made.get((slug, base))
+        with self._database.read() as db:
+            place = find_place(db, slug)
+            key = (fact(db, "epoch"), place.id, place.version, int(at // 60))  # waits change by themselves
+            if made and made.key == key:
+                return made
+            content = self._with_links(picture(db, place, at), base)
+        if len(self._made) >= 100:
+            self._made.clear()
+        self._made[slug, base] = made = Shown(key, content, json.dumps(content))
+        return made
+
+    def join(self, slug: str, base: str, address: str) -> Watcher:
+        """Lets one more stream watch a place; raises TooMany when the threads for streams are taken."""
+        watcher = Watcher(slug, base, address)
+        with self._lock:
+            mine = sum(other.address == address for other in self._watchers)
+            if len(self._watchers) >= self._most or mine >= self._most_an_address:
+                raise TooMany("Too many pages are open at once; this one asks again by itself.")
+            self._watchers.add(watcher)
+        try:
+            frame = self.current(slug, base).frame
+        except BaseException:
+            self.leave(watcher)
+            raise
+        with self._lock:
+            watcher.frame = watcher.frame or frame  # unless a newer one came meanwhile
+        self._changed.set()
+        return watcher
+
+    def leave(self, watcher: Watcher) -> None:
+        """Ends a stream; safe to call twice."""
+        with self._lock:
+            self._watchers.discard(watcher)
+
+    def stream(self, watcher: Watcher) -> Iterator[bytes]:
+        """What a watcher is sent: the picture as it is, each newer one, and a comment while nothing happens."""
+        sent, news = None, b"retry: 2000\n\n"
+        while not self._closed and watcher.frame is not None:
+            if watcher.frame is not sent:
+                sent = watcher.frame
+                news += sent
+            yield news
+            news = b""
+            try:
+                watcher.bell.get(timeout=COMMENT_S)
+            except Empty:
+                news = b": still here\n\n"
+
+    def close(self) -> None:
+        """Ends all streams, so that the server can stop."""
+        self._closed = True
+        self._changed.set()
+        for watcher in list(self._watchers):
+            watcher.show(None)
+
+    def _work(self) -> None:
+        told: dict[str, tuple[Any, float]] = {}  # of each place: what was shown last, and when
+        pause: float | None = None
+        while not self._closed:
+            self._changed.wait(pause)
+            self._changed.clear()
+            with self._lock:
+                watched = {watcher.slug for watcher in self._watchers}
+            try:
+                pause = self._tell(watched, told) if watched else None
+            except Exception:  # the storage failed: say so in the log, and try again
+                log.exception("The live pictures could not be made")
+                pause = 1.0
+
+    def _tell(self, watched: set[str], told: dict[str, tuple[Any, float]]) -> float:
+        # Shows what changed to whom it concerns; returns how long to wait before looking again.
+        with self._database.read() as db:
+            sql = "SELECT slug, id, version FROM place WHERE slug IN :slugs AND deleted_at IS NULL"
+            found = {
+                row.slug: (row.id, row.version, now() // 60) for row in run(db, sql, slugs=list(watched))
+            }
+        pause = LOOK_S
+        for slug in watched:
+            last, when = told.get(slug, (None, 0.0))
+            wait = when + PAUSE_S - time.monotonic()
+            if found.get(slug) == last and slug in found:
+                continue
+            if wait > 0:
+                pause = min(pause, wait)
+                continue
+            told[slug] = found.get(slug), time.monotonic()
+            with self._lock:
+                watchers = [watcher for watcher in self._watchers if watcher.slug == slug]
+            bases = {watcher.base for watcher in watchers}
+            frames = {base: self.current(slug, base).frame if slug in found else None for base in bases}
+            for watcher in watchers:
+                watcher.show(frames[watcher.base])
+        return pause
+
+
+# ==============================================================================================================
+# Clock: what happens by itself
+# ==============================================================================================================
+
+
+class Clock(threading.Thread):
+    """Runs the jobs, and sees to it that the server never hangs silently.
+
+    While the writer answers, a dead man's switch is set anew each second. When it doesn't for PATIENCE_S, the switch
+    writes all stacks to the log and ends the process with status 1, for its supervisor to start it again.
+    """
+
+    def __init__(self, database: Database, settings: Settings):
+        super().__init__(name="clock", daemon=True)
+        self._database, self._stopped = database, threading.Event()
+        # Every so many seconds, what is to be done; it says whether there is more to do at once.
+        self._jobs: list[tuple[float, Callable[[], bool]]] = [
+            (3600, lambda: database.write(erase_personal_data, now(), settings.keep_personal_days)),
+            (10, lambda: database.write(erase_deleted_places)),
+        ]
+
+    def run(self) -> None:
+        due = [0.0] * len(self._jobs)
+        while not self._stopped.wait(1):
+            began = self._database.busy_since
+            if began is None or time.monotonic() - began < 1:
+                faulthandler.dump_traceback_later(PATIENCE_S, exit=True)
+            for number, (every, job) in enumerate(self._jobs):
+                if time.monotonic() >= due[number]:
+                    due[number] = time.monotonic() + (0 if self._more(job) else every)
+
+    def _more(self, job: Callable[[], bool]) -> bool:
+        try:
+            return job()
+        except Exception:  # tried again at its next time
+            log.exception("A job of the clock failed")
+            return False
+
+    def stop(self) -> None:
+        """Ends the thread, and takes the switch away."""
+        self._stopped.set()
+        self.join(2)
+        faulthandler.cancel_dump_traceback_later()
+
+
+# ==============================================================================================================
+# Pages: the routes; each reads the request, calls one function above, and presents the answer
+# ==============================================================================================================
+
+pages = Blueprint("pages", __name__)
+Answer = flask.Response
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the pages work with."""
+
+    settings: Settings
+    database: Database
+    live: Live
+    limiter: FixedWindowRateLimiter
+
+
+def create_app(threads: int = 256, **options: Any) -> flask.Flask:
+    """The service as a WSGI app for so many threads; `options` go over the environment. Raises CannotStart."""
+    settings = Settings.read(os.environ, **options)
+    database = open_database(settings, upgrade=True)
+    app = flask.Flask(__name__)
+    with database.read() as db:
+        app.secret_key = fact(db, "secret_key")  # kept in the database, so that deploys and restores keep it
+    app.config.update(
+        MAX_CONTENT_LENGTH=64 * 1024,
+        WTF_CSRF_CHECK_DEFAULT=False,  # check_form() does, for every body that is not JSON
+        WTF_CSRF_SSL_STRICT=False,  # our pages send no Referer
+        WTF_CSRF_TIME_LIMIT=None,  # and stay open all day
+        SESSION_COOKIE_NAME="takeanumber",
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=timedelta(days=400),
+    )
+    CSRFProtect(app)
+    app.register_blueprint(pages)
+    live = Live(database, _links_of(app), max(1, threads - FREE_THREADS), settings.streams_per_address)
+    app.extensions["takeanumber"] = Service(settings, database, live, FixedWindowRateLimiter(MemoryStorage()))
+    app.jinja_env.filters |= {
+        "qr": qr_code,
+        "clock": lambda at: at[11:16],
+        "duration": duration,
+        "wait": wait_in_words,
+    }
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=0)
+    return app
+
+
+def service() -> Service:
+    """What this app works with."""
+    return current_app.extensions["takeanumber"]
+
+
+def write(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Runs `function(db, at, …)` on the writer, now."""
+    return service().database.write(function, now(), *args, **kwargs)
+
+
+# ----- reading the request
+
+
+def wants_json() -> bool:
+    """Whether the answer is to be JSON: the Accept header says so, or the body is JSON."""
+    return (
+        request.is_json
+        or request.accept_mimetypes.best_match(["text/html", "application/json"]) != "text/html"
+    )
+
+
+def limit(what: str, rate: RateLimitItem) -> None:
+    """Counts one of `what` for the client's address; raises TooMany above the rate."""
+    limiter, address = service().limiter, request.remote_addr or ""
+    if not limiter.hit(rate, what, address):
+        problem = TooMany("That was too often from one address. Please wait a little, then try again.")
+        problem.retry_after = max(
+            1, math.ceil(limiter.get_window_stats(rate, what, address).reset_time - time.time())
+        )
+        raise problem
+
+
+@pages.before_app_request
+def check_form() -> None:
+    """Refuses a form without its token; JSON needs none, since foreign pages can't send it without asking first."""
+    if request.method == "POST" and not request.is_json:
+        current_app.extensions["csrf"].protect()
+
+
+def browser() -> str:
+    """This browser's name for us, kept in its signed cookie."""
+    session.permanent = True
+    return session.setdefault("browser", secrets.token_hex(8))
+
+
+def tidy(text: str | None) -> str | None:
+    """What was typed, without control characters and the space around it."""
+    if text is not None and re.search("[\ud800-\udfff]", text):
+        raise ValueError("please use ordinary characters.")
+    kept = (
+        c for c in unicodedata.normalize("NFC", text or "") if c == "\n" or unicodedata.category(c) != "Cc"
+    )
+    return "".join(kept).strip() or None
+
+
+def filled(form: Form, item: Field) -> None:
+    """Refuses a field that was sent empty; one that was left out is the view's business."""
+    if item.raw_data and not item.data:
+        raise ValidationError("please fill this in.")
+
+
+def a_zone(form: Form, item: Field) -> None:
+    """Refuses what is no time zone."""
+    if item.data not in zones():
+        raise ValidationError("please choose a time zone such as Europe/Berlin.")
+
+
+def words(label: str, most: int, *validators: Any) -> StringField:
+    """A field for a text."""
+    length = Length(max=most, message=f"please use at most {most} characters.")
+    return StringField(label, filters=[tidy], validators=[*validators, length])
+
+
+def whole(label: str, low: int, high: int) -> IntegerField:
+    """A field for a whole number."""
+    within = NumberRange(low, high, f"please choose a whole number from {low} to {high}.")
+    return IntegerField(label, validators=[Optional(), within])
+
+
+def several(label: str, among: list[str] | None = None) -> SelectMultipleField:
+    """A field for a list of texts."""
+    return SelectMultipleField(label, choices=among or [], validate_choice=among is not None)
+
+
+def like(pattern: str, message: str) -> Regexp:
+    """A validator for texts of a form."""
+    return Regexp(f"^(?:{pattern})$", message=message)
+
+
+class PlaceForm(Form):
+    name = words("Name", 80, filled)
+    slug = words(
+        "Address", 40, Optional(), like("[a-z0-9]+(-[a-z0-9]+)*", "please use a-z, 0-9 and single hyphens.")
+    )
+    timezone = words("Time zone", 60, Optional(), a_zone)
+    country = words("Country", 2, Optional(), like("[A-Z]{2}", "please use two capital letters, such as US."))
+    day_starts = whole("Hour the day starts", 0, 23)
+    setup_code = words("Setup code", 200)
+    queue = words("Queue", 60, filled)
+
+
+class QueueForm(Form):
+    name = words("Name", 60, filled)
+    kind = words("Kind", 20, Optional(), like("walk-in", "please choose walk-in."))
+    prefix = words("Letter", 3, Optional(), like("[A-Z]{1,3}", "please use one to three capital letters."))
+    max_waiting = whole("Most people in line", 1, 1_000_000)
+    asks = several("Asks for", ["name", "phone", "note", "party"])
+    shared_tablet = BooleanField("Shared tablet", false_values=("false", "0", ""))
+
+
+class CustomerForm(Form):
+    request_id = words("Request", 100)
+    queue = words("Queue", 60)
+    name = words("Name", 80)
+    phone = words("Phone", 40)
+    note = words("Note", 500)
+    party = whole("How many people", 1, 99)
+
+
+class ServicerForm(Form):
+    name = words("Your name", 60, filled)
+    desk = words("Your desk", 40)
+    queues = several("Queues")
+    on_duty = BooleanField("On duty", false_values=("false", "0", ""))
+
+
+class StepForm(Form):
+    number = words("Number", 20)
+    numbers = several("Numbers")
+    finished = words("Finished", 20)
+    queue = words("Queue", 60)
+
+
+def body(form: type[Form], *required: str) -> dict[str, Any]:
+    """The fields that the request holds, checked; raises BadInput with a sentence. Absent ones are left out.
+
+    JSON is checked for its types first; then both kinds of body pass the same validators. Null stays None.
+    """
+    known = {item.name: item for item in form()}
+    boxes = "_boxes" in request.form  # a form with tick boxes: there, what is not ticked is not absent
+    if request.is_json:
+        sent = json_object()
+        given = {name: as_form(item, sent[name]) for name, item in known.items() if name in sent}
+    else:
+        given = {
+            name: request.form.getlist(name)
+            for name, item in known.items()
+            if name in request.form or (boxes and isinstance(item, BooleanField | SelectMultipleField))
+        }
+    checked = form(MultiDict([(name, value) for name, values in given.items() for value in values or ()]))
+    checked.validate()
+    for name in known:
+        if name in required and given.get(name) is None:
+            raise BadInput(f"{known[name].label.text}: please fill this in.")
+        if name in checked.errors:
+            raise BadInput(f"{known[name].label.text}: {checked.errors[name][0]}")
+    return {name: None if values is None else checked[name].data for name, values in given.items()}
+
+
+def json_object() -> dict[str, Any]:
+    """The request's JSON; raises BadInput when it isn't an object."""
+    try:
+        content = json.loads(request.get_data() or b"{}")
+    except (ValueError, RecursionError):
+        raise BadInput("The body is not valid JSON.") from None
+    if not isinstance(content, dict):
+        raise BadInput("The body must be a JSON object, such as {}.")
+    return content
+
+
+def as_form(item: Field, value: Any) -> list[str] | None:
+    """A JSON value as a form would send it, null as None; raises BadInput for a value of the wrong type."""
+    kinds = {
+        BooleanField: (bool, "true or false"),
+        IntegerField: (int, "a whole number"),
+        StringField: (str, "a text"),
+        SelectMultipleField: (list, "a list of texts"),
+    }
+    kind, wanted = kinds[type(item)]
+    if value is None:
+        return None
+    if type(value) is not kind or (kind is list and not all(isinstance(each, str) for each in value)):
+        raise BadInput(f"{item.label.text}: this must be {wanted}.")
+    return value if kind is list else [str(value).lower() if kind is bool else str(value)]
+
+
+# ----- presenting the answer
+
+
+def base_url() -> str:
+    """What absolute URLs begin with."""
+    return (service().settings.url or request.host_url).rstrip("/")
+
+
+def link(endpoint: str, **values: Any) -> str:
+    """An absolute URL."""
+    return base_url() + url_for(f"pages.{endpoint}", **values)
+
+
+def _links_of(app: flask.Flask) -> Callable[[dict, str], dict]:
+    # A function that gives a picture its links; it needs no request, since pictures are made between requests.
+    paths = app.url_map.bind("")
+
+    def with_links(content: dict, base: str) -> dict:
+        slug = content["place"]["slug"]
+        for queue in content["queues"]:
+            queue["links"] = {
+                "take": base + paths.build("pages.take", {"place": slug, "queue": queue["slug"]})
+            }
+        names = ("customers", "board", "live")
+        return content | {
+            "links": {name: base + paths.build(f"pages.{name}", {"place": slug}) for name in names}
+        }
+
+    return with_links
+
+
+def page(template: str, content: dict[str, Any], **more: Any) -> Answer:
+    """Content as JSON, or as a page for those who want one."""
+    if wants_json():
+        return flask.jsonify(content)
+    return flask.make_response(flask.render_template(template, error=g.get("error"), **more))
+
+
+def after(
+    view: Callable[..., Answer], say: str = "", status: int = 200, content: Any = None, **values: str
+) -> Answer:
+    """The answer to a button that did its work: JSON (`content`, or the page's), or a redirect to the page."""
+    if not wants_json():
+        if say:
+            flask.flash(say, "good")
+        return flask.redirect(url_for(f"pages.{view.__name__}", **values), 303)
+    answer = view(**values) if content is None else flask.jsonify(content)
+    answer.status_code = status
+    return answer
+
+
+def qr_code(content: str) -> str:
+    """A QR code as a data: URI, to be shown on white."""
+    import qrcode.image.svg
+
+    image = qrcode.make(content, image_factory=qrcode.image.svg.SvgPathImage, border=2)
+    return "data:image/svg+xml;base64," + base64.b64encode(image.to_string()).decode()
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people read them: 120.1 as "2 min 0 s"."""
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(round(max(0, seconds)), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def wait_in_words(wait: Mapping[str, int] | None) -> str:
+    """A range of seconds as "about 8 to 15 minutes"."""
+    low, high = (round(wait[end] / 60) for end in ("from", "to")) if wait else (0, 0)
+    if high <= 1:
+        return "about a minute" if wait else ""
+    return (
+        f"up to {high} minutes"
+        if not low
+        else f"about {low} to {high} minutes"
+        if low < high
+        else f"about {low} minutes"
+    )
+
+
+@pages.app_errorhandler(Refused)
+def refused(problem: Refused) -> Answer:
+    """Says what can't be done: in JSON, with the state of now for a Conflict; or on the page that has the button."""
+    view = AGAIN.get(request.endpoint or "")
+    again = view and not g.get("error") and problem.status in ((409,) if wants_json() else (400, 403, 409))
+    answer = (
+        page("error.html", {"error": str(problem)}, sentence=str(problem), status=problem.status)
+        if not again
+        else None
+    )
+    if again:
+        g.error = str(problem)
+        given = request.view_args or {}
+        answer = flask.make_response(
+            view(**{name: given[name] for name in ("place", "token") if name in given})
+        )
+        if wants_json():
+            answer = flask.jsonify({"error": g.error} | answer.get_json())
+    answer.status_code = problem.status
+    if problem.retry_after:
+        answer.headers["Retry-After"] = str(problem.retry_after)
+    return answer
+
+
+@pages.app_errorhandler(HTTPException)
+def http_error(problem: HTTPException) -> Answer:
+    """The framework's own refusals, in our words."""
+    sentences = {
+        400: "This page was out of date, or cookies are switched off. Please try once more.",
+        404: "There is nothing at this address. Check the link, or scan the QR code again.",
+        405: "This address is for something else. Start again from the page of the place.",
+        413: "That is too much at once: please send less than 64 KiB.",
+    }
+    said = Refused(sentences.get(problem.code, problem.description or "That did not work."))
+    said.status = problem.code or 500
+    return refused(said)
+
+
+@pages.app_errorhandler(SQLAlchemyError)
+@pages.app_errorhandler(sqlite3.Error)
+def storage_failed(problem: Exception) -> Answer:
+    """A full disk, a locked or broken file: nothing was stored."""
+    log.error(
+        "The storage failed at %s: %s", request.url_rule, problem
+    )  # the rule, since links don't belong in a log
+    return refused(
+        Unavailable("Nothing can be stored just now, and nothing was changed. Please try again soon.")
+    )
+
+
+@pages.app_errorhandler(Exception)
+def went_wrong(problem: Exception) -> Answer:
+    """A mistake of ours: the log has it, the user gets a sentence."""
+    log.error("Failed at %s", request.url_rule, exc_info=problem)
+    said = Refused("Something went wrong on our side. Please try again.")
+    said.status = 500
+    return refused(said)
+
+
+@pages.after_app_request
+def headers(answer: Answer) -> Answer:
+    """What every answer says to the browser."""
+    answer.headers["Content-Security-Policy"] = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+    answer.headers |= {
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "X-Robots-Tag": "noindex",
+    }
+    if request.endpoint != "static":
+        answer.headers.setdefault("Cache-Control", "no-store")
+        answer.vary.add("Accept")
+    return answer
+
+
+# ----- anyone
+
+
+@pages.get("/")
+def home(found: list[Row] | None = None) -> Answer:
+    settings = service().settings
+    with service().database.read() as db:
+        places = all_places(db) if settings.places == "one" else []
+    public = [
+        shown(place, place, "slug name") | {"links": {"customers": link("customers", place=place.slug)}}
+        for place in places
+    ]
+    found = found and [
+        shown(place, place, "slug name")
+        | {"manage": owner_link(place), "links": {"manage": owner_link(place)}}
+        for place in found
+    ]
+    content = {"places": found or public, "links": {"places": link("open_first")}}
+    return page(
+        "home.html",
+        content,
+        places=public,
+        found=found,
+        allowed=not public,
+        values=request.form,
+        asks_code=bool(settings.setup_code),
+        has_code=bool(settings.setup_code),
+    )
+
+
+def owner_link(place: Row) -> str:
+    """A place's manage link."""
+    return link("manage", place=place.slug, token=place.manage_token)
+
+
+def check_code(code: str | None) -> None:
+    """Raises Forbidden when this isn't the setup code."""
+    if not secrets.compare_digest((code or "").encode(), service().settings.setup_code.encode()) or not code:
+        raise Forbidden("This is not the setup code. Ask whoever set up this server.")
+
+
+@pages.post("/")
+def find_links() -> Answer:
+    limit("setup code", RateLimitItemPerHour(20))
+    check_code(body(PlaceForm, "setup_code")["setup_code"])
+    with service().database.read() as db:
+        return home(all_places(db))
+
+
+@pages.post("/places")
+def open_first() -> Answer:
+    settings = service().settings
+    limit("new place", RateLimitItemPerHour(20))
+    asked = body(PlaceForm, "name")
+    code = asked.pop("setup_code", None)
+    if settings.setup_code:
+        check_code(code)
+    place = write(open_place, settings.places == "one", settings.max_waiting, **asked)
+    session["fresh"] = place.slug
+    return after(manage, "", 201, place=place.slug, token=place.manage_token)
+
+
+@pages.get("/healthz")
+def healthz() -> Answer:
+    """For a balancer: 200 when the writer and a reader answer."""
+    with service().database.read() as db:
+        fact(db, "epoch")
+    service().database.write(fact, "epoch")
+    return flask.jsonify({"status": "ok"})
+
+
+# ----- a customer
+
+
+@pages.get("/<place>")
+def customers(place: str) -> Answer:
+    now_shown = service().live.current(place, base_url())
+    if wants_json():
+        answer = flask.Response(
+            now_shown.text, mimetype="application/json", headers={"Cache-Control": "no-cache"}
+        )
+        answer.set_etag(now_shown.etag)
+        return answer.make_conditional(request)
+    with service().database.read() as db:
+        tickets = tickets_of_browser(db, now(), place, session["browser"]) if "browser" in session else []
+    mine = [
+        {
+            "number": ticket.number,
+            "queue_name": ticket.queue_name,
+            "url": url_for("pages.ticket", place=place, token=ticket.token),
+        }
+        for ticket in tickets
+    ]
+    if mine and "stay" not in request.args and not g.get("error"):
+        return flask.redirect(mine[0]["url"])
+    return page(
+        "customers.html",
+        {},
+        picture=now_shown.content,
+        place=now_shown.content["place"],
+        mine=mine,
+        request_id=secrets.token_hex(8),
+    )
+
+
+@pages.post("/<place>/<queue>/tickets")
+def take(place: str, queue: str) -> Answer:
+    limit("take", RateLimitItemPerMinute(service().settings.takes_per_minute))
+    asked = body(CustomerForm)
+    asked.pop("queue", None)
+    if not request.is_json:
+        asked["browser"] = browser()
+    row, line, mine, new = write(take_number, place, queue, **asked)
+    if not wants_json():
+        return after(ticket, place=place, token=mine.token)
+    with service().database.read() as db:
+        return after(ticket, "", 201 if new else 200, ticket_content(db, row, line, mine, now()))
+
+
+def ticket_content(db: Connection, place: Row, queue: Row, ticket: Row, at: float) -> dict[str, Any]:
+    """What a customer sees of her ticket."""
+    state = state_of(ticket, place, at)
+    ahead = count_ahead(db, ticket, day_of(place, at)) if state == "waiting" else None
+    wait = None if ahead is None else wait_range(ahead, pace_of(db, queue))
+    url = link("ticket", place=place.slug, token=ticket.token)
+    return shown(ticket, place, "number series party taken_at called_at started_at ended_at") | {
+        "state": state,
+        "queue": queue.slug,
+        "queue_name": queue.name,
+        "ahead": ahead,
+        "estimated_wait": wait,
+        "desk": getattr(ticket, "desk", None) if state in ("called", "serving") else None,
+        "links": {"ticket": url, "cancel": f"{url}/cancel", "customers": link("customers", place=place.slug)},
+    }
+
+
+@pages.get("/<place>/t/<token>")
+def ticket(place: str, token: str) -> Answer:
+    with service().database.read() as db:
+        row, queue, mine = find_ticket(db, place, token)
+        content = ticket_content(db, row, queue, mine, now())
+    if wants_json():
+        return flask.jsonify(content)
+    picture = service().live.current(place, base_url()).content
+    return page(
+        "ticket.html",
+        content,
+        ticket=content,
+        picture=picture,
+        place=picture["place"],
+        token=token,
+        several=len(picture["queues"]) > 1,
+        shared=bool(queue.shared_tablet),
+    )
+
+
+@pages.post("/<place>/t/<token>/cancel")
+def cancel(place: str, token: str) -> Answer:
+    write(cancel_ticket, place, token)
+    return after(ticket, place=place, token=token)
+
+
+@pages.get("/<place>/board")
+def board(place: str) -> Answer:
+    picture = service().live.current(place, base_url()).content
+    return page("board.html", picture, picture=picture, place=picture["place"], url=picture["links"]["customers"])
+
+
+@pages.get("/<place>/poster")
+def poster(place: str) -> Answer:
+    picture = service().live.current(place, base_url()).content
+    return page("poster.html", picture, place=picture["place"], url=picture["links"]["customers"])
+
+
+@pages.get("/<place>/live")
+def live(place: str) -> Answer:
+    house = service().live
+    watcher = house.join(place, base_url(), request.remote_addr or "")
+    answer = flask.Response(
+        house.stream(watcher), mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"}
+    )
+    answer.call_on_close(partial(house.leave, watcher))
+    return answer
+
+
+# ----- a servicer
+
+
+@pages.get("/<place>/staff/<token>")
+def staff(place: str, token: str) -> Answer:
+    with service().database.read() as db:
+        row = find_place(db, place, staff_token=token)
+        known = servicer_of_browser(db, row, session.get("browser"))
+        queues = [shown(queue, row, "slug name") for queue in queues_of(db, row)]
+    if known and not wants_json() and "new" not in request.args and not g.get("error"):
+        return flask.redirect(url_for("pages.desk", place=place, token=known.token))
+    typed = {"queues": [queue["slug"] for queue in queues]} | request.form.to_dict()
+    if request.form:
+        typed["queues"] = request.form.getlist("queues")
+    content = {"queues": queues, "links": {"staff": link("staff", place=place, token=token)}}
+    return page(
+        "staff.html", content, place=shown(row, row, "slug name"), token=token, queues=queues, values=typed
+    )
+
+
+@pages.post("/<place>/staff/<token>")
+def sit_down(place: str, token: str) -> Answer:
+    asked = body(ServicerForm, "name")
+    servicer = write(start_serving, place, token, browser=None if request.is_json else browser(), **asked)
+    with service().database.read() as db:
+        content = servicer_content(db, find_place(db, place), servicer)
+    return after(desk, "", 201, content, place=place, token=servicer.token)
+
+
+def servicer_content(db: Connection, place: Row, servicer: Row) -> dict[str, Any]:
+    """What the owner sees of a servicer."""
+    current = current_ticket(db, servicer)
+    return shown(servicer, place, "id name desk all_queues on_duty") | {
+        "queues": [queue.slug for queue in queues_served(db, servicer)],
+        "current": current.number if current else None,
+        "links": {"desk": link("desk", place=place.slug, token=servicer.token)},
+    }
+
+
+@pages.get("/<place>/desk/<token>")
+def desk(place: str, token: str) -> Answer:
+    with service().database.read() as db:
+        row, servicer = find_desk(db, place, token)
+        everywhere, served = queues_of(db, row), queues_served(db, servicer)
+        line = waiting_in(db, [queue.id for queue in served], day_of(row, now()))
+        current, recent = current_ticket(db, servicer), recent_at(db, servicer)
+    url = link("desk", place=place, token=token)
+    content = shown(servicer, row, "name desk on_duty") | {
+        "queues": [queue.slug for queue in served],
+        "lines": [
+            shown(queue, row, "slug name open")
+            | {"waiting": sum(ticket.queue_id == queue.id for ticket in line)}
+            for queue in served
+        ],
+        "current": current and shown(current, row, DESK_TICKET),
+        "recent": [shown(ticket, row, DESK_TICKET) for ticket in recent],
+        "line": [shown(ticket, row, "number queue queue_name name note party taken_at") for ticket in line],
+        "links": {"desk": url, "next": f"{url}/next", "add": f"{url}/add"},
+    }
+    return page(
+        "desk.html",
+        content,
+        desk=content,
+        place=shown(row, row, "slug name"),
+        token=token,
+        all_queues=[shown(queue, row, "slug name") for queue in everywhere],
+    )
+
+
+# What a servicer sees of a ticket; never the customer's links.
+DESK_TICKET = "number state queue queue_name name phone note party taken_at called_at started_at ended_at"
+
+
+@pages.post("/<place>/desk/<token>/next")
+def next_customer(place: str, token: str) -> Answer:
+    asked = body(StepForm)
+    if "finished" not in asked:
+        raise BadInput("Finished: say which number the desk is serving, or null when none.")
+    called = write(
+        by_desk, place, token, call_next, asked["finished"], asked.get("queue"), asked.get("number")
+    )
+    return after(desk, "" if called else "Nobody is waiting.", place=place, token=token)
+
+
+@pages.post("/<place>/desk/<token>/<any(start, done, 'no-show', 'call-again', 'put-back'):action>")
+def desk_action(place: str, token: str, action: str) -> Answer:
+    write(by_desk, place, token, press, action, body(StepForm, "number")["number"])
+    return after(desk, place=place, token=token)
+
+
+@pages.post("/<place>/desk/<token>/bring-back")
+def bring_one_back(place: str, token: str) -> Answer:
+    write(by_desk, place, token, bring_back, body(StepForm, "number")["number"])
+    return after(desk, place=place, token=token)
+
+
+@pages.post("/<place>/desk/<token>/move")
+def move(place: str, token: str) -> Answer:
+    asked = body(StepForm, "number", "queue")
+    write(by_desk, place, token, move_ticket, asked["number"], asked["queue"])
+    return after(desk, f"{asked['number']} was moved.", place=place, token=token)
+
+
+@pages.post("/<place>/desk/<token>/<any(pause, resume):action>")
+def pause(place: str, token: str, action: str) -> Answer:
+    write(by_desk, place, token, set_duty, action == "resume")
+    return after(desk, place=place, token=token)
+
+
+@pages.post("/<place>/desk/<token>/add")
+def add(place: str, token: str) -> Answer:
+    row, queue, ticket, new = write(by_desk, place, token, add_customer, **body(CustomerForm, "queue"))
+    content = shown(ticket, row, "number state series name phone note party taken_at") | {"queue": queue.slug}
+    say = f"Added {ticket.number}. Tell the customer this number."
+    return after(desk, say, 201 if new else 200, content, place=place, token=token)
+
+
+# ----- the owner
+
+
+@pages.get("/<place>/manage/<token>")
+def manage(place: str, token: str) -> Answer:
+    at = now()
+    with service().database.read() as db:
+        row = find_place(db, place, manage_token=token)
+        content = shown(row, row, "slug name timezone country day_starts") | {
+            "queues": [queue_content(db, row, queue, at) for queue in queues_of(db, row)],
+            "counters": [],
+            "servicers": [servicer_content(db, row, servicer) for servicer in servicers_of(db, row)],
+        }
+    url = owner_link(row)
+    content["links"] = {name: link(name, place=place) for name in ("customers", "board", "live")} | {
+        "staff": link("staff", place=place, token=row.staff_token),
+        "manage": url,
+        "queues": f"{url}/queues",
+        "poster": link("poster", place=place),
+        "tickets_csv": f"{url}/tickets.csv",
+        "export": f"{url}/export.json",
+    }
+    fresh = not wants_json() and session.pop("fresh", None) == place
+    return page(
+        "manage.html",
+        content,
+        owner=content,
+        place=shown(row, row, "slug name"),
+        token=token,
+        fresh=fresh,
+        timezones=zones(),
+        today=day_of(row, at),
+    )
+
+
+def queue_content(db: Connection, place: Row, queue: Row, at: float) -> dict[str, Any]:
+    """What the owner sees of a queue."""
+    day = day_of(place, at)
+    return shown(queue, place, "slug name kind prefix open max_waiting asks shared_tablet") | {
+        "waiting": [ticket.number for ticket in waiting_in(db, [queue.id], day)],
+        "called": [ticket.number for ticket in called_in(db, place) if ticket.queue_id == queue.id],
+        "today": figures(db, queue, day_begins(place.timezone, day, place.day_starts), at + 1),
+        "links": {
+            "take": link("take", place=place.slug, queue=queue.slug),
+            "queue": link("change_this_queue", place=place.slug, token=place.manage_token, queue=queue.slug),
+        },
+    }
+
+
+def as_owner(
+    place: str, token: str, say: str, function: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Answer:
+    """Runs a write of the owner, and leads her back to her page."""
+    write(by_owner, place, token, function, *args, **kwargs)
+    return after(manage, say, place=place, token=token)
+
+
+def about_this_queue(
+    place: str, token: str, say: str, status: int, function: Callable, *args: Any, **kwargs: Any
+) -> Answer:
+    """Runs a write about a queue; the answer in JSON is that queue."""
+    queue = write(by_owner, place, token, function, *args, **kwargs)
+    with service().database.read() as db:
+        content = queue_content(db, find_place(db, place), queue, now())
+    return after(manage, say, status, content, place=place, token=token)
+
+
+def queue_columns() -> dict[str, Any]:
+    """What the request says of a queue, as its columns."""
+    asked = {name: value for name, value in body(QueueForm).items() if value is not None and name != "kind"}
+    kinds = {"asks": " ".join, "shared_tablet": int}
+    return {name: kinds[name](value) if name in kinds else value for name, value in asked.items()}
+
+
+@pages.post("/<place>/manage/<token>")
+def change_this_place(place: str, token: str) -> Answer:
+    asked = body(PlaceForm)
+    columns = ("name", "timezone", "country", "day_starts")
+    changes = {name: asked[name] for name in columns if asked.get(name) is not None}
+    return as_owner(place, token, "Saved.", change_place, **changes)
+
+
+@pages.post("/<place>/manage/<token>/delete")
+def delete_this_place(place: str, token: str) -> Answer:
+    name = body(PlaceForm, "name")["name"]
+    write(by_owner, place, token, delete_place, name)
+    return after(home, f"{name} was deleted.")
+
+
+@pages.post("/<place>/manage/<token>/links/<any(manage, staff):which>/replace")
+def replace_this_link(place: str, token: str, which: str) -> Answer:
+    fresh = write(by_owner, place, token, replace_link, which)
+    token = fresh if which == "manage" else token
+    return after(
+        manage, "The old link does not work any more. Here is the new one.", place=place, token=token
+    )
+
+
+@pages.post("/<place>/manage/<token>/queues")
+def add_a_queue(place: str, token: str) -> Answer:
+    body(QueueForm, "name")
+    columns = {"max_waiting": service().settings.max_waiting} | queue_columns()
+    return about_this_queue(place, token, f"{columns['name']} was added.", 201, add_queue, **columns)
+
+
+@pages.post("/<place>/manage/<token>/queues/<queue>")
+def change_this_queue(place: str, token: str, queue: str) -> Answer:
+    return about_this_queue(place, token, "Saved.", 200, about_queue, queue, change_queue, **queue_columns())
+
+
+@pages.post("/<place>/manage/<token>/queues/<queue>/<any(open, close, reset, delete):action>")
+def queue_action(place: str, token: str, queue: str, action: str) -> Answer:
+    functions = {
+        "open": partial(change_queue, open=1),
+        "close": partial(change_queue, open=0),
+        "reset": reset_numbers,
+        "delete": delete_queue,
+    }
+    return about_this_queue(place, token, "Done.", 200, about_queue, queue, functions[action])
+
+
+@pages.post("/<place>/manage/<token>/queues/<queue>/cancel")
+def cancel_many(place: str, token: str, queue: str) -> Answer:
+    numbers = body(StepForm).get("numbers")
+    if not numbers:
+        raise BadInput("Numbers: choose at least one.")
+    cancelled = write(by_owner, place, token, about_queue, queue, cancel_tickets, numbers=numbers)
+    say = f"Cancelled: {', '.join(cancelled)}." if cancelled else "None of these is in the line any more."
+    return after(manage, say, 200, {"cancelled": cancelled}, place=place, token=token)
+
+
+@pages.post("/<place>/manage/<token>/servicers/<int(max=2147483647):servicer>")
+def change_this_servicer(place: str, token: str, servicer: int) -> Answer:
+    asked = body(ServicerForm)
+    changes = {name: asked[name] for name in ("queues", "on_duty") if name in asked}
+    return as_owner(place, token, "Saved.", change_servicer, servicer, **changes)
+
+
+@pages.post("/<place>/manage/<token>/servicers/<int(max=2147483647):servicer>/remove")
+def remove_this_servicer(place: str, token: str, servicer: int) -> Answer:
+    return as_owner(place, token, "The link was taken away.", remove_servicer, servicer)
+
+
+@pages.get("/<place>/manage/<token>/tickets.csv")
+def tickets_csv(place: str, token: str) -> Answer:
+    with service().database.read() as db:
+        row = find_place(db, place, manage_token=token)
+    days = [asked_day("from", "1970-01-01"), asked_day("to", "9998-12-31")]
+    if days[0] > days[1]:
+        raise BadInput("'from' is after 'to': exchange the two days.")
+    return download(csv_lines(service().database, row, *days), "text/csv", f"{place}-tickets.csv")
+
+
+def asked_day(name: str, default: str) -> str:
+    """A day of the query string; raises BadInput."""
+    try:
+        return min(date.fromisoformat(request.args.get(name) or default).isoformat(), "9998-12-31")
+    except ValueError:
+        raise BadInput(f"'{name}' must be a day such as 2026-11-21.") from None
+
+
+def csv_lines(database: Database, place: Row, first: str, last: str) -> Iterator[str]:
+    """The tickets of these days as CSV, a thousand at a time, so that a slow reader holds nothing up."""
+    columns = "number queue_name series taken_at first_called_at called_at started_at ended_at servicer desk party name phone note"
+    lines, after_id, tickets = io.StringIO(), 0, [None]
+    table = csv.writer(lines)
+    table.writerow([*columns.split(), "state", "wait_s", "service_s", "total_s"])
+    while tickets:
+        with database.read() as db:
+            tickets = tickets_between(db, place, first, last, after_id)
+        for ticket in tickets:
+            after_id, ended = ticket.id, ticket.ended_at if ticket.state == "done" else None
+            spans = (
+                (ticket.taken_at, ticket.first_called_at),
+                (ticket.started_at or ticket.called_at, ended),
+                (ticket.taken_at, ended),
+            )
+            seconds = [None if None in span else round(span[1] - span[0], 2) for span in spans]
+            cells = [*shown(ticket, place, columns).values(), state_of(ticket, place, now()), *seconds]
+            table.writerow([harmless(cell) for cell in cells])
+        yield lines.getvalue()
+        lines.seek(0)
+        lines.truncate()
+
+
+def harmless(cell: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: with one apostrophe before it, to be taken off by who reads it."""
+    return f"'{cell}" if isinstance(cell, str) and re.match(r"'*[=+\-@\t\r]", cell) else cell
+
+
+@pages.get("/<place>/manage/<token>/export.json")
+def export(place: str, token: str) -> Answer:
+    with service().database.read() as db:
+        row = find_place(db, place, manage_token=token)
+    return download(json_lines(everything(service().database, row)), "application/json", f"{place}.json")
+
+
+def json_lines(rows: Iterator[tuple[str, dict]]) -> Iterator[str]:
+    """Rows of tables as one JSON object of lists."""
+    before = None
+    for table, content in rows:
+        yield ",\n" if table == before else f'{"{" if before is None else "],"}\n"{table}": [\n'
+        yield json.dumps(content)
+        before = table
+    yield "]}\n"
+
+
+def download(lines: Iterator[str], mimetype: str, name: str) -> Answer:
+    """A file to be kept."""
+    answer = flask.Response(lines, mimetype=mimetype)
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+# Which page is shown again, with a sentence, when one of its buttons could not do its work.
+BUTTONS = {
+    home: (open_first, find_links),
+    customers: (take,),
+    ticket: (cancel,),
+    staff: (sit_down,),
+    desk: (next_customer, desk_action, bring_one_back, move, pause, add),
+    manage: (
+        change_this_place,
+        delete_this_place,
+        replace_this_link,
+        add_a_queue,
+        change_this_queue,
+        queue_action,
+        cancel_many,
+        change_this_servicer,
+        remove_this_servicer,
+    ),
+}
+AGAIN = {f"pages.{button.__name__}": view for view, buttons in BUTTONS.items() for button in buttons}
+
+
+# ==============================================================================================================
+# Command line
+# ==============================================================================================================
+
+WAITRESS = {
+    "ident": None,
+    "clear_untrusted_proxy_headers": False,  # ProxyFix decides which to believe
+    "asyncore_use_poll": True,  # select() ends at 1,024 files
+    "outbuf_high_watermark": 128 * 1024,  # a stalled phone must not hold megabytes
+    "max_request_body_size": 17 * 1024 * 1024,
+}
+
+
+class ServesByDefault(click.Group):
+    """Commands, of which `serve` may be left out; what can't be done is one sentence and status 1."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        if not args or args[0] not in (*self.commands, "--help"):
+            args = ["serve", *args]
+        return super().parse_args(context, args)
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except (CannotStart, Refused) as problem:
+            raise click.ClickException(str(problem)) from None
+
+
+@click.group(cls=ServesByDefault)
+def cli() -> None:
+    """Take A Number: a queue for places where people wait. Without a command, it serves."""
+
+
+DATA = click.option("--data", type=Path, help="Directory of the database [TAKEANUMBER_DATA, or data].")
+
+
+@cli.command()
+@click.option("--host", help="Address to listen at [HOST, or 0.0.0.0: all].")
+@click.option("--port", type=int, help="Port to listen at [PORT, or 8000].")
+@DATA
+@click.option(
+    "--threads",
+    type=click.IntRange(8, 10000),
+    default=256,
+    show_default=True,
+    help="Each open page takes one; 64 are kept for everything else.",
+)
+def serve(threads: int, **options: Any) -> None:
+    """Starts the server, and prints the address that phones nearby can reach."""
+    import waitress
+
+    settings = Settings.read(os.environ, **options)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it tells of each burst
+    threading.stack_size(2**21)  # for a thousand threads, eight megabytes each are too many
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = min(limits[1], 2 * threads + 1000) if limits[1] > 0 else 2 * threads + 1000
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], files), limits[1]))
+    app = create_app(threads, **{item.name: getattr(settings, item.name) for item in fields(settings)})
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # a phone that left without a word is noticed in a minute, not fifteen
+        patience = (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
+        waitress.adjustments.Adjustments.socket_options = [*waitress.adjustments.Adjustments.socket_options, patience]
+    try:
+        address = {"host": settings.host, "port": settings.port, "connection_limit": 2 * threads + 200}
+        server = waitress.create_server(app, threads=threads, **address, **WAITRESS)
+    except OSError as problem:
+        said = f"Can't listen at {settings.host}, port {settings.port}: {problem.strerror}. Choose another --port."
+        raise CannotStart(said) from None
+    parts: Service = app.extensions["takeanumber"]
+    clock = Clock(parts.database, settings)
+    clock.start()
+
+    def stop(*_: Any) -> None:
+        parts.live.close()
+        raise SystemExit
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    tell_address(settings, server.effective_port)
+    server.run()
+    clock.stop()
+    parts.database.close()
+
+
+def reachable(settings: Settings, port: int) -> str:
+    """The URL at which phones on the same network reach this server; nothing is sent to find it out."""
+    host = settings.host
+    if host in ("0.0.0.0", "::"):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(("192.0.2.1", 9))  # an address for documentation: it only picks our own
+                host = probe.getsockname()[0]
+            except OSError:
+                host = "127.0.0.1"
+    return settings.url.rstrip("/") or f"http://{host}:{port}"
+
+
+def tell_address(settings: Settings, port: int) -> None:
+    """Prints where the server is to be found, with a QR code for phones."""
+    import qrcode
+
+    url = reachable(settings, port)
+    click.echo("Take A Number is running; Ctrl-C stops it.\n")
+    click.echo(f"  On this computer: http://127.0.0.1:{port}\n  On phones nearby: {url}\n")
+    code = qrcode.QRCode(border=2)
+    code.add_data(url)
+    code.print_ascii(invert=True)
+    sys.stdout.flush()
+
+
+@cli.command()
+@DATA
+def links(data: Path | None) -> None:
+    """Prints each place's manage link, for a lost bookmark."""
+    settings = Settings.read(os.environ, data=data)
+    with open_database(settings).read() as db:
+        places = all_places(db)
+    for place in places:
+        click.echo(
+            f"{place.name}: {reachable(settings, settings.port)}/{place.slug}/manage/{place.manage_token}"
+        )
+    if not places:
+        click.echo("No place is open here yet. Start the server, and open one in a browser.")
+
+
+@cli.command()
+@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The running server.")
+@click.option(
+    "--speed", type=click.FloatRange(1, 1000), default=60, show_default=True, help="Times as fast as life."
+)
+@click.option(
+    "--hours", type=click.FloatRange(0.01, 24), default=8, show_default=True, help="Length of the day."
+)
+@click.option("--setup-code", help="Where the server asks for one [TAKEANUMBER_SETUP_CODE].")
+def demo(url: str, speed: float, hours: float, setup_code: str | None) -> None:
+    """Opens a place "Corner Deli" on a running server, and plays a lively day into it."""
+    code = setup_code or os.environ.get("TAKEANUMBER_SETUP_CODE")
+    place = ask(
+        f"{url.rstrip('/')}/places",
+        {"name": "Corner Deli", "queue": "Deli"} | ({"setup_code": code} if code else {}),
+    )
+    ask(f"{place['links']['manage']}/queues", {"name": "Bakery"})
+    for name in ("customers", "board", "manage"):
+        click.echo(f"{name}: {place['links'][name]}")
+    takes = [queue["links"]["take"] for queue in ask(place["links"]["customers"])["queues"]]
+    desks = [
+        ask(place["links"]["staff"], {"name": name, "desk": f"Window {number}"})["links"]["desk"]
+        for number, name in enumerate(("Ana", "Ben", "Chloe"), 1)
+    ]
+    chance, free_at, minutes = random.Random(), dict.fromkeys(desks, 0.0), 0.0
+    while minutes < 60 * hours:
+        pause = chance.expovariate(0.9)
+        minutes += pause
+        time.sleep(60 * pause / speed)
+        mine = ask(chance.choice(takes), {"party": chance.randint(1, 4)})
+        if chance.random() < 0.08:
+            ask(mine["links"]["cancel"], {})
+        for desk in desks:
+            if free_at[desk] <= minutes:
+                at_desk = ask(desk)["current"]
+                if at_desk and chance.random() < 0.07:
+                    ask(f"{desk}/no-show", {"number": at_desk["number"]})
+                    at_desk = None
+                at_desk = ask(f"{desk}/next", {"finished": at_desk and at_desk["number"]})["current"]
+                if at_desk:
+                    ask(f"{desk}/start", {"number": at_desk["number"]})
+                    free_at[desk] = minutes + chance.lognormvariate(0.9, 0.5)
+
+
+def ask(url: str, content: dict | None = None) -> dict[str, Any]:
+    """What a running server answers, in JSON; raises CannotStart with its own sentence when it refuses."""
+    head = {"Accept": "application/json", "Content-Type": "application/json"}
+    data = None if content is None else json.dumps(content).encode()
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data, head), timeout=30) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as problem:
+        raise CannotStart(json.load(problem)["error"]) from None
+    except OSError as problem:
+        raise CannotStart(
+            f"No server answers at {url} ({problem}). Start it first, or give its --url."
+        ) from None
+
+
+if __name__ == "__main__":
+    cli()
