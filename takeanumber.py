@@ -17,14 +17,14 @@
 # ///
 """Take A Number: one small server for places where people wait.
 
-Customers take a number on their own phone, servicers press "Next customer", everybody sees who is being served.
+Customers take a number on their own phone, servicers press "Next customer", everybody sees who is served.
 One Flask app and one SQLite file, to be read from top to bottom. Its rooms:
 
     Settings, Storage, Places, The line, Numbers, Live, Clock, Pages, Command line
 
-All but the last two know nothing of Flask: they take a connection and plain values, return rows or small dataclasses,
-and raise the few exceptions of the first room. Data goes one way: a request, its page, one function, the writer, an
-event, the picture.
+All but the last two know nothing of Flask: they take a connection and plain values, return rows or small
+dataclasses, and raise the few exceptions of the first room. Data goes one way: a request, its page, one
+function, the writer, an event, the picture.
 """
 
 from __future__ import annotations
@@ -86,15 +86,19 @@ HERE = Path(__file__).resolve().parent
 log = logging.getLogger("takeanumber")
 
 
-# ==============================================================================================================
+# ==========================================================================================================
 # Settings: from the environment; and the service's own few exceptions
-# ==============================================================================================================
+# ==========================================================================================================
 
 
 class Refused(Exception):
     """What can't be done, in a sentence that says what to do instead; `status` is its HTTP status."""
 
-    status, retry_after = 400, None
+    status = 400
+
+    def __init__(self, sentence: str, status: int | None = None, retry_after: int | None = None):
+        super().__init__(sentence)
+        self.status, self.retry_after = status or self.status, retry_after
 
 
 class BadInput(Refused):
@@ -114,11 +118,11 @@ class Conflict(Refused):
 
 
 class TooMany(Refused):
-    status, retry_after = 429, 5
+    status = 429
 
 
 class Unavailable(Refused):
-    status, retry_after = 503, 5
+    status = 503
 
 
 class CannotStart(Exception):
@@ -190,9 +194,9 @@ def now() -> float:
     return time.time()
 
 
-# ==============================================================================================================
+# ==========================================================================================================
 # Storage: the schema, many readers, one writer, upgrading
-# ==============================================================================================================
+# ==========================================================================================================
 
 SCHEMA = "0001"  # the newest file in migrations/versions: what this code reads and writes
 PATIENCE_S = 10.0  # how long a request waits for the writer, and how long the writer may be silent
@@ -529,17 +533,13 @@ def _in_one_transaction(path: Path, *pragmas: str) -> Iterator[Connection]:
         engine.dispose()  # which undoes what was not committed
 
 
-# ==============================================================================================================
+# ==========================================================================================================
 # Places: opening one, its links, its day, its queues and servicers
-# ==============================================================================================================
+# ==========================================================================================================
 
 # Words that the URLs use: no place and no queue gets one of them as its slug.
-RESERVED = set(
-    ["api", "board", "desk", "door", "healthz", "live", "manage", "place", "places", "poster", "queue", "staff", "static", "t", "tickets"]
-)
-LATIN = str.maketrans(
-    {"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "'": "", "’": ""}
-)
+RESERVED = "api board desk door healthz live manage place places poster queue staff static t tickets"
+LATIN = str.maketrans("øłđðþæœ", "olddtao", "'’")
 NOBODY = "There is nothing at this address. The link may have been replaced: ask for the new one."
 
 
@@ -549,7 +549,7 @@ def slug_of(name: str, taken: set[str], fallback: str) -> str:
     words = re.sub("[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-")
     base = words if re.search("[a-z]", words) else fallback
     tries = (base if n == 1 else f"{base[:35]}-{n}" for n in count(1))
-    return next(slug for slug in tries if slug not in taken | RESERVED)
+    return next(slug for slug in tries if slug not in taken and slug not in RESERVED.split())
 
 
 @cache
@@ -572,7 +572,7 @@ def iso(at: float | None, zone: ZoneInfo) -> str | None:
 
 
 def shown(row: Row, place: Row, names: str) -> dict[str, Any]:
-    """Columns of a row as JSON has them: `*_at` as ISO 8601, flags as true or false, a list of words as a list."""
+    """Columns of a row as JSON has them: `*_at` as ISO 8601, flags as true or false, words as a list, seconds rounded."""
     content = {name: getattr(row, name) for name in names.split()}
     for name, value in content.items():
         if name.endswith("_at"):
@@ -581,6 +581,8 @@ def shown(row: Row, place: Row, names: str) -> dict[str, Any]:
             content[name] = bool(value)
         elif name == "asks":
             content[name] = value.split()
+        elif name.endswith("_s") and value is not None:
+            content[name] = round(value, 2)
     return content
 
 
@@ -642,23 +644,13 @@ def open_place(db: Connection, at: float, only_one: bool, max_waiting: int, name
     if only_one and taken:
         raise Forbidden("This server is for one place, and that is open already. Ask its owner for a link.")
     slug = asked.get("slug") or slug_of(name, taken, "place")
-    if slug in taken | RESERVED:
+    if slug in taken or slug in RESERVED.split():
         raise Conflict(f"The address /{slug} is taken. Choose another one.")
     timezone = asked.get("timezone") or "UTC"
     tokens = {"manage_token": secrets.token_urlsafe(16), "staff_token": secrets.token_urlsafe(16)}
-    place = insert(
-        db,
-        "place",
-        slug=slug,
-        name=name,
-        timezone=timezone,
-        created_at=at,
-        day_starts=4,
-        series="",
-        country=asked.get("country") or country_of(timezone),
-        version=0,
-        **tokens,
-    )
+    columns = {"name": name, "timezone": timezone, "country": asked.get("country") or country_of(timezone)}
+    columns |= {"day_starts": 4, "series": "", "version": 0, "created_at": at}
+    place = insert(db, "place", slug=slug, **columns, **tokens)
     record(db, at, place.id, "open-place")
     add_queue(db, at, place, asked.get("queue") or "Line", max_waiting)
     return place
@@ -735,23 +727,9 @@ def add_queue(db: Connection, at: float, place: Row, name: str, max_waiting: int
     )
     _check_prefix(prefix, others)
     slug = slug_of(name, {queue.slug for queue in others}, "queue")
-    columns = {"asks": "", "shared_tablet": 0} | asked
-    queue = insert(
-        db,
-        "queue",
-        place_id=place.id,
-        slug=slug,
-        name=name,
-        kind="walk-in",
-        prefix=prefix,
-        open=1,
-        series="",
-        max_waiting=max_waiting,
-        last_number=0,
-        waiting=0,
-        created_at=at,
-        **columns,
-    )
+    columns = {"name": name, "slug": slug, "kind": "walk-in", "prefix": prefix, "max_waiting": max_waiting}
+    columns |= {"open": 1, "series": "", "last_number": 0, "waiting": 0, "asks": "", "shared_tablet": 0}
+    queue = insert(db, "queue", place_id=place.id, created_at=at, **columns | asked)
     record(db, at, place.id, "add-queue", queue_id=queue.id)
     return queue
 
@@ -839,18 +817,9 @@ def start_serving(db: Connection, at: float, slug: str, token: str, name: str, *
         return known
     if known:
         change(db, "servicer", known.id, browser=None)
-    servicer = insert(
-        db,
-        "servicer",
-        place_id=place.id,
-        name=name,
-        desk=desk,
-        token=secrets.token_urlsafe(16),
-        all_queues=1,
-        on_duty=1,
-        browser=browser,
-        created_at=at,
-    )
+    columns = {"name": name, "desk": desk, "browser": browser, "token": secrets.token_urlsafe(16)}
+    columns |= {"place_id": place.id, "created_at": at, "all_queues": 1, "on_duty": 1}
+    servicer = insert(db, "servicer", **columns)
     record(db, at, place.id, "start-serving", servicer_id=servicer.id)
     return assign(db, place, servicer, asked.get("queues") or [])
 
@@ -891,9 +860,9 @@ def _find_servicer(db: Connection, place: Row, servicer_id: int) -> Row:
     raise NotFound("This servicer's link was taken away already.")
 
 
-# ==============================================================================================================
+# ==========================================================================================================
 # The line: taking a number, calling, ending; the only code that writes `ticket`
-# ==============================================================================================================
+# ==========================================================================================================
 
 OPEN = ("waiting", "called", "serving")
 # Every step of a ticket: from which states, and to which. The states that are not OPEN are its ends.
@@ -908,10 +877,14 @@ STEPS: dict[str, tuple[tuple[str, ...], str]] = {
     "move": (OPEN, "waiting"),
     "bring-back": (("done", "no_show", "cancelled"), "waiting"),
 }
+Taken = tuple[Row, Row, Row, bool]  # a place, its queue, the ticket, and whether the ticket is a new one
 NORMAL = 3  # the priority of everybody; 1 is called first
 ORDER = "ticket.priority, ticket.joined_at, ticket.id"
 # A ticket with what people call its queue and its desk.
-TICKETS = """SELECT ticket.*, queue.slug AS queue, queue.name AS queue_name, servicer.name AS servicer, servicer.desk AS desk
+TICKETS = """SELECT ticket.*, queue.slug AS queue, queue.name AS queue_name, servicer.name AS servicer, servicer.desk,
+                    first_called_at - taken_at AS wait_s,
+                    CASE WHEN state = 'done' THEN ended_at - coalesce(started_at, called_at) END AS service_s,
+                    CASE WHEN state = 'done' THEN ended_at - taken_at END AS total_s
              FROM ticket JOIN queue ON queue.id = ticket.queue_id LEFT JOIN servicer ON servicer.id = ticket.servicer_id"""
 BRING_BACK_S = 3600
 APART_S = 1e-5  # between two who join in the same instant, so that a third can be put between them
@@ -964,32 +937,22 @@ def _count_waiting(db: Connection, queue_id: int, more: int) -> None:
 
 
 def _record_step(db: Connection, at: float, kind: str, ticket: Row, **more: Any) -> None:
-    record(
-        db,
-        at,
-        ticket.place_id,
-        kind,
-        ticket_id=ticket.id,
-        queue_id=ticket.queue_id,
-        state=ticket.state,
-        **more,
-    )
+    more |= {"ticket_id": ticket.id, "queue_id": ticket.queue_id, "state": ticket.state}
+    record(db, at, ticket.place_id, kind, **more)
 
 
 # ----- a customer
 
 
-def take_number(
-    db: Connection, at: float, slug: str, queue_slug: str, **asked: Any
-) -> tuple[Row, Row, Row, bool]:
-    """Gives the next number of a queue; returns the place, the queue, the ticket, and whether it is a new one.
+def take_number(db: Connection, at: float, slug: str, line: str, **asked: Any) -> Taken:
+    """Gives the next number of a queue; raises NotFound, and Conflict when it is closed or full.
 
-    `asked` may hold request_id and browser (the same request, or the same browser while its ticket is open, gets the
-    ticket it has), name, phone, note, party. Raises NotFound, and Conflict when the queue is closed or full.
+    `asked` may hold name, phone, note and party; and request_id and browser: the same request, or the same
+    browser while its ticket is open, gets the ticket that it has.
     """
     place = find_place(db, slug)
     series = open_day(db, place, at)
-    queue = find_queue(db, place, queue_slug)
+    queue = find_queue(db, place, line)
     request_id, browser = asked.pop("request_id", None), asked.pop("browser", None)
     asked["request_key"] = f"{queue.id}:{request_id}" if request_id else None
     asked["browser"] = None if queue.shared_tablet else browser
@@ -1001,21 +964,10 @@ def take_number(
     if queue.waiting >= queue.max_waiting:
         raise Conflict(f"{queue.name} is full: {queue.waiting} are waiting. Please come back a little later.")
     ordinal = _next_ordinal(db, place, queue, series)
-    ticket = insert(
-        db,
-        "ticket",
-        place_id=place.id,
-        queue_id=queue.id,
-        token=secrets.token_urlsafe(16),
-        series=series,
-        number=f"{queue.prefix}{ordinal}",
-        ordinal=ordinal,
-        state="waiting",
-        priority=NORMAL,
-        taken_at=at,
-        joined_at=_join_time(db, queue.id, at),
-        **asked,
-    )
+    asked |= {"series": series, "ordinal": ordinal, "number": f"{queue.prefix}{ordinal}", "state": "waiting"}
+    asked |= {"priority": NORMAL, "taken_at": at, "joined_at": _join_time(db, queue.id, at)}
+    columns = {"place_id": place.id, "queue_id": queue.id, "token": secrets.token_urlsafe(16)} | asked
+    ticket = insert(db, "ticket", **columns)
     sql = "UPDATE queue SET series = :series, last_number = :ordinal, waiting = waiting + 1 WHERE id = :id"
     run(db, sql, series=series, ordinal=ordinal, id=queue.id)
     _record_step(db, at, "take", ticket)
@@ -1164,14 +1116,13 @@ def recent_at(db: Connection, servicer: Row) -> list[Row]:
     return run(db, sql, id=servicer.id).all()
 
 
-def call_next(
-    db: Connection, at: float, desk: Desk, finished: str | None, queue: str | None, number: str | None
-) -> Row:
-    """Ends what the desk is serving as done, and calls the next customer (of `queue`, or that `number`).
+def call_next(db: Connection, at: float, desk: Desk, finished: str | None, **asked: str | None) -> Row | None:
+    """Ends what the desk is serving as done, and calls the next customer; None when nobody waits.
 
-    `finished` is what the desk believes to be serving, or None. Where that isn't so, this is the second of two presses,
-    or somebody was quicker: Conflict. Returns the called ticket, None when nobody waits.
+    `asked` may hold the queue to call from, or the number to call. `finished` is what the desk believes to be
+    serving, or None. Where that isn't so, this is the second of two presses, or somebody was quicker: Conflict.
     """
+    queue, number = asked.get("queue"), asked.get("number")
     if (desk.current.number if desk.current else None) != finished:
         raise Conflict(
             "Your desk has changed since this page was shown; nothing was changed. This is how it is now."
@@ -1262,9 +1213,7 @@ def set_duty(db: Connection, at: float, desk: Desk, on_duty: bool) -> None:
         record(db, at, desk.place.id, "resume" if on_duty else "pause", servicer_id=desk.servicer.id)
 
 
-def add_customer(
-    db: Connection, at: float, desk: Desk, queue: str, **asked: Any
-) -> tuple[Row, Row, Row, bool]:
+def add_customer(db: Connection, at: float, desk: Desk, queue: str, **asked: Any) -> Taken:
     """Takes a number for a customer without a phone; as take_number()."""
     return take_number(db, at, desk.place.slug, queue, **asked)
 
@@ -1277,9 +1226,9 @@ def erase_personal_data(db: Connection, at: float, keep_days: int, most: int = 2
     return run(db, sql, before=at - keep_days * 86400, most=most).rowcount == most
 
 
-# ==============================================================================================================
+# ==========================================================================================================
 # Numbers: figures and the estimated wait; only reads
-# ==============================================================================================================
+# ==========================================================================================================
 
 USUAL_SERVICE_S = 180  # until something is measured; it counts for as many measurements as
 PRIOR = 3
@@ -1359,9 +1308,9 @@ def everything(database: Database, place: Row) -> Iterator[tuple[str, dict[str, 
                 yield table, {key: value for key, value in row._mapping.items() if key not in SECRETS}
 
 
-# ==============================================================================================================
+# ==========================================================================================================
 # Live: who is watching a place, and how they hear of a change
-# ==============================================================================================================
+# ==========================================================================================================
 
 PAUSE_S = 0.2  # between two pictures of a place: the first change is shown at once, then the newest
 LOOK_S = 0.5  # how often we look for what another process wrote
@@ -1371,41 +1320,34 @@ FREE_THREADS = 64  # that streams leave for everything else
 
 def picture(db: Connection, place: Row, at: float) -> dict[str, Any]:
     """What everybody may see of a place now; its links are the pages' business. Call lists are private, not in it."""
-    called, queues = called_in(db, place), []
+    called, queues = [_with_instant(ticket, place) for ticket in called_in(db, place)], []
     for queue in queues_of(db, place):
         waiting = [ticket.number for ticket in waiting_in(db, [queue.id], day_of(place, at))]
         pace = pace_of(db, queue)
         waits = [wait_range(ahead, pace) for ahead in range(len(waiting) + 1)]
-        queues.append(
-            {
-                **shown(queue, place, "slug name open asks"),
-                "full": len(waiting) >= queue.max_waiting,
-                "waiting": waiting,
-                "waits": waits[:-1] if pace.desks else [],
-                "called": [
-                    shown(ticket, place, "number series desk state")
-                    | {"since": iso(ticket.started_at or ticket.called_at, ZoneInfo(place.timezone))}
-                    for ticket in called
-                    if ticket.queue_id == queue.id
-                ],
-                "estimated_wait": waits[-1],
-            }
-        )
+        content = shown(queue, place, "slug name open asks") | {"full": len(waiting) >= queue.max_waiting}
+        content |= {
+            "waiting": waiting,
+            "waits": waits[:-1] if pace.desks else [],
+            "estimated_wait": waits[-1],
+        }
+        queues.append(content | {"called": [content for queue_id, content in called if queue_id == queue.id]})
     sql = """SELECT event.id, happened_at, desk, number, ticket.series FROM event JOIN ticket ON ticket.id = ticket_id
              WHERE event.place_id = :place AND kind IN ('call', 'call-again') ORDER BY event.id DESC LIMIT 20"""
-    calls = [
-        shown(call, place, "id number series desk") | {"at": iso(call.happened_at, ZoneInfo(place.timezone))}
-        for call in reversed(run(db, sql, place=place.id).all())
-    ]
-    return {
+    zone, calls = ZoneInfo(place.timezone), []
+    for call in reversed(run(db, sql, place=place.id).all()):
+        calls.append(shown(call, place, "id number series desk") | {"at": iso(call.happened_at, zone)})
+    content = {
         "place": shown(place, place, "slug name"),
         "epoch": fact(db, "epoch"),
         "version": place.version,
-        "series": current_series(place, at),
-        "queues": queues,
-        "calls": calls,
-        "counters": [],
     }
+    return content | {"series": current_series(place, at), "queues": queues, "calls": calls, "counters": []}
+
+
+def _with_instant(ticket: Row, place: Row) -> tuple[int, dict[str, Any]]:
+    since = iso(ticket.started_at or ticket.called_at, ZoneInfo(place.timezone))
+    return ticket.queue_id, shown(ticket, place, "number series desk state") | {"since": since}
 
 
 @dataclass(frozen=True)
@@ -1476,7 +1418,9 @@ class Live:
         with self._lock:
             mine = sum(other.address == address for other in self._watchers)
             if len(self._watchers) >= self._most or mine >= self._most_an_address:
-                raise TooMany("Too many pages are open at once; this one asks again by itself.")
+                raise TooMany(
+                    "Too many pages are open at once; this one asks again by itself.", retry_after=5
+                )
             self._watchers.add(watcher)
         try:
             frame = self.current(slug, base).frame
@@ -1554,9 +1498,9 @@ class Live:
         return pause
 
 
-# ==============================================================================================================
+# ==========================================================================================================
 # Clock: what happens by itself
-# ==============================================================================================================
+# ==========================================================================================================
 
 
 class Clock(threading.Thread):
@@ -1599,9 +1543,9 @@ class Clock(threading.Thread):
         faulthandler.cancel_dump_traceback_later()
 
 
-# ==============================================================================================================
+# ==========================================================================================================
 # Pages: the routes; each reads the request, calls one function above, and presents the answer
-# ==============================================================================================================
+# ==========================================================================================================
 
 pages = Blueprint("pages", __name__)
 Answer = flask.Response
@@ -1637,12 +1581,8 @@ def create_app(threads: int = 256, **options: Any) -> flask.Flask:
     app.register_blueprint(pages)
     live = Live(database, _links_of(app), max(1, threads - FREE_THREADS), settings.streams_per_address)
     app.extensions["takeanumber"] = Service(settings, database, live, FixedWindowRateLimiter(MemoryStorage()))
-    app.jinja_env.filters |= {
-        "qr": qr_code,
-        "clock": lambda at: at[11:16],
-        "duration": duration,
-        "wait": wait_in_words,
-    }
+    words_of = {"qr": qr_code, "duration": duration, "wait": wait_in_words, "clock": lambda at: at[11:16]}
+    app.jinja_env.filters |= words_of
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=0)
     return app
@@ -1671,13 +1611,12 @@ def wants_json() -> bool:
 
 def limit(what: str, rate: RateLimitItem) -> None:
     """Counts one of `what` for the client's address; raises TooMany above the rate."""
-    limiter, address = service().limiter, request.remote_addr or ""
-    if not limiter.hit(rate, what, address):
-        problem = TooMany("That was too often from one address. Please wait a little, then try again.")
-        problem.retry_after = max(
-            1, math.ceil(limiter.get_window_stats(rate, what, address).reset_time - time.time())
+    limiter, key = service().limiter, (what, request.remote_addr or "")
+    if not limiter.hit(rate, *key):
+        pause = max(1, math.ceil(limiter.get_window_stats(rate, *key).reset_time - time.time()))
+        raise TooMany(
+            f"That was too often from one address. Try again in {duration(pause)}.", retry_after=pause
         )
-        raise problem
 
 
 @pages.before_app_request
@@ -1697,9 +1636,9 @@ def tidy(text: str | None) -> str | None:
     """What was typed, without control characters and the space around it."""
     if text is not None and re.search("[\ud800-\udfff]", text):
         raise ValueError("please use ordinary characters.")
-    kept = (
+    kept = [
         c for c in unicodedata.normalize("NFC", text or "") if c == "\n" or unicodedata.category(c) != "Cc"
-    )
+    ]
     return "".join(kept).strip() or None
 
 
@@ -1727,111 +1666,141 @@ def whole(label: str, low: int, high: int) -> IntegerField:
     return IntegerField(label, validators=[Optional(), within])
 
 
-def several(label: str, among: list[str] | None = None) -> SelectMultipleField:
-    """A field for a list of texts."""
-    return SelectMultipleField(label, choices=among or [], validate_choice=among is not None)
-
-
-def like(pattern: str, message: str) -> Regexp:
-    """A validator for texts of a form."""
-    return Regexp(f"^(?:{pattern})$", message=message)
+def flag(label: str) -> BooleanField:
+    """A field for yes or no."""
+    return BooleanField(label, false_values=("false", "0", ""))
 
 
 class PlaceForm(Form):
     name = words("Name", 80, filled)
-    slug = words(
-        "Address", 40, Optional(), like("[a-z0-9]+(-[a-z0-9]+)*", "please use a-z, 0-9 and single hyphens.")
-    )
     timezone = words("Time zone", 60, Optional(), a_zone)
-    country = words("Country", 2, Optional(), like("[A-Z]{2}", "please use two capital letters, such as US."))
+    country = words(
+        "Country",
+        2,
+        Optional(),
+        Regexp(r"^([A-Z]{2})$", message="please use two capital letters, such as US."),
+    )
     day_starts = whole("Hour the day starts", 0, 23)
+
+
+class OpenForm(PlaceForm):
+    slug = words(
+        "Address",
+        40,
+        Optional(),
+        Regexp(r"^([a-z0-9]+(-[a-z0-9]+)*)$", message="please use a-z, 0-9 and hyphens."),
+    )
     setup_code = words("Setup code", 200)
     queue = words("Queue", 60, filled)
 
 
 class QueueForm(Form):
     name = words("Name", 60, filled)
-    kind = words("Kind", 20, Optional(), like("walk-in", "please choose walk-in."))
-    prefix = words("Letter", 3, Optional(), like("[A-Z]{1,3}", "please use one to three capital letters."))
+    kind = words("Kind", 20, Optional(), Regexp(r"^(walk-in)$", message="please choose walk-in."))
+    prefix = words(
+        "Letter", 3, Optional(), Regexp(r"^([A-Z]{1,3})$", message="please use one to three capital letters.")
+    )
     max_waiting = whole("Most people in line", 1, 1_000_000)
-    asks = several("Asks for", ["name", "phone", "note", "party"])
-    shared_tablet = BooleanField("Shared tablet", false_values=("false", "0", ""))
+    asks = SelectMultipleField("Asks for", choices=["name", "phone", "note", "party"])
+    shared_tablet = flag("Shared tablet")
 
 
 class CustomerForm(Form):
     request_id = words("Request", 100)
-    queue = words("Queue", 60)
     name = words("Name", 80)
     phone = words("Phone", 40)
     note = words("Note", 500)
     party = whole("How many people", 1, 99)
 
 
-class ServicerForm(Form):
-    name = words("Your name", 60, filled)
-    desk = words("Your desk", 40)
-    queues = several("Queues")
-    on_duty = BooleanField("On duty", false_values=("false", "0", ""))
-
-
-class StepForm(Form):
-    number = words("Number", 20)
-    numbers = several("Numbers")
-    finished = words("Finished", 20)
+class AddForm(CustomerForm):
     queue = words("Queue", 60)
 
 
-def body(form: type[Form], *required: str) -> dict[str, Any]:
-    """The fields that the request holds, checked; raises BadInput with a sentence. Absent ones are left out.
+class ServicerForm(Form):
+    queues = SelectMultipleField("Queues", validate_choice=False)
+    on_duty = flag("On duty")
 
-    JSON is checked for its types first; then both kinds of body pass the same validators. Null stays None.
+
+class StaffForm(Form):
+    name = words("Your name", 60, filled)
+    desk = words("Your desk", 40)
+    queues = SelectMultipleField("Queues", validate_choice=False)
+
+
+class NumberForm(Form):
+    number = words("Number", 20, filled)
+
+
+class MoveForm(NumberForm):
+    queue = words("Queue", 60)
+
+
+class NextForm(MoveForm):
+    number = words("Number", 20)
+    finished = words("Finished", 20)
+
+
+class NumbersForm(Form):
+    numbers = SelectMultipleField("Numbers", validate_choice=False)
+
+
+def body(form: type[Form], *required: str) -> dict[str, Any]:
+    """The fields that the request holds, checked; absent ones are left out. Raises BadInput with a sentence.
+
+    JSON is checked for its types first; then both kinds of body pass the same validators. Null stays None; a
+    required field must not be null, unless its name is given with a question mark.
     """
     known = {item.name: item for item in form()}
-    boxes = "_boxes" in request.form  # a form with tick boxes: there, what is not ticked is not absent
-    if request.is_json:
-        sent = json_object()
-        given = {name: as_form(item, sent[name]) for name, item in known.items() if name in sent}
-    else:
+    given = json_fields(known) if request.is_json else {name: request.form.getlist(name) for name in known}
+    if not request.is_json:  # in a form with tick boxes, what is not ticked is not absent
+        boxes = BOXES if "_boxes" in request.form else ()
         given = {
-            name: request.form.getlist(name)
-            for name, item in known.items()
-            if name in request.form or (boxes and isinstance(item, BooleanField | SelectMultipleField))
+            name: got for name, got in given.items() if name in request.form or isinstance(known[name], boxes)
         }
     checked = form(MultiDict([(name, value) for name, values in given.items() for value in values or ()]))
     checked.validate()
-    for name in known:
-        if name in required and given.get(name) is None:
-            raise BadInput(f"{known[name].label.text}: please fill this in.")
+    for name, item in known.items():
+        absent = f"{name}?" in required and name not in given
+        if absent or (name in required and given.get(name) is None):
+            raise BadInput(f"{item.label.text}: please fill this in.")
         if name in checked.errors:
-            raise BadInput(f"{known[name].label.text}: {checked.errors[name][0]}")
+            raise BadInput(f"{item.label.text}: {checked.errors[name][0]}")
     return {name: None if values is None else checked[name].data for name, values in given.items()}
 
 
-def json_object() -> dict[str, Any]:
-    """The request's JSON; raises BadInput when it isn't an object."""
+# Of each kind of field: the type that JSON has for it, and what that is called.
+TEXT, WHOLE, YES, LIST = (
+    (str, "a text"),
+    (int, "a whole number"),
+    (bool, "true or false"),
+    (list, "a list of texts"),
+)
+KINDS = {StringField: TEXT, IntegerField: WHOLE, BooleanField: YES, SelectMultipleField: LIST}
+BOXES = (BooleanField, SelectMultipleField)
+
+
+def json_fields(known: Mapping[str, Field]) -> dict[str, list[str] | None]:
+    """The known fields of a JSON object as a form would send them, null as None; raises BadInput for a wrong type."""
     try:
         content = json.loads(request.get_data() or b"{}")
     except (ValueError, RecursionError):
         raise BadInput("The body is not valid JSON.") from None
     if not isinstance(content, dict):
         raise BadInput("The body must be a JSON object, such as {}.")
-    return content
-
-
-def as_form(item: Field, value: Any) -> list[str] | None:
-    """A JSON value as a form would send it, null as None; raises BadInput for a value of the wrong type."""
-    kinds = {
-        BooleanField: (bool, "true or false"),
-        IntegerField: (int, "a whole number"),
-        StringField: (str, "a text"),
-        SelectMultipleField: (list, "a list of texts"),
-    }
-    kind, wanted = kinds[type(item)]
-    if value is None:
-        return None
-    if type(value) is not kind or (kind is list and not all(isinstance(each, str) for each in value)):
-        raise BadInput(f"{item.label.text}: this must be {wanted}.")
-    return value if kind is list else [str(value).lower() if kind is bool else str(value)]
+    given: dict[str, list[str] | None] = {}
+    for name, value in content.items():
+        kind, wanted = KINDS[type(known[name])] if name in known else (type(value), "")
+        items = value if isinstance(value, list) else [value]
+        if value is not None and (type(value) is not kind or (kind is list and {*map(type, items)} - {str})):
+            raise BadInput(f"{known[name].label.text}: this must be {wanted}.")
+        if name in known:
+            given[name] = (
+                None
+                if value is None
+                else [str(item).lower() if kind is bool else str(item) for item in items]
+            )
+    return given
 
 
 # ----- presenting the answer
@@ -1852,28 +1821,26 @@ def _links_of(app: flask.Flask) -> Callable[[dict, str], dict]:
     paths = app.url_map.bind("")
 
     def with_links(content: dict, base: str) -> dict:
-        slug = content["place"]["slug"]
+        place = {"place": content["place"]["slug"]}
         for queue in content["queues"]:
-            queue["links"] = {
-                "take": base + paths.build("pages.take", {"place": slug, "queue": queue["slug"]})
-            }
+            take = paths.build("pages.take", place | {"queue": queue["slug"]})
+            queue["links"] = {"take": base + take}
         names = ("customers", "board", "live")
-        return content | {
-            "links": {name: base + paths.build(f"pages.{name}", {"place": slug}) for name in names}
-        }
+        return content | {"links": {name: base + paths.build(f"pages.{name}", place) for name in names}}
 
     return with_links
 
 
-def page(template: str, content: dict[str, Any], **more: Any) -> Answer:
+def page(template: str, content: dict[str, Any], place: Any = None, **more: Any) -> Answer:
     """Content as JSON, or as a page for those who want one."""
     if wants_json():
         return flask.jsonify(content)
-    return flask.make_response(flask.render_template(template, error=g.get("error"), **more))
+    more |= {"place": place, "token": (request.view_args or {}).get("token"), "error": g.get("error")}
+    return flask.make_response(flask.render_template(template, **more))
 
 
 def after(
-    view: Callable[..., Answer], say: str = "", status: int = 200, content: Any = None, **values: str
+    view: Callable[..., Answer], say: str | None, status: int = 200, content: Any = None, **values: str
 ) -> Answer:
     """The answer to a button that did its work: JSON (`content`, or the page's), or a redirect to the page."""
     if not wants_json():
@@ -1908,72 +1875,48 @@ def wait_in_words(wait: Mapping[str, int] | None) -> str:
     low, high = (round(wait[end] / 60) for end in ("from", "to")) if wait else (0, 0)
     if high <= 1:
         return "about a minute" if wait else ""
-    return (
-        f"up to {high} minutes"
-        if not low
-        else f"about {low} to {high} minutes"
-        if low < high
-        else f"about {low} minutes"
-    )
+    if low == high:
+        return f"about {high} minutes"
+    return f"about {low} to {high} minutes" if low else f"up to {high} minutes"
 
 
 @pages.app_errorhandler(Refused)
 def refused(problem: Refused) -> Answer:
     """Says what can't be done: in JSON, with the state of now for a Conflict; or on the page that has the button."""
-    view = AGAIN.get(request.endpoint or "")
-    again = view and not g.get("error") and problem.status in ((409,) if wants_json() else (400, 403, 409))
-    answer = (
-        page("error.html", {"error": str(problem)}, sentence=str(problem), status=problem.status)
-        if not again
-        else None
-    )
-    if again:
-        g.error = str(problem)
-        given = request.view_args or {}
-        answer = flask.make_response(
-            view(**{name: given[name] for name in ("place", "token") if name in given})
-        )
-        if wants_json():
-            answer = flask.jsonify({"error": g.error} | answer.get_json())
+    view, said = AGAIN.get(request.endpoint or ""), str(problem)
+    if view and not g.get("error") and problem.status in ((409,) if wants_json() else (400, 403, 409)):
+        g.error = said
+        given = {
+            name: value for name, value in (request.view_args or {}).items() if name in ("place", "token")
+        }
+        answer = flask.make_response(view(**given))
+        answer = flask.jsonify({"error": said} | answer.get_json()) if wants_json() else answer
+    else:
+        answer = page("error.html", {"error": said}, sentence=said, status=problem.status)
     answer.status_code = problem.status
     if problem.retry_after:
         answer.headers["Retry-After"] = str(problem.retry_after)
     return answer
 
 
-@pages.app_errorhandler(HTTPException)
-def http_error(problem: HTTPException) -> Answer:
-    """The framework's own refusals, in our words."""
-    sentences = {
-        400: "This page was out of date, or cookies are switched off. Please try once more.",
-        404: "There is nothing at this address. Check the link, or scan the QR code again.",
-        405: "This address is for something else. Start again from the page of the place.",
-        413: "That is too much at once: please send less than 64 KiB.",
-    }
-    said = Refused(sentences.get(problem.code, problem.description or "That did not work."))
-    said.status = problem.code or 500
-    return refused(said)
-
-
-@pages.app_errorhandler(SQLAlchemyError)
-@pages.app_errorhandler(sqlite3.Error)
-def storage_failed(problem: Exception) -> Answer:
-    """A full disk, a locked or broken file: nothing was stored."""
-    log.error(
-        "The storage failed at %s: %s", request.url_rule, problem
-    )  # the rule, since links don't belong in a log
-    return refused(
-        Unavailable("Nothing can be stored just now, and nothing was changed. Please try again soon.")
-    )
+HTTP_SENTENCES = {
+    400: "This page was out of date, or cookies are switched off. Please try once more.",
+    404: "There is nothing at this address. Check the link, or scan the QR code again.",
+    405: "This address is for something else. Start again from the page of the place.",
+    413: "That is too much at once: please send less than 64 KiB.",
+}
 
 
 @pages.app_errorhandler(Exception)
-def went_wrong(problem: Exception) -> Answer:
-    """A mistake of ours: the log has it, the user gets a sentence."""
-    log.error("Failed at %s", request.url_rule, exc_info=problem)
-    said = Refused("Something went wrong on our side. Please try again.")
-    said.status = 500
-    return refused(said)
+def failed(problem: Exception) -> Answer:
+    """Whatever else went wrong, in a sentence; what is our mistake, or the storage's, goes into the log."""
+    if isinstance(problem, HTTPException):
+        return refused(Refused(HTTP_SENTENCES.get(problem.code) or str(problem.description), problem.code))
+    log.error("Failed at %s", request.url_rule, exc_info=problem)  # the rule: links don't belong in a log
+    if isinstance(problem, SQLAlchemyError | sqlite3.Error):
+        sentence = "Nothing can be stored just now, and nothing was changed. Please try again soon."
+        return refused(Unavailable(sentence, retry_after=5))
+    return refused(Refused("Something went wrong on our side. Please try again.", 500))
 
 
 @pages.after_app_request
@@ -1983,11 +1926,9 @@ def headers(answer: Answer) -> Answer:
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
-    answer.headers |= {
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-        "X-Robots-Tag": "noindex",
-    }
+    answer.headers["Referrer-Policy"] = "no-referrer"
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    answer.headers["X-Robots-Tag"] = "noindex"
     if request.endpoint != "static":
         answer.headers.setdefault("Cache-Control", "no-store")
         answer.vary.add("Accept")
@@ -1998,30 +1939,21 @@ def headers(answer: Answer) -> Answer:
 
 
 @pages.get("/")
-def home(found: list[Row] | None = None) -> Answer:
+def home(found: list[Row] = ()) -> Answer:
     settings = service().settings
     with service().database.read() as db:
         places = all_places(db) if settings.places == "one" else []
-    public = [
-        shown(place, place, "slug name") | {"links": {"customers": link("customers", place=place.slug)}}
-        for place in places
-    ]
-    found = found and [
-        shown(place, place, "slug name")
-        | {"manage": owner_link(place), "links": {"manage": owner_link(place)}}
-        for place in found
-    ]
-    content = {"places": found or public, "links": {"places": link("open_first")}}
-    return page(
-        "home.html",
-        content,
-        places=public,
-        found=found,
-        allowed=not public,
-        values=request.form,
-        asks_code=bool(settings.setup_code),
-        has_code=bool(settings.setup_code),
-    )
+    content = [named(place, customers=link("customers", place=place.slug)) for place in places]
+    owned = [named(place, manage=owner_link(place)) for place in found]
+    code = bool(settings.setup_code)
+    shown_as = {"places": owned or content, "links": {"places": link("open_first")}}
+    more = {"values": request.form, "asks_code": code, "has_code": code}
+    return page("home.html", shown_as, places=content, found=owned, allowed=not places, **more)
+
+
+def named(row: Row, **links: str) -> dict[str, Any]:
+    """The slug, the name and the links of a place or a queue."""
+    return {"slug": row.slug, "name": row.name} | ({"links": links} if links else {})
 
 
 def owner_link(place: Row) -> str:
@@ -2038,7 +1970,7 @@ def check_code(code: str | None) -> None:
 @pages.post("/")
 def find_links() -> Answer:
     limit("setup code", RateLimitItemPerHour(20))
-    check_code(body(PlaceForm, "setup_code")["setup_code"])
+    check_code(body(OpenForm, "setup_code")["setup_code"])
     with service().database.read() as db:
         return home(all_places(db))
 
@@ -2047,13 +1979,13 @@ def find_links() -> Answer:
 def open_first() -> Answer:
     settings = service().settings
     limit("new place", RateLimitItemPerHour(20))
-    asked = body(PlaceForm, "name")
+    asked = body(OpenForm, "name")
     code = asked.pop("setup_code", None)
     if settings.setup_code:
         check_code(code)
     place = write(open_place, settings.places == "one", settings.max_waiting, **asked)
     session["fresh"] = place.slug
-    return after(manage, "", 201, place=place.slug, token=place.manage_token)
+    return after(manage, None, 201, place=place.slug, token=place.manage_token)
 
 
 @pages.get("/healthz")
@@ -2070,64 +2002,52 @@ def healthz() -> Answer:
 
 @pages.get("/<place>")
 def customers(place: str) -> Answer:
-    now_shown = service().live.current(place, base_url())
+    made = service().live.current(place, base_url())
     if wants_json():
-        answer = flask.Response(
-            now_shown.text, mimetype="application/json", headers={"Cache-Control": "no-cache"}
-        )
-        answer.set_etag(now_shown.etag)
+        answer = flask.Response(made.text, mimetype="application/json", headers={"Cache-Control": "no-cache"})
+        answer.set_etag(made.etag)
         return answer.make_conditional(request)
     with service().database.read() as db:
         tickets = tickets_of_browser(db, now(), place, session["browser"]) if "browser" in session else []
-    mine = [
-        {
-            "number": ticket.number,
-            "queue_name": ticket.queue_name,
-            "url": url_for("pages.ticket", place=place, token=ticket.token),
-        }
-        for ticket in tickets
-    ]
+    mine = [{"number": mine.number, "queue_name": mine.queue_name, "token": mine.token} for mine in tickets]
     if mine and "stay" not in request.args and not g.get("error"):
-        return flask.redirect(mine[0]["url"])
-    return page(
-        "customers.html",
-        {},
-        picture=now_shown.content,
-        place=now_shown.content["place"],
-        mine=mine,
-        request_id=secrets.token_hex(8),
-    )
+        return flask.redirect(url_for("pages.ticket", place=place, token=mine[0]["token"]))
+    content, request_id = made.content, secrets.token_hex(8)
+    return page("customers.html", {}, content["place"], picture=content, mine=mine, request_id=request_id)
 
 
 @pages.post("/<place>/<queue>/tickets")
 def take(place: str, queue: str) -> Answer:
     limit("take", RateLimitItemPerMinute(service().settings.takes_per_minute))
-    asked = body(CustomerForm)
-    asked.pop("queue", None)
-    if not request.is_json:
-        asked["browser"] = browser()
+    asked = body(CustomerForm) | ({} if request.is_json else {"browser": browser()})
     row, line, mine, new = write(take_number, place, queue, **asked)
     if not wants_json():
-        return after(ticket, place=place, token=mine.token)
+        return after(ticket, None, place=place, token=mine.token)
     with service().database.read() as db:
-        return after(ticket, "", 201 if new else 200, ticket_content(db, row, line, mine, now()))
+        return after(ticket, None, 201 if new else 200, ticket_content(db, row, line, mine, now()))
 
 
 def ticket_content(db: Connection, place: Row, queue: Row, ticket: Row, at: float) -> dict[str, Any]:
     """What a customer sees of her ticket."""
-    state = state_of(ticket, place, at)
-    ahead = count_ahead(db, ticket, day_of(place, at)) if state == "waiting" else None
-    wait = None if ahead is None else wait_range(ahead, pace_of(db, queue))
-    url = link("ticket", place=place.slug, token=ticket.token)
-    return shown(ticket, place, "number series party taken_at called_at started_at ended_at") | {
+    state, url = state_of(ticket, place, at), link("ticket", place=place.slug, token=ticket.token)
+    content = shown(ticket, place, "number series party taken_at called_at started_at ended_at")
+    content |= {
         "state": state,
         "queue": queue.slug,
         "queue_name": queue.name,
-        "ahead": ahead,
-        "estimated_wait": wait,
-        "desk": getattr(ticket, "desk", None) if state in ("called", "serving") else None,
-        "links": {"ticket": url, "cancel": f"{url}/cancel", "customers": link("customers", place=place.slug)},
+        "ahead": None,
+        "estimated_wait": None,
     }
+    if state == "waiting":
+        content["ahead"] = count_ahead(db, ticket, day_of(place, at))
+        content["estimated_wait"] = wait_range(content["ahead"], pace_of(db, queue))
+    content["desk"] = ticket.desk if state in ("called", "serving") else None
+    content["links"] = {
+        "ticket": url,
+        "cancel": f"{url}/cancel",
+        "customers": link("customers", place=place.slug),
+    }
+    return content
 
 
 @pages.get("/<place>/t/<token>")
@@ -2138,43 +2058,34 @@ def ticket(place: str, token: str) -> Answer:
     if wants_json():
         return flask.jsonify(content)
     picture = service().live.current(place, base_url()).content
-    return page(
-        "ticket.html",
-        content,
-        ticket=content,
-        picture=picture,
-        place=picture["place"],
-        token=token,
-        several=len(picture["queues"]) > 1,
-        shared=bool(queue.shared_tablet),
-    )
+    more = {"several": len(picture["queues"]) > 1, "shared": bool(queue.shared_tablet)}
+    return page("ticket.html", content, row, ticket=content, picture=picture, **more)
 
 
 @pages.post("/<place>/t/<token>/cancel")
 def cancel(place: str, token: str) -> Answer:
     write(cancel_ticket, place, token)
-    return after(ticket, place=place, token=token)
+    return after(ticket, None, place=place, token=token)
 
 
 @pages.get("/<place>/board")
 def board(place: str) -> Answer:
     picture = service().live.current(place, base_url()).content
-    return page("board.html", picture, picture=picture, place=picture["place"], url=picture["links"]["customers"])
+    return page("board.html", picture, picture["place"], picture=picture, url=picture["links"]["customers"])
 
 
 @pages.get("/<place>/poster")
 def poster(place: str) -> Answer:
     picture = service().live.current(place, base_url()).content
-    return page("poster.html", picture, place=picture["place"], url=picture["links"]["customers"])
+    return page("poster.html", picture, picture["place"], url=picture["links"]["customers"])
 
 
 @pages.get("/<place>/live")
 def live(place: str) -> Answer:
     house = service().live
     watcher = house.join(place, base_url(), request.remote_addr or "")
-    answer = flask.Response(
-        house.stream(watcher), mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"}
-    )
+    answer = flask.Response(house.stream(watcher), mimetype="text/event-stream")
+    answer.headers["X-Accel-Buffering"] = "no"
     answer.call_on_close(partial(house.leave, watcher))
     return answer
 
@@ -2187,35 +2098,33 @@ def staff(place: str, token: str) -> Answer:
     with service().database.read() as db:
         row = find_place(db, place, staff_token=token)
         known = servicer_of_browser(db, row, session.get("browser"))
-        queues = [shown(queue, row, "slug name") for queue in queues_of(db, row)]
+        queues = [named(queue) for queue in queues_of(db, row)]
     if known and not wants_json() and "new" not in request.args and not g.get("error"):
         return flask.redirect(url_for("pages.desk", place=place, token=known.token))
-    typed = {"queues": [queue["slug"] for queue in queues]} | request.form.to_dict()
-    if request.form:
-        typed["queues"] = request.form.getlist("queues")
+    ticked = request.form.getlist("queues") if request.form else [queue["slug"] for queue in queues]
     content = {"queues": queues, "links": {"staff": link("staff", place=place, token=token)}}
-    return page(
-        "staff.html", content, place=shown(row, row, "slug name"), token=token, queues=queues, values=typed
-    )
+    return page("staff.html", content, row, queues=queues, values=request.form.to_dict() | {"queues": ticked})
 
 
 @pages.post("/<place>/staff/<token>")
 def sit_down(place: str, token: str) -> Answer:
-    asked = body(ServicerForm, "name")
+    asked = body(StaffForm, "name")
     servicer = write(start_serving, place, token, browser=None if request.is_json else browser(), **asked)
     with service().database.read() as db:
         content = servicer_content(db, find_place(db, place), servicer)
-    return after(desk, "", 201, content, place=place, token=servicer.token)
+    return after(desk, None, 201, content, place=place, token=servicer.token)
 
 
 def servicer_content(db: Connection, place: Row, servicer: Row) -> dict[str, Any]:
     """What the owner sees of a servicer."""
-    current = current_ticket(db, servicer)
-    return shown(servicer, place, "id name desk all_queues on_duty") | {
-        "queues": [queue.slug for queue in queues_served(db, servicer)],
-        "current": current.number if current else None,
-        "links": {"desk": link("desk", place=place.slug, token=servicer.token)},
-    }
+    content = shown(servicer, place, "id name desk all_queues on_duty")
+    content["queues"] = [queue.slug for queue in queues_served(db, servicer)]
+    content["current"] = getattr(current_ticket(db, servicer), "number", None)
+    return content | {"links": {"desk": link("desk", place=place.slug, token=servicer.token)}}
+
+
+# What a servicer sees of a ticket; never the customer's links.
+DESK_TICKET = "number state queue queue_name name phone note party taken_at called_at started_at ended_at"
 
 
 @pages.get("/<place>/desk/<token>")
@@ -2225,72 +2134,50 @@ def desk(place: str, token: str) -> Answer:
         everywhere, served = queues_of(db, row), queues_served(db, servicer)
         line = waiting_in(db, [queue.id for queue in served], day_of(row, now()))
         current, recent = current_ticket(db, servicer), recent_at(db, servicer)
-    url = link("desk", place=place, token=token)
     content = shown(servicer, row, "name desk on_duty") | {
         "queues": [queue.slug for queue in served],
-        "lines": [
-            shown(queue, row, "slug name open")
-            | {"waiting": sum(ticket.queue_id == queue.id for ticket in line)}
-            for queue in served
-        ],
-        "current": current and shown(current, row, DESK_TICKET),
-        "recent": [shown(ticket, row, DESK_TICKET) for ticket in recent],
-        "line": [shown(ticket, row, "number queue queue_name name note party taken_at") for ticket in line],
-        "links": {"desk": url, "next": f"{url}/next", "add": f"{url}/add"},
+        "lines": [],
     }
-    return page(
-        "desk.html",
-        content,
-        desk=content,
-        place=shown(row, row, "slug name"),
-        token=token,
-        all_queues=[shown(queue, row, "slug name") for queue in everywhere],
-    )
-
-
-# What a servicer sees of a ticket; never the customer's links.
-DESK_TICKET = "number state queue queue_name name phone note party taken_at called_at started_at ended_at"
+    for queue in served:
+        waiting = sum(ticket.queue_id == queue.id for ticket in line)
+        content["lines"].append(named(queue) | {"open": bool(queue.open), "waiting": waiting})
+    content["current"] = current and shown(current, row, DESK_TICKET)
+    content["recent"] = [shown(ticket, row, DESK_TICKET) for ticket in recent]
+    content["line"] = [shown(each, row, "number queue queue_name name note party taken_at") for each in line]
+    url = link("desk", place=place, token=token)
+    content["links"] = {"desk": url, "next": f"{url}/next", "add": f"{url}/add"}
+    return page("desk.html", content, row, desk=content, all_queues=[named(queue) for queue in everywhere])
 
 
 @pages.post("/<place>/desk/<token>/next")
 def next_customer(place: str, token: str) -> Answer:
-    asked = body(StepForm)
-    if "finished" not in asked:
-        raise BadInput("Finished: say which number the desk is serving, or null when none.")
-    called = write(
-        by_desk, place, token, call_next, asked["finished"], asked.get("queue"), asked.get("number")
-    )
-    return after(desk, "" if called else "Nobody is waiting.", place=place, token=token)
+    called = write(by_desk, place, token, call_next, **body(NextForm, "finished?"))
+    return after(desk, None if called else "Nobody is waiting.", place=place, token=token)
 
 
-@pages.post("/<place>/desk/<token>/<any(start, done, 'no-show', 'call-again', 'put-back'):action>")
+# The other buttons of a desk: what each is told, and the function that does it.
+DESK_BUTTONS: dict[str, tuple[type[Form], Callable[..., Any]]] = {
+    "bring-back": (NumberForm, bring_back),
+    "move": (MoveForm, move_ticket),
+    "pause": (Form, partial(set_duty, on_duty=False)),
+    "resume": (Form, partial(set_duty, on_duty=True)),
+}
+for kind in ("start", "done", "no-show", "call-again", "put-back"):
+    DESK_BUTTONS[kind] = (NumberForm, partial(press, kind=kind))
+
+
+@pages.post("/<place>/desk/<token>/<action>")
 def desk_action(place: str, token: str, action: str) -> Answer:
-    write(by_desk, place, token, press, action, body(StepForm, "number")["number"])
-    return after(desk, place=place, token=token)
-
-
-@pages.post("/<place>/desk/<token>/bring-back")
-def bring_one_back(place: str, token: str) -> Answer:
-    write(by_desk, place, token, bring_back, body(StepForm, "number")["number"])
-    return after(desk, place=place, token=token)
-
-
-@pages.post("/<place>/desk/<token>/move")
-def move(place: str, token: str) -> Answer:
-    asked = body(StepForm, "number", "queue")
-    write(by_desk, place, token, move_ticket, asked["number"], asked["queue"])
-    return after(desk, f"{asked['number']} was moved.", place=place, token=token)
-
-
-@pages.post("/<place>/desk/<token>/<any(pause, resume):action>")
-def pause(place: str, token: str, action: str) -> Answer:
-    write(by_desk, place, token, set_duty, action == "resume")
-    return after(desk, place=place, token=token)
+    if action not in DESK_BUTTONS:
+        raise NotFound("A desk has no such button. Look at its page for those it has.")
+    form, function = DESK_BUTTONS[action]
+    write(by_desk, place, token, function, **body(form, "number", "queue"))
+    return after(desk, None, place=place, token=token)
 
 
 @pages.post("/<place>/desk/<token>/add")
 def add(place: str, token: str) -> Answer:
-    row, queue, ticket, new = write(by_desk, place, token, add_customer, **body(CustomerForm, "queue"))
+    row, queue, ticket, new = write(by_desk, place, token, add_customer, **body(AddForm, "queue"))
     content = shown(ticket, row, "number state series name phone note party taken_at") | {"queue": queue.slug}
     say = f"Added {ticket.number}. Tell the customer this number."
     return after(desk, say, 201 if new else 200, content, place=place, token=token)
@@ -2304,78 +2191,58 @@ def manage(place: str, token: str) -> Answer:
     at = now()
     with service().database.read() as db:
         row = find_place(db, place, manage_token=token)
-        content = shown(row, row, "slug name timezone country day_starts") | {
-            "queues": [queue_content(db, row, queue, at) for queue in queues_of(db, row)],
-            "counters": [],
-            "servicers": [servicer_content(db, row, servicer) for servicer in servicers_of(db, row)],
-        }
+        content = shown(row, row, "slug name timezone country day_starts") | {"counters": []}
+        content["queues"] = [queue_content(db, row, queue, at) for queue in queues_of(db, row)]
+        content["servicers"] = [servicer_content(db, row, servicer) for servicer in servicers_of(db, row)]
     url = owner_link(row)
-    content["links"] = {name: link(name, place=place) for name in ("customers", "board", "live")} | {
-        "staff": link("staff", place=place, token=row.staff_token),
+    links = {name: link(name, place=place) for name in ("customers", "board", "live", "poster")}
+    links |= {
         "manage": url,
+        "staff": link("staff", place=place, token=row.staff_token),
         "queues": f"{url}/queues",
-        "poster": link("poster", place=place),
-        "tickets_csv": f"{url}/tickets.csv",
-        "export": f"{url}/export.json",
     }
+    content["links"] = links | {"tickets_csv": f"{url}/tickets.csv", "export": f"{url}/export.json"}
     fresh = not wants_json() and session.pop("fresh", None) == place
-    return page(
-        "manage.html",
-        content,
-        owner=content,
-        place=shown(row, row, "slug name"),
-        token=token,
-        fresh=fresh,
-        timezones=zones(),
-        today=day_of(row, at),
-    )
+    more = {"fresh": fresh, "timezones": zones(), "today": day_of(row, at)}
+    return page("manage.html", content, row, owner=content, **more)
 
 
 def queue_content(db: Connection, place: Row, queue: Row, at: float) -> dict[str, Any]:
     """What the owner sees of a queue."""
-    day = day_of(place, at)
-    return shown(queue, place, "slug name kind prefix open max_waiting asks shared_tablet") | {
-        "waiting": [ticket.number for ticket in waiting_in(db, [queue.id], day)],
-        "called": [ticket.number for ticket in called_in(db, place) if ticket.queue_id == queue.id],
-        "today": figures(db, queue, day_begins(place.timezone, day, place.day_starts), at + 1),
-        "links": {
-            "take": link("take", place=place.slug, queue=queue.slug),
-            "queue": link("change_this_queue", place=place.slug, token=place.manage_token, queue=queue.slug),
-        },
-    }
+    day, mine = day_of(place, at), {"place": place.slug, "queue": queue.slug}
+    content = shown(queue, place, "slug name kind prefix open max_waiting asks shared_tablet")
+    content["waiting"] = [ticket.number for ticket in waiting_in(db, [queue.id], day)]
+    content["called"] = [ticket.number for ticket in called_in(db, place) if ticket.queue_id == queue.id]
+    content["today"] = figures(db, queue, day_begins(place.timezone, day, place.day_starts), at + 1)
+    url = link("change_this_queue", token=place.manage_token, **mine)
+    return content | {"links": {"take": link("take", **mine), "queue": url}}
 
 
-def as_owner(
-    place: str, token: str, say: str, function: Callable[..., Any], *args: Any, **kwargs: Any
+def owner_does(
+    say: str, function: Callable[..., Any], *args: Any, status: int = 200, **kwargs: Any
 ) -> Answer:
-    """Runs a write of the owner, and leads her back to her page."""
-    write(by_owner, place, token, function, *args, **kwargs)
-    return after(manage, say, place=place, token=token)
-
-
-def about_this_queue(
-    place: str, token: str, say: str, status: int, function: Callable, *args: Any, **kwargs: Any
-) -> Answer:
-    """Runs a write about a queue; the answer in JSON is that queue."""
-    queue = write(by_owner, place, token, function, *args, **kwargs)
-    with service().database.read() as db:
-        content = queue_content(db, find_place(db, place), queue, now())
+    """Runs a write of the owner and leads her back to her page; in JSON, to the queue where it was about one."""
+    place, token = request.view_args["place"], request.view_args["token"]
+    result, content = write(by_owner, place, token, function, *args, **kwargs), None
+    if "kind" in getattr(result, "_fields", ()):  # a queue's row
+        with service().database.read() as db:
+            content = queue_content(db, find_place(db, place), result, now())
     return after(manage, say, status, content, place=place, token=token)
 
 
-def queue_columns() -> dict[str, Any]:
+def queue_columns(*required: str) -> dict[str, Any]:
     """What the request says of a queue, as its columns."""
-    asked = {name: value for name, value in body(QueueForm).items() if value is not None and name != "kind"}
-    kinds = {"asks": " ".join, "shared_tablet": int}
-    return {name: kinds[name](value) if name in kinds else value for name, value in asked.items()}
+    asked = {name: value for name, value in body(QueueForm, *required).items() if value is not None}
+    asked.pop("kind", None)
+    if "asks" in asked:
+        asked["asks"] = " ".join(asked["asks"])
+    return asked
 
 
 @pages.post("/<place>/manage/<token>")
 def change_this_place(place: str, token: str) -> Answer:
-    asked = body(PlaceForm)
-    columns = ("name", "timezone", "country", "day_starts")
-    changes = {name: asked[name] for name in columns if asked.get(name) is not None}
-    return as_owner(place, token, "Saved.", change_place, **changes)
+    changes = {name: value for name, value in body(PlaceForm).items() if value is not None}
+    return owner_does("Saved.", change_place, **changes)
 
 
 @pages.post("/<place>/manage/<token>/delete")
@@ -2389,37 +2256,38 @@ def delete_this_place(place: str, token: str) -> Answer:
 def replace_this_link(place: str, token: str, which: str) -> Answer:
     fresh = write(by_owner, place, token, replace_link, which)
     token = fresh if which == "manage" else token
-    return after(
-        manage, "The old link does not work any more. Here is the new one.", place=place, token=token
-    )
+    return after(manage, "The old link is dead. Here is the new one.", place=place, token=token)
 
 
 @pages.post("/<place>/manage/<token>/queues")
 def add_a_queue(place: str, token: str) -> Answer:
-    body(QueueForm, "name")
-    columns = {"max_waiting": service().settings.max_waiting} | queue_columns()
-    return about_this_queue(place, token, f"{columns['name']} was added.", 201, add_queue, **columns)
+    columns = {"max_waiting": service().settings.max_waiting} | queue_columns("name")
+    return owner_does(f"{columns['name']} was added.", add_queue, status=201, **columns)
 
 
 @pages.post("/<place>/manage/<token>/queues/<queue>")
 def change_this_queue(place: str, token: str, queue: str) -> Answer:
-    return about_this_queue(place, token, "Saved.", 200, about_queue, queue, change_queue, **queue_columns())
+    return owner_does("Saved.", about_queue, queue, change_queue, **queue_columns())
+
+
+# What the owner's buttons at a queue say when it's done, and the function that does it.
+QUEUE_BUTTONS: dict[str, tuple[str, Callable[..., Row]]] = {
+    "open": ("Customers can take numbers again.", partial(change_queue, open=1)),
+    "close": ("Closed: nobody can join, and those in line are still served.", partial(change_queue, open=0)),
+    "reset": ("Numbers begin at 1 again.", reset_numbers),
+    "delete": ("The queue was deleted.", delete_queue),
+}
 
 
 @pages.post("/<place>/manage/<token>/queues/<queue>/<any(open, close, reset, delete):action>")
 def queue_action(place: str, token: str, queue: str, action: str) -> Answer:
-    functions = {
-        "open": partial(change_queue, open=1),
-        "close": partial(change_queue, open=0),
-        "reset": reset_numbers,
-        "delete": delete_queue,
-    }
-    return about_this_queue(place, token, "Done.", 200, about_queue, queue, functions[action])
+    say, function = QUEUE_BUTTONS[action]
+    return owner_does(say, about_queue, queue, function)
 
 
 @pages.post("/<place>/manage/<token>/queues/<queue>/cancel")
 def cancel_many(place: str, token: str, queue: str) -> Answer:
-    numbers = body(StepForm).get("numbers")
+    numbers = body(NumbersForm).get("numbers")
     if not numbers:
         raise BadInput("Numbers: choose at least one.")
     cancelled = write(by_owner, place, token, about_queue, queue, cancel_tickets, numbers=numbers)
@@ -2429,24 +2297,22 @@ def cancel_many(place: str, token: str, queue: str) -> Answer:
 
 @pages.post("/<place>/manage/<token>/servicers/<int(max=2147483647):servicer>")
 def change_this_servicer(place: str, token: str, servicer: int) -> Answer:
-    asked = body(ServicerForm)
-    changes = {name: asked[name] for name in ("queues", "on_duty") if name in asked}
-    return as_owner(place, token, "Saved.", change_servicer, servicer, **changes)
+    return owner_does("Saved.", change_servicer, servicer, **body(ServicerForm))
 
 
 @pages.post("/<place>/manage/<token>/servicers/<int(max=2147483647):servicer>/remove")
 def remove_this_servicer(place: str, token: str, servicer: int) -> Answer:
-    return as_owner(place, token, "The link was taken away.", remove_servicer, servicer)
+    return owner_does("The link was taken away.", remove_servicer, servicer)
 
 
 @pages.get("/<place>/manage/<token>/tickets.csv")
 def tickets_csv(place: str, token: str) -> Answer:
     with service().database.read() as db:
         row = find_place(db, place, manage_token=token)
-    days = [asked_day("from", "1970-01-01"), asked_day("to", "9998-12-31")]
-    if days[0] > days[1]:
+    first, last = asked_day("from", "1970-01-01"), asked_day("to", "9998-12-31")
+    if first > last:
         raise BadInput("'from' is after 'to': exchange the two days.")
-    return download(csv_lines(service().database, row, *days), "text/csv", f"{place}-tickets.csv")
+    return download(csv_lines(service().database, row, first, last), "text/csv", f"{place}-tickets.csv")
 
 
 def asked_day(name: str, default: str) -> str:
@@ -2459,30 +2325,25 @@ def asked_day(name: str, default: str) -> str:
 
 def csv_lines(database: Database, place: Row, first: str, last: str) -> Iterator[str]:
     """The tickets of these days as CSV, a thousand at a time, so that a slow reader holds nothing up."""
-    columns = "number queue_name series taken_at first_called_at called_at started_at ended_at servicer desk party name phone note"
-    lines, after_id, tickets = io.StringIO(), 0, [None]
-    table = csv.writer(lines)
-    table.writerow([*columns.split(), "state", "wait_s", "service_s", "total_s"])
+    columns = (
+        "number queue_name series taken_at first_called_at called_at started_at ended_at wait_s service_s"
+    )
+    columns += " total_s servicer desk party name phone note"
+    yield ",".join(["state", *columns.split()]) + "\r\n"
+    after_id, tickets = 0, [None]
     while tickets:
         with database.read() as db:
             tickets = tickets_between(db, place, first, last, after_id)
+        lines = io.StringIO()
         for ticket in tickets:
-            after_id, ended = ticket.id, ticket.ended_at if ticket.state == "done" else None
-            spans = (
-                (ticket.taken_at, ticket.first_called_at),
-                (ticket.started_at or ticket.called_at, ended),
-                (ticket.taken_at, ended),
-            )
-            seconds = [None if None in span else round(span[1] - span[0], 2) for span in spans]
-            cells = [*shown(ticket, place, columns).values(), state_of(ticket, place, now()), *seconds]
-            table.writerow([harmless(cell) for cell in cells])
+            cells = [state_of(ticket, place, now()), *shown(ticket, place, columns).values()]
+            csv.writer(lines).writerow([harmless(cell) for cell in cells])
+            after_id = ticket.id
         yield lines.getvalue()
-        lines.seek(0)
-        lines.truncate()
 
 
 def harmless(cell: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula: with one apostrophe before it, to be taken off by who reads it."""
+    """A cell that no spreadsheet takes for a formula: with an apostrophe before it, which readers take off again."""
     return f"'{cell}" if isinstance(cell, str) and re.match(r"'*[=+\-@\t\r]", cell) else cell
 
 
@@ -2512,29 +2373,20 @@ def download(lines: Iterator[str], mimetype: str, name: str) -> Answer:
 
 # Which page is shown again, with a sentence, when one of its buttons could not do its work.
 BUTTONS = {
-    home: (open_first, find_links),
-    customers: (take,),
-    ticket: (cancel,),
-    staff: (sit_down,),
-    desk: (next_customer, desk_action, bring_one_back, move, pause, add),
-    manage: (
-        change_this_place,
-        delete_this_place,
-        replace_this_link,
-        add_a_queue,
-        change_this_queue,
-        queue_action,
-        cancel_many,
-        change_this_servicer,
-        remove_this_servicer,
-    ),
+    home: "open_first find_links",
+    customers: "take",
+    ticket: "cancel",
+    staff: "sit_down",
+    desk: "next_customer desk_action add",
+    manage: "change_this_place delete_this_place replace_this_link add_a_queue change_this_queue queue_action"
+    " cancel_many change_this_servicer remove_this_servicer",
 }
-AGAIN = {f"pages.{button.__name__}": view for view, buttons in BUTTONS.items() for button in buttons}
+AGAIN = {f"pages.{button}": view for view, buttons in BUTTONS.items() for button in buttons.split()}
 
 
-# ==============================================================================================================
+# ==========================================================================================================
 # Command line
-# ==============================================================================================================
+# ==========================================================================================================
 
 WAITRESS = {
     "ident": None,
@@ -2591,9 +2443,14 @@ def serve(threads: int, **options: Any) -> None:
     files = min(limits[1], 2 * threads + 1000) if limits[1] > 0 else 2 * threads + 1000
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], files), limits[1]))
     app = create_app(threads, **{item.name: getattr(settings, item.name) for item in fields(settings)})
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # a phone that left without a word is noticed in a minute, not fifteen
+    if hasattr(
+        socket, "TCP_USER_TIMEOUT"
+    ):  # a phone that left without a word is noticed in a minute, not fifteen
         patience = (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
-        waitress.adjustments.Adjustments.socket_options = [*waitress.adjustments.Adjustments.socket_options, patience]
+        waitress.adjustments.Adjustments.socket_options = [
+            *waitress.adjustments.Adjustments.socket_options,
+            patience,
+        ]
     try:
         address = {"host": settings.host, "port": settings.port, "connection_limit": 2 * threads + 200}
         server = waitress.create_server(app, threads=threads, **address, **WAITRESS)
