@@ -69,6 +69,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import click
 import flask
 import sqlalchemy as sa
+import waitress.adjustments
 from flask import Blueprint, current_app, g, request, session, url_for
 from flask_wtf.csrf import CSRFProtect
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
@@ -168,7 +169,7 @@ class Settings:
 
     @classmethod
     def read(cls, environment: Mapping[str, str], **options: Any) -> Settings:
-        """The settings of an environment, and over them the options given; raises CannotStart for nonsense."""
+        """The settings of an environment, and options given over them; raises CannotStart for nonsense."""
         values = {name: value for name, value in options.items() if value is not None}
         for item in fields(cls):
             value = environment.get(variable(item.name), "").strip()
@@ -329,8 +330,8 @@ class _Job:
 class Database:
     """The one SQLite file: many readers, and one thread that does all the writing.
 
-    A durable commit waits for the disk. So the writer takes whatever is waiting, runs each function in a savepoint of
-    its own inside one transaction, commits once, and only then answers them all.
+    A durable commit waits for the disk. So the writer takes whatever is waiting, runs each function in a
+    savepoint of its own inside one transaction, commits once, and only then answers them all.
     """
 
     def __init__(self, path: Path):
@@ -356,8 +357,8 @@ class Database:
     def write(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Runs `function(connection, …)` on the writer and returns its answer when it is safe on the disk.
 
-        The function may be run twice, so it touches nothing but the connection. What it raises is raised here, with
-        nothing of it stored. Raises Unavailable when the writer is too busy to begin.
+        The function may be run twice, so it touches nothing but the connection. What it raises is raised
+        here, with nothing of it stored. Raises Unavailable when the writer is too busy to begin.
         """
         job = _Job(lambda db: function(db, *args, **kwargs))
         self._jobs.put(job)
@@ -450,7 +451,7 @@ def _engine(path: Path, *more: str) -> Engine:
 
 
 def revision_of(path: Path) -> str | None:
-    """The revision of a file's schema, None when it is empty; raises CannotStart when it isn't our database."""
+    """The revision of a file's schema, None when it is empty; raises CannotStart for any other file."""
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as raw:
             tables = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -572,7 +573,7 @@ def iso(at: float | None, zone: ZoneInfo) -> str | None:
 
 
 def shown(row: Row, place: Row, names: str) -> dict[str, Any]:
-    """Columns of a row as JSON has them: `*_at` as ISO 8601, flags as true or false, words as a list, seconds rounded."""
+    """Columns of a row as JSON has them: instants as ISO 8601, flags as true or false, seconds rounded."""
     content = {name: getattr(row, name) for name in names.split()}
     for name, value in content.items():
         if name.endswith("_at"):
@@ -588,7 +589,7 @@ def shown(row: Row, place: Row, names: str) -> dict[str, Any]:
 
 @cache
 def day_begins(timezone: str, day: str, hour: int) -> float:
-    """When a day begins: at that hour of the place's clock, the first if it comes twice, the next if it is skipped."""
+    """When a day begins: at that hour, the first of two, or the next that exists where the clock skips it."""
     zone, wanted = ZoneInfo(timezone), datetime.combine(date.fromisoformat(day), clock_time(hour))
     begins = wanted.replace(tzinfo=zone).timestamp()
     if datetime.fromtimestamp(begins, zone).replace(tzinfo=None) == wanted:
@@ -763,7 +764,7 @@ def delete_queue(db: Connection, at: float, place: Row, queue: Row) -> Row:
 
 
 def reset_numbers(db: Connection, at: float, place: Row, queue: Row) -> Row:
-    """Lets a queue count from 1 again, in a new series of the day in which the other queues go on counting."""
+    """Lets a queue count from 1 again, in a new series in which the other queues go on counting."""
     _check_empty(db, at, place, queue)
     series = open_day(db, place, at)
     day, _, times = series.partition(".")
@@ -800,8 +801,10 @@ def servicer_of_browser(db: Connection, place: Row, browser: str | None) -> Row 
 
 def queues_served(db: Connection, servicer: Row) -> list[Row]:
     """The walk-in queues that a servicer calls from."""
-    sql = """SELECT * FROM queue WHERE place_id = :place AND kind = 'walk-in' AND deleted_at IS NULL AND
-             (:everything = 1 OR id IN (SELECT queue_id FROM servicer_queue WHERE servicer_id = :servicer)) ORDER BY id"""
+    sql = """SELECT * FROM queue WHERE place_id = :place AND kind = 'walk-in' AND deleted_at IS NULL
+             AND (:everything = 1
+                  OR id IN (SELECT queue_id FROM servicer_queue WHERE servicer_id = :servicer))
+             ORDER BY id"""
     return run(db, sql, place=servicer.place_id, everything=servicer.all_queues, servicer=servicer.id).all()
 
 
@@ -881,11 +884,12 @@ Taken = tuple[Row, Row, Row, bool]  # a place, its queue, the ticket, and whethe
 NORMAL = 3  # the priority of everybody; 1 is called first
 ORDER = "ticket.priority, ticket.joined_at, ticket.id"
 # A ticket with what people call its queue and its desk.
-TICKETS = """SELECT ticket.*, queue.slug AS queue, queue.name AS queue_name, servicer.name AS servicer, servicer.desk,
-                    first_called_at - taken_at AS wait_s,
+TICKETS = """SELECT ticket.*, queue.slug AS queue, queue.name AS queue_name, servicer.name AS servicer,
+                    servicer.desk, first_called_at - taken_at AS wait_s,
                     CASE WHEN state = 'done' THEN ended_at - coalesce(started_at, called_at) END AS service_s,
                     CASE WHEN state = 'done' THEN ended_at - taken_at END AS total_s
-             FROM ticket JOIN queue ON queue.id = ticket.queue_id LEFT JOIN servicer ON servicer.id = ticket.servicer_id"""
+             FROM ticket JOIN queue ON queue.id = ticket.queue_id
+             LEFT JOIN servicer ON servicer.id = ticket.servicer_id"""
 BRING_BACK_S = 3600
 APART_S = 1e-5  # between two who join in the same instant, so that a third can be put between them
 
@@ -995,8 +999,10 @@ def _next_ordinal(db: Connection, place: Row, queue: Row, series: str) -> int:
 
 def _join_time(db: Connection, queue_id: int, at: float) -> float:
     # Never before somebody who joined earlier, even when the clock was set back.
-    sql = "SELECT max(joined_at) FROM ticket WHERE queue_id = :queue AND state = 'waiting' AND priority = :normal"
-    return max(at, (run(db, sql, queue=queue_id, normal=NORMAL).scalar() or 0) + APART_S)
+    sql = (
+        "SELECT max(joined_at) FROM ticket WHERE queue_id = :id AND state = 'waiting' AND priority = :normal"
+    )
+    return max(at, (run(db, sql, id=queue_id, normal=NORMAL).scalar() or 0) + APART_S)
 
 
 def find_ticket(db: Connection, slug: str, token: str) -> tuple[Row, Row, Row]:
@@ -1120,7 +1126,7 @@ def call_next(db: Connection, at: float, desk: Desk, finished: str | None, **ask
     """Ends what the desk is serving as done, and calls the next customer; None when nobody waits.
 
     `asked` may hold the queue to call from, or the number to call. `finished` is what the desk believes to be
-    serving, or None. Where that isn't so, this is the second of two presses, or somebody was quicker: Conflict.
+    serving, or None: where it isn't so, this is the second of two presses, or somebody was quicker: Conflict.
     """
     queue, number = asked.get("queue"), asked.get("number")
     if (desk.current.number if desk.current else None) != finished:
@@ -1144,11 +1150,10 @@ def _claim(db: Connection, at: float, desk: Desk, queue_ids: list[int], number: 
     # One statement, because two servicers press Next in the same millisecond.
     sql = f"""UPDATE ticket SET state = 'called', servicer_id = :servicer, called_at = :at,
                                 first_called_at = coalesce(first_called_at, :at)
-              WHERE id = (SELECT id FROM ticket WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day
-                          {"AND number = :number" if number else ""} ORDER BY {ORDER} LIMIT 1)
+              WHERE id = (SELECT id FROM ticket WHERE queue_id IN :queues AND state = 'waiting'
+                          AND series >= :day AND number = coalesce(:number, number) ORDER BY {ORDER} LIMIT 1)
               AND state = 'waiting' RETURNING *"""
-    values = {"number": number} if number else {}
-    values |= {"servicer": desk.servicer.id, "at": at, "queues": queue_ids, "day": desk.day}
+    values = {"servicer": desk.servicer.id, "at": at, "queues": queue_ids, "day": desk.day, "number": number}
     ticket = run(db, sql, **values).first()
     if ticket:
         _count_waiting(db, ticket.queue_id, -1)
@@ -1157,7 +1162,7 @@ def _claim(db: Connection, at: float, desk: Desk, queue_ids: list[int], number: 
 
 
 def press(db: Connection, at: float, desk: Desk, kind: str, number: str) -> None:
-    """Takes the ticket at a desk a step further: start, done, no-show, put-back; or call-again, to ring once more."""
+    """Takes the ticket at a desk a step further: start, done, no-show, put-back; or rings: call-again."""
     ticket = desk.mine(number)
     if kind == "call-again":
         _record_step(db, at, kind, ticket, servicer_id=desk.servicer.id, desk=desk.servicer.desk)
@@ -1219,7 +1224,7 @@ def add_customer(db: Connection, at: float, desk: Desk, queue: str, **asked: Any
 
 
 def erase_personal_data(db: Connection, at: float, keep_days: int, most: int = 2000) -> bool:
-    """Erases names, phones and notes of up to `most` tickets that ended so long ago; says whether there may be more."""
+    """Erases names, phones and notes of tickets that ended so long ago; says whether there may be more."""
     sql = """UPDATE ticket SET name = NULL, phone = NULL, note = NULL WHERE id IN
              (SELECT id FROM ticket WHERE (name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL)
               AND ended_at < :before LIMIT :most)"""
@@ -1236,7 +1241,7 @@ PRIOR = 3
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a queue moves: desks on duty, how many of them are busy, and seconds from a call to its end."""
+    """How fast a queue moves: desks on duty, how many are busy, and seconds from a call to its end."""
 
     desks: int
     busy: int
@@ -1245,8 +1250,9 @@ class Pace:
 
 def pace_of(db: Connection, queue: Row) -> Pace:
     """The pace of a queue now, by its last twenty customers."""
-    sql = """SELECT (SELECT count(*) FROM servicer WHERE place_id = :place AND on_duty = 1 AND removed_at IS NULL AND
-                     (all_queues = 1 OR id IN (SELECT servicer_id FROM servicer_queue WHERE queue_id = :queue))) AS desks,
+    sql = """SELECT (SELECT count(*) FROM servicer
+                     WHERE place_id = :place AND on_duty = 1 AND removed_at IS NULL AND (all_queues = 1
+                     OR id IN (SELECT servicer_id FROM servicer_queue WHERE queue_id = :queue))) AS desks,
                     (SELECT count(*) FROM ticket WHERE place_id = :place AND queue_id = :queue
                      AND state IN ('called', 'serving')) AS busy,
                     count(*) AS served, coalesce(sum(service), 0) AS seconds
@@ -1258,10 +1264,10 @@ def pace_of(db: Connection, queue: Row) -> Pace:
 
 
 def wait_range(ahead: int, pace: Pace) -> dict[str, int] | None:
-    """The 10 % to 90 % range of the wait with so many ahead, in seconds, by the minute; None while no desk is on duty.
+    """The 10 % to 90 % range of the wait with so many ahead, in seconds; None while no desk is on duty.
 
-    It is the time until `ahead` + 1 services have ended, less the desks that are free: gamma distributed where services
-    are exponential. The quantiles are those of Wilson and Hilferty (PNAS 17, 1931).
+    It is the time until `ahead` + 1 services have ended, less the desks that are free: gamma distributed if
+    services are exponential. Its quantiles are Wilson and Hilferty's (PNAS 17, 1931), by the minute.
     """
     ends = ahead + 1 - max(0, pace.desks - pace.busy)
     if not pace.desks:
@@ -1278,7 +1284,8 @@ def figures(db: Connection, queue: Row, since: float, until: float) -> dict[str,
 
     Wait is first called - taken; service is done - (started, or else last called); total is done - taken.
     """
-    sql = """SELECT count(*) AS served, avg(first_called_at - taken_at) AS wait, avg(ended_at - taken_at) AS total,
+    sql = """SELECT count(*) AS served,
+                    avg(first_called_at - taken_at) AS wait, avg(ended_at - taken_at) AS total,
                     avg(ended_at - coalesce(started_at, called_at)) AS service
              FROM ticket WHERE queue_id = :queue AND ended_at IS NOT NULL AND ended_at >= :since
              AND ended_at < :until AND state = 'done'"""
@@ -1286,7 +1293,7 @@ def figures(db: Connection, queue: Row, since: float, until: float) -> dict[str,
 
 
 def tickets_between(db: Connection, place: Row, first: str, last: str, after: int) -> list[Row]:
-    """The next thousand tickets of a place's days from `first` to `last`, both included, whose id is above `after`."""
+    """The next thousand tickets, by id above `after`, of a place's days from `first` to `last` inclusive."""
     sql = f"""{TICKETS} WHERE ticket.place_id = :place AND ticket.id > :after
               AND ticket.series >= :first AND ticket.series < :beyond ORDER BY ticket.id LIMIT 1000"""
     return run(db, sql, place=place.id, after=after, first=first, beyond=next_day(last)).all()
@@ -1319,21 +1326,19 @@ FREE_THREADS = 64  # that streams leave for everything else
 
 
 def picture(db: Connection, place: Row, at: float) -> dict[str, Any]:
-    """What everybody may see of a place now; its links are the pages' business. Call lists are private, not in it."""
+    """What everybody may see of a place now, but for its links. Call lists are private and not in it."""
     called, queues = [_with_instant(ticket, place) for ticket in called_in(db, place)], []
     for queue in queues_of(db, place):
         waiting = [ticket.number for ticket in waiting_in(db, [queue.id], day_of(place, at))]
         pace = pace_of(db, queue)
         waits = [wait_range(ahead, pace) for ahead in range(len(waiting) + 1)]
         content = shown(queue, place, "slug name open asks") | {"full": len(waiting) >= queue.max_waiting}
-        content |= {
-            "waiting": waiting,
-            "waits": waits[:-1] if pace.desks else [],
-            "estimated_wait": waits[-1],
-        }
-        queues.append(content | {"called": [content for queue_id, content in called if queue_id == queue.id]})
-    sql = """SELECT event.id, happened_at, desk, number, ticket.series FROM event JOIN ticket ON ticket.id = ticket_id
-             WHERE event.place_id = :place AND kind IN ('call', 'call-again') ORDER BY event.id DESC LIMIT 20"""
+        content |= {"waiting": waiting, "called": [mine for queue_id, mine in called if queue_id == queue.id]}
+        queues.append(content | {"waits": waits[:-1] if pace.desks else [], "estimated_wait": waits[-1]})
+    sql = """SELECT event.id, happened_at, desk, number, ticket.series
+             FROM event JOIN ticket ON ticket.id = ticket_id
+             WHERE event.place_id = :place AND kind IN ('call', 'call-again')
+             ORDER BY event.id DESC LIMIT 20"""
     zone, calls = ZoneInfo(place.timezone), []
     for call in reversed(run(db, sql, place=place.id).all()):
         calls.append(shown(call, place, "id number series desk") | {"at": iso(call.happened_at, zone)})
@@ -1352,7 +1357,7 @@ def _with_instant(ticket: Row, place: Row) -> tuple[int, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture as it was made once for all: what it was made of, its content with links, and that as JSON."""
+    """A picture as it was made once for all: of which version, its content with links, and that as JSON."""
 
     key: tuple
     content: dict[str, Any]
@@ -1438,7 +1443,7 @@ class Live:
             self._watchers.discard(watcher)
 
     def stream(self, watcher: Watcher) -> Iterator[bytes]:
-        """What a watcher is sent: the picture as it is, each newer one, and a comment while nothing happens."""
+        """What a watcher is sent: the picture as it is, each newer one, a comment while nothing happens."""
         sent, news = None, b"retry: 2000\n\n"
         while not self._closed and watcher.frame is not None:
             if watcher.frame is not sent:
@@ -1506,8 +1511,8 @@ class Live:
 class Clock(threading.Thread):
     """Runs the jobs, and sees to it that the server never hangs silently.
 
-    While the writer answers, a dead man's switch is set anew each second. When it doesn't for PATIENCE_S, the switch
-    writes all stacks to the log and ends the process with status 1, for its supervisor to start it again.
+    While the writer answers, a dead man's switch is set anew each second. When it doesn't for PATIENCE_S, the
+    switch writes all stacks to the log and ends the process with status 1, so that it is started again.
     """
 
     def __init__(self, database: Database, settings: Settings):
@@ -1562,7 +1567,7 @@ class Service:
 
 
 def create_app(threads: int = 256, **options: Any) -> flask.Flask:
-    """The service as a WSGI app for so many threads; `options` go over the environment. Raises CannotStart."""
+    """The service as a WSGI app for so many threads; `options` go over the environment; CannotStart."""
     settings = Settings.read(os.environ, **options)
     database = open_database(settings, upgrade=True)
     app = flask.Flask(__name__)
@@ -1621,7 +1626,7 @@ def limit(what: str, rate: RateLimitItem) -> None:
 
 @pages.before_app_request
 def check_form() -> None:
-    """Refuses a form without its token; JSON needs none, since foreign pages can't send it without asking first."""
+    """Refuses a form without its token; JSON needs none, since a foreign page can't send it unasked."""
     if request.method == "POST" and not request.is_json:
         current_app.extensions["csrf"].protect()
 
@@ -1781,7 +1786,7 @@ BOXES = (BooleanField, SelectMultipleField)
 
 
 def json_fields(known: Mapping[str, Field]) -> dict[str, list[str] | None]:
-    """The known fields of a JSON object as a form would send them, null as None; raises BadInput for a wrong type."""
+    """The known fields of a JSON object as a form would send them; raises BadInput for a wrong type."""
     try:
         content = json.loads(request.get_data() or b"{}")
     except (ValueError, RecursionError):
@@ -1817,7 +1822,7 @@ def link(endpoint: str, **values: Any) -> str:
 
 
 def _links_of(app: flask.Flask) -> Callable[[dict, str], dict]:
-    # A function that gives a picture its links; it needs no request, since pictures are made between requests.
+    # Gives a picture its links; without a request, since pictures are made between requests.
     paths = app.url_map.bind("")
 
     def with_links(content: dict, base: str) -> dict:
@@ -1842,7 +1847,7 @@ def page(template: str, content: dict[str, Any], place: Any = None, **more: Any)
 def after(
     view: Callable[..., Answer], say: str | None, status: int = 200, content: Any = None, **values: str
 ) -> Answer:
-    """The answer to a button that did its work: JSON (`content`, or the page's), or a redirect to the page."""
+    """The answer to a button that did its work: JSON (`content`, or the page's), or a way to the page."""
     if not wants_json():
         if say:
             flask.flash(say, "good")
@@ -1882,7 +1887,7 @@ def wait_in_words(wait: Mapping[str, int] | None) -> str:
 
 @pages.app_errorhandler(Refused)
 def refused(problem: Refused) -> Answer:
-    """Says what can't be done: in JSON, with the state of now for a Conflict; or on the page that has the button."""
+    """Says what can't be done: in JSON, with the state of now for a Conflict; or on the button's own page."""
     view, said = AGAIN.get(request.endpoint or ""), str(problem)
     if view and not g.get("error") and problem.status in ((409,) if wants_json() else (400, 403, 409)):
         g.error = said
@@ -2221,7 +2226,7 @@ def queue_content(db: Connection, place: Row, queue: Row, at: float) -> dict[str
 def owner_does(
     say: str, function: Callable[..., Any], *args: Any, status: int = 200, **kwargs: Any
 ) -> Answer:
-    """Runs a write of the owner and leads her back to her page; in JSON, to the queue where it was about one."""
+    """Runs a write of the owner and shows her page again; in JSON, the queue where it was about one."""
     place, token = request.view_args["place"], request.view_args["token"]
     result, content = write(by_owner, place, token, function, *args, **kwargs), None
     if "kind" in getattr(result, "_fields", ()):  # a queue's row
@@ -2343,7 +2348,7 @@ def csv_lines(database: Database, place: Row, first: str, last: str) -> Iterator
 
 
 def harmless(cell: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula: with an apostrophe before it, which readers take off again."""
+    """A cell that no spreadsheet takes for a formula: an apostrophe before it, for readers to take off."""
     return f"'{cell}" if isinstance(cell, str) and re.match(r"'*[=+\-@\t\r]", cell) else cell
 
 
@@ -2433,29 +2438,16 @@ DATA = click.option("--data", type=Path, help="Directory of the database [TAKEAN
 )
 def serve(threads: int, **options: Any) -> None:
     """Starts the server, and prints the address that phones nearby can reach."""
-    import waitress
-
     settings = Settings.read(os.environ, **options)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it tells of each burst
-    threading.stack_size(2**21)  # for a thousand threads, eight megabytes each are too many
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = min(limits[1], 2 * threads + 1000) if limits[1] > 0 else 2 * threads + 1000
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], files), limits[1]))
+    make_room_for(threads)
     app = create_app(threads, **{item.name: getattr(settings, item.name) for item in fields(settings)})
-    if hasattr(
-        socket, "TCP_USER_TIMEOUT"
-    ):  # a phone that left without a word is noticed in a minute, not fifteen
-        patience = (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
-        waitress.adjustments.Adjustments.socket_options = [
-            *waitress.adjustments.Adjustments.socket_options,
-            patience,
-        ]
     try:
         address = {"host": settings.host, "port": settings.port, "connection_limit": 2 * threads + 200}
         server = waitress.create_server(app, threads=threads, **address, **WAITRESS)
     except OSError as problem:
-        said = f"Can't listen at {settings.host}, port {settings.port}: {problem.strerror}. Choose another --port."
+        said = f"Can't listen at {settings.host}:{settings.port}: {problem.strerror}. Choose another --port."
         raise CannotStart(said) from None
     parts: Service = app.extensions["takeanumber"]
     clock = Clock(parts.database, settings)
@@ -2471,6 +2463,20 @@ def serve(threads: int, **options: Any) -> None:
     server.run()
     clock.stop()
     parts.database.close()
+
+
+def make_room_for(threads: int) -> None:
+    """Lets this process have a thousand threads and as many connections, as far as the machine allows."""
+    threading.stack_size(2**21)  # instead of eight megabytes for each
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * threads + 1000
+    wanted = wanted if most == resource.RLIM_INFINITY else min(most, wanted)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(allowed, wanted), most))
+    if hasattr(
+        socket, "TCP_USER_TIMEOUT"
+    ):  # a phone that left without a word is noticed in a minute, not fifteen
+        options = waitress.adjustments.Adjustments.socket_options
+        options.append((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000))
 
 
 def reachable(settings: Settings, port: int) -> str:

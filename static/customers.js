@@ -1,0 +1,18 @@
+// Keeps the counts fresh, from the picture alone: many phones stay on this page.
+import { watch } from './live.js';
+import { refresh } from './swap.js';
+import { serving, wait, waiting } from './words.js';
+
+const shape = queue => [queue.slug, queue.name, queue.open ? (queue.full ? 'full' : 'open') : 'closed'].join('|');
+
+watch(picture => {
+  const lines = [...document.querySelectorAll('[data-shape]')];
+  const walkIn = picture.queues;
+  if (lines.map(line => line.dataset.shape).join() !== walkIn.map(shape).join()) return refresh();
+  walkIn.forEach((queue, index) => {
+    const line = lines[index];
+    line.querySelector('[data-waiting]').textContent = waiting(queue.waiting.length);
+    line.querySelector('[data-wait]').textContent = queue.open && !queue.full ? wait(queue.estimated_wait) : '';
+    serving(line.querySelector('[data-serving]'), queue.called);
+  });
+});

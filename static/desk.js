@@ -1,0 +1,43 @@
+// A desk hears at once who came, and counts how long it has been serving.
+import { say, watch } from './live.js';
+import { quietForms, refresh } from './swap.js';
+import { sound } from './sound.js';
+
+const page = document.querySelector('main');
+const ring = sound(document.getElementById('ring'), 'ring', { usually: true });
+let waited;
+
+// Reads aloud what changed on the screen without a press: someone came to an empty line.
+function came(picture) {
+  const mine = page.dataset.queues.split(' ');
+  const waiting = picture.queues.filter(queue => mine.includes(queue.slug))
+    .reduce((sum, queue) => sum + queue.waiting.length, 0);
+  if (waited === 0 && waiting > 0) {
+    ring();
+    say('Somebody is waiting.');
+  }
+  waited = waiting;
+}
+
+function count() {
+  const timer = document.querySelector('[data-since]');
+  if (!timer) return;
+  const seconds = Math.max(0, Math.floor((Date.now() - Date.parse(timer.dataset.since)) / 1000));
+  const two = n => String(n).padStart(2, '0');
+  const hours = Math.floor(seconds / 3600), minutes = Math.floor(seconds / 60) % 60;
+  timer.textContent = hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
+}
+
+watch(picture => {
+  came(picture);
+  refresh();
+});
+let served = page.dataset.serving;
+document.addEventListener('swapped', () => {
+  count();
+  if (page.dataset.serving !== served) say(document.getElementById('now').querySelector('h1').textContent);
+  served = page.dataset.serving;
+});
+setInterval(count, 1000);
+count();
+quietForms();

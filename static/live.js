@@ -1,0 +1,113 @@
+// Tells an open page what changes in its place, as long as somebody looks at it.
+
+const POLL = 4000;        // ms between looks at the picture while there is no stream
+const UNSURE = 40_000;    // nothing heard for so long: ask once whether the server is still there
+const SILENT = 75_000;    // a stream speaks at least once a minute; one that doesn't is dead without saying so
+const PATIENCE = 8000;    // an answer that takes longer won't come
+
+const { live, picture, here } = document.body.dataset;
+const offline = yes => { document.getElementById('offline').hidden = !yes; };
+
+// fetch(), which alone would wait for minutes for a server that has gone.
+export async function ask(url, options = {}) {
+  const stop = new AbortController(), timer = setTimeout(() => stop.abort(), PATIENCE);
+  try {
+    return await fetch(url, { cache: 'no-store', signal: stop.signal, ...options });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+// Calls onPicture with every picture of the place, from the stream or, while that is down, by polling.
+export function watch(onPicture, { evenHidden = false } = {}) {
+  let stream, shown, etag, timer, polling, hearing;
+  let heard = 0, sure = 0, retryAt = 0, pause = 2000;
+
+  function show(next) {
+    if (shown && next.epoch === shown.epoch && next.version < shown.version) return;
+    shown = next;
+    onPicture(next);
+  }
+
+  function open() {
+    heard = Date.now();
+    stream = new EventSource(live);
+    stream.addEventListener('error', lose);  // also a refusal, which EventSource doesn't tell from a broken line
+    stream.addEventListener('state', event => {
+      heard = sure = Date.now();
+      hearing = true;
+      pause = 2000;
+      offline(false);
+      show(JSON.parse(event.data));
+    });
+  }
+
+  function lose() {
+    close();
+    retryAt = Date.now() + pause * (1 + Math.random() / 2);  // not all phones in the same second
+    pause = Math.min(2 * pause, 30_000);
+    poll();
+  }
+
+  function close() {
+    stream?.close();
+    stream = null;
+    hearing = false;
+  }
+
+  async function poll() {
+    if (polling) return;
+    polling = true;
+    let next;
+    try {
+      const headers = { Accept: 'application/json', ...(etag && { 'If-None-Match': etag }) };
+      const answer = await ask(picture, { headers });
+      if (answer.status === 404) return location.replace(here);  // the place is gone: its page says so
+      if (answer.status >= 500) throw new Error(answer.statusText);
+      if (answer.ok) {
+        next = await answer.json();
+        etag = answer.headers.get('ETag');
+      }
+      sure = Date.now();
+      offline(false);
+    } catch {
+      offline(true);
+    } finally {
+      polling = false;
+    }
+    if (next) show(next);
+  }
+
+  function tick() {
+    const now = Date.now();
+    if (stream && now - heard > SILENT) lose();
+    else if (!hearing || now - sure > UNSURE) poll();
+    if (!stream && now >= retryAt) open();
+    timer = setTimeout(tick, POLL + Math.random() * 1000);
+  }
+
+  function sleep() {
+    clearTimeout(timer);
+    close();
+  }
+
+  function wake() {
+    sleep();
+    if (document.hidden && !evenHidden) return;  // a browser has six connections a host, for all its tabs
+    pause = 2000;
+    open();
+    timer = setTimeout(tick, POLL);
+  }
+
+  document.addEventListener('visibilitychange', wake);
+  addEventListener('online', wake);
+  addEventListener('offline', () => offline(true));
+  addEventListener('pagehide', sleep);
+  addEventListener('pageshow', event => { if (event.persisted) wake(); });
+  wake();
+}
+
+// Says something to a screen reader, without showing it.
+export function say(text, loud = false) {
+  document.getElementById(loud ? 'shout' : 'say').textContent = text;
+}

@@ -1,0 +1,1 @@
+setTimeout(function () { location.href = document.body.getAttribute('data-here'); }, 15000);

@@ -1,0 +1,156 @@
+// Changes a page without leaving it. Its HTML is made by the server alone: what changed is fetched again and
+// put in place, region by region, and nothing that somebody is typing is lost.
+import { ask } from './live.js';
+
+const SECOND_PRESS = 400;  // ms: a finger that slips presses twice within this
+
+const { here } = document.body.dataset;
+
+// What a control is known by in the old and in the new HTML.
+const sign = control => control.id || [
+  control.form?.getAttribute('action') || control.getAttribute('href'), control.name,
+  control.matches('[type=checkbox], [type=radio]') ? control.value : '',
+  control.getAttribute('aria-label') || (control.matches('button, a, summary') ? control.textContent.trim() : ''),
+].join('|');
+
+const CONTROLS = 'input:not([type=hidden]), select, textarea, button, a, summary';
+const controls = region => [...region.querySelectorAll(CONTROLS)];
+
+function typed(control) {
+  if (control.matches('[type=checkbox], [type=radio]')) return control.checked !== control.defaultChecked;
+  if (control.matches('select')) return !control.selectedOptions[0]?.defaultSelected;
+  return control.matches('input, textarea') && control.value !== control.defaultValue;
+}
+
+// Two regions are the same but for what is new in every answer, and for what scripts write themselves.
+function same(one, other) {
+  const [a, b] = [one, other].map(region => {
+    const copy = region.cloneNode(true);
+    copy.querySelectorAll('[name=csrf_token], [name=request_id]').forEach(input => input.removeAttribute('value'));
+    copy.querySelectorAll('[data-own]').forEach(own => own.replaceChildren());
+    copy.querySelectorAll('details').forEach(details => details.removeAttribute('open'));
+    return copy;
+  });
+  return a.isEqualNode(b);
+}
+
+function replace(old, fresh) {
+  const focused = old.contains(document.activeElement) && document.activeElement;
+  const found = control => controls(fresh).find(other => sign(other) === sign(control));
+  for (const control of controls(old).filter(typed)) {
+    const other = found(control);
+    if (other?.matches('[type=checkbox], [type=radio]')) other.checked = control.checked;
+    else if (other && (!other.options || [...other.options].some(o => o.value === control.value))) {
+      other.value = control.value;
+    }
+  }
+  for (const details of old.querySelectorAll('details[open][id]')) {
+    fresh.querySelector(`#${details.id}`)?.setAttribute('open', '');
+  }
+  const focus = focused && found(focused);
+  const span = focused && focused.matches('input, textarea') && [focused.selectionStart, focused.selectionEnd];
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) old.setAttribute(name, value);
+  old.replaceChildren(...fresh.childNodes);
+  if (focus) {
+    focus.focus({ preventScroll: true });
+    if (span && span[0] !== null) focus.setSelectionRange(...span);
+  } else if (focused) {
+    old.tabIndex = -1;  // the control is gone: stay near it, but on nothing that a second Enter would press
+    old.focus({ preventScroll: true });
+  }
+}
+
+// Puts a whole page's HTML into this one: each region (an element with data-region and an id) that differs.
+export function swap(html, { message } = {}) {
+  const next = new DOMParser().parseFromString(html, 'text/html');
+  if (!next.querySelector('[data-region]')) {  // an error's own page
+    document.getElementById('message').textContent = next.querySelector('main p')?.textContent.trim() || '';
+    return;
+  }
+  document.title = next.title;
+  document.body.dataset.state = next.body.dataset.state || '';
+  for (const old of document.querySelectorAll('[data-region]')) {
+    const fresh = next.getElementById(old.id);
+    // a page that was only looked at again says nothing new: what the last press answered stays to be read
+    if (old.id === 'message' && !message && !fresh?.textContent.trim()) continue;
+    if (fresh && !same(old, fresh)) replace(old, fresh);
+  }
+  hold();
+  document.dispatchEvent(new Event('swapped'));
+}
+
+let asked = 0, answered = 0;  // an answer to an older question never replaces a newer one's
+
+async function load(url, { message, accepted, ...options } = {}) {
+  const turn = ++asked, answer = await ask(url, { headers: { Accept: 'text/html' }, ...options });
+  const html = await answer.text();
+  if (answer.redirected && new URL(answer.url).pathname !== new URL(here, location.href).pathname) {
+    return location.assign(answer.url);
+  }
+  if (answer.ok) accepted?.();
+  if (turn < answered || (!message && !answer.ok)) return;
+  answered = turn;
+  swap(html, { message });
+}
+
+let refreshing, again;
+
+// Fetches this page anew and swaps it in. Asked for while it does so, it does so once more.
+export async function refresh() {
+  again = true;
+  if (refreshing) return;
+  refreshing = true;
+  try {
+    while (again) {
+      again = false;
+      await load(here);
+    }
+  } catch {
+    // watch() notices that the server is away, and brings a picture when it is back
+  } finally {
+    refreshing = again = false;
+  }
+}
+
+// Actions under way. The whole action, not the button pressed, since a swap may put another under the finger.
+const held = new Set();
+const buttons = () => [...document.querySelectorAll('form[data-quiet] button')];
+const hold = () => buttons().forEach(button => {
+  if (held.has(button.form.action)) button.disabled = button.dataset.held = true;
+});
+
+function release(action, focused) {
+  held.delete(action);
+  for (const button of buttons()) {
+    if (button.form.action !== action || !button.dataset.held) continue;
+    button.disabled = false;
+    delete button.dataset.held;
+    if (focused === sign(button) && [document.body, null].includes(document.activeElement)) {
+      button.focus({ preventScroll: true });
+    }
+  }
+}
+
+// Sends forms with data-quiet without leaving the page; one with data-clears is emptied when it was accepted.
+export function quietForms() {
+  document.addEventListener('submit', async event => {
+    const form = event.target, button = event.submitter || form.querySelector('button');
+    if (!form.matches('[data-quiet]')) return;
+    event.preventDefault();
+    if (held.has(form.action)) return;
+    const { action } = form, focused = document.activeElement === button && sign(button);
+    const body = new URLSearchParams(new FormData(form));
+    if (button.name) body.append(button.name, button.value);
+    held.add(action);
+    hold();
+    const accepted = () => { if (form.matches('[data-clears]')) form.reset(); };
+    try {
+      await load(action, { method: 'POST', body, message: true, accepted });
+    } catch {
+      document.getElementById('message').textContent = 'No connection. Press again when it is back.';
+    } finally {
+      setTimeout(release, SECOND_PRESS, action, focused);
+    }
+  });
+}

@@ -1,0 +1,79 @@
+// Finds this ticket in each picture, and tells its customer what it means: by eye, by ear, by hand.
+import { say, watch } from './live.js';
+import { quietForms, refresh } from './swap.js';
+import { sound } from './sound.js';
+import { ahead, serving, wait } from './words.js';
+
+const page = document.querySelector('main');
+const ring = sound(document.getElementById('sound'), 'sound');
+const ended = () => !['waiting', 'called', 'serving'].includes(page.dataset.state);
+let epoch, heard;
+
+const { number, series } = page.dataset;
+const mine = entry => entry.number === number && entry.series === series;
+
+// Where the ticket is in a picture: {queue, at} in a line, {queue, called}, or nothing when it can't be told.
+function find(picture) {
+  const found = [];
+  for (const queue of picture.queues) {
+    const at = picture.series === series ? queue.waiting.indexOf(number) : -1;
+    if (at >= 0) found.push({ queue, at });
+    for (const called of queue.called.filter(mine)) found.push({ queue, called });
+  }
+  return found.length === 1 ? found[0] : null;
+}
+
+function waits({ queue, at }) {
+  const text = ahead(at);
+  const line = document.getElementById('ahead');
+  if (line.textContent !== text) {
+    line.textContent = text;
+    document.title = `${at ? `${at} ahead` : text} · ${number} · ${page.dataset.place}`;
+    say(text);
+  }
+  document.getElementById('wait').textContent = wait(queue.waits[at]);
+  serving(document.getElementById('serving'), queue.called);
+}
+
+function turn({ desk }) {
+  say(desk ? `It's your turn: ${desk}` : "It's your turn", true);
+  ring();
+  // a page that was never touched may not, and browsers write an error then
+  if (navigator.userActivation?.hasBeenActive !== false) navigator.vibrate?.([300, 150, 300, 150, 600]);
+}
+
+watch(picture => {
+  const { state, queue, desk } = page.dataset, found = find(picture);
+  const last = Math.max(0, ...picture.calls.filter(mine).map(call => call.id));
+  const first = epoch !== picture.epoch;  // a page just opened, or a restore, that counts calls anew
+  const calledAgain = !first && last > heard;
+  epoch = picture.epoch;
+  heard = first ? last : Math.max(heard, last);
+
+  if (!found) return ended() || refresh();
+  const { called } = found;
+  if (called?.state === 'called' && (calledAgain || state === 'waiting')) turn(called);
+  if (!called && state === 'waiting' && found.queue.slug === queue) return waits(found);
+  if (called && called.state === state && (called.desk || '') === desk) return;
+  refresh();
+});
+
+let spoken = page.dataset.state;
+document.addEventListener('swapped', () => {
+  if (page.dataset.state !== spoken && page.dataset.state !== 'called') {
+    say(document.getElementById('state').textContent);
+  }
+  spoken = page.dataset.state;
+});
+
+// A screen that goes dark hears nothing.
+async function stayAwake() {
+  if (document.hidden || ended()) return;
+  try {
+    await navigator.wakeLock?.request('screen');
+  } catch { /* not allowed, say on low battery */ }
+}
+
+document.addEventListener('visibilitychange', stayAwake);
+stayAwake();
+quietForms();
