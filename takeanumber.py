@@ -32,6 +32,7 @@ from __future__ import annotations
 import base64
 import csv
 import faulthandler
+import gc
 import io
 import json
 import logging
@@ -62,7 +63,7 @@ from itertools import count, product
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -103,7 +104,7 @@ class Refused(Exception):
 
 
 class BadInput(Refused):
-    status = 400
+    """Something in the request is wrong."""
 
 
 class Forbidden(Refused):
@@ -158,9 +159,8 @@ class Settings:
         if self.places not in ("one", "open"):
             raise CannotStart(f"TAKEANUMBER_PLACES must be 'one' or 'open', not '{self.places}'.")
         url = urlsplit(self.url)
-        if self.url and (
-            url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.query
-        ):
+        fits = url.scheme in ("http", "https") and url.hostname and not url.path.strip("/") and not url.query
+        if self.url and not fits:
             raise CannotStart(f"TAKEANUMBER_URL must look like https://queue.example.org, not '{self.url}'.")
         for item in fields(self):
             low, high = item.metadata.get("within", (0, 0))
@@ -178,11 +178,6 @@ class Settings:
                     value = int(value) if re.fullmatch("[0-9]{1,12}", value) else -1
                 values[item.name] = value
         return cls(**values)
-
-    @property
-    def database(self) -> Path:
-        """The database file."""
-        return Path(self.data) / "takeanumber.db"
 
 
 def variable(name: str) -> str:
@@ -227,7 +222,7 @@ _table(
     "place",
     _index("place_slug", "slug", "deleted_at IS NULL", unique=True),
     text="slug name timezone country manage_token staff_token series",  # series: as of the last open_day()
-    whole="day_starts version",
+    whole="day_starts",
     at="created_at deleted_at?",
 )
 _table(
@@ -259,7 +254,7 @@ _table(
     _index("ticket_token", "token", unique=True),
     _index("ticket_number", "place_id series number", unique=True),
     _index("ticket_request", "request_key", "request_key IS NOT NULL", unique=True),
-    _index("ticket_line", "queue_id priority joined_at id", "state = 'waiting'"),
+    _index("ticket_line", "queue_id priority joined_at id series", "state = 'waiting'"),
     _index("ticket_called", "place_id queue_id", "state IN ('called', 'serving')"),
     _index("ticket_one_a_desk", "servicer_id", "state IN ('called', 'serving')", unique=True),
     _index("ticket_browser", "browser", "browser IS NOT NULL"),
@@ -283,15 +278,21 @@ _table(
 _table("fact", _index("fact_name", "name", unique=True), text="name value")
 
 
-@cache
-def _statement(sql: str) -> sa.TextClause:
-    lists = [sa.bindparam(name, expanding=True) for name in re.findall(r"\bIN :(\w+)", sql)]
-    return sa.text(sql).bindparams(*lists)
+_STATEMENTS: dict[str, sa.TextClause | sa.TextualSelect] = {}
 
 
 def run(db: Connection, sql: str, **values: Any) -> CursorResult:
     """Runs one SQL statement with named parameters; after IN, a parameter is a list."""
-    return db.execute(_statement(sql), values)
+    known = _STATEMENTS.get(sql)
+    if known is None:
+        lists = [sa.bindparam(name, expanding=True) for name in re.findall(r"\bIN :(\w+)", sql)]
+        known = sa.text(sql).bindparams(*lists)
+    result = db.execute(known, values)
+    if sql not in _STATEMENTS:
+        # SQLAlchemy then needs not look at its columns again: a third of a small statement's cost.
+        columns = map(sa.column, result.keys()) if result.returns_rows else ()
+        _STATEMENTS[sql] = known.columns(*columns) if result.returns_rows else known
+    return result
 
 
 def insert(db: Connection, table: str, **values: Any) -> Row:
@@ -303,15 +304,22 @@ def insert(db: Connection, table: str, **values: Any) -> Row:
 def change(db: Connection, table: str, row_id: int, **values: Any) -> Row:
     """Changes columns of a row and returns it."""
     columns = ", ".join(f"{column} = :{column}" for column in values)
-    return run(
-        db, f"UPDATE {table} SET {columns} WHERE id = :row_id RETURNING *", row_id=row_id, **values
-    ).one()
+    sql = f"UPDATE {table} SET {columns} WHERE id = :row_id RETURNING *"
+    return run(db, sql, row_id=row_id, **values).one()
 
 
 def record(db: Connection, at: float, place_id: int, kind: str, **more: Any) -> None:
-    """Writes one line of a place's history and counts its version up; no personal data goes in."""
-    insert(db, "event", place_id=place_id, happened_at=at, kind=kind, **more)
-    run(db, "UPDATE place SET version = version + 1 WHERE id = :id", id=place_id)
+    """Writes one line of a place's history; no personal data goes in."""
+    columns = dict.fromkeys(("queue_id", "ticket_id", "servicer_id", "state", "desk", "detail")) | more
+    sql = """INSERT INTO event (happened_at, place_id, kind, queue_id, ticket_id, servicer_id, state, desk,
+                                detail)
+             VALUES (:at, :place_id, :kind, :queue_id, :ticket_id, :servicer_id, :state, :desk, :detail)"""
+    run(db, sql, at=at, place_id=place_id, kind=kind, **columns)
+
+
+def version_of(db: Connection, place: Row) -> int:
+    """What grows with everything that changes in a place: its latest event."""
+    return run(db, "SELECT max(id) FROM event WHERE place_id = :place", place=place.id).scalar_one()
 
 
 def fact(db: Connection, name: str) -> str:
@@ -461,9 +469,7 @@ def revision_of(path: Path) -> str | None:
                 raise CannotStart(f"{path} is a database of something else. Choose another data directory.")
             return raw.execute("SELECT version_num FROM alembic_version").fetchone()[0]
     except sqlite3.Error as problem:
-        raise CannotStart(
-            f"{path} can't be read as a database ({problem}). Restore it from a backup."
-        ) from None
+        raise CannotStart(f"{path} is no database ({problem}). Restore it from a backup.") from None
 
 
 def open_database(settings: Settings, upgrade: bool = False) -> Database:
@@ -471,14 +477,12 @@ def open_database(settings: Settings, upgrade: bool = False) -> Database:
 
     Raises CannotStart when that can't be done, above all when the file is newer than this code.
     """
-    path = settings.database
+    path = Path(settings.data) / "takeanumber.db"
     try:
         if upgrade:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open(
-                path.parent / ".writable", "w"
-            ):  # better a sentence now than an error at the first ticket
-                (path.parent / ".writable").unlink()
+            (path.parent / ".writable").touch()  # better a sentence now than an error at the first ticket
+            (path.parent / ".writable").unlink()
         found = revision_of(path) if path.exists() else None
     except OSError as problem:
         raise CannotStart(f"The data directory {path.parent} can't be used: {problem.strerror}.") from None
@@ -517,9 +521,7 @@ def _upgrade(path: Path) -> None:
         config.set_main_option("script_location", str(HERE / "migrations"))
         command.upgrade(config, "head")
         if run(db, "PRAGMA foreign_key_check").first():
-            raise CannotStart(
-                f"Upgrading {path} would have lost data, so it was left as it was. Ask for help."
-            )
+            raise CannotStart(f"Upgrading {path} would have lost data: it was left as it was. Ask for help.")
 
 
 @contextmanager
@@ -622,9 +624,7 @@ def find_place(db: Connection, slug: str, **tokens: str) -> Row:
     """The place of a slug, and of a link's token (`manage_token=…`) where one is given; raises NotFound."""
     place = run(db, "SELECT * FROM place WHERE slug = :slug AND deleted_at IS NULL", slug=slug).first()
     for column, token in tokens.items():
-        if place and not secrets.compare_digest(
-            getattr(place, column).encode(), token.encode("utf-8", "replace")
-        ):
+        if place and not secrets.compare_digest(getattr(place, column).encode(), token.encode()):
             place = None
     if place is None:
         raise NotFound(NOBODY)
@@ -650,18 +650,16 @@ def open_place(db: Connection, at: float, only_one: bool, max_waiting: int, name
     timezone = asked.get("timezone") or "UTC"
     tokens = {"manage_token": secrets.token_urlsafe(16), "staff_token": secrets.token_urlsafe(16)}
     columns = {"name": name, "timezone": timezone, "country": asked.get("country") or country_of(timezone)}
-    columns |= {"day_starts": 4, "series": "", "version": 0, "created_at": at}
+    columns |= {"day_starts": 4, "series": "", "created_at": at}
     place = insert(db, "place", slug=slug, **columns, **tokens)
     record(db, at, place.id, "open-place")
     add_queue(db, at, place, asked.get("queue") or "Line", max_waiting)
     return place
 
 
-def by_owner(
-    db: Connection, at: float, slug: str, token: str, function: Callable, *args: Any, **kwargs: Any
-) -> Any:
-    """Runs `function(db, at, place, …)` for whoever holds the manage link; raises NotFound for others."""
-    return function(db, at, find_place(db, slug, manage_token=token), *args, **kwargs)
+def by_owner(db: Connection, at: float, slug: str, token: str, does: Callable, *args: Any, **more: Any):
+    """Runs `does(db, at, place, …)` for whoever holds the manage link; raises NotFound for others."""
+    return does(db, at, find_place(db, slug, manage_token=token), *args, **more)
 
 
 def change_place(db: Connection, at: float, place: Row, **changes: Any) -> None:
@@ -704,10 +702,8 @@ def erase_deleted_places(db: Connection, most: int = 2000) -> bool:
 
 def queues_of(db: Connection, place: Row) -> list[Row]:
     """The walk-in queues of a place, oldest first."""
-    sql = (
-        "SELECT * FROM queue WHERE place_id = :place AND kind = 'walk-in' AND deleted_at IS NULL ORDER BY id"
-    )
-    return run(db, sql, place=place.id).all()
+    sql = "SELECT * FROM queue WHERE place_id = :id AND kind = 'walk-in' AND deleted_at IS NULL ORDER BY id"
+    return run(db, sql, id=place.id).all()
 
 
 def find_queue(db: Connection, place: Row, slug: str) -> Row:
@@ -723,9 +719,8 @@ def add_queue(db: Connection, at: float, place: Row, name: str, max_waiting: int
     """Adds a walk-in queue; `asked` may hold prefix, asks and shared_tablet."""
     others = queues_of(db, place)
     letters = ("".join(some) for size in count(1) for some in product(ascii_uppercase, repeat=size))
-    prefix = asked.pop("prefix", None) or next(
-        each for each in letters if each not in {q.prefix for q in others}
-    )
+    free = (each for each in letters if each not in {other.prefix for other in others})
+    prefix = asked.pop("prefix", None) or next(free)
     _check_prefix(prefix, others)
     slug = slug_of(name, {queue.slug for queue in others}, "queue")
     columns = {"name": name, "slug": slug, "kind": "walk-in", "prefix": prefix, "max_waiting": max_waiting}
@@ -780,9 +775,7 @@ def _check_empty(db: Connection, at: float, place: Row, queue: Row) -> None:
     sql = "SELECT count(*) FROM ticket WHERE queue_id = :queue AND state IN ('called', 'serving')"
     inside = run(db, sql, queue=queue.id).scalar_one() + len(waiting_in(db, [queue.id], day_of(place, at)))
     if inside:
-        raise Conflict(
-            f"{inside} in {queue.name} still wait or are being served. Close it and let them finish first."
-        )
+        raise Conflict(f"{inside} in {queue.name} wait or are being served. Let them finish first.")
 
 
 # ----- its servicers
@@ -891,7 +884,11 @@ TICKETS = """SELECT ticket.*, queue.slug AS queue, queue.name AS queue_name, ser
              FROM ticket JOIN queue ON queue.id = ticket.queue_id
              LEFT JOIN servicer ON servicer.id = ticket.servicer_id"""
 BRING_BACK_S = 3600
-APART_S = 1e-5  # between two who join in the same instant, so that a third can be put between them
+UNCHANGED = "Nothing was changed; this is how it is now."
+# When somebody joins a queue: never before those who joined earlier, even when the clock was set back; and a
+# little after the last, so that a third can be put between the two.
+JOINED_AT = """(SELECT CASE WHEN max(joined_at) >= :at THEN max(joined_at) + 0.00001 ELSE :at END FROM ticket
+                       WHERE queue_id = :queue AND state = 'waiting' AND priority = :normal)"""
 
 
 def current_series(place: Row, at: float) -> str:
@@ -922,7 +919,7 @@ def _step(db: Connection, at: float, ticket: Row, kind: str, **columns: Any) -> 
     # One allowed step of a ticket, and its event; raises Conflict when the state forbids it.
     allowed, state = STEPS[kind]
     if ticket.state not in allowed:
-        raise Conflict(f"{ticket.number} is {ticket.state.replace('_', ' ')} now; nothing was changed.")
+        raise Conflict(f"{ticket.number} is {ticket.state.replace('_', ' ')} now. {UNCHANGED}")
     if state == "waiting":
         columns = {"servicer_id": None, "called_at": None, "started_at": None, "ended_at": None} | columns
     elif state not in OPEN:
@@ -968,10 +965,13 @@ def take_number(db: Connection, at: float, slug: str, line: str, **asked: Any) -
     if queue.waiting >= queue.max_waiting:
         raise Conflict(f"{queue.name} is full: {queue.waiting} are waiting. Please come back a little later.")
     ordinal = _next_ordinal(db, place, queue, series)
-    asked |= {"series": series, "ordinal": ordinal, "number": f"{queue.prefix}{ordinal}", "state": "waiting"}
-    asked |= {"priority": NORMAL, "taken_at": at, "joined_at": _join_time(db, queue.id, at)}
-    columns = {"place_id": place.id, "queue_id": queue.id, "token": secrets.token_urlsafe(16)} | asked
-    ticket = insert(db, "ticket", **columns)
+    asked |= {"place": place.id, "queue": queue.id, "series": series, "ordinal": ordinal, "normal": NORMAL}
+    asked |= {"number": f"{queue.prefix}{ordinal}", "token": secrets.token_urlsafe(16), "at": at}
+    sql = f"""INSERT INTO ticket (place_id, queue_id, token, series, ordinal, number, state, priority,
+                                  taken_at, joined_at, request_key, browser, name, phone, note, party)
+              VALUES (:place, :queue, :token, :series, :ordinal, :number, 'waiting', :normal, :at,
+                      {JOINED_AT}, :request_key, :browser, :name, :phone, :note, :party) RETURNING *"""
+    ticket = run(db, sql, **dict.fromkeys(("name", "phone", "note", "party")) | asked).one()
     sql = "UPDATE queue SET series = :series, last_number = :ordinal, waiting = waiting + 1 WHERE id = :id"
     run(db, sql, series=series, ordinal=ordinal, id=queue.id)
     _record_step(db, at, "take", ticket)
@@ -981,9 +981,9 @@ def take_number(db: Connection, at: float, slug: str, line: str, **asked: Any) -
 def _taken_before(db: Connection, queue: Row, request_key: str | None, browser: str | None) -> Row | None:
     ticket = None
     if request_key:
-        ticket = run(db, "SELECT * FROM ticket WHERE request_key = :key", key=request_key).first()
+        ticket = run(db, f"{TICKETS} WHERE request_key = :key", key=request_key).first()
     if browser and not ticket:
-        sql = "SELECT * FROM ticket WHERE browser = :browser AND queue_id = :queue AND state IN :open"
+        sql = f"{TICKETS} WHERE ticket.browser = :browser AND ticket.queue_id = :queue AND state IN :open"
         ticket = run(db, sql, browser=browser, queue=queue.id, open=OPEN).first()
     return ticket
 
@@ -995,14 +995,6 @@ def _next_ordinal(db: Connection, place: Row, queue: Row, series: str) -> int:
     sql = """SELECT coalesce(max(ordinal), 0) + 1 FROM ticket
              WHERE place_id = :place AND series = :series AND number = :prefix || CAST(ordinal AS TEXT)"""
     return run(db, sql, place=place.id, series=series, prefix=queue.prefix).scalar_one()
-
-
-def _join_time(db: Connection, queue_id: int, at: float) -> float:
-    # Never before somebody who joined earlier, even when the clock was set back.
-    sql = (
-        "SELECT max(joined_at) FROM ticket WHERE queue_id = :id AND state = 'waiting' AND priority = :normal"
-    )
-    return max(at, (run(db, sql, id=queue_id, normal=NORMAL).scalar() or 0) + APART_S)
 
 
 def find_ticket(db: Connection, slug: str, token: str) -> tuple[Row, Row, Row]:
@@ -1063,16 +1055,14 @@ class Desk:
     def mine(self, number: str) -> Row:
         """The ticket at this desk, which must have that number; raises Conflict."""
         if self.current is None or self.current.number != number:
-            raise Conflict(
-                f"{number} is not at your desk any more; nothing was changed. This is how it is now."
-            )
+            raise Conflict(f"{number} is not at your desk any more. {UNCHANGED}")
         return self.current
 
     def check_day(self, ticket: Row) -> None:
         """Raises Conflict for a ticket of an earlier day, which can't wait again."""
         if ticket.series < self.day:
             raise Conflict(
-                f"The day of {ticket.number} is over, so it can't wait again. Press Done or Not here."
+                f"The day of {ticket.number} is over: it can't wait again. Press Done or Not here."
             )
 
 
@@ -1086,13 +1076,11 @@ def find_desk(db: Connection, slug: str, token: str) -> tuple[Row, Row]:
     return place, servicer
 
 
-def by_desk(
-    db: Connection, at: float, slug: str, token: str, function: Callable, *args: Any, **kwargs: Any
-) -> Any:
-    """Runs `function(db, at, desk, …)` for whoever holds a desk's link; raises NotFound for others."""
+def by_desk(db: Connection, at: float, slug: str, token: str, does: Callable, *args: Any, **more: Any):
+    """Runs `does(db, at, desk, …)` for whoever holds a desk's link; raises NotFound for others."""
     place, servicer = find_desk(db, slug, token)
     day = open_day(db, place, at)[:10]
-    return function(db, at, Desk(place, servicer, day, current_ticket(db, servicer)), *args, **kwargs)
+    return does(db, at, Desk(place, servicer, day, current_ticket(db, servicer)), *args, **more)
 
 
 def current_ticket(db: Connection, servicer: Row) -> Row | None:
@@ -1130,9 +1118,7 @@ def call_next(db: Connection, at: float, desk: Desk, finished: str | None, **ask
     """
     queue, number = asked.get("queue"), asked.get("number")
     if (desk.current.number if desk.current else None) != finished:
-        raise Conflict(
-            "Your desk has changed since this page was shown; nothing was changed. This is how it is now."
-        )
+        raise Conflict(f"Your desk has changed since this page was shown. {UNCHANGED}")
     if not desk.servicer.on_duty:
         raise Conflict("You are not on duty. Press Resume first.")
     served = [each for each in queues_served(db, desk.servicer) if queue in (None, each.slug)]
@@ -1142,7 +1128,7 @@ def call_next(db: Connection, at: float, desk: Desk, finished: str | None, **ask
         _step(db, at, desk.current, "done")
     called = _claim(db, at, desk, [each.id for each in served], number)
     if number and called is None:
-        raise Conflict(f"{number} is not waiting any more; nothing was changed. This is how it is now.")
+        raise Conflict(f"{number} is not waiting any more. {UNCHANGED}")
     return called
 
 
@@ -1194,7 +1180,7 @@ def bring_back(db: Connection, at: float, desk: Desk, number: str) -> None:
                 raise Conflict(f"The queue of {number} was deleted, so it can't wait there again.")
             _step(db, at, ticket, "bring-back", **_in_line_behind(db, ticket.queue_id, desk.day, 0))
             return
-    raise Conflict(f"{number} is not among your last ten of the last hour; nothing was changed.")
+    raise Conflict(f"{number} is not among your last ten of the last hour. {UNCHANGED}")
 
 
 def move_ticket(db: Connection, at: float, desk: Desk, number: str, queue: str) -> None:
@@ -1202,12 +1188,12 @@ def move_ticket(db: Connection, at: float, desk: Desk, number: str, queue: str) 
     line = waiting_in(db, [each.id for each in queues_served(db, desk.servicer)], desk.day)
     ticket = next((each for each in [desk.current, *line] if each and each.number == number), None)
     if ticket is None:
-        raise Conflict(f"{number} is not in your line any more; nothing was changed. This is how it is now.")
+        raise Conflict(f"{number} is not in your line any more. {UNCHANGED}")
     desk.check_day(ticket)
     target = find_queue(db, desk.place, queue)
     if target.id == ticket.queue_id:
         raise BadInput(f"{number} is in {target.name} already. Choose another queue.")
-    joined_at = _join_time(db, target.id, at)
+    joined_at = run(db, f"SELECT {JOINED_AT}", at=at, queue=target.id, normal=NORMAL).scalar_one()
     _step(db, at, ticket, "move", queue_id=target.id, priority=NORMAL, joined_at=joined_at)
 
 
@@ -1327,51 +1313,41 @@ FREE_THREADS = 64  # that streams leave for everything else
 
 def picture(db: Connection, place: Row, at: float) -> dict[str, Any]:
     """What everybody may see of a place now, but for its links. Call lists are private and not in it."""
-    called, queues = [_with_instant(ticket, place) for ticket in called_in(db, place)], []
+    called, queues, zone = called_in(db, place), [], ZoneInfo(place.timezone)
     for queue in queues_of(db, place):
         waiting = [ticket.number for ticket in waiting_in(db, [queue.id], day_of(place, at))]
         pace = pace_of(db, queue)
         waits = [wait_range(ahead, pace) for ahead in range(len(waiting) + 1)]
         content = shown(queue, place, "slug name open asks") | {"full": len(waiting) >= queue.max_waiting}
-        content |= {"waiting": waiting, "called": [mine for queue_id, mine in called if queue_id == queue.id]}
+        content |= {"waiting": waiting, "called": []}
+        for ticket in (each for each in called if each.queue_id == queue.id):
+            since = {"since": iso(ticket.started_at or ticket.called_at, zone)}
+            content["called"].append(shown(ticket, place, "number series desk state") | since)
         queues.append(content | {"waits": waits[:-1] if pace.desks else [], "estimated_wait": waits[-1]})
     sql = """SELECT event.id, happened_at, desk, number, ticket.series
              FROM event JOIN ticket ON ticket.id = ticket_id
              WHERE event.place_id = :place AND kind IN ('call', 'call-again')
              ORDER BY event.id DESC LIMIT 20"""
-    zone, calls = ZoneInfo(place.timezone), []
+    calls = []
     for call in reversed(run(db, sql, place=place.id).all()):
         calls.append(shown(call, place, "id number series desk") | {"at": iso(call.happened_at, zone)})
-    content = {
-        "place": shown(place, place, "slug name"),
+    content = {"place": shown(place, place, "slug name"), "version": version_of(db, place), "queues": queues}
+    content |= {
         "epoch": fact(db, "epoch"),
-        "version": place.version,
+        "series": current_series(place, at),
+        "calls": calls,
+        "counters": [],
     }
-    return content | {"series": current_series(place, at), "queues": queues, "calls": calls, "counters": []}
+    return content
 
 
-def _with_instant(ticket: Row, place: Row) -> tuple[int, dict[str, Any]]:
-    since = iso(ticket.started_at or ticket.called_at, ZoneInfo(place.timezone))
-    return ticket.queue_id, shown(ticket, place, "number series desk state") | {"since": since}
+class Shown(NamedTuple):
+    """A picture as it was made once for all: of what, its content with links, as JSON, and as an event."""
 
-
-@dataclass(frozen=True)
-class Shown:
-    """A picture as it was made once for all: of which version, its content with links, and that as JSON."""
-
-    key: tuple
+    etag: str
     content: dict[str, Any]
     text: str
-
-    @property
-    def etag(self) -> str:
-        """Changes whenever the picture does."""
-        return ".".join(str(part) for part in self.key)
-
-    @property
-    def frame(self) -> bytes:
-        """The picture as a server-sent event."""
-        return f"event: state\nid: {self.etag}\ndata: {self.text}\n\n".encode()
+    frame: bytes
 
 
 class Watcher:
@@ -1393,10 +1369,10 @@ class Live:
     """Makes one picture a change for all who watch a place, and rings them."""
 
     def __init__(
-        self, database: Database, with_links: Callable[[dict, str], dict], most: int, most_an_address: int
+        self, database: Database, with_links: Callable[[dict, str], dict], most: int, an_address: int
     ):
         self._database, self._with_links = database, with_links
-        self._most, self._most_an_address = most, most_an_address
+        self._most, self._most_of_one = most, an_address
         self._lock, self._changed, self._closed = threading.Lock(), threading.Event(), False
         self._watchers: set[Watcher] = set()
         self._made: dict[tuple[str, str], Shown] = {}
@@ -1408,13 +1384,16 @@ class Live:
         at, made = now(), self._made.get((slug, base))
         with self._database.read() as db:
             place = find_place(db, slug)
-            key = (fact(db, "epoch"), place.id, place.version, int(at // 60))  # waits change by themselves
-            if made and made.key == key:
+            # Waits change by themselves, each minute.
+            etag = f"{fact(db, 'epoch')}.{place.id}.{version_of(db, place)}.{int(at // 60)}"
+            if made and made.etag == etag:
                 return made
             content = self._with_links(picture(db, place, at), base)
         if len(self._made) >= 100:
             self._made.clear()
-        self._made[slug, base] = made = Shown(key, content, json.dumps(content))
+        text = json.dumps(content)
+        frame = f"event: state\nid: {etag}\ndata: {text}\n\n".encode()
+        self._made[slug, base] = made = Shown(etag, content, text, frame)
         return made
 
     def join(self, slug: str, base: str, address: str) -> Watcher:
@@ -1422,10 +1401,8 @@ class Live:
         watcher = Watcher(slug, base, address)
         with self._lock:
             mine = sum(other.address == address for other in self._watchers)
-            if len(self._watchers) >= self._most or mine >= self._most_an_address:
-                raise TooMany(
-                    "Too many pages are open at once; this one asks again by itself.", retry_after=5
-                )
+            if len(self._watchers) >= self._most or mine >= self._most_of_one:
+                raise TooMany("Too many pages are open; this one asks again by itself.", retry_after=5)
             self._watchers.add(watcher)
         try:
             frame = self.current(slug, base).frame
@@ -1480,10 +1457,10 @@ class Live:
     def _tell(self, watched: set[str], told: dict[str, tuple[Any, float]]) -> float:
         # Shows what changed to whom it concerns; returns how long to wait before looking again.
         with self._database.read() as db:
-            sql = "SELECT slug, id, version FROM place WHERE slug IN :slugs AND deleted_at IS NULL"
-            found = {
-                row.slug: (row.id, row.version, now() // 60) for row in run(db, sql, slugs=list(watched))
-            }
+            sql = """SELECT slug, id, (SELECT max(id) FROM event WHERE place_id = place.id) AS version
+                     FROM place WHERE slug IN :slugs AND deleted_at IS NULL"""
+            rows, minute = run(db, sql, slugs=list(watched)).all(), now() // 60
+        found = {row.slug: (row.id, row.version, minute) for row in rows}
         pause = LOOK_S
         for slug in watched:
             last, when = told.get(slug, (None, 0.0))
@@ -1564,6 +1541,7 @@ class Service:
     database: Database
     live: Live
     limiter: FixedWindowRateLimiter
+    lock: Any
 
 
 def create_app(threads: int = 256, **options: Any) -> flask.Flask:
@@ -1585,7 +1563,8 @@ def create_app(threads: int = 256, **options: Any) -> flask.Flask:
     CSRFProtect(app)
     app.register_blueprint(pages)
     live = Live(database, _links_of(app), max(1, threads - FREE_THREADS), settings.streams_per_address)
-    app.extensions["takeanumber"] = Service(settings, database, live, FixedWindowRateLimiter(MemoryStorage()))
+    limiter = FixedWindowRateLimiter(MemoryStorage())
+    app.extensions["takeanumber"] = Service(settings, database, live, limiter, threading.Lock())
     words_of = {"qr": qr_code, "duration": duration, "wait": wait_in_words, "clock": lambda at: at[11:16]}
     app.jinja_env.filters |= words_of
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -1608,20 +1587,18 @@ def write(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 def wants_json() -> bool:
     """Whether the answer is to be JSON: the Accept header says so, or the body is JSON."""
-    return (
-        request.is_json
-        or request.accept_mimetypes.best_match(["text/html", "application/json"]) != "text/html"
-    )
+    wanted = ("text/html", "application/json")
+    return request.is_json or request.accept_mimetypes.best_match(wanted) == wanted[1]
 
 
 def limit(what: str, rate: RateLimitItem) -> None:
     """Counts one of `what` for the client's address; raises TooMany above the rate."""
     limiter, key = service().limiter, (what, request.remote_addr or "")
-    if not limiter.hit(rate, *key):
+    with service().lock:  # its storage starts a thread now and then, and fails when two do so at once
+        allowed = limiter.hit(rate, *key)
+    if not allowed:
         pause = max(1, math.ceil(limiter.get_window_stats(rate, *key).reset_time - time.time()))
-        raise TooMany(
-            f"That was too often from one address. Try again in {duration(pause)}.", retry_after=pause
-        )
+        raise TooMany(f"Too often from one address. Try again in {duration(pause)}.", retry_after=pause)
 
 
 @pages.before_app_request
@@ -1641,10 +1618,8 @@ def tidy(text: str | None) -> str | None:
     """What was typed, without control characters and the space around it."""
     if text is not None and re.search("[\ud800-\udfff]", text):
         raise ValueError("please use ordinary characters.")
-    kept = [
-        c for c in unicodedata.normalize("NFC", text or "") if c == "\n" or unicodedata.category(c) != "Cc"
-    ]
-    return "".join(kept).strip() or None
+    text = unicodedata.normalize("NFC", text or "")
+    return "".join(c for c in text if c == "\n" or unicodedata.category(c) != "Cc").strip() or None
 
 
 def filled(form: Form, item: Field) -> None:
@@ -1679,22 +1654,12 @@ def flag(label: str) -> BooleanField:
 class PlaceForm(Form):
     name = words("Name", 80, filled)
     timezone = words("Time zone", 60, Optional(), a_zone)
-    country = words(
-        "Country",
-        2,
-        Optional(),
-        Regexp(r"^([A-Z]{2})$", message="please use two capital letters, such as US."),
-    )
+    country = words("Country", 2, Optional(), Regexp("^[A-Z]{2}$", 0, "please use two capital letters."))
     day_starts = whole("Hour the day starts", 0, 23)
 
 
 class OpenForm(PlaceForm):
-    slug = words(
-        "Address",
-        40,
-        Optional(),
-        Regexp(r"^([a-z0-9]+(-[a-z0-9]+)*)$", message="please use a-z, 0-9 and hyphens."),
-    )
+    slug = words("Address", 40, Optional(), Regexp("^[a-z0-9]+(-[a-z0-9]+)*$", 0, "please use a-z, 0-9, -."))
     setup_code = words("Setup code", 200)
     queue = words("Queue", 60, filled)
 
@@ -1702,9 +1667,7 @@ class OpenForm(PlaceForm):
 class QueueForm(Form):
     name = words("Name", 60, filled)
     kind = words("Kind", 20, Optional(), Regexp(r"^(walk-in)$", message="please choose walk-in."))
-    prefix = words(
-        "Letter", 3, Optional(), Regexp(r"^([A-Z]{1,3})$", message="please use one to three capital letters.")
-    )
+    prefix = words("Letter", 3, Optional(), Regexp("^[A-Z]{1,3}$", 0, "please use one to three capitals."))
     max_waiting = whole("Most people in line", 1, 1_000_000)
     asks = SelectMultipleField("Asks for", choices=["name", "phone", "note", "party"])
     shared_tablet = flag("Shared tablet")
@@ -1716,21 +1679,14 @@ class CustomerForm(Form):
     phone = words("Phone", 40)
     note = words("Note", 500)
     party = whole("How many people", 1, 99)
-
-
-class AddForm(CustomerForm):
-    queue = words("Queue", 60)
+    queue = words("Queue", 60)  # from a desk only
 
 
 class ServicerForm(Form):
-    queues = SelectMultipleField("Queues", validate_choice=False)
-    on_duty = flag("On duty")
-
-
-class StaffForm(Form):
     name = words("Your name", 60, filled)
     desk = words("Your desk", 40)
     queues = SelectMultipleField("Queues", validate_choice=False)
+    on_duty = flag("On duty")
 
 
 class NumberForm(Form):
@@ -1750,19 +1706,24 @@ class NumbersForm(Form):
     numbers = SelectMultipleField("Numbers", validate_choice=False)
 
 
+@cache
+def fields_of(form: type[Form]) -> dict[str, Field]:
+    """The fields of a form by their names."""
+    return {item.name: item for item in form()}
+
+
 def body(form: type[Form], *required: str) -> dict[str, Any]:
     """The fields that the request holds, checked; absent ones are left out. Raises BadInput with a sentence.
 
     JSON is checked for its types first; then both kinds of body pass the same validators. Null stays None; a
     required field must not be null, unless its name is given with a question mark.
     """
-    known = {item.name: item for item in form()}
+    known = fields_of(form)
     given = json_fields(known) if request.is_json else {name: request.form.getlist(name) for name in known}
     if not request.is_json:  # in a form with tick boxes, what is not ticked is not absent
         boxes = BOXES if "_boxes" in request.form else ()
-        given = {
-            name: got for name, got in given.items() if name in request.form or isinstance(known[name], boxes)
-        }
+        sent = [name for name in given if name in request.form or isinstance(known[name], boxes)]
+        given = {name: given[name] for name in sent}
     checked = form(MultiDict([(name, value) for name, values in given.items() for value in values or ()]))
     checked.validate()
     for name, item in known.items():
@@ -1775,12 +1736,7 @@ def body(form: type[Form], *required: str) -> dict[str, Any]:
 
 
 # Of each kind of field: the type that JSON has for it, and what that is called.
-TEXT, WHOLE, YES, LIST = (
-    (str, "a text"),
-    (int, "a whole number"),
-    (bool, "true or false"),
-    (list, "a list of texts"),
-)
+TEXT, WHOLE, YES, LIST = (str, "a text"), (int, "a whole number"), (bool, "true or false"), (list, "a list")
 KINDS = {StringField: TEXT, IntegerField: WHOLE, BooleanField: YES, SelectMultipleField: LIST}
 BOXES = (BooleanField, SelectMultipleField)
 
@@ -1800,11 +1756,8 @@ def json_fields(known: Mapping[str, Field]) -> dict[str, list[str] | None]:
         if value is not None and (type(value) is not kind or (kind is list and {*map(type, items)} - {str})):
             raise BadInput(f"{known[name].label.text}: this must be {wanted}.")
         if name in known:
-            given[name] = (
-                None
-                if value is None
-                else [str(item).lower() if kind is bool else str(item) for item in items]
-            )
+            typed = [str(item).lower() if kind is bool else str(item) for item in items]
+            given[name] = None if value is None else typed
     return given
 
 
@@ -1844,9 +1797,7 @@ def page(template: str, content: dict[str, Any], place: Any = None, **more: Any)
     return flask.make_response(flask.render_template(template, **more))
 
 
-def after(
-    view: Callable[..., Answer], say: str | None, status: int = 200, content: Any = None, **values: str
-) -> Answer:
+def after(view: Callable, say: str | None, status: int = 200, content: Any = None, **values: str) -> Answer:
     """The answer to a button that did its work: JSON (`content`, or the page's), or a way to the page."""
     if not wants_json():
         if say:
@@ -1891,9 +1842,8 @@ def refused(problem: Refused) -> Answer:
     view, said = AGAIN.get(request.endpoint or ""), str(problem)
     if view and not g.get("error") and problem.status in ((409,) if wants_json() else (400, 403, 409)):
         g.error = said
-        given = {
-            name: value for name, value in (request.view_args or {}).items() if name in ("place", "token")
-        }
+        given = request.view_args or {}
+        given = {name: given[name] for name in ("place", "token") if name in given}
         answer = flask.make_response(view(**given))
         answer = flask.jsonify({"error": said} | answer.get_json()) if wants_json() else answer
     else:
@@ -2029,29 +1979,23 @@ def take(place: str, queue: str) -> Answer:
     if not wants_json():
         return after(ticket, None, place=place, token=mine.token)
     with service().database.read() as db:
-        return after(ticket, None, 201 if new else 200, ticket_content(db, row, line, mine, now()))
+        ahead = line.waiting if new else None  # all who waited then: not to be counted again
+        return after(ticket, None, 201 if new else 200, ticket_content(db, row, line, mine, ahead))
 
 
-def ticket_content(db: Connection, place: Row, queue: Row, ticket: Row, at: float) -> dict[str, Any]:
+def ticket_content(db: Connection, place: Row, queue: Row, ticket: Row, ahead: int | None = None) -> dict:
     """What a customer sees of her ticket."""
-    state, url = state_of(ticket, place, at), link("ticket", place=place.slug, token=ticket.token)
+    at, url = now(), link("ticket", place=place.slug, token=ticket.token)
+    state = state_of(ticket, place, at)
     content = shown(ticket, place, "number series party taken_at called_at started_at ended_at")
-    content |= {
-        "state": state,
-        "queue": queue.slug,
-        "queue_name": queue.name,
-        "ahead": None,
-        "estimated_wait": None,
-    }
+    content |= {"state": state, "queue": queue.slug, "queue_name": queue.name}
+    content |= {"ahead": None, "estimated_wait": None}
     if state == "waiting":
-        content["ahead"] = count_ahead(db, ticket, day_of(place, at))
+        content["ahead"] = count_ahead(db, ticket, day_of(place, at)) if ahead is None else ahead
         content["estimated_wait"] = wait_range(content["ahead"], pace_of(db, queue))
     content["desk"] = ticket.desk if state in ("called", "serving") else None
-    content["links"] = {
-        "ticket": url,
-        "cancel": f"{url}/cancel",
-        "customers": link("customers", place=place.slug),
-    }
+    content["links"] = {"ticket": url, "cancel": f"{url}/cancel"}
+    content["links"]["customers"] = link("customers", place=place.slug)
     return content
 
 
@@ -2059,7 +2003,7 @@ def ticket_content(db: Connection, place: Row, queue: Row, ticket: Row, at: floa
 def ticket(place: str, token: str) -> Answer:
     with service().database.read() as db:
         row, queue, mine = find_ticket(db, place, token)
-        content = ticket_content(db, row, queue, mine, now())
+        content = ticket_content(db, row, queue, mine)
     if wants_json():
         return flask.jsonify(content)
     picture = service().live.current(place, base_url()).content
@@ -2113,7 +2057,7 @@ def staff(place: str, token: str) -> Answer:
 
 @pages.post("/<place>/staff/<token>")
 def sit_down(place: str, token: str) -> Answer:
-    asked = body(StaffForm, "name")
+    asked = body(ServicerForm, "name")
     servicer = write(start_serving, place, token, browser=None if request.is_json else browser(), **asked)
     with service().database.read() as db:
         content = servicer_content(db, find_place(db, place), servicer)
@@ -2139,10 +2083,8 @@ def desk(place: str, token: str) -> Answer:
         everywhere, served = queues_of(db, row), queues_served(db, servicer)
         line = waiting_in(db, [queue.id for queue in served], day_of(row, now()))
         current, recent = current_ticket(db, servicer), recent_at(db, servicer)
-    content = shown(servicer, row, "name desk on_duty") | {
-        "queues": [queue.slug for queue in served],
-        "lines": [],
-    }
+    content = shown(servicer, row, "name desk on_duty")
+    content |= {"queues": [queue.slug for queue in served], "lines": []}
     for queue in served:
         waiting = sum(ticket.queue_id == queue.id for ticket in line)
         content["lines"].append(named(queue) | {"open": bool(queue.open), "waiting": waiting})
@@ -2182,7 +2124,7 @@ def desk_action(place: str, token: str, action: str) -> Answer:
 
 @pages.post("/<place>/desk/<token>/add")
 def add(place: str, token: str) -> Answer:
-    row, queue, ticket, new = write(by_desk, place, token, add_customer, **body(AddForm, "queue"))
+    row, queue, ticket, new = write(by_desk, place, token, add_customer, **body(CustomerForm, "queue"))
     content = shown(ticket, row, "number state series name phone note party taken_at") | {"queue": queue.slug}
     say = f"Added {ticket.number}. Tell the customer this number."
     return after(desk, say, 201 if new else 200, content, place=place, token=token)
@@ -2201,15 +2143,14 @@ def manage(place: str, token: str) -> Answer:
         content["servicers"] = [servicer_content(db, row, servicer) for servicer in servicers_of(db, row)]
     url = owner_link(row)
     links = {name: link(name, place=place) for name in ("customers", "board", "live", "poster")}
-    links |= {
-        "manage": url,
-        "staff": link("staff", place=place, token=row.staff_token),
-        "queues": f"{url}/queues",
-    }
-    content["links"] = links | {"tickets_csv": f"{url}/tickets.csv", "export": f"{url}/export.json"}
+    links |= {"staff": link("staff", place=place, token=row.staff_token), "manage": url}
+    content["links"] = links | {name: f"{url}/{end}" for name, end in OWNER_LINKS.items()}
     fresh = not wants_json() and session.pop("fresh", None) == place
     more = {"fresh": fresh, "timezones": zones(), "today": day_of(row, at)}
     return page("manage.html", content, row, owner=content, **more)
+
+
+OWNER_LINKS = {"queues": "queues", "tickets_csv": "tickets.csv", "export": "export.json"}
 
 
 def queue_content(db: Connection, place: Row, queue: Row, at: float) -> dict[str, Any]:
@@ -2223,12 +2164,10 @@ def queue_content(db: Connection, place: Row, queue: Row, at: float) -> dict[str
     return content | {"links": {"take": link("take", **mine), "queue": url}}
 
 
-def owner_does(
-    say: str, function: Callable[..., Any], *args: Any, status: int = 200, **kwargs: Any
-) -> Answer:
+def owner_does(say: str, does: Callable[..., Any], *args: Any, status: int = 200, **more: Any) -> Answer:
     """Runs a write of the owner and shows her page again; in JSON, the queue where it was about one."""
     place, token = request.view_args["place"], request.view_args["token"]
-    result, content = write(by_owner, place, token, function, *args, **kwargs), None
+    result, content = write(by_owner, place, token, does, *args, **more), None
     if "kind" in getattr(result, "_fields", ()):  # a queue's row
         with service().database.read() as db:
             content = queue_content(db, find_place(db, place), result, now())
@@ -2330,10 +2269,8 @@ def asked_day(name: str, default: str) -> str:
 
 def csv_lines(database: Database, place: Row, first: str, last: str) -> Iterator[str]:
     """The tickets of these days as CSV, a thousand at a time, so that a slow reader holds nothing up."""
-    columns = (
-        "number queue_name series taken_at first_called_at called_at started_at ended_at wait_s service_s"
-    )
-    columns += " total_s servicer desk party name phone note"
+    columns = "number queue_name series taken_at first_called_at called_at started_at ended_at wait_s"
+    columns += " service_s total_s servicer desk party name phone note"
     yield ",".join(["state", *columns.split()]) + "\r\n"
     after_id, tickets = 0, [None]
     while tickets:
@@ -2430,11 +2367,7 @@ DATA = click.option("--data", type=Path, help="Directory of the database [TAKEAN
 @click.option("--port", type=int, help="Port to listen at [PORT, or 8000].")
 @DATA
 @click.option(
-    "--threads",
-    type=click.IntRange(8, 10000),
-    default=256,
-    show_default=True,
-    help="Each open page takes one; 64 are kept for everything else.",
+    "--threads", type=click.IntRange(8, 10000), default=256, help="256; all but 64 may be open pages."
 )
 def serve(threads: int, **options: Any) -> None:
     """Starts the server, and prints the address that phones nearby can reach."""
@@ -2467,14 +2400,14 @@ def serve(threads: int, **options: Any) -> None:
 
 def make_room_for(threads: int) -> None:
     """Lets this process have a thousand threads and as many connections, as far as the machine allows."""
+    gc.freeze()  # what was imported stays; and looking for garbage all the time is dear
+    gc.set_threshold(20_000, 20, 20)
     threading.stack_size(2**21)  # instead of eight megabytes for each
     allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * threads + 1000
     wanted = wanted if most == resource.RLIM_INFINITY else min(most, wanted)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(allowed, wanted), most))
-    if hasattr(
-        socket, "TCP_USER_TIMEOUT"
-    ):  # a phone that left without a word is noticed in a minute, not fifteen
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # so that a phone that left without a word is noticed in a minute
         options = waitress.adjustments.Adjustments.socket_options
         options.append((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000))
 
@@ -2513,37 +2446,28 @@ def links(data: Path | None) -> None:
     with open_database(settings).read() as db:
         places = all_places(db)
     for place in places:
-        click.echo(
-            f"{place.name}: {reachable(settings, settings.port)}/{place.slug}/manage/{place.manage_token}"
-        )
+        base = reachable(settings, settings.port)
+        click.echo(f"{place.name}: {base}/{place.slug}/manage/{place.manage_token}")
     if not places:
         click.echo("No place is open here yet. Start the server, and open one in a browser.")
 
 
 @cli.command()
 @click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The running server.")
-@click.option(
-    "--speed", type=click.FloatRange(1, 1000), default=60, show_default=True, help="Times as fast as life."
-)
-@click.option(
-    "--hours", type=click.FloatRange(0.01, 24), default=8, show_default=True, help="Length of the day."
-)
+@click.option("--speed", type=click.FloatRange(1, 1000), default=60, help="Times as fast as life [60].")
+@click.option("--hours", type=click.FloatRange(0.01, 24), default=8, help="Length of the day [8].")
 @click.option("--setup-code", help="Where the server asks for one [TAKEANUMBER_SETUP_CODE].")
 def demo(url: str, speed: float, hours: float, setup_code: str | None) -> None:
     """Opens a place "Corner Deli" on a running server, and plays a lively day into it."""
     code = setup_code or os.environ.get("TAKEANUMBER_SETUP_CODE")
-    place = ask(
-        f"{url.rstrip('/')}/places",
-        {"name": "Corner Deli", "queue": "Deli"} | ({"setup_code": code} if code else {}),
-    )
+    wanted = {"name": "Corner Deli", "queue": "Deli"} | ({"setup_code": code} if code else {})
+    place = ask(f"{url.rstrip('/')}/places", wanted)
     ask(f"{place['links']['manage']}/queues", {"name": "Bakery"})
     for name in ("customers", "board", "manage"):
         click.echo(f"{name}: {place['links'][name]}")
     takes = [queue["links"]["take"] for queue in ask(place["links"]["customers"])["queues"]]
-    desks = [
-        ask(place["links"]["staff"], {"name": name, "desk": f"Window {number}"})["links"]["desk"]
-        for number, name in enumerate(("Ana", "Ben", "Chloe"), 1)
-    ]
+    staff, names = place["links"]["staff"], enumerate(("Ana", "Ben", "Chloe"), 1)
+    desks = [ask(staff, {"name": name, "desk": f"Window {n}"})["links"]["desk"] for n, name in names]
     chance, free_at, minutes = random.Random(), dict.fromkeys(desks, 0.0), 0.0
     while minutes < 60 * hours:
         pause = chance.expovariate(0.9)
@@ -2574,9 +2498,7 @@ def ask(url: str, content: dict | None = None) -> dict[str, Any]:
     except urllib.error.HTTPError as problem:
         raise CannotStart(json.load(problem)["error"]) from None
     except OSError as problem:
-        raise CannotStart(
-            f"No server answers at {url} ({problem}). Start it first, or give its --url."
-        ) from None
+        raise CannotStart(f"No server answers at {url} ({problem}). Start it, or give its --url.") from None
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ def upgrade() -> None:
         sa.Column("staff_token", sa.Text(), nullable=False),
         sa.Column("series", sa.Text(), nullable=False),
         sa.Column("day_starts", sa.Integer(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("deleted_at", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
@@ -192,7 +191,7 @@ def upgrade() -> None:
     op.create_index(
         "ticket_line",
         "ticket",
-        ["queue_id", "priority", "joined_at", "id"],
+        ["queue_id", "priority", "joined_at", "id", "series"],
         unique=False,
         sqlite_where=sa.text("state = 'waiting'"),
         postgresql_where=sa.text("state = 'waiting'"),
