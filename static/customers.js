@@ -3,7 +3,8 @@ import { watch } from './live.js';
 import { refresh } from './swap.js';
 import { serving, wait, waiting } from './words.js';
 
-const shape = queue => [queue.slug, queue.name, queue.open ? (queue.full ? 'full' : 'open') : 'closed'].join('|');
+const state = queue => queue.open ? (queue.full ? 'full' : 'open') : 'closed';
+const shape = queue => [queue.slug, queue.name, state(queue), queue.asks.join(' ')].join('|');
 
 watch(picture => {
   const lines = [...document.querySelectorAll('[data-shape]')];

@@ -113,17 +113,21 @@ export async function refresh() {
   }
 }
 
-// Actions under way. The whole action, not the button pressed, since a swap may put another under the finger.
-const held = new Set();
+// Actions under way, each with where its button was: no button of the same action can be pressed meanwhile, nor
+// one that a swap has put under the finger.
+const held = new Map();
 const buttons = () => [...document.querySelectorAll('form[data-quiet] button')];
-const hold = () => buttons().forEach(button => {
-  if (held.has(button.form.action)) button.disabled = button.dataset.held = true;
+const isHeld = button => held.has(button.form.action)
+  || [...held.values()].some(({ x, y }) => button.contains(document.elementFromPoint(x, y)));
+const hold = () => buttons().filter(button => !button.disabled && isHeld(button)).forEach(button => {
+  button.disabled = button.dataset.held = true;
 });
+const middle = ({ left, top, width, height }) => ({ x: left + width / 2, y: top + height / 2 });
 
 function release(action, focused) {
   held.delete(action);
   for (const button of buttons()) {
-    if (button.form.action !== action || !button.dataset.held) continue;
+    if (!button.dataset.held || isHeld(button)) continue;
     button.disabled = false;
     delete button.dataset.held;
     if (focused === sign(button) && [document.body, null].includes(document.activeElement)) {
@@ -142,7 +146,7 @@ export function quietForms() {
     const { action } = form, focused = document.activeElement === button && sign(button);
     const body = new URLSearchParams(new FormData(form));
     if (button.name) body.append(button.name, button.value);
-    held.add(action);
+    held.set(action, middle(button.getBoundingClientRect()));
     hold();
     const accepted = () => { if (form.matches('[data-clears]')) form.reset(); };
     try {

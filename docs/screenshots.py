@@ -1,0 +1,118 @@
+"""Takes the README's pictures: a server with a morning played into it, looked at in a real browser."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Page, sync_playwright
+
+DOCS = Path(__file__).resolve().parent
+sys.path.append(str(DOCS.parent / "tests"))
+
+from real_server import Server, Shop  # noqa: E402
+
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+PHONE, SCREEN, TABLET = (375, 667), (1440, 900), (1000, 640)
+CUSTOMERS = [
+    "Zoë",
+    "Mr. Okafor",
+    "Lena",
+    None,
+    "Sam",
+    "Mrs. Jones",
+    None,
+    "Ravi",
+    "Ines",
+    "Tom",
+    None,
+    "Yuki",
+]
+
+
+def play(shop: Shop) -> dict[str, str]:
+    """A morning at the deli: nine were served, three are at the desks, four wait. Returns the links."""
+    post = shop.server.post
+    post(f"{shop.links['manage']}/queues/deli", {"asks": ["name", "note"]})
+    desks = [shop.desk(name, f"Window {number}") for number, name in enumerate(("Ana", "Ben", "Chloe"), 1)]
+    for name in CUSTOMERS:
+        shop.take(name=name)
+    at_desk = [post(f"{desk}/next", {"finished": None}).content["current"]["number"] for desk in desks]
+    for turn in range(9):
+        number = at_desk[turn % 3]
+        current = post(f"{desks[turn % 3]}/next", {"finished": number}).content["current"]
+        at_desk[turn % 3] = current["number"]
+    for name, note in [
+        ("Marta", "A birthday cake"),
+        (None, None),
+        ("Pete", "Half a pound of ham"),
+        (None, None),
+    ]:
+        ticket = shop.take(name=name, note=note).content
+    for desk, number in zip(desks[:2], at_desk[:2], strict=True):
+        post(f"{desk}/start", {"number": number})
+    post(f"{shop.links['manage']}/queues/deli", {"asks": []})
+    return shop.links | {"desk": desks[1], "ticket": ticket["links"]["ticket"]}
+
+
+def let_time_pass(server: Server) -> None:
+    """What was played in a second took a morning: a customer a minute."""
+    server.stop()
+    now = time.time()
+    with sqlite3.connect(server.data / "takeanumber.db") as db:
+        newest = db.execute("SELECT max(id) FROM ticket").fetchone()[0]
+        for (ticket,) in db.execute("SELECT id FROM ticket").fetchall():
+            taken = now - 60 * (newest - ticket) - 40
+            called, ended = taken + 118 + 7 * (ticket % 4), taken + 300 + 11 * (ticket % 3)
+            sql = """UPDATE ticket SET taken_at = ?, joined_at = ?,
+                       first_called_at = CASE WHEN called_at IS NOT NULL THEN ? END,
+                       called_at = CASE WHEN called_at IS NOT NULL THEN ? END,
+                       started_at = CASE WHEN started_at IS NOT NULL THEN ? END,
+                       ended_at = CASE WHEN ended_at IS NOT NULL THEN ? END WHERE id = ?"""
+            db.execute(sql, (taken, taken, called, called, called + 21, ended, ticket))
+    db.close()
+    server.start()
+
+
+def main() -> None:
+    """Writes docs/*.png."""
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        server = Server(Path(folder) / "data", url="https://deli.example")
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+
+        def visit(link: str, size: tuple[int, int], scale: float = 1, **options: object) -> Page:
+            view = {"viewport": {"width": size[0], "height": size[1]}, "device_scale_factor": scale}
+            page = browser.new_context(**view, reduced_motion="reduce", **options).new_page()
+            page.goto(server.url + urlsplit(link).path)
+            return page
+
+        def take(name: str, page: Page, **options: object) -> None:
+            page.wait_for_timeout(500)
+            page.screenshot(path=DOCS / f"{name}.png", **options)
+            print(f"docs/{name}.png")
+
+        try:
+            shop = server.open_shop()
+            links = play(shop)
+            let_time_pass(server)
+            take("customers", visit(links["customers"], PHONE, 1.5))
+            phone = visit(links["ticket"], PHONE, 1.5)
+            take("ticket", phone)
+            take("desk", visit(links["desk"], TABLET))
+            take("board", visit(links["board"], SCREEN))
+            take("manage", visit(links["manage"], (1000, 1000)))
+            turn = {"finished": server.get(links["desk"]).content["current"]["number"], "number": "A16"}
+            server.post(f"{links['desk']}/next", turn)
+            take("turn", phone)
+            take("turn-dark", visit(links["ticket"], PHONE, 1.5, color_scheme="dark"))
+        finally:
+            browser.close()
+            server.kill()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Real browsers: each person has one of her own, and reaches the server by a name that is not localhost.
+
+def test_a_customer_sees_her_number(shop, visit):
+    phone = visit(shop.take().content["links"]["ticket"])
+    expect(phone.get_by_role("heading", name="A1")).to_be_visible()
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from http.client import HTTPConnection
+from itertools import cycle
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route, expect, sync_playwright
+from real_server import Server, Shop
+
+HERE = Path(__file__).parent
+NAME = "shop.test"  # as plain http at any other name, it lacks what browsers keep for https and localhost
+FLAGS = """--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking
+           --disable-component-update --disable-sync"""
+SIZES = {
+    "small phone": (320, 568),
+    "phone": (375, 667),
+    "phone on its side": (667, 375),
+    "desktop": (1440, 900),
+}
+ADDRESSES = cycle(range(2, 250))
+NO_CONNECTION = "No connection. This page catches up by itself."
+
+expect.set_options(timeout=10_000)
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, started once for all."""
+    with sync_playwright() as playwright:
+        flags = [*FLAGS.split(), f"--host-resolver-rules=MAP {NAME} 127.0.0.1"]
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def problems() -> list[str]:
+    """What went wrong in any of a test's pages, without anybody having pressed anything."""
+    return []
+
+
+@pytest.fixture
+def notices() -> Callable[..., None]:
+    """Waits until a page has rung or buzzed so often, has said so much, or its stream is so; see ears.js."""
+
+    def notices(page: Page, **wanted: object) -> None:
+        for name, value in wanted.items():
+            expect(page.locator("html")).to_have_attribute(f"data-{name}", str(value), timeout=30_000)
+
+    return notices
+
+
+@pytest.fixture
+def offline() -> Callable[..., AbstractContextManager[None]]:
+    """While this lasts, nothing reaches the page, and it knows; but what it sends may come through."""
+
+    @contextmanager
+    def offline(page: Page, sends: bool = False) -> Iterator[None]:
+        def stop(route: Route) -> None:
+            route.continue_() if sends and route.request.method == "POST" else route.abort()
+
+        page.route("**/*", stop)
+        page.evaluate(
+            "dispatchEvent(new Event('online'))"
+        )  # the stream that it has is closed and opened anew
+        expect(page.get_by_text(NO_CONNECTION)).to_be_visible()
+        yield
+        page.unroute_all()
+
+    return offline
+
+
+@pytest.fixture
+def visit(chromium: Browser, problems: list[str]) -> Iterator[Callable[..., Page]]:
+    """Somebody opens a link in a browser of her own: on a phone, unless another size is named."""
+    contexts = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            problems.append(f"{message.page.url}: {message.text}")
+
+    def note(request: Request) -> None:
+        if not request.url.startswith((f"http://{NAME}:", "data:")):
+            problems.append(f"asked another host: {request.url}")
+
+    def visit(link: str, size: str = "phone", **options: object) -> Page:
+        width, height = SIZES[size]
+        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        context.set_default_timeout(10_000)
+        context.add_init_script(path=HERE / "ears.js")
+        context.on("console", hear)
+        context.on("weberror", lambda error: problems.append(str(error.error)))
+        context.on("request", note)
+        page = context.new_page()
+        page.goto(link.replace("127.0.0.1", NAME))
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    # browsers note a refusal (409, 429), or a server that is away, as an error; some tests are about these
+    assert [problem for problem in problems if "Failed to load resource" not in problem] == []
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that all tests share which don't start one of their own."""
+    server = Server(tmp_path_factory.mktemp("shared") / "data", places="open")
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def open_shop(server: Server) -> Callable[..., Shop]:
+    """Opens places on the shared server, each from an address of its own: one opens only so many an hour."""
+
+    def open_shop(**asked: object) -> Shop:
+        address = f"127.0.0.{next(ADDRESSES)}"
+        connection = HTTPConnection("127.0.0.1", server.port, timeout=30, source_address=(address, 0))
+        body = json.dumps({"name": "Corner Deli", "queue": "Deli", "timezone": "UTC"} | asked)
+        connection.request("POST", "/places", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        content = json.load(answer)
+        connection.close()
+        assert answer.status == 201, content
+        return Shop(server, content)
+
+    return open_shop
+
+
+@pytest.fixture
+def shop(open_shop: Callable[..., Shop]) -> Shop:
+    """A place with one queue, "Deli"."""
+    return open_shop()
+
+
+@pytest.fixture
+def phone(shop: Shop, visit: Callable[..., Page]) -> Page:
+    """A customer's phone that just scanned the QR code."""
+    return visit(shop.links["customers"])
+
+
+@pytest.fixture
+def ana(shop: Shop, visit: Callable[..., Page]) -> Page:
+    """The desk of Ana, at Window 2."""
+    return visit(shop.desk("Ana", "Window 2"), "desktop")

@@ -1,0 +1,103 @@
+"""The server went away, a stream is refused, nobody looks at a page: each page catches up by itself."""
+
+from playwright.sync_api import expect
+
+HIDE = """hidden => {
+    Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
+NO_CONNECTION = "No connection. This page catches up by itself."
+A_WHILE = 25_000  # ms: pages look again every few seconds, and a server takes one to start
+
+
+def call(server, desk, finished=None):
+    """A servicer calls the next customer."""
+    return server.post(f"{desk}/next", {"finished": finished}).content["current"]["number"]
+
+
+def test_pages_say_that_the_server_is_gone_and_catch_up_when_it_is_back(start_server, visit):
+    server = start_server()
+    shop = server.open_shop()
+    phone, board = visit(shop.links["customers"]), visit(shop.links["board"], "desktop")
+    ana = visit(shop.desk("Ana", "Window 2"), "desktop")
+    phone.get_by_role("button", name="Take a number").click()
+    expect(phone.get_by_role("heading", name="A1")).to_be_visible()
+    server.stop()
+    for page in (phone, ana, board):
+        expect(page.get_by_text(NO_CONNECTION)).to_be_visible()
+    ana.get_by_role("button", name="Next customer").click()
+    expect(ana.locator("#message")).to_have_text("No connection. Press again when it is back.")
+    server.start()
+    for page in (phone, ana, board):
+        expect(page.get_by_text(NO_CONNECTION)).to_be_hidden(timeout=A_WHILE)
+    ana.get_by_role("button", name="Next customer").click()
+    expect(phone.get_by_role("main")).to_contain_text("It's your turn: Window 2")
+    expect(board.get_by_label("Now serving")).to_contain_text("A1 Window 2")
+    expect(ana.get_by_label("Now serving")).to_contain_text("A1")
+
+
+def test_a_page_without_a_stream_still_learns_of_its_turn(start_server, visit, notices):
+    server = start_server(streams_per_address=1)
+    shop = server.open_shop()
+    desk, first = shop.desk(), visit(shop.links["customers"])
+    notices(first, stream="open")
+    second = visit(shop.links["customers"])
+    second.get_by_role("button", name="Take a number").click()
+    expect(second.get_by_role("heading", name="A1")).to_be_visible()
+    notices(second, stream="lost")
+    call(server, desk)
+    expect(second.get_by_role("main")).to_contain_text("It's your turn: Window 1")
+    notices(second, stream="lost")
+    expect(second.get_by_text(NO_CONNECTION)).to_be_hidden()
+
+
+def test_a_page_that_nobody_sees_closes_its_stream_and_catches_up_when_it_is_seen(
+    server, shop, phone, notices
+):
+    desk = shop.desk()
+    phone.get_by_role("button", name="Take a number").click()
+    phone.get_by_role("button", name="Sound").click()
+    notices(phone, rings=1, stream="open")
+    phone.evaluate(HIDE, True)
+    notices(phone, stream="closed")
+    call(server, desk)
+    phone.wait_for_timeout(1000)
+    expect(phone.get_by_role("main")).to_contain_text("You're next")
+    phone.evaluate(HIDE, False)
+    expect(phone.get_by_role("main")).to_contain_text("It's your turn: Window 1")
+    notices(phone, rings=2, stream="open")
+
+
+def test_a_board_that_was_offline_announces_each_call_once_one_after_another(
+    server, shop, visit, notices, offline
+):
+    board, desk = visit(shop.links["board"], "desktop"), shop.desk("Ana", "Window 2")
+    for _ in range(3):
+        shop.take()
+    board.get_by_role("button", name="Sound and voice").click()
+    call(server, desk)
+    notices(board, spoken="Number A 1, Window 2")
+    with offline(board):
+        call(server, desk, "A1")
+        call(server, desk, "A2")
+    notices(board, spoken="Number A 1, Window 2 / Number A 2, Window 2 / Number A 3, Window 2")
+    board.reload()
+    expect(board.get_by_label("Now serving")).to_contain_text("A3 Window 2")
+    notices(board, stream="open")
+    board.wait_for_timeout(500)
+    expect(board.locator("[data-calling]")).to_have_count(0)
+
+
+def test_a_board_says_every_call_in_order(server, shop, visit, notices):
+    board = visit(shop.links["board"], "desktop")
+    desks = [shop.desk(name, f"Window {number}") for number, name in enumerate(("Ana", "Ben"), 1)]
+    board.get_by_role("button", name="Sound and voice").click()
+    expect(board.get_by_role("button", name="Sound and voice")).to_have_attribute("aria-pressed", "true")
+    for desk in desks:
+        shop.take()
+        call(server, desk)
+    flashing = board.locator("[data-calling]")
+    expect(flashing).to_contain_text("A1")
+    expect(flashing).to_contain_text("A2")
+    notices(board, spoken="Number A 1, Window 1 / Number A 2, Window 2")
+    expect(flashing).to_have_count(0)

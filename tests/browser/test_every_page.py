@@ -1,0 +1,428 @@
+"""Every page in each state: nothing is cut off, the main button is in view, anybody can read and use it."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+AXE = (Path(__file__).parent.parent / "node_modules/axe-core/axe.min.js").read_text()
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+SIZES = {
+    "small phone": (320, 568),
+    "phone": (375, 667),
+    "phone on its side": (667, 375),
+    "desktop": (1440, 900),
+}
+LONG = "Ferdinand’s Household Appliance & Sewing Machine Repairs at the Old Tram Depot"
+FIND_VIOLATIONS = """async rules => (await axe.run({ runOnly: rules })).violations.map(
+    found => `${found.id}: ${found.nodes[0].html} ${found.nodes[0].failureSummary}`)"""
+WHAT_STICKS_OUT = """() => document.documentElement.scrollWidth > innerWidth
+    ? [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+        .map(e => e.outerHTML.slice(0, 120))
+    : []"""
+IS_CUT = "() => document.documentElement.scrollHeight > innerHeight"
+
+
+# ----- each page and state: a function that brings it about and answers its link
+
+
+def a_line(shop, waiting=3, serving=2):
+    """Customers that wait, and some that are being served."""
+    server = shop.server
+    for number in range(waiting + serving):
+        shop.take(
+            name="Zoë", phone="+1 555 0100", note="A birthday cake, if you still have one", party=number + 1
+        )
+    desks = [
+        shop.desk(name, f"Window {n}")
+        for n, name in zip(range(1, serving + 1), ("Ana", "Ben", "Chloe"), strict=False)
+    ]
+    for desk in desks:
+        server.post(f"{desk}/next", {"finished": None})
+    return desks
+
+
+def change_queue(shop, **changes):
+    assert shop.server.post(f"{shop.links['manage']}/queues/deli", changes).status == 200
+
+
+def customers_of_an_empty_line(shop):
+    return shop.links["customers"]
+
+
+def customers_of_a_line(shop):
+    a_line(shop)
+    return shop.links["customers"]
+
+
+def customers_who_are_asked_for_everything(shop):
+    change_queue(shop, asks=["name", "phone", "note", "party"])
+    return shop.links["customers"]
+
+
+def customers_with_a_choice(shop):
+    shop.add_queue("Bakery")
+    shop.add_queue("Returns and complaints of all kinds")
+    change_queue(shop, asks=["name", "phone", "note", "party"])
+    a_line(shop)
+    return shop.links["customers"]
+
+
+def customers_of_a_closed_queue(shop):
+    shop.server.post(f"{shop.links['manage']}/queues/deli/close")
+    return shop.links["customers"]
+
+
+def customers_of_a_full_queue(shop):
+    a_line(shop)
+    change_queue(shop, max_waiting=1)
+    return shop.links["customers"]
+
+
+def a_ticket(shop, *buttons):
+    """A ticket after these buttons were pressed at a desk."""
+    ticket, desk = shop.take().content, shop.desk("Ana", "Window 2")
+    shop.server.post(f"{desk}/next", {"finished": None})
+    for button in buttons:
+        assert shop.server.post(f"{desk}/{button}", {"number": ticket["number"]}).status == 200
+    return ticket["links"]["ticket"]
+
+
+def a_ticket_that_waits(shop):
+    a_line(shop)
+    return shop.take().content["links"]["ticket"]
+
+
+def a_ticket_that_is_next(shop):
+    return shop.take().content["links"]["ticket"]
+
+
+def a_ticket_that_was_put_back(shop):
+    return a_ticket(shop, "put-back")
+
+
+def a_ticket_that_is_called(shop):
+    return a_ticket(shop)
+
+
+def a_ticket_that_is_served(shop):
+    return a_ticket(shop, "start")
+
+
+def a_ticket_that_is_done(shop):
+    return a_ticket(shop, "done")
+
+
+def a_ticket_of_somebody_who_was_not_there(shop):
+    return a_ticket(shop, "no-show")
+
+
+def a_ticket_that_was_cancelled(shop):
+    links = shop.take().content["links"]
+    shop.server.post(links["cancel"])
+    return links["ticket"]
+
+
+def a_ticket_of_another_day(shop):
+    shop.server.post(shop.links["manage"], {"timezone": "Pacific/Pago_Pago"})
+    ticket = shop.take().content
+    shop.server.post(shop.links["manage"], {"timezone": "Pacific/Kiritimati"})
+    return ticket["links"]["ticket"]
+
+
+def a_ticket_of_a_shared_tablet(shop):
+    shop.add_queue("Bakery")
+    change_queue(shop, shared_tablet=True)
+    return shop.take().content["links"]["ticket"]
+
+
+def staff_of_one_queue(shop):
+    return shop.links["staff"]
+
+
+def staff_of_several_queues(shop):
+    shop.add_queue("Bakery")
+    shop.add_queue("Returns and complaints of all kinds")
+    return shop.links["staff"]
+
+
+def a_desk_with_nobody(shop):
+    return shop.desk()
+
+
+def a_desk_that_called(shop):
+    shop.add_queue("Bakery")
+    return a_line(shop)[0]
+
+
+def a_desk_that_serves(shop):
+    desk = a_line(shop)[0]
+    for button in ("start", "done"):
+        shop.server.post(f"{desk}/{button}", {"number": "A1"})
+    shop.server.post(f"{desk}/next", {"finished": None})
+    shop.server.post(f"{desk}/start", {"number": "A3"})
+    return desk
+
+
+def a_desk_that_pauses(shop):
+    desk = shop.desk("Maximiliane von Habsburg-Lothringen", "Information desk, 2nd floor")
+    shop.server.post(f"{desk}/pause")
+    return desk
+
+
+def a_board_of_an_empty_line(shop):
+    return shop.links["board"]
+
+
+def a_board_of_a_line(shop):
+    desk = a_line(shop)[0]
+    shop.server.post(f"{desk}/next", {"finished": "A1"})
+    return shop.links["board"]
+
+
+def a_board_of_a_busy_place(shop):
+    for name in ("Bakery", "Returns and complaints of all kinds", "Photos"):
+        shop.add_queue(name)
+    a_line(shop)
+    for number in range(3, 11):
+        shop.take()
+        shop.server.post(f"{shop.desk('Jo', f'Window {number}')}/next", {"finished": None})
+    return shop.links["board"]
+
+
+def a_poster(shop):
+    return f"{shop.links['customers']}/poster"
+
+
+def the_owner_of_a_new_place(shop):
+    return shop.links["manage"]
+
+
+def the_owner_of_a_busy_place(shop):
+    desk = a_desk_that_serves(shop)
+    shop.add_queue("Bakery")
+    shop.server.post(f"{desk}/done", {"number": "A3"})
+    return shop.links["manage"]
+
+
+def an_address_that_is_unknown(shop):
+    return f"{shop.links['customers']}/t/nothing"
+
+
+TAKE_ANOTHER = ("link", "Take another number")
+LEAVE = ("button", "I no longer need help")
+STATES = [  # a page, and what must be in view without scrolling
+    (customers_of_an_empty_line, ("button", "Take a number")),
+    (customers_of_a_line, ("button", "Take a number")),
+    (customers_who_are_asked_for_everything, ("button", "Take a number")),
+    (customers_with_a_choice, ("button", "Deli")),
+    (customers_of_a_closed_queue, None),
+    (customers_of_a_full_queue, None),
+    (a_ticket_that_waits, LEAVE),
+    (a_ticket_that_is_next, LEAVE),
+    (a_ticket_that_was_put_back, LEAVE),
+    (a_ticket_that_is_called, LEAVE),
+    (a_ticket_that_is_served, None),
+    (a_ticket_that_is_done, TAKE_ANOTHER),
+    (a_ticket_of_somebody_who_was_not_there, TAKE_ANOTHER),
+    (a_ticket_that_was_cancelled, TAKE_ANOTHER),
+    (a_ticket_of_another_day, TAKE_ANOTHER),
+    (a_ticket_of_a_shared_tablet, TAKE_ANOTHER),
+    (staff_of_one_queue, ("button", "Start serving")),
+    (staff_of_several_queues, ("button", "Start serving")),
+    (a_desk_with_nobody, ("button", "Next customer")),
+    (a_desk_that_called, ("button", "Next customer")),
+    (a_desk_that_serves, ("button", "Next customer")),
+    (a_desk_that_pauses, ("button", "Next customer")),
+    (a_board_of_an_empty_line, None),
+    (a_board_of_a_line, None),
+    (a_board_of_a_busy_place, None),
+    (a_poster, ("button", "Print")),
+    (the_owner_of_a_new_place, None),
+    (the_owner_of_a_busy_place, None),
+    (an_address_that_is_unknown, ("link", "To the start")),
+]
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds wrong."""
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE)  # a <script> would be stopped by the page's own policy
+    return page.evaluate(FIND_VIOLATIONS, RULES)
+
+
+def check(page: Page, main: tuple[str, str] | None) -> None:
+    """Turns the phone, changes to dark, opens all that can be opened; nothing may be wrong at any time."""
+    wrong = []
+    for size, (width, height) in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        wrong += [f"{size}: {part} sticks out" for part in page.evaluate(WHAT_STICKS_OUT)]
+        if main:
+            expect(page.get_by_role(main[0], name=main[1])).to_be_in_viewport(ratio=1)
+        if "/board" in page.url and page.evaluate(IS_CUT):
+            wrong.append(f"{size}: the board is cut")
+        for scheme in ("light", "dark") if size in ("phone", "desktop") else ():
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            wrong += [f"{size}, {scheme}: {each}" for each in violations(page)]
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    for width, height in SIZES.values():
+        page.set_viewport_size({"width": width, "height": height})
+        wrong += [f"opened at {width}: {part} sticks out" for part in page.evaluate(WHAT_STICKS_OUT)]
+    wrong += [f"opened: {each}" for each in violations(page)]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(("state", "main"), STATES, ids=[state.__name__ for state, _ in STATES])
+def test_every_page_can_be_read_and_used_by_anybody(open_shop, visit, problems, state, main):
+    page = visit(state(open_shop()))
+    check(page, main)
+    if state is not an_address_that_is_unknown:
+        assert problems == []
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        customers_of_a_line,
+        customers_with_a_choice,
+        a_ticket_that_waits,
+        staff_of_several_queues,
+        a_desk_that_called,
+        the_owner_of_a_busy_place,
+        a_poster,
+    ],
+)
+def test_a_long_name_fits(open_shop, visit, state):
+    shop = open_shop(name=LONG)
+    page = visit(state(shop), "small phone")
+    assert page.evaluate(WHAT_STICKS_OUT) == []
+
+
+@pytest.mark.parametrize(
+    "state", [customers_of_a_line, customers_with_a_choice, a_ticket_that_waits, a_ticket_that_is_next]
+)
+def test_scripts_use_the_words_of_the_templates(open_shop, visit, notices, state):
+    shop = open_shop()
+    shop.desk("Dora", "Window 9")
+    link = state(shop)
+    as_sent = visit(link, java_script_enabled=False).get_by_role("main").inner_text()
+    live = visit(link)
+    notices(live, stream="open")
+    live.wait_for_timeout(200)
+    assert live.get_by_role("main").inner_text() == as_sent
+
+
+# ----- home, which knows what is on its server
+
+
+def home_of_a_new_server(start_server):
+    return start_server().url
+
+
+def home_that_asks_for_the_code(start_server):
+    return start_server(setup_code="open sesame").url
+
+
+def home_of_a_place(start_server):
+    server = start_server()
+    server.open_shop()
+    return server.url
+
+
+@pytest.mark.parametrize(
+    ("state", "main"),
+    [
+        (home_of_a_new_server, ("button", "Open")),
+        (home_that_asks_for_the_code, ("button", "Open")),
+        (home_of_a_place, ("link", "Corner Deli")),
+    ],
+)
+def test_home_can_be_read_and_used_by_anybody(start_server, visit, problems, state, main):
+    check(visit(state(start_server)), main)
+    assert problems == []
+
+
+def test_a_lost_bookmark_is_found_with_the_setup_code(start_server, visit):
+    server = start_server(setup_code="open sesame")
+    manage = server.open_shop(setup_code="open sesame").links["manage"]
+    page = visit(server.url)
+    page.get_by_text("Lost your bookmark?").click()
+    page.get_by_label("Code of this server").fill("open sesame")
+    page.get_by_role("button", name="Show the manage links").click()
+    expect(page.get_by_role("heading", name="Your manage links")).to_be_visible()
+    check(page, None)
+    page.locator(f"a[href$='{manage.removeprefix(server.url)}']").click()
+    expect(page).to_have_title("Corner Deli · owner")
+
+
+# ----- by keyboard
+
+
+def reach(page: Page, button: str) -> None:
+    """Presses Tab until this button has the focus."""
+    wanted = page.get_by_role("button", name=button, exact=True)
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("button => button === document.activeElement"):
+            return
+    raise AssertionError(f"Tab doesn't reach {button}.")
+
+
+def test_the_main_jobs_by_keyboard(start_server, visit):
+    owner = visit(start_server().url)
+    owner.get_by_label("Name of your place").press_sequentially("Corner Deli")
+    reach(owner, "Open")
+    owner.keyboard.press("Enter")
+    expect(owner).to_have_title("Corner Deli · owner")
+
+    phone = visit(owner.get_by_label("For your customers").input_value())
+    reach(phone, "Take a number")
+    phone.keyboard.press("Enter")
+    expect(phone.get_by_role("heading", name="A1")).to_be_visible()
+
+    desk = visit(owner.get_by_label("For your servicers", exact=True).input_value())
+    desk.get_by_label("Your name").press_sequentially("Ana")
+    reach(desk, "Start serving")
+    desk.keyboard.press("Enter")
+    reach(desk, "Next customer")
+    desk.keyboard.press("Enter")
+    served = desk.get_by_label("Now serving").get_by_role("heading")
+    expect(served).to_have_text("A1")
+    expect(phone.get_by_role("main")).to_contain_text("It's your turn")
+    next_customer = desk.get_by_role("button", name="Next customer")
+    expect(next_customer).to_be_enabled()
+    expect(next_customer).to_be_focused()  # so that the next press needs no Tab
+    desk.keyboard.press("Enter")
+    expect(served).to_have_text("Nobody")
+
+    reach(phone, "Sound")
+    phone.keyboard.press("Space")
+    expect(phone.get_by_role("button", name="Sound")).to_have_attribute("aria-pressed", "true")
+
+
+# ----- on paper
+
+PAPERS = {
+    "A4": {"width": 680, "height": 1009},
+    "Letter": {"width": 702, "height": 942},
+}  # within the margins, in px
+
+
+@pytest.mark.parametrize("name", ["Corner Deli", LONG])
+@pytest.mark.parametrize("paper", PAPERS)
+def test_the_poster_is_one_page(open_shop, visit, paper, name):
+    page = visit(a_poster(open_shop(name=name)), "desktop")
+    pdf = page.pdf(format=paper, prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 1
+    page.emulate_media(media="print")
+    page.set_viewport_size(PAPERS[paper])
+    expect(page.get_by_role("button", name="Print")).to_be_hidden()
+    address = page.url.removeprefix("http://").removesuffix("/poster")
+    for part in (
+        page.get_by_text("Scan to take a number"),
+        page.get_by_text(address),
+        page.get_by_role("img"),
+    ):
+        expect(part).to_be_in_viewport(ratio=1)
+    assert page.get_by_role("img").bounding_box()["width"] > 250  # 66 mm: to be scanned from two steps away

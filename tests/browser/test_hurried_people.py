@@ -1,0 +1,295 @@
+"""What people in a hurry do: press twice, go back, come back, press too late, and all at the same time."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+UNCHANGED = re.compile("nothing was changed", re.IGNORECASE)
+# The second of two quick presses, when the first has just put another button under the finger.
+PRESS_ONCE_MORE = """button => {
+    const { left, top, width, height } = button.getBoundingClientRect();
+    button.addEventListener('click', () => addEventListener('swapped', () => {
+      const below = document.elementFromPoint(left + width / 2, top + height / 2);
+      document.body.dataset.second = below.textContent;
+      below.click();
+    }, { capture: true, once: true }), { once: true });
+}"""
+PRESS_AT = "(when) => setTimeout(() => document.querySelector('.main').click(), when - Date.now())"
+
+
+def served(desk):
+    """What a desk shows in its largest type."""
+    return desk.get_by_label("Now serving").get_by_role("heading")
+
+
+def presses(page, button):
+    page.get_by_role("button", name=button, exact=True).click()
+
+
+# ----- a customer
+
+
+def test_a_double_press_takes_one_number(shop, phone):
+    phone.get_by_role("button", name="Take a number").dblclick()
+    expect(phone.get_by_role("heading", name="A1")).to_be_visible()
+    assert shop.waiting() == ["A1"]
+
+
+def test_the_back_button_does_not_take_another_number(shop, phone):
+    presses(phone, "Take a number")
+    expect(phone.get_by_role("heading", name="A1")).to_be_visible()
+    phone.go_back()
+    if phone.get_by_role("button", name="Take a number").count():
+        presses(phone, "Take a number")
+    expect(phone.get_by_role("heading", name="A1")).to_be_visible()
+    assert shop.waiting() == ["A1"]
+
+
+@pytest.mark.parametrize("again", ["reload", "scan"])
+def test_coming_back_leads_to_the_ticket(shop, phone, again):
+    presses(phone, "Take a number")
+    expect(phone).to_have_url(re.compile("/t/"))
+    mine = phone.url
+    phone.reload() if again == "reload" else phone.goto(mine.split("/t/")[0])
+    expect(phone.get_by_role("heading", name="A1")).to_be_visible()
+    assert phone.url == mine
+    assert shop.waiting() == ["A1"]
+
+
+def test_a_customer_leaves_the_line(shop, phone, visit):
+    behind = visit(shop.links["customers"])
+    for person, number in ((phone, "A1"), (behind, "A2")):
+        presses(person, "Take a number")
+        expect(person.get_by_role("heading", name=number)).to_be_visible()
+    expect(behind.get_by_text("1 ahead of you", exact=True)).to_be_visible()
+    presses(phone, "I no longer need help")
+    expect(phone.get_by_role("main")).to_contain_text("You left the line.")
+    expect(behind.get_by_role("main")).to_contain_text("You're next")
+    assert shop.waiting() == ["A2"]
+    phone.get_by_role("link", name="Take another number").click()
+    presses(phone, "Take a number")
+    expect(phone.get_by_role("heading", name="A3")).to_be_visible()
+
+
+def test_a_customer_hears_that_she_is_called_again(shop, phone, ana, notices):
+    presses(phone, "Take a number")
+    presses(phone, "Sound")
+    presses(ana, "Next customer")
+    expect(phone.get_by_role("main")).to_contain_text("It's your turn: Window 2")
+    notices(phone, rings=2, buzzes=1)  # the first was heard when "Sound" was pressed
+    presses(ana, "Call again")
+    notices(phone, rings=3, buzzes=2)
+
+
+def test_with_two_queues_she_chooses_one(server, shop, phone):
+    server.post(f"{shop.links['manage']}/queues", {"name": "Bakery"})
+    expect(phone.get_by_role("button")).to_have_text(["Deli", "Bakery"])
+    presses(phone, "Bakery")
+    expect(phone.get_by_role("heading", name="B1")).to_be_visible()
+    phone.get_by_role("link", name="Other lines here").click()
+    expect(phone.get_by_role("link", name="Your number is B1 in Bakery")).to_be_visible()
+    presses(phone, "Deli")
+    expect(phone.get_by_role("heading", name="A1")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "sentence"),
+    [
+        ("/close", {}, "Closed: no new numbers now."),
+        ("", {"max_waiting": 1}, "The line is full at the moment."),
+    ],
+    ids=["closed", "full"],
+)
+def test_a_queue_that_takes_nobody_says_so_at_once(server, shop, phone, path, change, sentence):
+    shop.take()
+    expect(phone.get_by_text("1 waiting")).to_be_visible()
+    server.post(f"{shop.links['manage']}/queues/deli{path}", change)
+    expect(phone.get_by_text(sentence)).to_be_visible()
+    expect(phone.get_by_role("button")).to_have_count(0)
+
+
+def test_a_press_that_came_after_it_closed_makes_no_ticket(server, shop, visit):
+    phone = visit(shop.links["customers"], java_script_enabled=False)
+    server.post(f"{shop.links['manage']}/queues/deli/close")
+    presses(phone, "Take a number")
+    expect(phone.get_by_role("status").first).to_have_text("Deli is closed: no new numbers now.")
+    assert shop.waiting() == []
+
+
+def test_what_is_being_typed_outlives_what_changes(server, shop, phone):
+    server.post(f"{shop.links['manage']}/queues/deli", {"asks": ["name", "party"]})
+    name = phone.get_by_label("Your name")
+    name.fill("Zoë")
+    shop.take()
+    expect(phone.get_by_text("1 waiting")).to_be_visible()
+    expect(name).to_have_value("Zoë")
+    expect(name).to_be_focused()
+
+
+def test_a_shared_tablet_takes_many_numbers(server, shop, visit):
+    server.post(f"{shop.links['manage']}/queues/deli", {"shared_tablet": True})
+    tablet = visit(shop.links["customers"], "desktop")
+    for number in ("A1", "A2"):
+        presses(tablet, "Take a number")
+        expect(tablet.get_by_role("heading", name=number)).to_be_visible()
+        expect(tablet.get_by_role("img", name="QR code of this page")).to_be_visible()
+        tablet.get_by_role("link", name="Take another number").click()
+    expect(tablet.get_by_role("button", name="Take a number")).to_be_visible()
+    assert shop.waiting() == ["A1", "A2"]
+
+
+def test_yesterdays_phone_page_does_not_ring_for_todays_number(server, open_shop, visit, offline, notices):
+    shop = open_shop(timezone="Pacific/Pago_Pago")
+    phone = visit(shop.links["customers"])
+    presses(phone, "Take a number")
+    presses(phone, "Sound")
+    notices(phone, rings=1)
+    with offline(phone):
+        # twenty-five hours east, a new day has begun
+        server.post(shop.links["manage"], {"timezone": "Pacific/Kiritimati"})
+        assert shop.take().content["number"] == "A1"
+        assert server.post(f"{shop.desk()}/next", {"finished": None}).content["current"]["number"] == "A1"
+    expect(phone.get_by_role("main")).to_contain_text("This number was for another day.")
+    phone.wait_for_timeout(500)
+    notices(phone, rings=1)
+    expect(phone.locator("[data-buzzes]")).to_have_count(0)
+
+
+# ----- a servicer
+
+
+def test_a_double_press_calls_one_customer(shop, ana):
+    for _ in range(3):
+        shop.take()
+    expect(ana.get_by_text("3 waiting")).to_be_visible()
+    ana.get_by_role("button", name="Next customer").dblclick()
+    expect(served(ana)).to_have_text("A1")
+    ana.wait_for_timeout(600)
+    expect(served(ana)).to_have_text("A1")
+    assert shop.waiting() == ["A2", "A3"]
+
+
+@pytest.mark.parametrize(("button", "then"), [("Pause", "Paused"), ("Start", "A1"), ("Next customer", "A1")])
+def test_a_double_press_does_not_press_what_comes_under_the_finger(shop, ana, button, then):
+    shop.take()
+    shop.take()
+    expect(ana.get_by_text("2 waiting")).to_be_visible()
+    if button == "Start":
+        presses(ana, "Next customer")
+        expect(served(ana)).to_have_text("A1")
+    ana.get_by_role("button", name=button, exact=True).evaluate(PRESS_ONCE_MORE)
+    presses(ana, button)
+    expect(ana.locator("[data-second]")).to_have_count(1)
+    ana.wait_for_timeout(800)
+    expect(served(ana)).to_have_text(then)
+
+
+def test_two_desks_race_for_the_last_customer(shop, ana, visit):
+    ben = visit(shop.desk("Ben", "Window 3"), "desktop")
+    shop.take()
+    for desk in (ana, ben):
+        expect(desk.get_by_text("1 waiting")).to_be_visible()
+    together = ana.evaluate("Date.now()") + 500
+    for desk in (ana, ben):
+        desk.evaluate(PRESS_AT, together)
+    ana.wait_for_timeout(1000)
+    [(_, called)] = [(queue["slug"], queue["called"]) for queue in shop.picture()["queues"]]
+    assert [ticket["number"] for ticket in called] == ["A1"]
+    won, lost = (ana, ben) if called[0]["desk"] == "Window 2" else (ben, ana)
+    expect(served(won)).to_have_text("A1")
+    expect(served(lost)).to_have_text("Nobody")
+    expect(lost.locator("#message")).to_have_text("Nobody is waiting.")
+
+
+def test_a_press_on_a_page_that_is_out_of_date_changes_nothing_and_says_what_is_so(server, shop, visit):
+    link = shop.desk("Ana", "Window 2")
+    for _ in range(3):
+        shop.take()
+    server.post(f"{link}/next", {"finished": None})
+    old = visit(link, "desktop", java_script_enabled=False)  # hears of nothing by itself
+    expect(served(old)).to_have_text("A1")
+    server.post(f"{link}/next", {"finished": "A1"})
+    presses(old, "Next customer")
+    expect(old.locator("#message")).to_contain_text(UNCHANGED)
+    expect(served(old)).to_have_text("A2")
+    assert shop.waiting() == ["A3"]
+
+
+def test_a_late_press_on_a_live_page_is_answered_in_place(server, shop, visit, offline):
+    link = shop.desk("Ana", "Window 2")
+    for _ in range(3):
+        shop.take()
+    server.post(f"{link}/next", {"finished": None})
+    late = visit(link, "desktop")
+    expect(served(late)).to_have_text("A1")
+    with offline(late, sends=True):
+        server.post(f"{link}/next", {"finished": "A1"})
+        presses(late, "Done")
+        expect(late.locator("#message")).to_contain_text(UNCHANGED)
+        expect(served(late)).to_have_text("A2")
+    assert shop.waiting() == ["A3"]
+
+
+def test_a_customer_without_a_phone_is_added_while_the_line_moves(shop, ana):
+    ana.get_by_text("With a name, phone or note").click()
+    name = ana.get_by_label("Name", exact=True)
+    name.press_sequentially("Mrs. Jo")
+    shop.take()
+    expect(ana.get_by_role("button", name="Call A1")).to_be_visible()
+    expect(name).to_be_focused()
+    name.press_sequentially("nes")
+    presses(ana, "Add a customer")
+    expect(ana.locator("#message")).to_have_text("Added A2. Tell the customer this number.")
+    expect(ana.locator("#line")).to_contain_text("Mrs. Jones")
+    expect(name).to_have_value("")
+    assert shop.waiting() == ["A1", "A2"]
+
+
+def test_it_rings_when_somebody_comes_to_an_empty_line_and_remembers_that_it_may_not(shop, ana, notices):
+    ana.get_by_role("main").click()  # browsers let a page sound only after a touch
+    switch = ana.get_by_role("button", name="Ring when somebody comes")
+    expect(switch).to_have_attribute("aria-pressed", "true")
+    shop.take()
+    notices(ana, rings=1)
+    shop.take()
+    expect(ana.get_by_text("2 waiting")).to_be_visible()
+    notices(ana, rings=1)
+    switch.click()
+    ana.reload()
+    ana.get_by_role("main").click()
+    expect(switch).to_have_attribute("aria-pressed", "false")
+
+
+BUTTONS = [  # what is pressed after "Next customer" called A1, who is served then, and who waits
+    (["Start", "Done"], "Nobody", ["A2", "A3", "A4"]),
+    (["Not here"], "Nobody", ["A2", "A3", "A4"]),
+    (["Call again"], "A1", ["A2", "A3", "A4"]),
+    (["Put back"], "Nobody", ["A2", "A3", "A1", "A4"]),
+    (["Next customer"], "A2", ["A3", "A4"]),
+    (["Call A3"], "A3", ["A2", "A4"]),
+    (["Done", "Bring back A1"], "Nobody", ["A1", "A2", "A3", "A4"]),
+    (["Done", "Pause"], "Paused", ["A2", "A3", "A4"]),
+    (["Done", "Pause", "Resume", "Next customer"], "A2", ["A3", "A4"]),
+]
+
+
+@pytest.mark.parametrize(("buttons", "now", "waiting"), BUTTONS, ids=[", ".join(row[0]) for row in BUTTONS])
+def test_the_buttons_of_a_desk(shop, ana, buttons, now, waiting):
+    for _ in range(4):
+        shop.take()
+    expect(ana.get_by_text("4 waiting")).to_be_visible()
+    for button in ["Next customer", *buttons]:
+        presses(ana, button)
+    expect(served(ana)).to_have_text(now)
+    assert shop.waiting() == waiting
+
+
+def test_a_customer_is_moved_to_another_line(server, shop, ana):
+    server.post(f"{shop.links['manage']}/queues", {"name": "Bakery"})
+    shop.take()
+    presses(ana, "Next customer")
+    presses(ana, "Move")
+    expect(served(ana)).to_have_text("Nobody")
+    expect(ana.locator("#line")).to_contain_text("Bakery")
+    assert [queue["waiting"] for queue in shop.picture()["queues"]] == [[], ["A1"]]

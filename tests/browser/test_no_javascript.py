@@ -1,0 +1,79 @@
+"""Without JavaScript: plain forms, and pages that load themselves anew."""
+
+import pytest
+from playwright.sync_api import expect
+
+
+@pytest.fixture
+def old_phone(shop, visit):
+    """A customer's phone that runs no scripts."""
+    return visit(shop.links["customers"], java_script_enabled=False)
+
+
+def take(page):
+    page.get_by_role("button", name="Take a number").click()
+
+
+def refresh(page):
+    """After how many seconds a page loads itself anew, and from where."""
+    content = page.locator("meta[http-equiv=refresh]").get_attribute("content")
+    seconds, _, url = content.partition("; url=")
+    return int(seconds), page.url.endswith(url) and url
+
+
+def test_a_page_learns_of_its_turn_by_loading_itself_anew(server, shop, old_phone):
+    take(old_phone)
+    expect(old_phone.get_by_role("heading", name="A1")).to_be_visible()
+    expect(old_phone.get_by_text("You're next")).to_be_visible()
+    server.post(f"{shop.desk()}/next", {"finished": None})
+    expect(old_phone.get_by_text("It's your turn: Window 1")).to_be_visible(timeout=20_000)
+
+
+def test_a_customer_leaves_the_line_and_takes_another_number(shop, old_phone):
+    take(old_phone)
+    old_phone.get_by_role("button", name="I no longer need help").click()
+    expect(old_phone.get_by_text("You left the line.")).to_be_visible()
+    old_phone.get_by_role("link", name="Take another number").click()
+    take(old_phone)
+    expect(old_phone.get_by_role("heading", name="A2")).to_be_visible()
+    assert shop.waiting() == ["A2"]
+
+
+@pytest.mark.parametrize("page", ["ticket", "desk", "board"])
+def test_live_pages_load_themselves_anew(shop, visit, page):
+    links = {
+        "ticket": shop.take().content["links"]["ticket"],
+        "desk": shop.desk(),
+        "board": shop.links["board"],
+    }
+    opened = visit(links[page], java_script_enabled=False)
+    assert refresh(opened) == (15, links[page].removeprefix(shop.server.url))
+
+
+def test_a_page_that_asks_for_something_does_not_lose_what_is_typed(server, shop, old_phone):
+    assert refresh(old_phone)[0] == 15
+    server.post(f"{shop.links['manage']}/queues/deli", {"asks": ["name"]})
+    old_phone.reload()
+    expect(old_phone.locator("meta[http-equiv=refresh]")).to_have_count(0)
+
+
+def test_a_desk_works_by_plain_forms(shop, old_phone, visit):
+    desk = visit(shop.links["staff"], java_script_enabled=False)
+    desk.get_by_label("Your name").fill("Ana")
+    desk.get_by_role("button", name="Start serving").click()
+    served = desk.get_by_label("Now serving").get_by_role("heading")
+    desk.get_by_role("button", name="Next customer").click()
+    expect(desk.get_by_text("Nobody is waiting.")).to_be_visible()
+    take(old_phone)
+    desk.reload()
+    for button, now in [
+        ("Next customer", "A1"),
+        ("Start", "A1"),
+        ("Done", "Nobody"),
+        ("Bring back A1", "Nobody"),
+    ]:
+        desk.get_by_role("button", name=button, exact=True).click()
+        expect(served).to_have_text(now)
+    desk.get_by_role("button", name="Add a customer").click()
+    expect(desk.get_by_text("Added A2. Tell the customer this number.")).to_be_visible()
+    assert shop.waiting() == ["A1", "A2"]

@@ -1,0 +1,393 @@
+"""What makes no sense is refused with a sentence, whoever sends it, and nothing changes by it."""
+
+import json
+
+import pytest
+
+HUGE = 10**400
+DEEP = "[" * 100_000
+
+
+@pytest.fixture
+def links(bakery, ana):
+    """Every URL that takes a POST, by name; somebody waits, and somebody is at Ana's desk."""
+    customers = [bakery.customer() for _ in range(3)]
+    ana.calls_next()
+    manage = bakery.links["manage"]
+    return {
+        "places": "http://localhost/places",
+        "home": "http://localhost/",
+        "take": bakery.line()["links"]["take"],
+        "cancel": customers[0].ticket["links"]["cancel"],
+        "staff": bakery.links["staff"],
+        "manage": manage,
+        "delete place": f"{manage}/delete",
+        "replace manage": f"{manage}/links/manage/replace",
+        "replace staff": f"{manage}/links/staff/replace",
+        "queues": f"{manage}/queues",
+        "queue": f"{manage}/queues/deli",
+        "servicer": f"{manage}/servicers/{ana.id}",
+        "remove servicer": f"{manage}/servicers/{ana.id}/remove",
+    } | {
+        **{
+            f"{action} queue": f"{manage}/queues/deli/{action}"
+            for action in ("open", "close", "reset", "delete")
+        },
+        "cancel many": f"{manage}/queues/deli/cancel",
+        **{button: f"{ana.link}/{button}" for button in BUTTONS},
+    }
+
+
+NUMBER = ["start", "done", "no-show", "call-again", "put-back", "move", "bring-back"]
+BUTTONS = [*NUMBER, "next", "pause", "resume", "add"]
+READ_BODY = ["places", "home", "take", "staff", "manage", "queues", "queue", "servicer", "add"]
+READ_BODY += ["delete place", "cancel many", *NUMBER, "next"]
+
+
+@pytest.fixture
+def refuses(place, links):
+    """Sends something that must be refused; fails when that changed anything."""
+
+    def refuses(name, status, content=None, **request):
+        before = place.export(), place.picture()
+        sent = request or {"json": content}
+        answer = place.api.send("POST", links[name], **sent)
+        assert answer.status == status, answer.body
+        assert isinstance(answer.body["error"], str)
+        assert (place.export(), place.picture()) == before
+
+    return refuses
+
+
+# ----- bodies that are no JSON object
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"null",
+        b"1",
+        b'"text"',
+        b"{",
+        b"{'name': 'x'}",
+        b"\xff\xfe",
+        b'{"name": "\xff"}',
+        b'{"name": ' + b"9" * 5000 + b"}",
+        DEEP.encode()[:60_000],
+        b'{"name": ' + b'{"a":' * 9_000,
+    ],
+    ids=[
+        "list",
+        "null",
+        "number",
+        "text",
+        "half",
+        "python",
+        "not utf-8",
+        "half utf-8",
+        "huge",
+        "deep",
+        "deeper",
+    ],
+)
+def test_a_body_must_be_a_json_object(refuses, body):
+    for name in READ_BODY:
+        refuses(name, 400, data=body, headers={"Content_Type": "application/json"})
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/octet-stream", "multipart/form-data", "", "nonsense"]
+)
+def test_json_that_does_not_say_so_is_not_believed(refuses, kind):
+    refuses("close queue", 400, data=b"{}", headers={"Content_Type": kind})
+
+
+# ----- types and lengths, field by field
+
+NOT_A_TEXT = [1, 1.5, True, [], ["x"], {}, {"a": 1}]
+NOT_WHOLE = ["1", 1.0, 2.5, True, False, [], {}, [1]]
+NOT_A_FLAG = [0, 1, "true", "", [], {}]
+NOT_A_LIST = ["name", 1, True, {}, [1], [None], ["name", ["name"]], [{}]]
+OUTSIDE = [0, -1, HUGE, -HUGE, 2**63, 10**9]
+
+TABLE = [
+    ("places", "name", [*NOT_A_TEXT, None, "", "   ", "\x00", "\x07\x1b", "x" * 81]),
+    ("places", "slug", [*NOT_A_TEXT, "Deli", "a b", "a/b", "a--b", "-a", "a-", "é", "x" * 41, "a\nb"]),
+    (
+        "places",
+        "timezone",
+        [*NOT_A_TEXT, "Mars/Phobos", "europe/berlin", "../etc/passwd", "x" * 61, "Europe/Berlin\x00x/"],
+    ),
+    ("places", "country", [*NOT_A_TEXT, "us", "USA", "U", "1A", "ÄÖ", "US\nX"]),
+    ("places", "queue", [*NOT_A_TEXT, "", "x" * 61]),
+    ("places", "setup_code", [*NOT_A_TEXT, "x" * 201]),
+    ("take", "name", [*NOT_A_TEXT, "x" * 81]),
+    ("take", "phone", [*NOT_A_TEXT, "1" * 41]),
+    ("take", "note", [*NOT_A_TEXT, "x" * 501]),
+    ("take", "request_id", [*NOT_A_TEXT, "x" * 101]),
+    ("take", "party", [*NOT_WHOLE, *OUTSIDE, 100]),
+    ("staff", "name", [*NOT_A_TEXT, None, "", " ", "x" * 61]),
+    ("staff", "desk", [*NOT_A_TEXT, "x" * 41]),
+    ("staff", "queues", NOT_A_LIST),
+    ("manage", "name", [*NOT_A_TEXT, "", "x" * 81]),
+    ("manage", "timezone", [*NOT_A_TEXT, "Nowhere", "UTC+1"]),
+    ("manage", "country", [*NOT_A_TEXT, "de"]),
+    ("manage", "day_starts", [*NOT_WHOLE, -1, 24, HUGE]),
+    ("delete place", "name", [*NOT_A_TEXT, None, ""]),
+    ("queues", "name", [*NOT_A_TEXT, None, "", "x" * 61]),
+    ("queue", "name", [*NOT_A_TEXT, "", "x" * 61]),
+    ("queue", "prefix", [*NOT_A_TEXT, "a", "A1", "ABCD", "Ä", "A\nB"]),
+    ("queue", "kind", [*NOT_A_TEXT, "nonsense"]),
+    ("queue", "max_waiting", [*NOT_WHOLE, *OUTSIDE]),
+    ("queue", "asks", [*NOT_A_LIST, ["shoe size"], ["name", "x"]]),
+    ("queue", "shared_tablet", NOT_A_FLAG),
+    ("cancel many", "numbers", [*NOT_A_LIST, None, []]),
+    ("servicer", "queues", [1, "deli", {}, [1], [None]]),
+    ("servicer", "on_duty", NOT_A_FLAG),
+    ("next", "finished", [*NOT_A_TEXT, "x" * 21]),
+    ("next", "number", [*NOT_A_TEXT, "x" * 21]),
+    ("next", "queue", NOT_A_TEXT),
+    *((button, "number", [*NOT_A_TEXT, None, "", "x" * 21]) for button in NUMBER),
+    ("move", "queue", [*NOT_A_TEXT, None, ""]),
+    ("add", "queue", [*NOT_A_TEXT, None, ""]),
+    ("add", "party", [*NOT_WHOLE, 0, 100]),
+]
+# What makes the rest of each body right, so that it's the field in question that is refused.
+RIGHT = {
+    "places": {"name": "Other"},
+    "staff": {"name": "Eve"},
+    "delete place": {},
+    "queues": {"name": "Cheese"},
+    "next": {"finished": "A1"},
+    "move": {"number": "A1", "queue": "bakery"},
+    "add": {"queue": "deli"},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "values"), TABLE, ids=[f"{name}-{field}" for name, field, _ in TABLE]
+)
+def test_a_field_of_the_wrong_type_or_length(refuses, name, field, values):
+    for value in values:
+        refuses(name, 400, RIGHT.get(name, {}) | {field: value})
+
+
+@pytest.mark.parametrize("name", ["places", "take", "staff", "queues", "queue", "next", "add"])
+def test_a_field_that_nobody_knows_is_ignored(place, links, name):
+    content = RIGHT.get(name, {}) | {
+        "state": "done",
+        "number": None,
+        "id": 7,
+        "token": "x",
+        "priority": 1,
+        "__class__": [],
+    }
+    assert place.api.post(links[name], content).status in ((403,) if name == "places" else (200, 201))
+
+
+# ----- strange characters
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        (name, field)
+        for name, field, _ in TABLE
+        if field not in ("party", "max_waiting", "day_starts", "on_duty", "shared_tablet")
+    ],
+)
+def test_half_characters_are_refused(place, links, name, field):
+    before = place.export()
+    for text in ("\ud800", "a\udfffb", "\ud83e", "\udead\ud800"):
+        value = [text] if field in ("queues", "asks", "numbers") else text
+        answer = place.api.post(links[name], RIGHT.get(name, {}) | {field: value})
+        assert answer.status in (400, 404, 409)
+    assert place.export() == before
+
+
+def test_control_characters_are_left_out(place, ana):
+    place.customer(name="\x00Zo\x07ë\x1b[31m\r", note="one\ntwo\x00")
+    called = ana.calls_next()
+    assert (called["name"], called["note"]) == ("Zoë[31m", "one\ntwo")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'; DROP TABLE ticket; --",
+        "%s%n{0}{{7*7}}",
+        "<img src=x onerror=alert(1)>",
+        "\u202eright to left",
+        "🧑‍🚀" * 10,
+    ],
+)
+def test_text_is_only_text(place, ana, text):
+    place.customer(name=text)
+    assert ana.calls_next()["name"] == text
+    place.owner_sends("", name=text)
+    assert place.picture()["place"]["name"] == text
+
+
+# ----- too much
+
+
+def test_too_large_a_body(refuses, links):
+    for name in links:
+        refuses(
+            name,
+            413,
+            data=json.dumps({"name": "x" * 64 * 1024}),
+            headers={"Content_Type": "application/json"},
+        )
+
+
+def test_too_large_a_form(refuses):
+    refuses("take", 413, data={"name": "x" * 64 * 1024})
+
+
+def test_many_numbers_at_once(place, links):
+    assert place.owner_sends("/queues/deli/cancel", numbers=["A1"] * 10_000).status == 200
+    assert place.line()["waiting"] == ["A2", "A3"]
+
+
+def test_a_long_address(api):
+    assert api.get("/" + "x" * 5000).status == 404
+    assert api.get("/corner-deli/t/" + "x" * 5000).status == 404
+
+
+# ----- addresses that lead nowhere
+
+
+@pytest.mark.parametrize(
+    "token", ["x", "0", "%00", "%ff", "%ed%a0%80", "null", "' OR 1=1 --", "..", "%2e%2e", "ö", "x" * 2000]
+)
+def test_an_unknown_link_is_not_found(place, links, token):
+    content = {"name": "Eve", "number": "A1", "finished": None, "queue": "deli"}
+    for name in ("take", "cancel", "staff", "manage", "queues", "queue", "close queue", "servicer", *BUTTONS):
+        parts = links[name].split("/")
+        parts[5 if name != "take" else 4] = token
+        assert place.api.post("/".join(parts), content).status == 404
+        assert place.api.get("/".join(parts)).status in (404, 405)
+
+
+@pytest.mark.parametrize("change", [str.swapcase, lambda token: token[:-1], lambda token: token + "A"])
+def test_almost_the_right_link_is_not_found(place, links, change):
+    for name in ("staff", "manage", "cancel", "pause"):
+        parts = links[name].split("/")
+        parts[5] = change(parts[5])
+        assert place.api.post("/".join(parts), {"name": "Eve"}).status == 404
+
+
+def test_a_link_of_one_kind_is_none_of_another(place, links):
+    tokens = {kind: links[kind].split("/")[5] for kind in ("staff", "manage", "pause", "cancel")}
+    for kind, path in (("staff", "staff"), ("manage", "manage"), ("pause", "desk"), ("cancel", "t")):
+        for other in tokens.keys() - {kind}:
+            assert place.api.get(f"/corner-deli/{path}/{tokens[other]}").status == 404
+
+
+def test_what_is_not_there_is_not_found(place):
+    for path in NOWHERE:
+        assert place.api.get(path).status == 404
+
+
+NOWHERE = [
+    "/nobody",
+    "/nobody/board",
+    "/nobody/poster",
+    "/nobody/live",
+    "/corner-deli/",
+    "/corner-deli/nonsense",
+    "/corner-deli/t",
+    "/corner-deli/t/",
+    "/corner-deli/deli",
+    "/Corner-Deli",
+    "/static/nonsense.css",
+    "/static/../takeanumber.py",
+    "/static/..%2ftakeanumber.py",
+    "/data/takeanumber.db",
+    "/favicon.ico",
+    "/robots.txt",
+    "/.env",
+    "/%00",
+    "/%ff",
+    "/corner-deli%00",
+]
+
+
+@pytest.mark.parametrize("servicer", ["0", "-1", "999999", "2147483648", "9" * 40, "x", "1.0", "1e3"])
+def test_a_servicer_who_is_not_there(place, servicer):
+    for action in ("", "/remove"):
+        assert place.owner_sends(f"/servicers/{servicer}{action}", on_duty=False).status == 404
+
+
+@pytest.mark.parametrize("queue", ["nonsense", "Deli", "%00", "%ff", "x" * 500])
+def test_a_queue_that_is_not_there(place, queue):
+    for action in ("", "/close", "/open", "/reset", "/delete", "/cancel"):
+        assert place.owner_sends(f"/queues/{queue}{action}", numbers=["A1"]).status == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/queues/deli/nonsense", "/links/customers/replace", "/links/manage/nonsense", "/nonsense"]
+)
+def test_an_action_that_is_not_there(place, path):
+    assert place.owner_sends(path).status == 404
+
+
+# ----- methods
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "NONSENSE"])
+def test_other_methods_are_not_allowed(place, links, method):
+    before = place.export()
+    for url in {*links.values(), *place.owner_sees()["links"].values()}:
+        assert place.api.send(method, url).status == 405
+    assert place.export() == before
+
+
+def test_what_is_for_reading_takes_no_post(place):
+    for name in ("customers", "board", "live", "poster", "tickets_csv", "export"):
+        answer = place.api.post(place.owner_sees()["links"][name])
+        assert answer.status == 405
+        assert "GET" in answer.headers["Allow"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+@pytest.mark.parametrize("days", [0, 1])
+def test_looking_changes_nothing(place, links, clock, method, days):
+    clock.advance(days=days)
+    before = place.export()
+    for url in {*links.values(), *place.owner_sees()["links"].values()} - {place.links["live"]}:
+        for query in ("", "?finished=A1&number=A1&name=x&queue=deli&_method=POST"):
+            answer = place.api.send(method, url + query, headers={"X_HTTP_Method_Override": "POST"})
+            assert answer.status in (200, 404, 405)
+    assert place.export() == before
+
+
+# ----- the answer is in the language that was asked for
+
+
+@pytest.mark.parametrize(
+    "accept", ["application/json", "application/json, text/plain;q=0.5", "application/json;q=0.9"]
+)
+def test_json_for_whoever_asks_for_it(place, accept):
+    assert isinstance(place.api.get(place.links["customers"], Accept=accept).body, dict)
+
+
+@pytest.mark.parametrize(
+    "accept", ["text/html", "*/*", "", "text/*", "image/png", "nonsense", "text/html,*/*;q=0.8", "text/plain"]
+)
+def test_html_for_everybody_else(place, accept):
+    for page in ("customers", "board", "manage"):
+        answer = place.api.get(place.links[page], Accept=accept)
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+
+
+def test_html_for_who_says_nothing(place):
+    answer = place.api.client.get(place.links["customers"])
+    assert answer.mimetype == "text/html"
+
+
+def test_an_error_is_json_for_who_sent_json(place):
+    answer = place.api.post(f"{place.links['manage']}x", {}, Accept="*/*")
+    assert (answer.status, list(answer.body)) == (404, ["error"])

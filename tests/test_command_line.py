@@ -1,0 +1,245 @@
+"""The commands, as somebody types them: `python takeanumber.py …`."""
+
+import re
+import signal
+import socket
+import sqlite3
+import urllib.request
+
+import pytest
+
+
+@pytest.fixture
+def one_sentence():
+    """Checks that a command ended with status 1 and one sentence that holds these words."""
+
+    def check(ended, *words):
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert ended.stderr.startswith("Error: ")
+        assert ended.stderr.count("\n") == 1
+        assert "Traceback" not in ended.stderr
+        for word in words:
+            assert word in ended.stderr
+
+    return check
+
+
+@pytest.fixture
+def database(tmp_path):
+    """Where the database of this test lies."""
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data" / "takeanumber.db"
+
+
+# ----- help
+
+
+def test_help_names_each_command_and_reads_well(command):
+    ended = command("--help")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for word in ("serve", "links", "demo"):
+        assert re.search(rf"^  {word}  +[A-Z].*\.?$", ended.stdout, re.MULTILINE)
+    assert max(map(len, ended.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("word", "options"),
+    [("serve", "--host --port --data --threads"), ("links", "--data"), ("demo", "--url --speed")],
+)
+def test_help_of_each_command(command, word, options):
+    ended = command(word, "--help")
+    assert ended.returncode == 0
+    assert [option for option in options.split() if option not in ended.stdout] == []
+
+
+@pytest.mark.parametrize(
+    "words", [["nonsense"], ["--nonsense"], ["serve", "--threads", "many"], ["serve", "--threads", "1"]]
+)
+def test_what_it_does_not_understand(command, words):
+    ended = command(*words)
+    assert ended.returncode in (1, 2)
+    assert "Traceback" not in ended.stderr
+    assert "Error: " in ended.stderr
+
+
+# ----- serve
+
+
+def test_serving_tells_where_it_is(start_server):
+    server = start_server()
+    assert f"http://127.0.0.1:{server.port}" in server.log
+    assert "▄" in server.log or "█" in server.log  # the QR code
+    assert "Traceback" not in server.log
+
+
+def test_the_address_that_was_set_is_the_one_that_is_told(start_server):
+    assert "https://queue.example.org" in start_server(url="https://queue.example.org").log
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_cleanly(start_server, by):
+    server = start_server()
+    server.open_shop().take()
+    assert server.stop(by) == 0
+    assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_though_somebody_is_watching(start_server, by):
+    server = start_server()
+    stream = server.open_shop().watch()
+    stream.next()
+    assert server.stop(by) == 0
+    assert stream.ends(5)
+
+
+def test_the_log_holds_no_links(start_server):
+    server = start_server()
+    shop = server.open_shop()
+    ticket = shop.take().content["links"]["ticket"]
+    desk = shop.desk()
+    server.post(f"{desk}/next", {"finished": "A9"})
+    server.get(shop.links["manage"] + "x")
+    secret = [url.rsplit("/", 1)[1] for url in (ticket, desk, shop.links["staff"], shop.links["manage"])]
+    assert [token for token in secret if token in server.log] == []
+
+
+def test_options_go_over_the_environment(start_server, tmp_path):
+    server = start_server("--data", str(tmp_path / "elsewhere"))
+    server.open_shop()
+    assert (tmp_path / "elsewhere" / "takeanumber.db").exists()
+    assert not (tmp_path / "data" / "takeanumber.db").exists()
+
+
+def test_a_port_in_use(command, one_sentence):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        one_sentence(command("--host", "127.0.0.1", "--port", port), port)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
+def test_a_host_that_is_not_here(command, one_sentence, host):
+    one_sentence(command("--host", host, "--port", "0"), host)
+
+
+def test_a_port_that_is_none(command, one_sentence):
+    one_sentence(command("--port", "70000"), "PORT")
+
+
+# ----- data that can't be used
+
+
+def test_a_directory_in_which_nobody_may_write(command, one_sentence):
+    one_sentence(command("--data", "/sys/kernel"), "/sys/kernel", "Permission denied")
+
+
+def test_a_directory_that_is_a_file(command, one_sentence, tmp_path):
+    (tmp_path / "data").write_text("hello")
+    one_sentence(command(), str(tmp_path / "data"))
+
+
+@pytest.mark.parametrize("words", [[], ["links"]])
+@pytest.mark.parametrize("content", [b"This is a diary.\n" * 100, b"SQLite format 3\x00" + b"\xff" * 4000])
+def test_a_file_that_is_no_database(command, one_sentence, database, content, words):
+    database.write_bytes(content)
+    one_sentence(command(*words), str(database))
+    assert database.read_bytes() == content
+
+
+@pytest.mark.parametrize("words", [[], ["links"]])
+def test_a_database_of_something_else(command, one_sentence, database, words):
+    with sqlite3.connect(database) as db:
+        db.execute("CREATE TABLE recipe (name TEXT)")
+    one_sentence(command(*words), str(database), "something else")
+
+
+@pytest.mark.parametrize("words", [[], ["links"]])
+def test_a_database_newer_than_the_code(command, one_sentence, database, start, words):
+    start(data=database.parent)
+    with sqlite3.connect(database) as db:
+        db.execute("UPDATE alembic_version SET version_num = '9999'")
+    before = database.read_bytes()
+    one_sentence(command(*words), str(database), "newer")
+    assert database.read_bytes() == before
+
+
+@pytest.mark.parametrize("words", [[], ["links"]])
+def test_a_database_that_says_nothing_of_its_version(command, one_sentence, database, start, words):
+    start(data=database.parent)
+    with sqlite3.connect(database) as db:
+        db.execute("DELETE FROM alembic_version")
+    one_sentence(command(*words), str(database))
+
+
+def test_an_empty_file_becomes_a_database(start_server, database):
+    database.touch()
+    assert start_server(data=database.parent).open_shop().take().status == 201
+
+
+# ----- links
+
+
+def test_links_prints_each_places_manage_link(command, place):
+    ended = command("links", TAKEANUMBER_URL="https://queue.example.org")
+    token = place.links["manage"].rsplit("/", 1)[1]
+    assert ended.stdout == f"Corner Deli: https://queue.example.org/corner-deli/manage/{token}\n"
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_the_links_that_are_printed_work(command, server):
+    server.open_shop()
+    address = {"TAKEANUMBER_DATA": str(server.data), "HOST": "127.0.0.1", "PORT": str(server.port)}
+    link = command("links", **address).stdout.split(": ")[1].strip()
+    with urllib.request.urlopen(link) as page:
+        assert page.status == 200
+
+
+def test_links_of_a_replaced_bookmark_are_the_new_ones(command, place):
+    new = place.owner_sends("/links/manage/replace").body["links"]["manage"]
+    assert new.rsplit("/", 1)[1] in command("links").stdout
+
+
+def test_links_while_there_is_no_place(command, app):
+    ended = command("links")
+    assert (ended.returncode, ended.stdout.count("\n")) == (0, 1)
+    assert "No place" in ended.stdout
+
+
+def test_links_without_a_database(command, one_sentence, tmp_path):
+    one_sentence(command("links"), "There is no database")
+    assert not (tmp_path / "data").exists()
+
+
+# ----- demo
+
+
+def test_the_demo_plays_a_day(command, server):
+    ended = command("demo", "--url", server.url, "--speed", "1000", "--hours", "0.3")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "/corner-deli/board" in ended.stdout
+    picture = server.get("/corner-deli").content
+    assert {queue["name"] for queue in picture["queues"]} == {"Deli", "Bakery"}
+    assert picture["calls"]
+
+
+def test_the_demo_needs_a_server(command, one_sentence):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        one_sentence(command("demo", "--url", url), url)
+
+
+def test_the_demo_needs_a_server_that_lets_it(command, one_sentence, server):
+    server.open_shop()
+    one_sentence(command("demo", "--url", server.url), "one place")
+
+
+def test_the_demo_needs_the_setup_code(command, one_sentence, start_server):
+    server = start_server(setup_code="open sesame")
+    one_sentence(command("demo", "--url", server.url), "setup code")
+    ended = command(
+        "demo", "--url", server.url, "--setup-code", "open sesame", "--speed", "1000", "--hours", "0.02"
+    )
+    assert ended.returncode == 0

@@ -1,0 +1,278 @@
+"""What was answered is kept: through a killed process, a full disk, a locked database."""
+
+import os
+import random
+import resource
+import sqlite3
+import subprocess
+import threading
+import time
+from contextlib import closing, contextmanager
+from http.client import HTTPException
+
+import pytest
+
+TAKERS, SERVICERS = 8, 4
+
+
+class Storm:
+    """Customers and servicers who press without a pause until the server is gone; it keeps each answer."""
+
+    def __init__(self, shop):
+        self.shop = shop
+        self.desks = {f"Servicer {n}": shop.desk(f"Servicer {n}", f"Window {n}") for n in range(SERVICERS)}
+        self.taken = {}  # number -> the customer's link
+        self.called = {}  # number -> all the servicers who were told that it is theirs
+
+    def rage_until_killed(self, seconds):
+        """Presses for so long; then the server is killed in the middle of it."""
+        people = [threading.Thread(target=self._take) for _ in range(TAKERS)]
+        people += [threading.Thread(target=self._call, args=item) for item in self.desks.items()]
+        for person in people:
+            person.start()
+        time.sleep(seconds)
+        self.shop.server.kill()
+        for person in people:
+            person.join()
+
+    def _take(self):
+        for answer in self._answers(self.shop.take):
+            assert answer.content["number"] not in self.taken, "a number was given twice"
+            self.taken[answer.content["number"]] = answer.content["links"]["ticket"]
+
+    def _call(self, name, desk):
+        server = self.shop.server
+        at_desk = server.get(desk).content["current"]
+        asked = {"finished": at_desk and at_desk["number"]}
+        for answer in self._answers(lambda: server.post(f"{desk}/next", asked)):
+            current = answer.content["current"]
+            asked["finished"] = current and current["number"]
+            if current:
+                self.called.setdefault(current["number"], []).append(name)
+
+    def _answers(self, press):
+        try:
+            while True:
+                answer = press()
+                assert answer.status in (200, 201), answer
+                yield answer
+        except (OSError, HTTPException):
+            return  # the server is gone: nobody was answered
+
+    def check(self):
+        """Counts what is left."""
+        tickets = self.shop.tickets()
+        by_number = {ticket["number"]: ticket for ticket in tickets}
+        assert len(by_number) == len(tickets), "a number is there twice"
+        for number, link in self.taken.items():
+            mine = self.shop.server.get(link)
+            assert (mine.status, mine.content.get("number")) == (200, number), "an answered ticket was lost"
+        for number, names in self.called.items():
+            assert len(names) == 1, f"{number} was given to {names}"
+            assert by_number[number]["servicer"] == names[0], f"{names[0]} lost {number}"
+            assert by_number[number]["state"] in ("called", "done")
+        calls = [event["number"] for event in self.shop.history() if event["kind"] == "call"]
+        assert len(calls) == len(set(calls)), "a number was called twice"
+        assert check_integrity(self.shop.server) == "ok"
+
+
+def check_integrity(server):
+    """What SQLite says about the whole file."""
+    with closing(sqlite3.connect(server.data / "takeanumber.db")) as db:
+        assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+        return db.execute("PRAGMA integrity_check").fetchone()[0]
+
+
+@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.soak)])
+def test_nothing_answered_is_lost_when_the_server_is_killed(server, kills):
+    storm = Storm(server.open_shop())
+    for _ in range(kills):
+        before = len(storm.taken), len(storm.called)
+        storm.rage_until_killed(random.uniform(0.3, 0.9))
+        server.start()
+        storm.check()
+        assert len(storm.taken) > before[0], "nobody took a number before the kill"
+        assert len(storm.called) > before[1], "nobody was called before the kill"
+
+
+# ----- a full disk
+
+
+class SmallDisk:
+    """A file system of its own for the data directory, which can be filled up."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def fill(self, server):
+        with (self.path / "filler").open("wb", buffering=0) as filler:
+            try:
+                for size in (2**16, 2**10, 1):
+                    with_room = True
+                    while with_room:
+                        with_room = filler.write(b"x" * size) == size
+            except OSError:
+                pass  # now it is full
+
+    def make_room(self, server):
+        (self.path / "filler").unlink()
+
+
+class SmallFiles:
+    """Where nothing may be mounted: no file of the server's may grow beyond its size of now."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def fill(self, server):
+        self._limit(server, 4096)
+
+    def make_room(self, server):
+        self._limit(server, resource.RLIM_INFINITY)
+
+    def _limit(self, server, size):
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk that can be filled up."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(path)]
+    if os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0:
+        yield SmallDisk(path)
+        subprocess.run(["umount", "-l", str(path)], check=True)
+    else:
+        yield SmallFiles(path)
+
+
+@pytest.fixture(params=["a full disk", "files that may not grow"])
+def full_disk(request, tmp_path):
+    """The two ways in which there may be no room."""
+    if request.param == "a full disk":
+        return request.getfixturevalue("small_disk")
+    (tmp_path / "files").mkdir()
+    return SmallFiles(tmp_path / "files")
+
+
+def test_a_full_disk_is_said_and_nothing_answered_is_lost(start_server, full_disk):
+    server = start_server(data=full_disk.path / "data")
+    shop = server.open_shop()
+    desk = shop.desk()
+    taken = [shop.take().content["links"]["ticket"] for _ in range(20)]
+
+    full_disk.fill(server)
+    refused = None
+    for _ in range(2000):  # what is left in the file's last page may still be used
+        answer = shop.take()
+        if answer.status != 201:
+            refused = answer
+            break
+        taken.append(answer.content["links"]["ticket"])
+    assert refused is not None, "the disk was not full"
+    assert refused.status == 503
+    assert refused.content["error"].endswith(".")
+    assert int(refused.headers["retry-after"]) > 0
+    assert server.post(f"{desk}/next", {"finished": None}).status == 503
+    assert [answer.status for answer in server.at_once(*[shop.take] * 20)] == [503] * 20
+    assert server.get(desk).content["current"] is None
+    assert len(shop.waiting()) == len(taken)
+    assert all(server.get(link).status == 200 for link in taken)
+
+    full_disk.make_room(server)
+    time.sleep(0.1)
+    answers = server.at_once(*[shop.take] * 20)
+    assert [answer.status for answer in answers] == [201] * 20
+    taken += [answer.content["links"]["ticket"] for answer in answers]
+    assert server.post(f"{desk}/next", {"finished": None}).content["current"]["number"] == "A1"
+
+    server.kill()
+    server.start()
+    assert all(server.get(link).status == 200 for link in taken)
+    assert len(shop.tickets()) == len(taken)
+    assert check_integrity(server) == "ok"
+
+
+def test_a_balancer_is_told_of_a_full_disk(start_server, full_disk):
+    server = start_server(data=full_disk.path / "data")
+    shop = server.open_shop()
+    full_disk.fill(server)
+    while shop.take().status == 201:
+        pass
+    assert server.get("/healthz").status == 503
+    full_disk.make_room(server)
+    time.sleep(0.1)
+    assert server.get("/healthz").status == 200
+
+
+# ----- a database that another process holds
+
+
+@contextmanager
+def locked(server, how):
+    """Holds the server's database, as another program may do."""
+    with closing(sqlite3.connect(server.data / "takeanumber.db", isolation_level=None)) as other:
+        other.execute(f"BEGIN {how}")
+        yield
+        other.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("how", ["IMMEDIATE", "EXCLUSIVE"])
+def test_a_short_lock_is_waited_for(server, how):
+    shop = server.open_shop()
+    shop.take()
+    with locked(server, how):
+        late = []
+        customer = threading.Thread(target=lambda: late.append(shop.take()))
+        customer.start()
+        time.sleep(1)
+        assert late == []
+        assert shop.waiting() == ["A1"]
+    customer.join()
+    assert late[0].status == 201
+    assert shop.waiting() == ["A1", "A2"]
+
+
+def test_a_long_lock_is_said_and_then_it_goes_on(server):
+    shop = server.open_shop()
+    desk = shop.desk()
+    shop.take()
+    answers, over = [], threading.Event()
+
+    def customer():
+        try:
+            while not over.is_set():
+                before = time.monotonic()
+                answer = shop.take()
+                answers.append((answer, time.monotonic() - before))
+        except (OSError, HTTPException):
+            return  # the server is gone, which fails below
+
+    customers = [threading.Thread(target=customer) for _ in range(4)]
+    with locked(server, "IMMEDIATE"):
+        for each in customers:
+            each.start()
+        until = time.monotonic() + 16  # longer than a silent writer is given
+        while time.monotonic() < until:
+            assert server.process.poll() is None, (
+                f"a lock of another's ended the server:\n{server.log[-2000:]}"
+            )
+            assert shop.waiting() == ["A1"]
+            assert server.get(desk).status == 200
+            time.sleep(0.5)
+        refused = list(answers)
+    over.set()
+    for each in customers:
+        each.join()
+
+    assert len(refused) >= 4
+    for answer, seconds in refused:
+        assert answer.status == 503
+        assert answer.content["error"].endswith(".")
+        assert 3 < seconds < 12
+    assert shop.take().status == 201
+    assert server.get("/healthz").status == 200
+    assert server.post(f"{desk}/next", {"finished": None}).content["current"]["number"] == "A1"
+    time.sleep(2)
+    assert server.process.poll() is None

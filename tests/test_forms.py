@@ -1,0 +1,544 @@
+"""The same service in a browser without JavaScript: forms, cookies, redirects, and what protects them."""
+
+from __future__ import annotations
+
+import time
+from html.parser import HTMLParser
+from urllib.parse import urlencode
+
+import pytest
+
+
+class Forms(HTMLParser):
+    """The forms of a page: what each holds as it is shown, and the buttons that send it."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.all: list[dict] = []
+        self._select, self._button = None, None
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        a = dict(attributes)
+        if tag == "form":
+            self.all.append(
+                {"action": a.get("action"), "method": a.get("method", "get"), "fields": [], "buttons": []}
+            )
+        elif not self.all:
+            return
+        elif (
+            tag == "input" and "name" in a and (a.get("type") not in ("checkbox", "radio") or "checked" in a)
+        ):
+            self._add(a["name"], a.get("value") or ("on" if a.get("type") == "checkbox" else ""))
+        elif tag == "select":
+            self._select = a["name"]
+        elif tag == "option" and self._select and "selected" in a:
+            self._add(self._select, a.get("value", ""))
+        elif tag == "button" and a.get("type") != "button":
+            self._button = a.get("aria-label") or ""
+
+    def handle_data(self, text: str) -> None:
+        if self._button is not None:
+            self._button += text
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "button" and self._button is not None:
+            self.all[-1]["buttons"].append(" ".join(self._button.split()))
+            self._button = None
+        elif tag == "select":
+            self._select = None
+
+    def _add(self, name: str, value: str) -> None:
+        self.all[-1]["fields"].append((name, value))
+
+
+class Browser:
+    """Opens pages, keeps cookies, fills in forms, presses buttons and follows redirects, as people do."""
+
+    def __init__(self, app, base="http://localhost"):
+        self.client, self.base = app.test_client(), base
+        self.html, self.url, self.status = "", "", 0
+
+    def open(self, url: str) -> Browser:
+        return self._go("GET", url)
+
+    def form(self, button: str) -> dict:
+        """The form with this button."""
+        found = [
+            form for form in Forms(self.html).all if any(each.startswith(button) for each in form["buttons"])
+        ]
+        assert found, f"No button {button!r} in {[form['buttons'] for form in Forms(self.html).all]}"
+        return found[0]
+
+    def has(self, button: str) -> bool:
+        return any(each.startswith(button) for form in Forms(self.html).all for each in form["buttons"])
+
+    def press(self, button: str, **typed: str | list[str] | None) -> Browser:
+        return self.send(self.form(button), **typed)
+
+    def send(self, form: dict, **typed: str | list[str] | None) -> Browser:
+        """Sends a form with these fields typed over; None leaves a field out."""
+        data = [(name, value) for name, value in form["fields"] if name not in typed]
+        for name, value in typed.items():
+            data += [
+                (name, each) for each in (value if isinstance(value, list) else [value]) if each is not None
+            ]
+        if form["method"] == "get":
+            return self._go("GET", f"{form['action']}?{urlencode(data)}")
+        self._go(
+            "POST", form["action"], data=urlencode(data), content_type="application/x-www-form-urlencoded"
+        )
+        return self
+
+    def _go(self, method: str, url: str, **request) -> Browser:
+        heads = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+        self.redirects = []
+        answer = self.client.open(url, method=method, headers=heads, base_url=self.base, **request)
+        while answer.status_code in (302, 303):
+            self.redirects.append(answer.status_code)
+            answer = self.client.get(answer.headers["Location"], headers=heads, base_url=self.base)
+        assert answer.status_code != 500, self.url
+        assert answer.mimetype == "text/html"
+        self.html, self.url, self.status = answer.text, answer.request.path, answer.status_code
+        return self
+
+
+@pytest.fixture
+def browser(app):
+    """Opens one more browser."""
+    return lambda: Browser(app)
+
+
+@pytest.fixture
+def phone(browser, place):
+    """A customer's phone that scanned the code on the door."""
+    return browser().open(place.links["customers"])
+
+
+@pytest.fixture
+def owner(browser, place):
+    """The owner at her bookmark."""
+    return browser().open(place.links["manage"])
+
+
+@pytest.fixture
+def servicer(browser, place):
+    """A servicer who opened the staff link."""
+    return browser().open(place.links["staff"])
+
+
+# ----- the whole story, without JavaScript
+
+
+def test_a_shop_runs_its_line_without_javascript(app):
+    owner = Browser(app).open("/")
+    owner.press("Open", name="Corner Deli", timezone="Europe/Berlin")
+    assert owner.redirects == [303]
+    assert "/corner-deli/manage/" in owner.url
+    assert "Bookmark this page" in owner.html
+    assert "Bookmark this page" not in owner.open(owner.url).html
+    staff = next(url for url in owner.html.split('"') if "/corner-deli/staff/" in url)
+
+    phone = Browser(app).open("/corner-deli").press("Take a number")
+    assert phone.redirects == [303]
+    assert "A1" in phone.html
+    assert "next" in phone.html.lower()
+
+    desk = Browser(app).open(staff).press("Start serving", name="Ana", desk="Window 2")
+    assert "/corner-deli/desk/" in desk.url
+    assert "1 waiting" in desk.html
+    desk.press("Next customer")
+    assert desk.redirects == [303]
+    assert "A1" in desk.html
+
+    phone.open(phone.url)
+    assert "your turn" in phone.html
+    assert "Window 2" in phone.html
+    assert "A1" in Browser(app).open("/corner-deli/board").html
+    desk.press("Start")
+    desk.press("Done")
+    assert "You&#39;re done" in phone.open(phone.url).html or "You're done" in phone.html
+    assert "Take another number" in phone.html
+
+
+def test_each_press_leads_back_to_the_page_by_303(phone, servicer):
+    phone.press("Take a number")
+    assert phone.redirects == [303]
+    servicer.press("Start serving", name="Ana", desk="Window 2")
+    assert servicer.redirects == [303]
+    for button in (
+        "Next customer",
+        "Start",
+        "Call again",
+        "Put back",
+        "Next customer",
+        "Not here",
+        "Bring back A1",
+        "Pause",
+    ):
+        servicer.press(button)
+        assert (servicer.redirects, servicer.status) == ([303], 200)
+
+
+def test_pages_that_live_refresh_themselves_without_javascript(phone, browser, place, ana):
+    pages = [phone.html, phone.press("Take a number").html]
+    pages += [browser().open(url).html for url in (place.links["board"], ana.link)]
+    assert all(
+        'http-equiv="refresh"' in html.split("<noscript>")[1].split("</noscript>")[0] for html in pages
+    )
+
+
+# ----- a customer's browser
+
+
+def test_the_same_press_sent_twice_makes_one_number(phone, place):
+    form = phone.form("Take a number")
+    first = phone.send(form).url
+    assert phone.send(form).url == first
+    assert place.line()["waiting"] == ["A1"]
+
+
+def test_a_browser_has_one_open_number_in_a_queue(phone, place):
+    first = phone.press("Take a number").url
+    phone.open(f"{place.links['customers']}?stay=1").press("Take a number")
+    assert phone.url == first
+    assert place.line()["waiting"] == ["A1"]
+
+
+def test_a_browser_may_wait_in_two_queues(bakery, browser):
+    phone = browser().open(bakery.links["customers"])
+    phone.press("Deli")
+    phone.open(f"{bakery.links['customers']}?stay=1").press("Bakery")
+    assert [bakery.line(queue)["waiting"] for queue in ("deli", "bakery")] == [["A1"], ["B1"]]
+
+
+def test_the_shops_page_leads_to_her_ticket(phone, place):
+    ticket = phone.press("Take a number").url
+    assert phone.open(place.links["customers"]).url == ticket
+
+
+@pytest.mark.parametrize("end", ["leaves", "served", "next day"])
+def test_after_it_ended_the_shops_page_is_the_shops_page_again(phone, place, ana, clock, end):
+    first = phone.press("Take a number").url
+    if end == "leaves":
+        phone.press("I no longer need help")
+    elif end == "served":
+        ana.calls_next()
+        ana.presses("done", number="A1")
+    else:
+        clock.advance(days=1)
+    assert phone.open(place.links["customers"]).url == "/corner-deli"
+    assert phone.press("Take a number").url != first
+
+
+def test_another_browser_is_another_customer(phone, browser, place):
+    phone.press("Take a number")
+    other = browser().open(place.links["customers"]).press("Take a number")
+    assert "1 ahead of you" in other.html
+
+
+def test_a_shared_tablet_takes_many(owner, place, browser):
+    owner.send(owner.form("Save Deli"), shared_tablet="1")
+    tablet = browser().open(place.links["customers"])
+    for number in ("A1", "A2", "A3"):
+        form = tablet.form("Take a number")
+        assert number in tablet.send(form).html
+        assert tablet.url == tablet.send(form).url  # a double press makes one there, too
+        assert "Take another number" in tablet.html
+        tablet.open(place.links["customers"])
+        assert tablet.url == "/corner-deli"
+    assert place.line()["waiting"] == ["A1", "A2", "A3"]
+
+
+def test_what_is_asked_for_is_on_the_page_and_kept(place, browser, ana):
+    place.owner_sends("/queues/deli", asks=["name", "party"])
+    phone = browser().open(place.links["customers"])
+    assert {"name", "party"} <= {name for name, _ in phone.form("Take a number")["fields"]}
+    phone.press("Take a number", name="Zoë", party="3")
+    called = ana.calls_next()
+    assert (called["name"], called["party"]) == ("Zoë", 3)
+
+
+def test_fields_left_empty_are_fine(place, browser):
+    place.owner_sends("/queues/deli", asks=["name", "phone", "note", "party"])
+    phone = browser().open(place.links["customers"]).press("Take a number")
+    assert (phone.status, phone.redirects) == (200, [303])
+
+
+def test_she_leaves_with_one_press(phone, place):
+    phone.press("Take a number").press("I no longer need help")
+    assert "You left the line" in phone.html
+    assert not phone.has("I no longer need help")
+    assert place.line()["waiting"] == []
+
+
+@pytest.mark.parametrize(("change", "words"), [("/close", "Closed"), ("", "full")])
+def test_a_queue_that_takes_nobody_says_so(phone, place, browser, change, words):
+    form = phone.form("Take a number")
+    place.owner_sends(f"/queues/deli{change}", max_waiting=1)
+    if not change:
+        place.customer()
+    page = browser().open(place.links["customers"])
+    assert words in page.html
+    assert not page.has("Take a number")
+    phone.send(form)  # the page was open already
+    assert (phone.status, phone.redirects) == (409, [])
+    assert words.lower() in phone.html.lower()
+    assert len(place.export().get("ticket", [])) == (0 if change else 1)
+
+
+# ----- a servicer's browser
+
+
+def test_the_staff_link_leads_the_same_browser_to_its_desk(servicer, place):
+    desk = servicer.press("Start serving", name="Ana", desk="Window 2").url
+    assert servicer.open(place.links["staff"]).url == desk
+
+
+def test_the_same_name_and_desk_twice_is_one_servicer(servicer, place):
+    form = servicer.form("Start serving")
+    urls = {servicer.send(form, name="Ana", desk="Window 2").url for _ in range(2)}
+    assert len(urls) == 1
+    assert len(place.owner_sees()["servicers"]) == 1
+
+
+def test_who_ticked_all_queues_serves_those_to_come_too(servicer, place):
+    servicer.press("Start serving", name="Ana", desk="Window 2")
+    place.owner_sends("/queues", name="Bakery")
+    assert place.owner_sees()["servicers"][0]["queues"] == ["deli", "bakery"]
+
+
+def test_another_browser_gets_another_desk(servicer, browser, place):
+    first = servicer.press("Start serving", name="Ana", desk="Window 2").url
+    second = browser().open(place.links["staff"]).press("Start serving", name="Ana", desk="Window 2").url
+    assert first != second
+
+
+def test_whose_link_was_taken_away_starts_again(servicer, place):
+    servicer.press("Start serving", name="Ana")
+    place.owner_sends(f"/servicers/{place.owner_sees()['servicers'][0]['id']}/remove")
+    assert servicer.open(servicer.url).status == 404
+    assert servicer.open(place.links["staff"]).has("Start serving")
+
+
+def test_a_late_press_says_so_and_shows_what_is_so_now(servicer, place):
+    for _ in range(2):
+        place.customer()
+    servicer.press("Start serving", name="Ana", desk="Window 2").press("Next customer")
+    old = servicer.form("Next customer")
+    servicer.press("Next customer")
+    servicer.send(old)
+    assert servicer.status == 409
+    assert 'class="error"' in servicer.html
+    assert servicer.form("Done")["fields"][-1] == ("number", "A2")
+
+
+def test_all_buttons_of_a_desk(servicer, bakery):
+    for _ in range(3):
+        bakery.customer("deli")
+    servicer.press("Start serving", name="Ana", desk="Window 2", queues=["deli", "bakery"])
+    servicer.press("Call A2")
+    assert "A2" in servicer.html.split("</h1>")[0]
+    servicer.press("Move", queue="bakery")
+    assert bakery.line("bakery")["waiting"] == ["A2"]
+    servicer.press("Add a customer", queue="bakery", name="Mr. Lee", party="2")
+    assert "B1" in servicer.html
+    assert [bakery.line(queue)["waiting"] for queue in ("deli", "bakery")] == [["A1", "A3"], ["A2", "B1"]]
+    servicer.press("Next customer", queue="bakery")
+    servicer.press("Pause")
+    assert not servicer.has("Pause")
+    servicer.press("Resume")
+    assert servicer.has("Pause")
+
+
+# ----- an owner's browser
+
+
+def test_unticked_boxes_are_told_from_absent_ones(owner, place):
+    owner.press("Save Deli", asks=["name", "phone"], shared_tablet="1")
+    queue = place.owner_sees()["queues"][0]
+    assert (queue["asks"], queue["shared_tablet"]) == (["name", "phone"], True)
+    owner.press("Save Deli", asks=[], shared_tablet=None)
+    queue = place.owner_sees()["queues"][0]
+    assert (queue["asks"], queue["shared_tablet"]) == ([], False)
+
+
+def test_saving_a_page_as_it_is_changes_nothing(owner, place, ana):
+    known = ("slug", "name", "timezone", "country", "day_starts", "queues", "servicers")
+    before = {name: place.owner_sees()[name] for name in known}
+    for button in ("Save Deli", "Save Ana", "Save the place"):
+        owner.open(place.links["manage"]).press(button)
+        assert (owner.status, owner.redirects) == (200, [303])
+    after = {name: place.owner_sees()[name] for name in known}
+    assert before == after
+
+
+def test_all_an_owner_does(owner, place):
+    place.customer()
+    owner.open(place.links["manage"]).press("Cancel these tickets", numbers=["A1"])
+    owner.press("Add the queue", name="Bakery")
+    owner.press("Close")
+    assert place.line()["open"] is False
+    owner.press("Open")
+    owner.press("Begin again at 1")
+    owner.press("Save the place", name="Corner Shop", day_starts="5")
+    assert place.owner_sees()["day_starts"] == 5
+    owner.press("Delete Bakery")
+    assert [queue["slug"] for queue in place.owner_sees()["queues"]] == ["deli"]
+    owner.press("Replace the servicers' link")
+    owner.press("Replace the owner's link")
+    assert place.api.get(place.links["manage"]).status == 404
+    assert (owner.status, "/corner-deli/manage/" in owner.url) == (200, True)
+    owner.press("Delete Corner Shop", name="Corner Shop")
+    assert (owner.url, place.api.get("/corner-deli").status) == ("/", 404)
+
+
+def test_a_wrong_name_deletes_nothing_and_says_so(owner, place):
+    owner.press("Delete Corner Deli", name="Corner")
+    assert (owner.status, "Corner Deli" in owner.html) == (400, True)
+    assert place.picture()
+
+
+def test_a_lost_bookmark_is_found_with_the_code(start):
+    app = start(setup_code="open sesame")
+    owner = Browser(app).open("/").press("Open", name="Corner Deli", setup_code="open sesame")
+    bookmark = owner.url
+    assert "manage links</h2>" not in Browser(app).open("/").html
+    other = Browser(app).open("/").press("Show the manage links", setup_code="guess")
+    assert (other.status, bookmark in other.html) == (403, False)
+    assert "not the setup code" in other.html
+    assert bookmark in other.press("Show the manage links", setup_code="open sesame").html
+
+
+# ----- errors are shown on the page, with what was typed
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [({"name": ""}, "fill this in"), ({"name": "x" * 81}, "at most 80"), ({"timezone": "Mars"}, "time zone")],
+)
+def test_an_error_at_opening_is_shown_on_the_page(browser, typed, words):
+    page = browser().open("/").press("Open", **{"name": "Corner Deli"} | typed)
+    assert (page.status, page.redirects) == (400, [])
+    assert words in page.html
+    assert dict(page.form("Open")["fields"])["name"] == typed.get("name", "Corner Deli")
+
+
+def test_an_error_at_the_staff_link_keeps_what_was_typed(servicer):
+    servicer.press("Start serving", name="", desk="Window 9")
+    assert (servicer.status, "fill this in" in servicer.html) == (400, True)
+    assert ("desk", "Window 9") in servicer.form("Start serving")["fields"]
+
+
+def test_an_error_in_the_settings_is_shown_on_the_page(owner):
+    owner.press("Save the place", day_starts="99")
+    assert (owner.status, "from 0 to 23" in owner.html) == (400, True)
+    assert owner.has("Save the place")
+
+
+def test_a_mistake_at_an_unknown_link_is_not_found(owner, servicer, phone, place):
+    for page, button, token in ((owner, "Save the place", "manage"), (servicer, "Start serving", "staff")):
+        form = page.form(button)
+        form["action"] = place.links[token][:-4] + "xxxx"
+        assert page.send(form, name="", day_starts="99").status == 404
+    form = phone.form("Take a number")
+    form["action"] = "/nobody/deli/tickets"
+    assert phone.send(form, name="x" * 100).status == 404
+
+
+@pytest.mark.parametrize("url", ["/nobody", "/corner-deli/t/unknown", "/corner-deli/manage/unknown"])
+def test_an_unknown_page_says_so_and_leads_on(place, browser, url):
+    page = browser().open(url)
+    assert page.status == 404
+    assert 'href="/' in page.html
+
+
+def test_what_was_typed_is_only_text(place, browser, owner):
+    mean = "<script>alert(1)</script>'\"&"
+    place.owner_sends("", name=mean)
+    place.owner_sends("/queues", name=mean)
+    place.desk(mean, mean).presses("add", queue="deli", name=mean, note=mean)
+    desk = place.owner_sees()["servicers"][0]["links"]["desk"]
+    links = place.owner_sees()["links"]
+    for url in (links["customers"], links["board"], links["poster"], links["staff"], links["manage"], desk):
+        html = browser().open(url).html
+        assert "<script>alert" not in html
+        assert "&lt;script&gt;alert" in html
+
+
+def test_no_page_shows_the_link_of_another(place, ana, browser):
+    ticket = place.customer().ticket["links"]["ticket"]
+    secret = {name: url.rsplit("/", 1)[1] for name, url in place.links.items() if name in ("staff", "manage")}
+    secret |= {"desk": ana.link.rsplit("/", 1)[1], "ticket": ticket.rsplit("/", 1)[1]}
+    shown = {"customers": [], "board": [], "staff": ["staff"], "manage": ["manage", "staff", "desk"]}
+    urls = {name: place.links[name] for name in shown} | {"desk": ana.link, "ticket": ticket}
+    for name, url in urls.items():
+        html = browser().open(url).html
+        allowed = shown.get(name, [name])
+        assert [other for other in secret if secret[other] in html and other not in allowed] == []
+
+
+# ----- no form of another site
+
+
+@pytest.mark.parametrize("token", [None, "", "nonsense", "IjEyMyI.aaaa.bbbb"])
+@pytest.mark.parametrize("button", ["Save the place", "Close", "Replace the owner's link"])
+def test_a_form_needs_its_token(owner, place, button, token):
+    before = place.export()
+    owner.press(button, csrf_token=token)
+    assert owner.status == 400
+    assert "once more" in owner.html
+    assert place.export() == before
+
+
+def test_a_form_needs_the_token_of_this_browser(owner, browser, place):
+    other = dict(browser().open(place.links["customers"]).form("Take a number")["fields"])["csrf_token"]
+    assert owner.press("Save the place", csrf_token=other, name="Mine!").status == 400
+    assert place.picture()["place"]["name"] == "Corner Deli"
+
+
+def test_a_form_without_cookies_says_so(phone, browser):
+    form = phone.form("Take a number")
+    other = browser().send(form)
+    assert (other.status, "cookies" in other.html) == (400, True)
+
+
+@pytest.mark.parametrize("what", ["take", "cancel", "staff", "next", "pause"])
+def test_every_form_is_protected(place, ana, what):
+    urls = {
+        "take": place.line()["links"]["take"],
+        "cancel": place.customer().ticket["links"]["cancel"],
+        "staff": place.links["staff"],
+        "next": f"{ana.link}/next",
+        "pause": f"{ana.link}/pause",
+    }
+    before = place.export()
+    assert (
+        place.api.send("POST", urls[what], data={"name": "Eve", "finished": "", "number": "A1"}).status == 400
+    )
+    assert place.export() == before
+
+
+def test_a_page_that_stayed_open_for_days_still_works(phone, place, monkeypatch):
+    later = time.time() + 3 * 86400
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert phone.press("Take a number").redirects == [303]
+    assert place.line()["waiting"] == ["A1"]
+
+
+def test_forms_work_behind_https(start):
+    app = start(proxies=1)
+    phone = Browser(app, "https://queue.example.org").open("/")
+    phone.press("Open", name="Corner Deli")
+    assert (phone.redirects, phone.status) == ([303], 200)
+    assert "https://queue.example.org/corner-deli" in phone.html
+
+
+def test_forms_work_after_a_restart(start, phone):
+    phone.client.application = start()
+    assert phone.press("Take a number").redirects == [303]
+
+
+def test_on_an_address_that_is_not_localhost(app):
+    owner = Browser(app, "http://192.168.0.7:8000").open("/").press("Open", name="Corner Deli")
+    assert "http://192.168.0.7:8000/corner-deli" in owner.html

@@ -1,0 +1,98 @@
+"""What every answer says to the browser."""
+
+import pytest
+
+
+@pytest.fixture
+def urls(place, ana):
+    """One URL of each kind of answer."""
+    owner, customer = place.owner_sees()["links"], place.customer()
+    return {
+        "home": "/",
+        "customers": owner["customers"],
+        "board": owner["board"],
+        "poster": owner["poster"],
+        "staff": owner["staff"],
+        "manage": owner["manage"],
+        "ticket": customer.ticket["links"]["ticket"],
+        "desk": ana.link,
+        "csv": owner["tickets_csv"],
+        "export": owner["export"],
+        "health": "/healthz",
+        "not found": "/nobody",
+        "not allowed": "/places",
+        "static": "/static/app.css",
+    }
+
+
+KINDS = ["home", "customers", "board", "poster", "staff", "manage", "ticket", "desk", "csv", "export"]
+KINDS += ["health", "static", "not found", "not allowed"]
+JSON, HTML = "application/json", "text/html"
+
+
+@pytest.mark.parametrize("accept", [JSON, HTML])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_answer_is_careful(place, urls, kind, accept):
+    headers = place.api.get(urls[kind], Accept=accept).headers
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "Server" not in headers
+    assert "Access-Control-Allow-Origin" not in headers
+    rules = dict(rule.strip().split(" ", 1) for rule in headers["Content-Security-Policy"].split(";"))
+    assert rules["default-src"] == "'none'"
+    assert (
+        rules["script-src"] == rules["style-src"] == rules["connect-src"] == rules["form-action"] == "'self'"
+    )
+    assert rules["frame-ancestors"] == rules["base-uri"] == "'none'"
+    assert not {"*", "'unsafe-inline'", "'unsafe-eval'", "http:", "https:"} & set(
+        " ".join(rules.values()).split()
+    )
+
+
+@pytest.mark.parametrize("accept", [JSON, HTML])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "static"])
+def test_html_and_json_are_told_apart_by_caches(place, urls, kind, accept):
+    headers = place.api.get(urls[kind], Accept=accept).headers
+    assert "accept" in headers["Vary"].lower()
+
+
+@pytest.mark.parametrize("accept", [JSON, HTML])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("static", "customers")])
+def test_nothing_is_kept_by_a_cache(place, urls, kind, accept):
+    assert place.api.get(urls[kind], Accept=accept).headers["Cache-Control"] == "no-store"
+
+
+def test_an_error_is_not_kept_either(place, ana):
+    answer = ana.presses("next", finished="A9")
+    assert (answer.status, answer.headers["Cache-Control"]) == (409, "no-store")
+
+
+@pytest.mark.parametrize("kind", ["staff", "manage", "ticket", "desk"])
+def test_private_pages_are_not_for_search_engines(place, urls, kind):
+    assert "noindex" in place.api.get(urls[kind]).headers["X-Robots-Tag"]
+
+
+def test_the_stream_is_not_buffered_by_proxies(place):
+    stream = place.api.client.get(place.links["live"])
+    assert stream.mimetype == "text/event-stream"
+    assert stream.headers["X-Accel-Buffering"] == "no"
+    assert "no-" in stream.headers["Cache-Control"]
+    stream.close()
+
+
+def test_json_needs_no_cookie_and_sets_none(place, ana):
+    customer = place.customer()
+    answers = [
+        place.take(),
+        place.api.get(customer.ticket["links"]["ticket"]),
+        ana.presses("next", finished=None),
+        place.api.get(place.links["manage"]),
+        customer.leaves(),
+    ]
+    assert [answer.headers.get("Set-Cookie") for answer in answers] == [None] * 5
+
+
+def test_the_cookie_is_kept_from_scripts_and_other_sites(place):
+    cookie = place.api.client.get(place.links["customers"], headers={"Accept": HTML}).headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie

@@ -1,0 +1,61 @@
+"""The server says how it is, and never hangs silently."""
+
+import sqlite3
+import sys
+import time
+from contextlib import closing
+
+from real_server import Server
+
+HANGING = """
+import threading, time
+import takeanumber
+
+make = takeanumber.create_app
+
+
+def with_a_writer_that_will_hang(*args, **settings):
+    app = make(*args, **settings)
+    write = app.extensions["takeanumber"].database.write
+    threading.Timer(2, lambda: write(wait_for_a_disk_that_never_answers)).start()
+    return app
+
+
+def wait_for_a_disk_that_never_answers(db):
+    time.sleep(60)
+
+
+takeanumber.create_app = with_a_writer_that_will_hang
+takeanumber.cli(["serve"])
+"""
+
+
+def test_it_is_well(server):
+    answer = server.get("/healthz")
+    assert (answer.status, answer.content) == (200, {"status": "ok"})
+
+
+def test_it_says_why_it_is_not_well(server):
+    server.open_shop()
+    with closing(sqlite3.connect(server.data / "takeanumber.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        answer = server.get("/healthz")
+        assert answer.status == 503
+        assert "locked" in answer.content["error"]
+        other.execute("ROLLBACK")
+    assert server.get("/healthz").status == 200
+
+
+def test_a_writer_that_hangs_is_shown_in_the_log_and_ends_the_process(tmp_path):
+    server = Server(tmp_path / "data", command=[sys.executable, "-c", HANGING])
+    try:
+        began = time.monotonic()
+        assert server.ends(within=25) == 1
+        assert 10 < time.monotonic() - began < 16  # two seconds until it hangs, and ten of patience
+        assert "in wait_for_a_disk_that_never_answers" in server.log, "no stack of the writer"
+    finally:
+        if server.process.poll() is None:
+            server.kill()
+    server = Server(tmp_path / "data")
+    assert server.get("/healthz").status == 200
+    server.kill()

@@ -1,0 +1,147 @@
+"""How often one address may do what, and whose address it is."""
+
+import pytest
+from conftest import Api, open_deli
+
+
+def from_address(api, address, **headers):
+    """The same client at another address."""
+    api.client.environ_base["REMOTE_ADDR"] = address
+    return api
+
+
+def statuses(ask, times):
+    return [ask().status for _ in range(times)]
+
+
+@pytest.fixture
+def small(start):
+    """A place where one address may take three numbers a minute."""
+    return open_deli(Api(start(takes_per_minute=3)))
+
+
+def test_too_many_takes_from_one_address(small):
+    assert statuses(small.take, 5) == [201, 201, 201, 429, 429]
+    assert small.line()["waiting"] == ["A1", "A2", "A3"]
+
+
+def test_it_says_when_to_come_back(small):
+    statuses(small.take, 3)
+    answer = small.take()
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert answer.body["error"]
+
+
+def test_another_address_is_another_matter(small):
+    statuses(small.take, 4)
+    from_address(small.api, "198.51.100.9")
+    assert small.take().status == 201
+
+
+def test_a_press_sent_again_counts_too(small):
+    assert statuses(lambda: small.take(request_id="abc"), 4) == [201, 200, 200, 429]
+
+
+def test_looking_and_serving_are_not_limited(small):
+    statuses(small.take, 4)
+    desk = small.desk()
+    for _ in range(150):
+        assert small.api.get(small.links["customers"]).status == 200
+        assert desk.presses("add", queue="deli").status == 201
+
+
+def test_a_shop_behind_one_address_is_not_in_the_way(start):
+    place = open_deli(Api(start(takes_per_minute=120)))
+    assert statuses(place.take, 121) == [201] * 120 + [429]
+
+
+def test_setup_codes_cannot_be_guessed(start):
+    careful = Api(start(setup_code="open sesame"))
+    guesses = statuses(lambda: careful.post("/", {"setup_code": "guess"}), 21)
+    assert guesses == [403] * 20 + [429]
+    assert careful.post("/", {"setup_code": "open sesame"}).status == 429
+    assert from_address(careful, "198.51.100.9").post("/", {"setup_code": "open sesame"}).status == 200
+
+
+def test_setup_codes_cannot_be_guessed_by_opening_places(start):
+    careful = Api(start(setup_code="open sesame"))
+    guess = {"name": "Deli", "setup_code": "guess"}
+    assert statuses(lambda: careful.post("/places", guess), 21) == [403] * 20 + [429]
+
+
+def test_twenty_places_an_hour(start):
+    many = Api(start(places="open"))
+    opened = statuses(lambda: many.post("/places", {"name": "Deli"}), 22)
+    assert opened == [201] * 20 + [429] * 2
+    assert int(many.post("/places", {"name": "Deli"}).headers["Retry-After"]) <= 3600
+
+
+# ----- whose address it is
+
+
+def take_as(place, forwarded):
+    return place.api.post(place.line()["links"]["take"], X_Forwarded_For=forwarded).status
+
+
+def test_without_a_proxy_nobody_is_believed(small):
+    assert [take_as(small, f"203.0.113.{n}") for n in range(4)] == [201, 201, 201, 429]
+
+
+def test_behind_a_proxy_each_client_counts_for_itself(start):
+    place = open_deli(Api(start(takes_per_minute=1, proxies=1)))
+    assert [take_as(place, f"203.0.113.{n}") for n in range(3)] == [201, 201, 201]
+    assert take_as(place, "203.0.113.1") == 429
+
+
+def test_behind_a_proxy_only_its_own_word_is_believed(start):
+    place = open_deli(Api(start(takes_per_minute=1, proxies=1)))
+    assert [take_as(place, f"203.0.113.{n}, 198.51.100.7") for n in range(2)] == [201, 429]
+
+
+def test_behind_two_proxies_the_word_of_both(start):
+    place = open_deli(Api(start(takes_per_minute=1, proxies=2)))
+    assert [take_as(place, f"6.6.6.{n}, 203.0.113.{n}, 198.51.100.7") for n in range(2)] == [201, 201]
+    assert take_as(place, "6.6.6.6, 203.0.113.1, 198.51.100.7") == 429
+
+
+@pytest.mark.parametrize(("proxies", "scheme"), [(0, "http"), (1, "https")])
+def test_links_have_the_scheme_that_a_proxy_reports(start, proxies, scheme):
+    api = Api(start(proxies=proxies))
+    body = api.post("/places", {"name": "Deli"}, X_Forwarded_Proto="https").body
+    assert body["links"]["manage"].startswith(f"{scheme}://localhost/")
+
+
+# ----- streams
+
+
+def test_too_many_streams_of_one_address(start):
+    api = Api(start(streams_per_address=2))
+    live = open_deli(api).links["live"]
+    open_streams = [api.client.get(live) for _ in range(2)]
+    assert [stream.status_code for stream in open_streams] == [200, 200]
+    refused = api.get(live)
+    assert refused.status == 429
+    assert int(refused.headers["Retry-After"]) >= 1
+    open_streams.pop().close()
+    again = api.client.get(live)
+    assert again.status_code == 200
+    for stream in (*open_streams, again):
+        stream.close()
+
+
+def test_streams_leave_threads_for_everything_else(start):
+    api = Api(start(threads=66))
+    live = open_deli(api).links["live"]
+    streams = [from_address(api, f"198.51.100.{n}").client.get(live) for n in range(3)]
+    assert [stream.status_code for stream in streams] == [200, 200, 429]
+    for stream in streams:
+        stream.close()
+
+
+def test_a_place_that_is_not_there_holds_no_stream(start):
+    api = Api(start(streams_per_address=1))
+    live = open_deli(api).links["live"]
+    assert api.get("/nobody/live").status == 404
+    stream = api.client.get(live)
+    assert stream.status_code == 200
+    stream.close()

@@ -1,0 +1,229 @@
+"""A change is on every open page within a second, and no page can take the server away from the others."""
+
+import signal
+import threading
+import time
+
+import pytest
+
+
+def test_a_stream_begins_with_the_picture_as_it_is_now(server):
+    shop = server.open_shop()
+    shop.take()
+    with shop.watch() as page:
+        first = page.next()
+    picture = shop.picture()
+    assert page.headers["content-type"].startswith("text/event-stream")
+    assert page.headers["x-accel-buffering"] == "no"
+    assert page.headers["cache-control"] == "no-store"
+    assert first.picture == picture
+    assert first.id.startswith(picture["epoch"])
+    assert str(picture["version"]) in first.id.split(".")
+
+
+def test_a_change_is_on_every_open_page_within_a_second(server):
+    shop = server.open_shop()
+    desk = shop.desk()
+    pages = [shop.watch() for _ in range(20)]
+    for page in pages:
+        page.next()
+    for change in (shop.take, lambda: server.post(f"{desk}/next", {"finished": None})):
+        time.sleep(0.3)
+        before = time.monotonic()
+        change()
+        version = shop.picture()["version"]
+        news = [page.until(lambda event, new=version: event.picture["version"] == new)[-1] for page in pages]
+        assert max(event.at for event in news) - before < 1
+        assert len({event.text for event in news}) == 1
+    assert news[0].picture["queues"][0]["called"][0]["number"] == "A1"
+    assert [call["number"] for call in news[0].picture["calls"]] == ["A1"]
+    for page in pages:
+        page.close()
+
+
+def stay_clear_of_the_full_minute():
+    """Waits in the minute's last seconds, since estimated waits change by themselves when it is over."""
+    if time.time() % 60 > 56:
+        time.sleep(60.2 - time.time() % 60)
+
+
+def test_only_a_change_is_sent(server):
+    shop = server.open_shop()
+    stay_clear_of_the_full_minute()
+    with shop.watch() as page:
+        page.next()
+        server.get(shop.links["customers"])
+        with pytest.raises(AssertionError, match="No state event"):
+            page.next(within=1.5)
+
+
+def test_a_storm_is_shown_in_five_pictures_a_second_and_the_newest_always_arrives(server):
+    shop = server.open_shop()
+    with shop.watch() as page:
+        page.next()
+        began, last = time.monotonic(), "A0"
+        while time.monotonic() < began + 3:
+            last = shop.take().content["number"]
+        over = time.monotonic()
+        pictures = page.until(lambda event: event.shows(last), within=1.5)
+    during = [event for event in pictures if event.at <= over]
+    assert int(last[1:]) > 3 * len(during), "this was no storm"
+    assert 3 <= len(during) <= 5 * (over - began) + 2
+    versions = [event.picture["version"] for event in pictures]
+    assert versions == sorted(set(versions))
+    assert pictures[-1].at - over < 1
+
+
+def test_a_quiet_stream_is_kept_open_by_a_comment(server):
+    shop = server.open_shop()
+    with shop.watch() as page:
+        page.next()
+        page.next(kind="comment", within=20)
+    assert server.get("/healthz").status == 200  # nor did anything end a server in which nothing happens
+
+
+def test_one_address_may_open_so_many_streams_and_another_is_still_served(start_server):
+    server = start_server(streams_per_address=3)
+    shop = server.open_shop()
+    pages = [shop.watch() for _ in range(3)]
+    refused = shop.watch()
+    assert refused.status == 429
+    assert int(refused.headers["retry-after"]) > 0
+    assert shop.picture()["version"] > 0  # what a page asks for instead
+    pages.append(shop.watch(address="127.0.0.2"))
+    assert [page.status for page in pages] == [200] * 4
+    for page in pages:
+        page.close()
+
+
+def test_streams_leave_64_threads_for_everything_else(start_server):
+    server = start_server("--threads", "70")
+    shop = server.open_shop()
+    pages = [shop.watch() for _ in range(7)]
+    assert [page.status for page in pages] == [200] * 6 + [429]
+    assert shop.take().status == 201
+    assert pages[0].until(lambda event: event.shows("A1"))
+    for page in pages[:6]:
+        page.close()
+
+
+def opens_within(shop, seconds):
+    """Whether a new stream is let in before so many seconds are over."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with shop.watch() as page:
+            if page.status == 200:
+                return True
+        time.sleep(0.1)
+    return False
+
+
+def test_a_closed_stream_frees_its_place_by_itself(start_server):
+    shop = start_server(streams_per_address=1).open_shop()
+    page = shop.watch()
+    page.next()
+    assert shop.watch().status == 429
+    page.close()
+    assert opens_within(shop, 20)
+
+
+def test_a_closed_stream_frees_its_place_at_the_next_changes(start_server):
+    shop = start_server(streams_per_address=1).open_shop()
+    page = shop.watch()
+    page.next()
+    page.close()
+    for _ in range(5):
+        shop.take()
+        time.sleep(0.3)
+    assert opens_within(shop, 1)
+
+
+def test_what_another_process_wrote_is_shown(start_server):
+    server, other = start_server(), start_server()
+    shop = server.open_shop()
+    with shop.watch() as page:
+        page.next()
+        before = time.monotonic()
+        other.post(shop.take_url.replace(server.url, other.url))
+        assert page.until(lambda event: event.shows("A1"))[-1].at - before < 2
+
+
+def test_the_stream_of_a_deleted_place_ends(server):
+    shop = server.open_shop()
+    page = shop.watch()
+    page.next()
+    server.post(f"{shop.links['manage']}/delete", {"name": "Corner Deli"})
+    assert page.ends(within=3)
+    assert shop.watch().status == 404
+
+
+def test_the_stream_of_another_place_stays_quiet(start_server):
+    server = start_server(places="open")
+    deli, bakery = server.open_shop(), server.open_shop(name="Bakery")
+    stay_clear_of_the_full_minute()
+    with bakery.watch() as page:
+        page.next()
+        deli.take()
+        with pytest.raises(AssertionError, match="No state event"):
+            page.next(within=1)
+        bakery.take()
+        assert page.next().shows("A1")
+
+
+@pytest.mark.parametrize("path", ["/no-such-place/live", "/corner-deli/live/more", "/corner-deli/Live"])
+def test_an_unknown_address_has_no_stream(server, path):
+    server.open_shop()
+    answer = server.get(path)
+    assert answer.status == 404
+    assert answer.content["error"]
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_the_server_stops_cleanly_while_pages_are_open(server, by):
+    shop = server.open_shop()
+    pages = [shop.watch() for _ in range(10)]
+    for page in pages:
+        page.next()
+    assert server.stop(by, within=8) == 0
+    assert all(page.ends(within=2) for page in pages)
+    assert "Traceback" not in server.log
+
+
+def test_the_server_stops_cleanly_in_the_middle_of_a_storm(server):
+    shop, answered = server.open_shop(), []
+
+    def take_until_it_is_gone():
+        try:
+            while True:
+                answer = shop.take()
+                if answer.status == 201:
+                    answered.append(answer.content["number"])
+        except Exception as gone:
+            return gone
+
+    customers = [threading.Thread(target=take_until_it_is_gone) for _ in range(8)]
+    for customer in customers:
+        customer.start()
+    time.sleep(0.5)
+    assert server.stop(within=8) == 0
+    for customer in customers:
+        customer.join()
+    assert "Traceback" not in server.log
+    server.start()
+    assert answered
+    assert set(answered) <= set(shop.waiting())
+
+
+def test_pages_catch_up_after_a_restart(server):
+    shop = server.open_shop()
+    shop.take()
+    page = shop.watch()
+    before = page.next().picture
+    server.restart()
+    assert page.ends(within=2)
+    shop.take()
+    with shop.watch() as page:
+        after = page.next().picture
+    assert after["epoch"] == before["epoch"]
+    assert after["version"] > before["version"]
+    assert after["queues"][0]["waiting"] == ["A1", "A2"]

@@ -1,0 +1,514 @@
+"""An owner's queues, servicers, links, figures and downloads; and how she finds a lost bookmark."""
+
+import csv
+import io
+import re
+
+import pytest
+from conftest import Api, open_deli
+
+
+def queue(place, slug="deli"):
+    """One queue, as the owner sees it."""
+    return next((each for each in place.owner_sees()["queues"] if each["slug"] == slug), None)
+
+
+def refused(place, status, path, **content):
+    """Sends what must be refused, with nothing changed by it."""
+    before = place.export()
+    answer = place.owner_sends(path, **content)
+    assert answer.status == status, answer.body
+    assert place.export() == before
+    return answer
+
+
+# ----- queues
+
+
+def test_a_new_queue_gets_the_next_letter(place):
+    status, body, _ = place.owner_sends("/queues", name="Bakery")
+    assert status == 201
+    assert (body["slug"], body["prefix"], body["open"], body["kind"]) == ("bakery", "B", True, "walk-in")
+    assert body["links"]["take"] == "http://localhost/corner-deli/bakery/tickets"
+
+
+def test_a_new_queue_with_everything_said(place):
+    asked = {"name": "Cheese", "prefix": "CH", "max_waiting": 7, "asks": ["name", "party"], "kind": "walk-in"}
+    body = place.owner_sends("/queues", **asked).body
+    assert {name: body[name] for name in asked} == asked
+    assert place.customer("cheese").number == "CH1"
+
+
+def test_letters_are_unique_in_a_place(place):
+    assert refused(place, 409, "/queues", name="Bakery", prefix="A").body["queues"]
+    place.owner_sends("/queues", name="Bakery", prefix="B")
+    refused(place, 409, "/queues/bakery", prefix="A")
+
+
+def test_two_queues_of_one_name_have_two_slugs(place):
+    assert [place.owner_sends("/queues", name="Deli").body["slug"] for _ in range(2)] == ["deli-2", "deli-3"]
+
+
+def test_the_27th_queue_has_two_letters(place):
+    prefixes = [place.owner_sends("/queues", name=f"Line {n}").body["prefix"] for n in range(2, 28)]
+    assert prefixes[-2:] == ["Z", "AA"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "Cheese & ham"},
+        {"prefix": "Q"},
+        {"max_waiting": 3},
+        {"asks": ["name", "phone", "note", "party"]},
+        {"asks": []},
+        {"shared_tablet": True},
+    ],
+)
+def test_changing_one_thing_leaves_the_others(place, change):
+    before = queue(place)
+    assert place.owner_sends("/queues/deli", **change).status == 200
+    assert queue(place) == before | change
+
+
+def test_an_empty_change_changes_nothing(place):
+    before = queue(place)
+    assert place.owner_sends("/queues/deli", name=None, max_waiting=None).status == 200
+    assert queue(place) == before
+
+
+def test_a_new_letter_is_for_new_numbers(place):
+    old = place.customer()
+    place.owner_sends("/queues/deli", prefix="D")
+    assert place.customer().number == "D1"
+    assert old.sees()["number"] == "A1"
+    place.owner_sends("/queues/deli", prefix="A")
+    assert place.customer().number == "A2"
+
+
+def test_a_letter_that_another_queue_had_today_goes_on_counting(bakery):
+    bakery.customer("bakery").leaves()
+    bakery.owner_sends("/queues/bakery/delete")
+    bakery.owner_sends("/queues", name="Cheese", prefix="B")
+    assert bakery.customer("cheese").number == "B2"
+
+
+def test_closing_stops_new_numbers_and_not_the_line(place, ana):
+    customer = place.customer()
+    assert place.owner_sends("/queues/deli/close").body["open"] is False
+    assert place.take().status == 409
+    assert ana.calls_next()["number"] == customer.number
+    assert place.owner_sends("/queues/deli/open").body["open"] is True
+    assert place.take().status == 201
+
+
+@pytest.mark.parametrize("action", ["close", "open"])
+def test_closing_and_opening_twice_is_fine(place, action):
+    assert {place.owner_sends(f"/queues/deli/{action}").status for _ in range(2)} == {200}
+
+
+# ----- resetting numbers
+
+
+def test_resetting_begins_again_at_one(place, ana):
+    place.customer()
+    ana.calls_next()
+    ana.presses("done", number="A1")
+    assert place.owner_sends("/queues/deli/reset").status == 200
+    assert place.picture()["series"] == "2026-11-21.2"
+    ticket = place.customer().ticket
+    assert (ticket["number"], ticket["series"]) == ("A1", "2026-11-21.2")
+
+
+def test_resetting_twice_is_two_series(place):
+    for series in ("2026-11-21.2", "2026-11-21.3"):
+        place.owner_sends("/queues/deli/reset")
+        customer = place.customer()
+        assert (customer.number, customer.ticket["series"]) == ("A1", series)
+        customer.leaves()
+
+
+def test_the_other_queues_go_on_counting(bakery):
+    waits = bakery.customer("bakery")
+    bakery.customer("deli").leaves()
+    bakery.owner_sends("/queues/deli/reset")
+    assert [bakery.customer(name).number for name in ("deli", "bakery")] == ["A1", "B2"]
+    assert (waits.sees()["state"], waits.sees()["series"]) == ("waiting", "2026-11-21")
+    assert bakery.line("bakery")["waiting"] == ["B1", "B2"]
+
+
+def test_tomorrow_has_a_series_without_a_number_behind_it(place, clock):
+    place.owner_sends("/queues/deli/reset")
+    clock.advance(days=1)
+    assert place.customer().ticket["series"] == "2026-11-22"
+
+
+@pytest.mark.parametrize("action", ["reset", "delete"])
+@pytest.mark.parametrize("called", [False, True])
+def test_nobody_in_line_is_forgotten(place, ana, action, called):
+    place.customer()
+    if called:
+        ana.calls_next()
+    answer = refused(place, 409, f"/queues/deli/{action}")
+    assert answer.body["queues"][0]["slug"] == "deli"
+
+
+# ----- deleting and cancelling
+
+
+def test_a_deleted_queue_is_gone_and_its_tickets_stay_in_the_figures(bakery):
+    bakery.customer("bakery").leaves()
+    take = bakery.line("bakery")["links"]["take"]
+    assert bakery.owner_sends("/queues/bakery/delete").status == 200
+    assert queue(bakery, "bakery") is None
+    assert bakery.api.post(take).status == 404
+    assert [ticket["number"] for ticket in bakery.export()["ticket"]] == ["B1"]
+    assert bakery.owner_sends("/queues/bakery/delete").status == 404
+    assert bakery.owner_sends("/queues", name="Bakery").body["slug"] == "bakery"
+
+
+def test_many_are_cancelled_at_once(place, ana):
+    customers = [place.customer() for _ in range(4)]
+    ana.calls_next()
+    assert place.owner_sends("/queues/deli/cancel", numbers=["A1", "A3", "A4", "A9"]).status == 200
+    assert [each.sees()["state"] for each in customers] == ["cancelled", "waiting", "cancelled", "cancelled"]
+    assert ana.serves() is None
+    assert place.line()["waiting"] == ["A2"]
+
+
+def test_cancelling_twice_is_fine(place):
+    place.customer()
+    assert {place.owner_sends("/queues/deli/cancel", numbers=["A1"]).status for _ in range(2)} == {200}
+    assert place.history().count("cancel") == 1
+
+
+def test_only_those_of_this_queue_are_cancelled(bakery):
+    customer = bakery.customer("bakery")
+    bakery.owner_sends("/queues/deli/cancel", numbers=["B1"])
+    assert customer.sees()["state"] == "waiting"
+
+
+def test_a_name_is_needed_to_cancel(place):
+    refused(place, 400, "/queues/deli/cancel")
+    refused(place, 400, "/queues/deli/cancel", numbers=[])
+
+
+def test_a_whole_line_is_cancelled_at_once(place):
+    numbers = [place.customer().number for _ in range(300)]
+    place.owner_sends("/queues/deli/cancel", numbers=numbers)
+    assert place.line()["waiting"] == []
+    assert place.take().status == 201
+
+
+# ----- servicers
+
+
+def test_the_owner_sees_who_serves(place, ana, ben):
+    place.customer()
+    ana.calls_next()
+    ben.presses("pause")
+    servicers = place.owner_sees()["servicers"]
+    assert [(each["name"], each["desk"], each["queues"], each["on_duty"]) for each in servicers] == [
+        ("Ana", "Window 2", ["deli"], True),
+        ("Ben", "Window 3", ["deli"], False),
+    ]
+    assert [each["current"] for each in servicers] == ["A1", None]
+    assert servicers[0]["links"]["desk"] == ana.link
+
+
+def test_the_owner_says_who_serves_what(bakery):
+    desk = bakery.desk()
+    bakery.owner_sends(f"/servicers/{desk.id}", queues=["bakery"])
+    assert desk.sees()["queues"] == ["bakery"]
+    bakery.owner_sends(f"/servicers/{desk.id}", on_duty=False)
+    assert (desk.sees()["queues"], desk.sees()["on_duty"]) == (["bakery"], False)
+    bakery.owner_sends(f"/servicers/{desk.id}", queues=[])
+    assert desk.sees()["queues"] == ["deli", "bakery"]
+
+
+def test_taking_a_link_away_lets_her_customer_wait_again_first(place, ana):
+    customers = [place.customer() for _ in range(3)]
+    ana.calls_next()
+    assert place.owner_sends(f"/servicers/{ana.id}/remove").status == 200
+    assert place.api.get(ana.link).status == 404
+    assert ana.presses("next", finished=None).status == 404
+    assert place.line()["waiting"] == ["A1", "A2", "A3"]
+    assert customers[0].sees()["desk"] is None
+    assert place.owner_sees()["servicers"] == []
+    assert place.owner_sends(f"/servicers/{ana.id}/remove").status == 404
+
+
+def test_a_servicer_of_another_place_is_not_hers(start):
+    many = Api(start(places="open"))
+    mine, other = open_deli(many), open_deli(many)
+    desk = other.desk()
+    refused(mine, 404, f"/servicers/{desk.id}", on_duty=False)
+    refused(mine, 404, f"/servicers/{desk.id}/remove")
+    assert desk.sees()["on_duty"] is True
+
+
+# ----- the place and its links
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "Corner Shop"},
+        {"timezone": "Asia/Kathmandu"},
+        {"country": "FR"},
+        {"day_starts": 0},
+        {"day_starts": 23},
+    ],
+)
+def test_changing_one_thing_of_the_place(place, change):
+    known = ("slug", "name", "timezone", "country", "day_starts")
+    before = place.owner_sees()
+    assert place.owner_sends("", **change).status == 200
+    after = place.owner_sees()
+    assert {name: after[name] for name in known} == {name: before[name] for name in known} | change
+
+
+def test_a_new_name_is_on_every_page(place):
+    place.owner_sends("", name="Corner Shop")
+    assert place.picture()["place"] == {"slug": "corner-deli", "name": "Corner Shop"}
+
+
+def test_a_new_manage_link_replaces_the_old_one(place):
+    status, body, _ = place.owner_sends("/links/manage/replace")
+    assert status == 200
+    new = body["links"]["manage"]
+    assert new != place.links["manage"]
+    assert place.api.get(place.links["manage"]).status == 404
+    assert place.owner_sends("", name="Mine!").status == 404
+    assert place.api.get(new).body["name"] == "Corner Deli"
+
+
+def test_a_new_staff_link_replaces_the_old_one_and_desks_go_on(place, ana):
+    new = place.owner_sends("/links/staff/replace").body["links"]["staff"]
+    assert place.api.get(place.links["staff"]).status == 404
+    assert place.api.post(place.links["staff"], {"name": "Eve"}).status == 404
+    assert place.api.post(new, {"name": "Chloe"}).status == 201
+    assert ana.sees()["name"] == "Ana"
+
+
+@pytest.mark.parametrize("name", ["Corner Deli", "  corner deli "])
+def test_deleting_the_place_needs_its_name(place, ana, name):
+    customer = place.customer()
+    assert place.owner_sends("/delete", name=name).status == 200
+    links = [place.links[name] for name in ("customers", "board", "live", "staff", "manage")]
+    for url in (*links, ana.link, customer.ticket["links"]["ticket"]):
+        assert place.api.get(url).status == 404
+    assert place.api.get("/").body["places"] == []
+    assert open_deli(place.api).slug == "corner-deli"
+
+
+@pytest.mark.parametrize(
+    "content", [{}, {"name": None}, {"name": ""}, {"name": "Corner"}, {"name": "x" * 80}]
+)
+def test_any_other_name_deletes_nothing(place, content):
+    refused(place, 400, "/delete", **content)
+
+
+def test_a_place_that_opens_again_knows_nothing_of_the_old_one(place):
+    place.customer(name="Zoë")
+    place.owner_sends("/delete", name="Corner Deli")
+    again = open_deli(place.api)
+    assert again.customer().number == "A1"
+    assert "Zoë" not in str(again.export())
+
+
+# ----- a lost bookmark
+
+
+def test_the_setup_code_shows_the_manage_links(start):
+    careful = Api(start(setup_code="open sesame"))
+    place = open_deli(careful, setup_code="open sesame")
+    places = careful.post("/", {"setup_code": "open sesame"}).body["places"]
+    assert [(each["name"], each["links"]["manage"]) for each in places] == [
+        ("Corner Deli", place.links["manage"])
+    ]
+
+
+@pytest.mark.parametrize("code", ["open", "OPEN SESAME", "", None, "open sesame!", "ö"])
+def test_a_wrong_code_shows_nothing(start, code):
+    careful = Api(start(setup_code="open sesame"))
+    place = open_deli(careful, setup_code="open sesame")
+    answer = careful.post("/", {"setup_code": code})
+    assert answer.status in ((403,) if code else (400, 403))
+    assert place.links["manage"] not in str(answer.body)
+
+
+@pytest.mark.parametrize("code", ["", "guess", None])
+def test_without_a_code_set_none_is_right(place, code):
+    assert place.api.post("/", {"setup_code": code}).status in (400, 403)
+    assert place.api.post("/", {}).status in (400, 403)
+
+
+def test_the_home_page_never_shows_a_manage_link(place):
+    assert place.links["manage"].rsplit("/", 1)[1] not in str(place.api.get("/").body)
+
+
+# ----- figures and downloads
+
+
+def served(place, ana, clock, wait, service, start=True):
+    """One customer who waits and is served for so many seconds."""
+    customer = place.customer(name="Zoë", phone="+1 555", note="none", party=2)
+    clock.advance(seconds=wait)
+    ana.calls_next()
+    if start:
+        ana.presses("start", number=customer.number)
+    clock.advance(seconds=service)
+    ana.presses("done", number=customer.number)
+
+
+def test_the_figures_of_today(place, ana, clock):
+    for wait, service in ((120, 180), (60, 120)):
+        served(place, ana, clock, wait, service)
+    assert queue(place)["today"] == {"served": 2, "wait": 90, "service": 150, "total": 240}
+
+
+def test_without_a_start_the_service_begins_with_the_last_call(place, ana, clock):
+    served(place, ana, clock, 10, 20, start=False)
+    assert queue(place)["today"] == {"served": 1, "wait": 10, "service": 20, "total": 30}
+
+
+def test_the_wait_ends_with_the_first_call(place, ana, clock):
+    place.customer()
+    clock.advance(seconds=10)
+    ana.calls_next()
+    clock.advance(seconds=100)
+    ana.presses("put-back", number="A1")
+    ana.calls_next()
+    clock.advance(seconds=5)
+    ana.presses("done", number="A1")
+    assert queue(place)["today"] == {"served": 1, "wait": 10, "service": 5, "total": 115}
+
+
+def test_who_was_not_served_is_in_no_average(place, ana, clock):
+    place.customer().leaves()
+    place.customer()
+    ana.calls_next()
+    ana.presses("no-show", number="A2")
+    assert queue(place)["today"] == {"served": 0, "wait": None, "service": None, "total": None}
+
+
+def test_tomorrow_begins_with_new_figures(place, ana, clock):
+    served(place, ana, clock, 10, 20)
+    clock.advance(days=1)
+    assert queue(place)["today"]["served"] == 0
+
+
+def test_the_export_holds_everything_but_what_links_are_made_of(place, ana):
+    secret = place.customer(request_id="request-1", name="Zoë").ticket["links"]["ticket"]
+    ana.calls_next()
+    export = place.export()
+    assert {"place", "queue", "servicer", "ticket", "event"} <= set(export)
+    assert (export["place"][0]["name"], export["ticket"][0]["name"]) == ("Corner Deli", "Zoë")
+    links = [secret, ana.link, place.links["staff"], place.links["manage"]]
+    assert [link for link in links if link.rsplit("/", 1)[1] in str(export)] == []
+    assert "request-1" not in str(export)
+
+
+def test_the_export_is_of_this_place_alone(start):
+    many = Api(start(places="open"))
+    mine, other = open_deli(many), open_deli(many, name="Other")
+    other.customer(name="Mallory")
+    other.desk("Oscar")
+    assert all(word not in str(mine.export()) for word in ("Mallory", "Oscar", "Other"))
+
+
+def test_the_export_says_who_serves_which_queue(bakery):
+    desk = bakery.desk(queues=["bakery"])
+    export = bakery.export()
+    (served_by,) = export["servicer_queue"]
+    assert served_by["servicer_id"] == desk.id
+    assert {row["id"]: row["slug"] for row in export["queue"]}[served_by["queue_id"]] == "bakery"
+
+
+def test_the_history_holds_no_personal_data(place, ana):
+    served_name = {"name": "Zoë", "phone": "+1 555 0100", "note": "rash"}
+    place.customer(**served_name)
+    ana.calls_next()
+    assert [word for word in served_name.values() if word in str(place.export()["event"])] == []
+
+
+def tickets_csv(place, query=""):
+    answer = place.api.get(place.owner_sees()["links"]["tickets_csv"] + query)
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/csv")
+    assert "attachment" in answer.headers["Content-Disposition"]
+    return list(csv.DictReader(io.StringIO(answer.body, newline="")))
+
+
+def test_the_tickets_as_csv(place, ana, clock):
+    served(place, ana, clock, 60, 90.5)
+    place.customer()
+    first, second = tickets_csv(place)
+    assert (first["number"], first["state"], first["name"], first["party"]) == ("A1", "done", "Zoë", "2")
+    assert [float(first[name]) for name in ("wait_s", "service_s", "total_s")] == [60, 90.5, 150.5]
+    assert first["taken_at"] == "2026-11-21T10:00:00+00:00"
+    assert (second["number"], second["state"], second["wait_s"], second["ended_at"]) == (
+        "A2",
+        "waiting",
+        "",
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("days", "numbers"),
+    [
+        ("", ["A1", "A1", "A1"]),
+        ("?from=2026-11-22", ["A1", "A1"]),
+        ("?to=2026-11-21", ["A1"]),
+        ("?from=2026-11-22&to=2026-11-22", ["A1"]),
+        ("?from=2026-11-24&to=9999-12-31", []),
+        ("?from=0001-01-01&to=2000-01-01", []),
+    ],
+)
+def test_the_tickets_of_certain_days(place, clock, days, numbers):
+    for _ in range(3):
+        place.customer()
+        clock.advance(days=1)
+    assert [row["number"] for row in tickets_csv(place, days)] == numbers
+
+
+@pytest.mark.parametrize(
+    "days",
+    ["?from=yesterday", "?to=2026-13-01", "?from=2026-11-22&to=2026-11-21", "?from=11/21/2026", "?to=%00"],
+)
+def test_days_that_make_no_sense(place, days):
+    assert place.api.get(place.owner_sees()["links"]["tickets_csv"] + days).status == 400
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=HYPERLINK(1)",
+        "+49 30 1234",
+        "-5",
+        "@SUM(A1)",
+        "'=already",
+        "''+twice",
+        "'quoted'",
+        "plain",
+        'a,b "c"',
+        "two\nlines",
+        "0123",
+    ],
+)
+def test_a_cell_is_made_harmless_and_read_back_as_it_was(place, text):
+    place.customer(note=text)
+    place.owner_sends("/queues", name=text, prefix="Z")
+    cell = tickets_csv(place)[0]["note"]
+    assert not cell.startswith(("=", "+", "-", "@"))
+    assert re.sub(r"^'(?='*[=+\-@])", "", cell) == text
+
+
+def test_a_download_of_many_tickets_leaves_none_out(place):
+    place.owner_sends("/queues/deli", max_waiting=2000)
+    for n in range(1005):
+        place.customer(note=f"note {n}")
+    assert [row["note"] for row in tickets_csv(place)] == [f"note {n}" for n in range(1005)]
+    assert len(place.export()["ticket"]) == 1005

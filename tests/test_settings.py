@@ -1,0 +1,86 @@
+"""What the environment says, and what of it makes no sense."""
+
+import pytest
+from conftest import Api, open_deli
+
+NONSENSE = [
+    ("TAKEANUMBER_PLACES", "many"),
+    ("TAKEANUMBER_PLACES", "ONE"),
+    ("TAKEANUMBER_DATABASE_URL", "postgresql://localhost/queue"),
+    ("TAKEANUMBER_URL", "queue.example.org"),
+    ("TAKEANUMBER_URL", "ftp://queue.example.org"),
+    ("TAKEANUMBER_URL", "https://"),
+    ("TAKEANUMBER_URL", "https://queue.example.org/deli"),
+    ("TAKEANUMBER_URL", "https://queue.example.org?x=1"),
+    ("TAKEANUMBER_URL", "https://queue.example.org/#deli"),
+    ("TAKEANUMBER_URL", "https://queue.example.org:port"),
+    ("TAKEANUMBER_URL", "https://queue.example.org:99999"),
+    ("TAKEANUMBER_URL", "http://[::1"),
+    ("TAKEANUMBER_URL", "https://my queue.example.org"),
+    ("TAKEANUMBER_TAKES_PER_MINUTE", "0"),
+    ("TAKEANUMBER_TAKES_PER_MINUTE", "many"),
+    ("TAKEANUMBER_TAKES_PER_MINUTE", "-1"),
+    ("TAKEANUMBER_TAKES_PER_MINUTE", "1.5"),
+    ("TAKEANUMBER_TAKES_PER_MINUTE", "9" * 40),
+    ("TAKEANUMBER_TAKES_PER_MINUTE", "１２"),
+    ("TAKEANUMBER_MAX_WAITING", "0"),
+    ("TAKEANUMBER_STREAMS_PER_ADDRESS", "0"),
+    ("TAKEANUMBER_PROXIES", "-1"),
+    ("TAKEANUMBER_PROXIES", "yes"),
+    ("TAKEANUMBER_KEEP_PERSONAL_DAYS", "-1"),
+    ("TAKEANUMBER_KEEP_PERSONAL_DAYS", "forever"),
+    ("TAKEANUMBER_REQUIRE_DATABASE", "2"),
+    ("TAKEANUMBER_REQUIRE_DATABASE", "yes"),
+    ("PORT", "http"),
+    ("PORT", "65536"),
+    ("PORT", "-1"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), NONSENSE)
+def test_a_value_that_makes_no_sense_stops_the_start_with_a_sentence(command, tmp_path, name, value):
+    ended = command(**{name: value})
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("Error: ")
+    assert ended.stderr.endswith(".\n")
+    assert ended.stderr.count("\n") == 1
+    assert name in ended.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("TAKEANUMBER_PLACES", "many"), ("TAKEANUMBER_PROXIES", "x"), ("TAKEANUMBER_URL", "example")],
+)
+@pytest.mark.parametrize("word", ["links", "serve"])
+def test_so_it_does_for_every_command(command, word, name, value):
+    ended = command(word, **{name: value})
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert name in ended.stderr
+
+
+def test_settings_come_from_the_environment(monkeypatch, start):
+    monkeypatch.setenv("TAKEANUMBER_URL", "https://queue.example.org/")
+    monkeypatch.setenv("TAKEANUMBER_MAX_WAITING", " 1 ")
+    monkeypatch.setenv("TAKEANUMBER_SETUP_CODE", "")
+    place = open_deli(Api(start()))
+    assert place.links["board"] == "https://queue.example.org/corner-deli/board"
+    assert [place.take().status for _ in range(2)] == [201, 409]
+
+
+def test_an_empty_value_is_none_at_all(monkeypatch, start):
+    for name in ("PLACES", "URL", "PROXIES", "MAX_WAITING", "DATABASE_URL"):
+        monkeypatch.setenv(f"TAKEANUMBER_{name}", "")
+    assert open_deli(Api(start())).take().status == 201
+
+
+def test_the_required_database_must_be_there(command, tmp_path):
+    ended = command(TAKEANUMBER_REQUIRE_DATABASE="1")
+    assert ended.returncode == 1
+    assert "takeanumber.db" in ended.stderr
+    assert not (tmp_path / "data" / "takeanumber.db").exists()
+
+
+def test_the_required_database_is_enough(start):
+    open_deli(Api(start()))
+    assert Api(start(require_database=1)).get("/corner-deli").status == 200

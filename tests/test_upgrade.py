@@ -1,0 +1,204 @@
+"""How an old database becomes a new one, and what happens when that fails."""
+
+import re
+import shutil
+import sqlite3
+import sys
+from contextlib import closing
+from itertools import count
+
+import pytest
+import sqlalchemy as sa
+from alembic import command as alembic
+from alembic.config import Config
+from conftest import HERE
+
+import takeanumber
+
+NEXT = f"{int(takeanumber.SCHEMA) + 1:04}"
+HEAD = f'revision = "{NEXT}"\ndown_revision = "{takeanumber.SCHEMA}"\n'
+# As migrations are written: SQLite can't change a column, so the table is made anew and its rows are copied.
+REBUILDS_PLACE = f"""
+import sqlalchemy as sa
+from alembic import op
+{HEAD}
+def upgrade() -> None:
+    with op.batch_alter_table("place", recreate="always") as table:
+        table.add_column(sa.Column("motto", sa.Text(), nullable=False, server_default="Fresh every day"))
+"""
+FAILS = f"""
+from alembic import op
+{HEAD}
+def upgrade() -> None:
+    op.execute("UPDATE ticket SET number = 'Z' || id")
+    op.execute("CREATE TABLE half (id INTEGER)")
+    op.execute("UPDATE nonsense SET id = 1")
+"""
+LOSES_CHILDREN = f"""
+from alembic import op
+{HEAD}
+def upgrade() -> None:
+    op.execute("DELETE FROM queue")
+"""
+
+
+def rows(path, sql):
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(sql).fetchall()
+
+
+def dump(path):
+    """All that a database holds."""
+    with closing(sqlite3.connect(path)) as db:
+        return list(db.iterdump())
+
+
+def schema(path):
+    """Tables, columns, references and indexes, however their SQL happens to be written."""
+
+    def plain(sql):
+        return re.sub(r'[\s"]+', " ", sql or "").strip()
+
+    found = {}
+    for kind, name, sql in rows(
+        path, "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+    ):
+        if kind == "table":
+            references = rows(path, f"PRAGMA foreign_key_list({name})")
+            found[name] = {
+                "columns": rows(path, f"PRAGMA table_info({name})"),
+                "references": sorted(reference[2:] for reference in references),
+                "autoincrement": "AUTOINCREMENT" in sql.upper(),
+            }
+        else:
+            found[name] = (kind, plain(sql))
+    return found
+
+
+@pytest.fixture
+def database(tmp_path, start, api, place):
+    """A database of this version that was in use: one customer at a desk, one in the line."""
+    desk = place.desk()
+    place.customer(name="Zoë")
+    place.customer()
+    desk.calls_next()
+    service = api.client.application.extensions["takeanumber"]
+    service.live.close()
+    service.database.close()
+    return tmp_path / "data" / "takeanumber.db"
+
+
+@pytest.fixture
+def next_version(tmp_path):
+    """Makes the next version of the program, with one more migration."""
+    versions = count(1)
+
+    def make(migration):
+        program = tmp_path / f"next-{next(versions)}"
+        program.mkdir()
+        for part in ("templates", "static", "migrations"):
+            shutil.copytree(HERE / part, program / part, ignore=shutil.ignore_patterns("__pycache__"))
+        code = (HERE / "takeanumber.py").read_text()
+        changed, times = re.subn(r'^SCHEMA = "\d+"', f'SCHEMA = "{NEXT}"', code, flags=re.MULTILINE)
+        assert times == 1
+        (program / "takeanumber.py").write_text(changed)
+        (program / "migrations" / "versions" / f"{NEXT}.py").write_text(migration)
+        return program
+
+    return make
+
+
+def test_a_new_database_has_the_schema_of_an_upgraded_one(tmp_path, database):
+    upgraded = tmp_path / "upgraded.db"
+    with sa.create_engine(f"sqlite:///{upgraded}").begin() as db:
+        config = Config(attributes={"connection": db})
+        config.set_main_option("script_location", str(HERE / "migrations"))
+        alembic.upgrade(config, "head")
+    made, grown = schema(database), schema(upgraded)
+    assert made.keys() == grown.keys()
+    for name in made:
+        assert made[name] == grown[name]
+    version = "SELECT version_num FROM alembic_version"
+    assert rows(database, version) == rows(upgraded, version) == [(takeanumber.SCHEMA,)]
+
+
+def test_the_newest_migration_is_what_the_code_expects():
+    versions = sorted(path.stem for path in (HERE / "migrations" / "versions").glob("*.py"))
+    assert versions[-1] == takeanumber.SCHEMA
+
+
+def test_serving_upgrades_and_children_keep_their_parents(database, next_version, start_server):
+    children = {table: f"SELECT * FROM {table}" for table in ("queue", "servicer", "ticket", "event")}
+    before = {table: rows(database, sql) for table, sql in children.items()}
+    serve = [sys.executable, str(next_version(REBUILDS_PLACE) / "takeanumber.py"), "serve"]
+    server = start_server(command=serve, data=database.parent)
+    assert server.get("/corner-deli").content["queues"][0]["waiting"] == ["A2"]
+    assert server.post("/corner-deli/deli/tickets").content["number"] == "A3"
+    assert server.stop() == 0
+    assert rows(database, "SELECT motto FROM place") == [("Fresh every day",)]
+    assert rows(database, "SELECT version_num FROM alembic_version") == [(NEXT,)]
+    assert rows(database, "PRAGMA foreign_key_check") == []
+    assert rows(database, "PRAGMA integrity_check") == [("ok",)]
+    for table, sql in children.items():
+        old = [row for row in before[table] if table != "queue"]
+        assert [row for row in rows(database, sql) if row in old] == old
+    assert rows(database, "SELECT name FROM ticket WHERE number = 'A1'") == [("Zoë",)]
+
+
+def test_a_copy_of_the_old_database_is_put_beside(database, next_version, start_server):
+    before = dump(database)
+    serve = [sys.executable, str(next_version(REBUILDS_PLACE) / "takeanumber.py"), "serve"]
+    start_server(command=serve, data=database.parent).stop()
+    (copy,) = [path for path in database.parent.iterdir() if "before" in path.name]
+    assert copy.name == f"takeanumber.db.before-{NEXT}"
+    assert dump(copy) == before
+
+
+def test_the_copy_can_be_used_again(tmp_path, database, next_version, start_server):
+    serve = [sys.executable, str(next_version(REBUILDS_PLACE) / "takeanumber.py"), "serve"]
+    start_server(command=serve, data=database.parent).stop()
+    (tmp_path / "old").mkdir()
+    shutil.copy(f"{database}.before-{NEXT}", tmp_path / "old" / "takeanumber.db")
+    assert start_server(data=tmp_path / "old").get("/corner-deli").content["queues"][0]["waiting"] == ["A2"]
+
+
+@pytest.mark.parametrize("migration", [FAILS, LOSES_CHILDREN], ids=["fails", "loses children"])
+def test_an_upgrade_that_fails_leaves_everything_as_it_was_and_says_so(
+    database, next_version, command, migration
+):
+    before = dump(database)
+    ended = command(program=next_version(migration))
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "Traceback" not in ended.stderr
+    said = ended.stderr.splitlines()[-1]
+    assert said.startswith("Error: ")
+    assert str(database) in said
+    assert "as it was" in said
+    assert dump(database) == before
+    assert command("links").returncode == 0  # the old version goes on
+
+
+def test_after_an_upgrade_that_failed_a_better_one_works(database, next_version, command, start_server):
+    assert command(program=next_version(FAILS)).returncode == 1
+    serve = [sys.executable, str(next_version(REBUILDS_PLACE) / "takeanumber.py"), "serve"]
+    server = start_server(command=serve, data=database.parent)
+    assert server.get("/corner-deli").content["queues"][0]["waiting"] == ["A2"]
+
+
+def test_links_does_not_upgrade(database, next_version, command):
+    before = dump(database)
+    ended = command("links", program=next_version(REBUILDS_PLACE))
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "older version" in ended.stderr
+    assert dump(database) == before
+
+
+@pytest.mark.parametrize("words", [[], ["links"]])
+def test_the_old_version_refuses_what_the_new_one_wrote(database, next_version, start_server, command, words):
+    serve = [sys.executable, str(next_version(REBUILDS_PLACE) / "takeanumber.py"), "serve"]
+    start_server(command=serve, data=database.parent).stop()
+    before = dump(database)
+    ended = command(*words)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "newer version" in ended.stderr
+    assert dump(database) == before
