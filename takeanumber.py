@@ -64,7 +64,6 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from string import ascii_uppercase
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import click
@@ -100,28 +99,12 @@ class Refused(Exception):
         self.status, self.retry_after = status or self.status, retry_after
 
 
-class BadInput(Refused):
-    """Something in the request is wrong."""
-
-
-class Forbidden(Refused):
-    status = 403
-
-
-class NotFound(Refused):
-    status = 404
-
-
-class Conflict(Refused):
-    status = 409
-
-
-class TooMany(Refused):
-    status = 429
-
-
-class Unavailable(Refused):
-    status = 503
+BadInput = type("BadInput", (Refused,), {"status": 400})
+Forbidden = type("Forbidden", (Refused,), {"status": 403})
+NotFound = type("NotFound", (Refused,), {"status": 404})
+Conflict = type("Conflict", (Refused,), {"status": 409})
+TooMany = type("TooMany", (Refused,), {"status": 429})
+Unavailable = type("Unavailable", (Refused,), {"status": 503})
 
 
 class CannotStart(Exception):
@@ -155,9 +138,8 @@ class Settings:
             raise CannotStart("TAKEANUMBER_DATABASE_URL is not supported yet: leave it out to use SQLite.")
         if self.places not in ("one", "open"):
             raise CannotStart(f"TAKEANUMBER_PLACES must be 'one' or 'open', not '{self.places}'.")
-        url = urlsplit(self.url)
-        fits = url.scheme in ("http", "https") and url.hostname and not url.path.strip("/") and not url.query
-        if self.url and not fits:
+        url = re.fullmatch(r"https?://(\[[0-9a-f:]+\]|[\w.-]+)(:([1-9][0-9]{0,4}))?/?", self.url)
+        if self.url and not (url and int(url[3] or 80) < 65536):
             raise CannotStart(f"TAKEANUMBER_URL must look like https://queue.example.org, not '{self.url}'.")
         for item in fields(self):
             low, high = item.metadata.get("within", (0, 0))
@@ -292,10 +274,10 @@ def run(db: Connection, sql: str, **values: Any) -> CursorResult:
     return result
 
 
-def insert(db: Connection, table: str, **values: Any) -> Row:
-    """Adds a row and returns it."""
+def insert(db: Connection, table: str, returning: str = "RETURNING *", **values: Any) -> CursorResult:
+    """Adds a row; the result holds it, unless it isn't asked for."""
     columns, parameters = ", ".join(values), ", ".join(f":{column}" for column in values)
-    return run(db, f"INSERT INTO {table} ({columns}) VALUES ({parameters}) RETURNING *", **values).one()
+    return run(db, f"INSERT INTO {table} ({columns}) VALUES ({parameters}) {returning}", **values)
 
 
 def change(db: Connection, table: str, row_id: int, **values: Any) -> Row:
@@ -307,16 +289,7 @@ def change(db: Connection, table: str, row_id: int, **values: Any) -> Row:
 
 def record(db: Connection, at: float, place_id: int, kind: str, **more: Any) -> None:
     """Writes one line of a place's history; no personal data goes in."""
-    columns = dict.fromkeys(("queue_id", "ticket_id", "servicer_id", "state", "desk", "detail")) | more
-    sql = """INSERT INTO event (happened_at, place_id, kind, queue_id, ticket_id, servicer_id, state, desk,
-                                detail)
-             VALUES (:at, :place_id, :kind, :queue_id, :ticket_id, :servicer_id, :state, :desk, :detail)"""
-    run(db, sql, at=at, place_id=place_id, kind=kind, **columns)
-
-
-def version_of(db: Connection, place: Row) -> int:
-    """What grows with everything that changes in a place: its latest event."""
-    return run(db, "SELECT max(id) FROM event WHERE place_id = :place", place=place.id).scalar_one()
+    insert(db, "event", "", place_id=place_id, happened_at=at, kind=kind, **more)
 
 
 def fact(db: Connection, name: str) -> str:
@@ -351,8 +324,8 @@ class Database:
         self._connection: Connection | None = None
         self._crowd = 0  # how many the last transaction was for
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._writer = threading.Thread(target=self._work, name="writer", daemon=True)
-        self._writer.start()
+        self.writer = threading.Thread(target=self._work, name="writer", daemon=True)
+        self.writer.start()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -380,15 +353,10 @@ class Database:
                 raise Unavailable("The server is too busy just now. Please try again in a moment.") from None
             return job.answer.result()
 
-    def silent_for(self) -> float:
-        """How many seconds the transaction under way has lasted; no end when there is nobody to do it."""
-        began = self.busy_since
-        return 0.0 if began is None and self._writer.is_alive() else time.monotonic() - (began or -math.inf)
-
     def close(self) -> None:
         """Finishes what is waiting to be written, and closes the file."""
         self._jobs.put(None)
-        self._writer.join(PATIENCE_S)
+        self.writer.join(PATIENCE_S)
         self._readers.dispose()
         self._writers.dispose()
 
@@ -485,18 +453,17 @@ def revision_of(path: Path) -> str | None:
             tables = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not tables:
                 return None
-            if "alembic_version" not in tables:
+            sql = "SELECT version_num FROM alembic_version"
+            found = raw.execute(sql).fetchone() if "alembic_version" in tables else None
+            if found is None:
                 raise CannotStart(f"{path} is a database of something else. Choose another data directory.")
-            return raw.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+            return found[0]
     except sqlite3.Error as problem:
         raise CannotStart(f"{path} is no database ({problem}). Restore it from a backup.") from None
 
 
 def open_database(settings: Settings, upgrade: bool = False) -> Database:
-    """Opens the database; with `upgrade`, makes it where there is none and brings an old one up to date.
-
-    Raises CannotStart when that can't be done, above all when the file is newer than this code.
-    """
+    """Opens the database; `upgrade` makes it, or brings it up to date. Raises CannotStart when that fails."""
     path = Path(settings.data) / "takeanumber.db"
     try:
         if upgrade:
@@ -535,13 +502,16 @@ def _upgrade(path: Path) -> None:
     copy = path.with_name(f"{path.name}.before-{SCHEMA}")
     with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(copy)) as new:
         old.backup(new)
-    # Without foreign keys, or rebuilding a table would take its children along.
-    with _in_one_transaction(path, "foreign_keys = OFF") as db:
-        config = Config(attributes={"connection": db})
-        config.set_main_option("script_location", str(HERE / "migrations"))
-        command.upgrade(config, "head")
-        if run(db, "PRAGMA foreign_key_check").first():
-            raise CannotStart(f"Upgrading {path} would have lost data: it was left as it was. Ask for help.")
+    try:  # without foreign keys, or rebuilding a table would take its children along
+        with _in_one_transaction(path, "foreign_keys = OFF") as db:
+            config = Config(attributes={"connection": db})
+            config.set_main_option("script_location", str(HERE / "migrations"))
+            command.upgrade(config, "head")
+            if run(db, "PRAGMA foreign_key_check").first():
+                raise ValueError("rows would have lost what they belong to")
+    except Exception as problem:
+        why = str(problem).partition("\n")[0]
+        raise CannotStart(f"Upgrading {path} failed, so it was left as it was: {why}") from problem
 
 
 @contextmanager
@@ -563,7 +533,6 @@ def _in_one_transaction(path: Path, *pragmas: str) -> Iterator[Connection]:
 # Words that the URLs use: no place and no queue gets one of them as its slug.
 RESERVED = "api board desk door healthz live manage place places poster queue staff static t tickets"
 LATIN = str.maketrans("øłđðþæœ", "olddtao", "'’")
-NOBODY = "There is nothing at this address. The link may have been replaced: ask for the new one."
 
 
 def slug_of(name: str, taken: set[str], fallback: str) -> str:
@@ -647,7 +616,9 @@ def find_place(db: Connection, slug: str, **tokens: str) -> Row:
         if place and not secrets.compare_digest(getattr(place, column).encode(), token.encode()):
             place = None
     if place is None:
-        raise NotFound(NOBODY)
+        raise NotFound(
+            "There is nothing at this address. The link may have been replaced: ask for the new one."
+        )
     return place
 
 
@@ -671,7 +642,7 @@ def open_place(db: Connection, at: float, only_one: bool, max_waiting: int, name
     tokens = {"manage_token": secrets.token_urlsafe(16), "staff_token": secrets.token_urlsafe(16)}
     columns = {"name": name, "timezone": timezone, "country": asked.get("country") or country_of(timezone)}
     columns |= {"day_starts": 4, "series": "", "created_at": at}
-    place = insert(db, "place", slug=slug, **columns, **tokens)
+    place = insert(db, "place", slug=slug, **columns, **tokens).one()
     record(db, at, place.id, "open-place")
     add_queue(db, at, place, asked.get("queue") or "Line", max_waiting)
     return place
@@ -745,7 +716,7 @@ def add_queue(db: Connection, at: float, place: Row, name: str, max_waiting: int
     slug = slug_of(name, {queue.slug for queue in others}, "queue")
     columns = {"name": name, "slug": slug, "kind": "walk-in", "prefix": prefix, "max_waiting": max_waiting}
     columns |= {"open": 1, "series": "", "last_number": 0, "waiting": 0, "asks": "", "shared_tablet": 0}
-    queue = insert(db, "queue", place_id=place.id, created_at=at, **columns | asked)
+    queue = insert(db, "queue", place_id=place.id, created_at=at, **columns | asked).one()
     record(db, at, place.id, "add-queue", queue_id=queue.id)
     return queue
 
@@ -782,8 +753,10 @@ def reset_numbers(db: Connection, at: float, place: Row, queue: Row) -> Row:
     """Lets a queue count from 1 again, in a new series in which the other queues go on counting."""
     _check_empty(db, at, place, queue)
     series = open_day(db, place, at)
-    day, _, times = series.partition(".")
-    fresh = f"{day}.{int(times or 1) + 1}"
+    day = series[:10]
+    sql = "SELECT DISTINCT series FROM ticket WHERE place_id = :place AND series >= :day AND series < :next"
+    used = run(db, sql, place=place.id, day=day, next=next_day(day)).scalars()
+    fresh = f"{day}.{1 + max(int(each[11:] or 1) for each in [series, *used])}"
     change(db, "place", place.id, series=fresh)
     sql = "UPDATE queue SET series = :fresh WHERE place_id = :place AND series = :series"
     run(db, sql, fresh=fresh, place=place.id, series=series)
@@ -835,7 +808,7 @@ def start_serving(db: Connection, at: float, slug: str, token: str, name: str, *
         change(db, "servicer", known.id, browser=None)
     columns = {"name": name, "desk": desk, "browser": browser, "token": secrets.token_urlsafe(16)}
     columns |= {"place_id": place.id, "created_at": at, "all_queues": 1, "on_duty": 1}
-    servicer = insert(db, "servicer", **columns)
+    servicer = insert(db, "servicer", **columns).one()
     record(db, at, place.id, "start-serving", servicer_id=servicer.id)
     return assign(db, place, servicer, asked.get("queues") or [])
 
@@ -843,6 +816,8 @@ def start_serving(db: Connection, at: float, slug: str, token: str, name: str, *
 def assign(db: Connection, place: Row, servicer: Row, queues: list[str]) -> Row:
     """Lets a servicer serve these queues of the place, all when there are none; raises NotFound."""
     chosen = {find_queue(db, place, slug).id for slug in queues}
+    if chosen == {queue.id for queue in queues_of(db, place)}:
+        chosen = set()  # whoever serves all of them is to serve those that are added later, too
     run(db, "DELETE FROM servicer_queue WHERE servicer_id = :id", id=servicer.id)
     for queue_id in chosen:
         insert(db, "servicer_queue", servicer_id=servicer.id, queue_id=queue_id)
@@ -907,8 +882,9 @@ BRING_BACK_S = 3600
 UNCHANGED = "Nothing was changed; this is how it is now."
 # When somebody joins a queue: never before those who joined earlier, even when the clock was set back; and a
 # little after the last, so that a third can be put between the two.
-JOINED_AT = """(SELECT CASE WHEN max(joined_at) >= :at THEN max(joined_at) + 0.00001 ELSE :at END FROM ticket
-                       WHERE queue_id = :queue AND state = 'waiting' AND priority = :normal)"""
+APART_S = 0.00001
+JOINED_AT = f"""(SELECT CASE WHEN max(joined_at) >= :at THEN max(joined_at) + {APART_S:f} ELSE :at END
+                        FROM ticket WHERE queue_id = :queue AND state = 'waiting' AND priority = :normal)"""
 
 
 def current_series(place: Row, at: float) -> str:
@@ -1184,11 +1160,14 @@ def press(db: Connection, at: float, desk: Desk, kind: str, number: str) -> None
 
 def _in_line_behind(db: Connection, queue_id: int, day: str, places: int) -> dict[str, Any]:
     # Priority and time of joining that put a ticket behind the next so many; none where nobody waits.
-    ahead = waiting_in(db, [queue_id], day, max(1, places))
-    if not ahead:
+    line = waiting_in(db, [queue_id], day, places + 1)
+    before, after = line[:places][-1:], line[places:]
+    if not line:
         return {}
-    side = math.inf if places else -math.inf
-    return {"priority": ahead[-1].priority, "joined_at": math.nextafter(ahead[-1].joined_at, side)}
+    at = before[0].joined_at + APART_S if before else after[0].joined_at - APART_S
+    if before and after and before[0].priority == after[0].priority:
+        at = (before[0].joined_at + after[0].joined_at) / 2
+    return {"priority": (before or after)[0].priority, "joined_at": at}
 
 
 def bring_back(db: Connection, at: float, desk: Desk, number: str) -> None:
@@ -1310,11 +1289,13 @@ SECRETS = ("token", "manage_token", "staff_token", "browser", "request_key")  # 
 
 def everything(database: Database, place: Row) -> Iterator[tuple[str, dict[str, Any]]]:
     """All rows of a place, as (table, row), without what its links are made of; in many short reads."""
-    for table in ("place", "queue", "servicer", "ticket", "event"):
-        mine, after, rows = "id" if table == "place" else "place_id", 0, [place]
+    served = "servicer_id IN (SELECT id FROM servicer WHERE place_id = :place)"
+    tables = dict.fromkeys(("queue", "servicer", "ticket", "event"), "place_id = :place")
+    for table, mine in ({"place": "id = :place"} | tables | {"servicer_queue": served}).items():
+        after, rows = 0, [place]
         while rows:
             with database.read() as db:
-                sql = f"SELECT * FROM {table} WHERE {mine} = :place AND id > :after ORDER BY id LIMIT 1000"
+                sql = f"SELECT * FROM {table} WHERE {mine} AND id > :after ORDER BY id LIMIT 1000"
                 rows = run(db, sql, place=place.id, after=after).all()
             for row in rows:
                 after = row.id
@@ -1331,15 +1312,16 @@ COMMENT_S = 15  # keeps proxies from closing a quiet stream
 FREE_THREADS = 64  # that streams leave for everything else
 
 
-def picture(db: Connection, place: Row, at: float) -> dict[str, Any]:
-    """What everybody may see of a place now, but for its links. Call lists are private and not in it."""
+def picture(db: Connection, place: Row, at: float, base: str) -> dict[str, Any]:
+    """What everybody may see of a place now, with links that begin with `base`. Call lists are not in it."""
     called, queues, zone = called_in(db, place), [], ZoneInfo(place.timezone)
     for queue in queues_of(db, place):
         waiting = [ticket.number for ticket in waiting_in(db, [queue.id], day_of(place, at))]
         pace = pace_of(db, queue)
         waits = [wait_range(ahead, pace) for ahead in range(len(waiting) + 1)]
         content = shown(queue, place, "slug name open asks") | {"full": len(waiting) >= queue.max_waiting}
-        content |= {"waiting": waiting, "called": []}
+        take = f"{base}/{place.slug}/{queue.slug}/tickets"
+        content |= {"waiting": waiting, "called": [], "links": {"take": take}}
         for ticket in (each for each in called if each.queue_id == queue.id):
             since = {"since": iso(ticket.started_at or ticket.called_at, zone)}
             content["called"].append(shown(ticket, place, "number series desk state") | since)
@@ -1351,8 +1333,10 @@ def picture(db: Connection, place: Row, at: float) -> dict[str, Any]:
     calls = []
     for call in reversed(run(db, sql, place=place.id).all()):
         calls.append(shown(call, place, "id number series desk") | {"at": iso(call.happened_at, zone)})
-    content = {"place": shown(place, place, "slug name"), "version": version_of(db, place), "queues": queues}
+    content = {"place": shown(place, place, "slug name"), "queues": queues}
     series, epoch = current_series(place, at), fact(db, "epoch")
+    mine = f"{base}/{place.slug}"
+    content["links"] = {"customers": mine, "board": f"{mine}/board", "live": f"{mine}/live"}
     return content | {"epoch": epoch, "series": series, "calls": calls, "counters": []}
 
 
@@ -1383,11 +1367,8 @@ class Watcher:
 class Live:
     """Makes one picture a change for all who watch a place, and rings them."""
 
-    def __init__(
-        self, database: Database, with_links: Callable[[dict, str], dict], most: int, an_address: int
-    ):
-        self._database, self._with_links = database, with_links
-        self._most, self._most_of_one = most, an_address
+    def __init__(self, database: Database, most: int, most_of_one: int):
+        self._database, self._most, self._most_of_one = database, most, most_of_one
         self._lock, self._changed, self._closed = threading.Lock(), threading.Event(), False
         self._watchers: set[Watcher] = set()
         self._made: dict[tuple[str, str], Shown] = {}
@@ -1399,11 +1380,12 @@ class Live:
         at, made = now(), self._made.get((slug, base))
         with self._database.read() as db:
             place = find_place(db, slug)
-            # Waits change by themselves, each minute.
-            etag = f"{fact(db, 'epoch')}.{place.id}.{version_of(db, place)}.{int(at // 60)}"
+            # A place's version is its latest event; waits change by themselves, each minute.
+            version = run(db, "SELECT max(id) FROM event WHERE place_id = :id", id=place.id).scalar_one()
+            etag = f"{fact(db, 'epoch')}.{place.id}.{version}.{int(at // 60)}"
             if made and made.etag == etag:
                 return made
-            content = self._with_links(picture(db, place, at), base)
+            content = picture(db, place, at, base) | {"version": version}
         if len(self._made) >= 100:
             self._made.clear()
         text = json.dumps(content)
@@ -1529,18 +1511,17 @@ class Clock:
         while not self._stopped.wait(1):
             for number, (every, job) in enumerate(self._jobs):
                 if time.monotonic() >= due[number]:
-                    due[number] = time.monotonic() + (0 if self._more(job) else every)
-
-    def _more(self, job: Callable[[], bool]) -> bool:
-        try:
-            return job()
-        except Exception:  # tried again at its next time
-            log.exception("A job of the clock failed")
-            return False
+                    due[number] = time.monotonic() + every
+                    try:
+                        due[number] -= every * job()  # more to do: at once
+                    except Exception:  # tried again at its next time
+                        log.exception("A job of the clock failed")
 
     def _watch(self) -> None:
         while not self._stopped.wait(1):
-            if self._database.silent_for() > PATIENCE_S:
+            began = self._database.busy_since
+            silent = began is not None and time.monotonic() - began > PATIENCE_S
+            if silent or not self._database.writer.is_alive():
                 log.critical("The writer has not answered for %s seconds.\n%s", PATIENCE_S, all_stacks())
                 os._exit(1)
             faulthandler.dump_traceback_later(2 * PATIENCE_S, exit=True)
@@ -1593,7 +1574,7 @@ def create_app(threads: int = 256, **options: Any) -> flask.Flask:
     )
     CSRFProtect(app)
     app.register_blueprint(pages)
-    live = Live(database, _links_of(app), max(1, threads - FREE_THREADS), settings.streams_per_address)
+    live = Live(database, max(1, threads - FREE_THREADS), settings.streams_per_address)
     app.extensions["takeanumber"] = Service(settings, database, live)
     words_of = {"qr": qr_code, "duration": duration, "wait": wait_in_words, "clock": lambda at: at[11:16]}
     app.jinja_env.filters |= words_of
@@ -1639,7 +1620,9 @@ def limit(what: str, most: int, seconds: int) -> None:
 @pages.before_app_request
 def check_form() -> None:
     """Refuses a form without its token; JSON needs none, since a foreign page can't send it unasked."""
-    if request.method == "POST" and not request.is_json:
+    if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
+        flask.abort(413)
+    if request.method == "POST" and request.url_rule and not request.is_json:
         current_app.extensions["csrf"].protect()
 
 
@@ -1651,8 +1634,6 @@ def browser() -> str:
 
 def tidy(text: str | None) -> str | None:
     """What was typed, without control characters and the space around it."""
-    if text is not None and re.search("[\ud800-\udfff]", text):
-        raise ValueError("please use ordinary characters.")
     text = unicodedata.normalize("NFC", text or "")
     return "".join(c for c in text if c == "\n" or unicodedata.category(c) != "Cc").strip() or None
 
@@ -1681,9 +1662,7 @@ def whole(label: str, low: int, high: int) -> IntegerField:
     return IntegerField(label, validators=[Optional(), within])
 
 
-def flag(label: str) -> BooleanField:
-    """A field for yes or no."""
-    return BooleanField(label, false_values=("false", "0", ""))
+NOT_TICKED = ("false", "0", "")
 
 
 class PlaceForm(Form):
@@ -1705,7 +1684,7 @@ class QueueForm(Form):
     prefix = words("Letter", 3, Optional(), Regexp("^[A-Z]{1,3}$", 0, "please use one to three capitals."))
     max_waiting = whole("Most people in line", 1, 1_000_000)
     asks = SelectMultipleField("Asks for", choices=["name", "phone", "note", "party"])
-    shared_tablet = flag("Shared tablet")
+    shared_tablet = BooleanField("Shared tablet", false_values=NOT_TICKED)
 
 
 class CustomerForm(Form):
@@ -1721,7 +1700,7 @@ class ServicerForm(Form):
     name = words("Your name", 60, filled)
     desk = words("Your desk", 40)
     queues = SelectMultipleField("Queues", validate_choice=False)
-    on_duty = flag("On duty")
+    on_duty = BooleanField("On duty", false_values=NOT_TICKED)
 
 
 class NumberForm(Form):
@@ -1741,10 +1720,7 @@ class NumbersForm(Form):
     numbers = SelectMultipleField("Numbers", validate_choice=False)
 
 
-@cache
-def fields_of(form: type[Form]) -> dict[str, Field]:
-    """The fields of a form by their names."""
-    return {item.name: item for item in form()}
+fields_of = cache(lambda form: {item.name: item for item in form()})  # of a form, by their names
 
 
 def body(form: type[Form], *required: str) -> dict[str, Any]:
@@ -1759,11 +1735,15 @@ def body(form: type[Form], *required: str) -> dict[str, Any]:
         boxes = BOXES if "_boxes" in request.form else ()
         sent = [name for name in given if name in request.form or isinstance(known[name], boxes)]
         given = {name: given[name] for name in sent}
+    if not given and not required:
+        return {}
     checked = form(MultiDict([(name, value) for name, values in given.items() for value in values or ()]))
     checked.validate()
     for name, item in known.items():
-        absent = f"{name}?" in required and name not in given
-        if absent or (name in required and given.get(name) is None):
+        absent = (
+            name not in given if f"{name}?" in required else name in required and not checked[name].raw_data
+        )
+        if absent or (name in required and checked[name].data is None and name not in checked.errors):
             raise BadInput(f"{item.label.text}: please fill this in.")
         if name in checked.errors:
             raise BadInput(f"{item.label.text}: {checked.errors[name][0]}")
@@ -1774,6 +1754,7 @@ def body(form: type[Form], *required: str) -> dict[str, Any]:
 TEXT, WHOLE, YES, LIST = (str, "a text"), (int, "a whole number"), (bool, "true or false"), (list, "a list")
 KINDS = {StringField: TEXT, IntegerField: WHOLE, BooleanField: YES, SelectMultipleField: LIST}
 BOXES = (BooleanField, SelectMultipleField)
+HALF = re.compile("[\ud800-\udfff]")  # half a character, which JSON can hold and a database can't
 
 
 def json_fields(known: Mapping[str, Field]) -> dict[str, list[str] | None]:
@@ -1790,6 +1771,8 @@ def json_fields(known: Mapping[str, Field]) -> dict[str, list[str] | None]:
         items = value if type(value) is list else [value]
         if value is not None and (type(value) is not kind or (kind is list and {*map(type, items)} - {str})):
             raise BadInput(f"{known[name].label.text}: this must be {wanted}.")
+        if HALF.search("".join(map(str, items))) or (kind is int and value and abs(value) > 10**15):
+            raise BadInput(f"{known[name].label.text}: please use ordinary characters and numbers.")
         typed = [str(item).lower() if kind is bool else str(item) for item in items]
         given[name] = None if value is None else typed
     return given
@@ -1806,21 +1789,6 @@ def base_url() -> str:
 def link(endpoint: str, **values: Any) -> str:
     """An absolute URL."""
     return base_url() + url_for(f"pages.{endpoint}", **values)
-
-
-def _links_of(app: flask.Flask) -> Callable[[dict, str], dict]:
-    # Gives a picture its links; without a request, since pictures are made between requests.
-    paths = app.url_map.bind("")
-
-    def with_links(content: dict, base: str) -> dict:
-        place = {"place": content["place"]["slug"]}
-        for queue in content["queues"]:
-            take = paths.build("pages.take", place | {"queue": queue["slug"]})
-            queue["links"] = {"take": base + take}
-        names = ("customers", "board", "live")
-        return content | {"links": {name: base + paths.build(f"pages.{name}", place) for name in names}}
-
-    return with_links
 
 
 def page(template: str, content: dict[str, Any], place: Any = None, **more: Any) -> Answer:
@@ -1865,20 +1833,28 @@ def wait_in_words(wait: Mapping[str, int] | None) -> str:
     low, high = (round(wait[end] / 60) for end in ("from", "to")) if wait else (0, 0)
     if high <= 1:
         return "about a minute" if wait else ""
-    if low == high:
-        return f"about {high} minutes"
-    return f"about {low} to {high} minutes" if low else f"up to {high} minutes"
+    between = f"{low} to {high}" if 0 < low < high else f"{high}"
+    return f"{'about' if low else 'up to'} {between} minutes"
 
 
 @pages.app_errorhandler(Refused)
 def refused(problem: Refused) -> Answer:
     """Says what can't be done: in JSON, with the state of now for a Conflict; or on the button's own page."""
-    view, said = AGAIN.get(request.endpoint or ""), str(problem)
-    if view and not g.get("error") and problem.status in ((409,) if wants_json() else (400, 403, 409)):
+    said, parts = str(problem), request.url_rule.rule.split("/") if request.url_rule else []
+    view = AGAIN.get(parts[2]) if len(parts) > 2 else home
+    if (
+        request.method == "POST"
+        and view
+        and not g.get("error")
+        and problem.status in ((409,) if wants_json() else (400, 403, 409))
+    ):
         g.error = said
         given = request.view_args or {}
         given = {name: given[name] for name in ("place", "token") if name in given}
-        answer = flask.make_response(view(**given))
+        try:
+            answer = flask.make_response(view(**given))
+        except Refused as other:  # the page isn't there either
+            return refused(other)
         answer = flask.jsonify({"error": said} | answer.get_json()) if wants_json() else answer
     else:
         answer = page("error.html", {"error": said}, sentence=said, status=problem.status)
@@ -1900,10 +1876,12 @@ HTTP_SENTENCES = {
 def failed(problem: Exception) -> Answer:
     """Whatever else went wrong, in a sentence; what is our mistake, or the storage's, goes into the log."""
     if isinstance(problem, HTTPException):
-        return refused(Refused(HTTP_SENTENCES.get(problem.code) or str(problem.description), problem.code))
+        answer = refused(Refused(HTTP_SENTENCES.get(problem.code) or str(problem.description), problem.code))
+        answer.allow.update(getattr(problem, "valid_methods", None) or ())
+        return answer
     log.error("Failed at %s", request.url_rule, exc_info=problem)  # the rule: links don't belong in a log
     if isinstance(problem, SQLAlchemyError | sqlite3.Error):
-        reason = getattr(problem, "orig", None) or "too busy"
+        reason = getattr(problem, "orig", problem if isinstance(problem, sqlite3.Error) else "too busy")
         sentence = (
             f"Nothing can be stored just now ({reason}), and nothing was changed. Please try again soon."
         )
@@ -1923,11 +1901,8 @@ def headers(answer: Answer) -> Answer:
     answer.headers["X-Robots-Tag"] = "noindex"
     if request.endpoint != "static":
         answer.headers.setdefault("Cache-Control", "no-store")
-        answer.vary.add("Accept")
+        answer.headers["Vary"] = "Accept"
     return answer
-
-
-# ----- anyone
 
 
 @pages.get("/")
@@ -1989,9 +1964,6 @@ def healthz() -> Answer:
     return flask.jsonify({"status": "ok"})
 
 
-# ----- a customer
-
-
 @pages.get("/<place>")
 def customers(place: str) -> Answer:
     made = service().live.current(place, base_url())
@@ -2000,10 +1972,9 @@ def customers(place: str) -> Answer:
         answer.set_etag(made.etag)
         return answer.make_conditional(request)
     with service().database.read() as db:
-        tickets = tickets_of_browser(db, now(), place, session["browser"]) if "browser" in session else []
-    mine = [{"number": mine.number, "queue_name": mine.queue_name, "token": mine.token} for mine in tickets]
+        mine = tickets_of_browser(db, now(), place, session["browser"]) if "browser" in session else []
     if mine and "stay" not in request.args and not g.get("error"):
-        return flask.redirect(url_for("pages.ticket", place=place, token=mine[0]["token"]))
+        return flask.redirect(url_for("pages.ticket", place=place, token=mine[0].token))
     content, request_id = made.content, secrets.token_hex(8)
     return page("customers.html", {}, content["place"], picture=content, mine=mine, request_id=request_id)
 
@@ -2083,9 +2054,6 @@ def live(place: str) -> Answer:
     answer.headers["X-Accel-Buffering"] = "no"
     answer.call_on_close(partial(house.leave, watcher))
     return answer
-
-
-# ----- a servicer
 
 
 @pages.get("/<place>/staff/<token>")
@@ -2176,9 +2144,6 @@ def add(place: str, token: str) -> Answer:
     return after(desk, say, 201 if new else 200, content, place=place, token=token)
 
 
-# ----- the owner
-
-
 @pages.get("/<place>/manage/<token>")
 def manage(place: str, token: str) -> Answer:
     at = now()
@@ -2190,13 +2155,11 @@ def manage(place: str, token: str) -> Answer:
     url = owner_link(row)
     links = {name: link(name, place=place) for name in ("customers", "board", "live", "poster")}
     links |= {"staff": link("staff", place=place, token=row.staff_token), "manage": url}
-    content["links"] = links | {name: f"{url}/{end}" for name, end in OWNER_LINKS.items()}
+    links |= {"queues": f"{url}/queues", "tickets_csv": f"{url}/tickets.csv", "export": f"{url}/export.json"}
+    content["links"] = links
     fresh = not wants_json() and session.pop("fresh", None) == place
     more = {"fresh": fresh, "timezones": zones(), "today": day_of(row, at)}
     return page("manage.html", content, row, owner=content, **more)
-
-
-OWNER_LINKS = {"queues": "queues", "tickets_csv": "tickets.csv", "export": "export.json"}
 
 
 def queue_content(db: Connection, place: Row, queue: Row, at: float) -> dict[str, Any]:
@@ -2223,7 +2186,6 @@ def owner_does(say: str, does: Callable[..., Any], *args: Any, status: int = 200
 def queue_columns(*required: str) -> dict[str, Any]:
     """What the request says of a queue, as its columns."""
     asked = {name: value for name, value in body(QueueForm, *required).items() if value is not None}
-    asked.pop("kind", None)
     if "asks" in asked:
         asked["asks"] = " ".join(asked["asks"])
     return asked
@@ -2302,7 +2264,8 @@ def tickets_csv(place: str, token: str) -> Answer:
     first, last = asked_day("from", "1970-01-01"), asked_day("to", "9998-12-31")
     if first > last:
         raise BadInput("'from' is after 'to': exchange the two days.")
-    return download(csv_lines(service().database, row, first, last), "text/csv", f"{place}-tickets.csv")
+    lines = csv_lines(service().database, row, first, last)
+    return flask.Response(lines, mimetype="text/csv", headers={"Content-Disposition": "attachment"})
 
 
 def asked_day(name: str, default: str) -> str:
@@ -2339,7 +2302,8 @@ def harmless(cell: Any) -> Any:
 def export(place: str, token: str) -> Answer:
     with service().database.read() as db:
         row = find_place(db, place, manage_token=token)
-    return download(json_lines(everything(service().database, row)), "application/json", f"{place}.json")
+    lines = json_lines(everything(service().database, row))
+    return flask.Response(lines, mimetype="application/json", headers={"Content-Disposition": "attachment"})
 
 
 def json_lines(rows: Iterator[tuple[str, dict]]) -> Iterator[str]:
@@ -2352,24 +2316,8 @@ def json_lines(rows: Iterator[tuple[str, dict]]) -> Iterator[str]:
     yield "]}\n"
 
 
-def download(lines: Iterator[str], mimetype: str, name: str) -> Answer:
-    """A file to be kept."""
-    answer = flask.Response(lines, mimetype=mimetype)
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
-
-
-# Which page is shown again, with a sentence, when one of its buttons could not do its work.
-BUTTONS = {
-    home: "open_first find_links",
-    customers: "take",
-    ticket: "cancel",
-    staff: "sit_down",
-    desk: "next_customer desk_action add",
-    manage: "change_this_place delete_this_place replace_this_link add_a_queue change_this_queue queue_action"
-    " cancel_many change_this_servicer remove_this_servicer",
-}
-AGAIN = {f"pages.{button}": view for view, buttons in BUTTONS.items() for button in buttons.split()}
+# Which page is shown again when one of its buttons could not do its work, by the second part of its URL.
+AGAIN = {"<queue>": customers, "t": ticket, "staff": staff, "desk": desk, "manage": manage}
 
 
 # ==========================================================================================================
@@ -2418,18 +2366,21 @@ DATA = click.option("--data", type=Path, help="Directory of the database [TAKEAN
 )
 def serve(threads: int, **options: Any) -> None:
     """Starts the server, and prints the address that phones nearby can reach."""
-    settings = Settings.read(os.environ, **options)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it tells of each burst
     make_room_for(threads)
-    app = create_app(threads, **{item.name: getattr(settings, item.name) for item in fields(settings)})
+    app = create_app(threads, **options)
+    parts: Service = app.extensions["takeanumber"]
+    settings = parts.settings
     try:
         address = {"host": settings.host, "port": settings.port, "connection_limit": 2 * threads + 200}
         server = waitress.create_server(app, threads=threads, **address, **WAITRESS)
-    except OSError as problem:
-        said = f"Can't listen at {settings.host}:{settings.port}: {problem.strerror}. Choose another --port."
+    except (OSError, ValueError) as problem:
+        why = getattr(problem, "strerror", None) or problem
+        said = (
+            f"Can't listen at {settings.host}, port {settings.port}: {why}. Choose another --host or --port."
+        )
         raise CannotStart(said) from None
-    parts: Service = app.extensions["takeanumber"]
     clock = Clock(parts.database, settings)
 
     def stop(*_: Any) -> None:
@@ -2438,7 +2389,7 @@ def serve(threads: int, **options: Any) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    tell_address(settings, server.effective_port)
+    tell_address(settings, getattr(server, "effective_port", settings.port))
     server.run()
     clock.stop()
     parts.database.close()
@@ -2450,8 +2401,7 @@ def make_room_for(threads: int) -> None:
     gc.set_threshold(20_000, 20, 20)
     threading.stack_size(2**21)  # instead of eight megabytes for each
     allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * threads + 1000
-    wanted = wanted if most == resource.RLIM_INFINITY else min(most, wanted)
+    wanted = min(2 * threads + 1000, most if most > 0 else 2**20)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(allowed, wanted), most))
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # so that a phone that left without a word is noticed in a minute
         options = waitress.adjustments.Adjustments.socket_options
@@ -2476,8 +2426,8 @@ def tell_address(settings: Settings, port: int) -> None:
     import qrcode
 
     url = reachable(settings, port)
-    click.echo("Take A Number is running; Ctrl-C stops it.\n")
-    click.echo(f"  On this computer: http://127.0.0.1:{port}\n  On phones nearby: {url}\n")
+    here = f"http://127.0.0.1:{port}"
+    click.echo(f"Take A Number is running; Ctrl-C stops it.\n\n  Here: {here}\n  On phones nearby: {url}\n")
     code = qrcode.QRCode(border=2)
     code.add_data(url)
     code.print_ascii(invert=True)
@@ -2516,22 +2466,19 @@ def demo(url: str, speed: float, hours: float, setup_code: str | None) -> None:
     desks = [ask(staff, {"name": name, "desk": f"Window {n}"})["links"]["desk"] for n, name in names]
     chance, free_at, minutes = random.Random(), dict.fromkeys(desks, 0.0), 0.0
     while minutes < 60 * hours:
-        pause = chance.expovariate(0.9)
-        minutes += pause
+        minutes += (pause := chance.expovariate(0.9))
         time.sleep(60 * pause / speed)
         mine = ask(chance.choice(takes), {"party": chance.randint(1, 4)})
         if chance.random() < 0.08:
             ask(mine["links"]["cancel"], {})
-        for desk in desks:
-            if free_at[desk] <= minutes:
-                at_desk = ask(desk)["current"]
-                if at_desk and chance.random() < 0.07:
-                    ask(f"{desk}/no-show", {"number": at_desk["number"]})
-                    at_desk = None
-                at_desk = ask(f"{desk}/next", {"finished": at_desk and at_desk["number"]})["current"]
-                if at_desk:
-                    ask(f"{desk}/start", {"number": at_desk["number"]})
-                    free_at[desk] = minutes + chance.lognormvariate(0.9, 0.5)
+        for desk in (desk for desk in desks if free_at[desk] <= minutes):
+            current = ask(desk)["current"]
+            if current and chance.random() < 0.07:
+                current = ask(f"{desk}/no-show", {"number": current["number"]})["current"]
+            current = ask(f"{desk}/next", {"finished": current and current["number"]})["current"]
+            if current:
+                ask(f"{desk}/start", {"number": current["number"]})
+                free_at[desk] = minutes + chance.lognormvariate(0.9, 0.5)
 
 
 def ask(url: str, content: dict | None = None) -> dict[str, Any]:

@@ -80,7 +80,9 @@ export function swap(html, { message } = {}) {
   document.dispatchEvent(new Event('swapped'));
 }
 
-let asked = 0, answered = 0;  // an answer to an older question never replaces a newer one's
+// An answer to an older question never replaces a newer one's. But what a press led to is always said, and then
+// the page is looked at once more.
+let asked = 0, answered = 0;
 
 async function load(url, { message, accepted, ...options } = {}) {
   const turn = ++asked, answer = await ask(url, { headers: { Accept: 'text/html' }, ...options });
@@ -89,9 +91,11 @@ async function load(url, { message, accepted, ...options } = {}) {
     return location.assign(answer.url);
   }
   if (answer.ok) accepted?.();
-  if (turn < answered || (!message && !answer.ok)) return;
-  answered = turn;
+  const late = turn < answered;
+  if (!message && (late || !answer.ok)) return;
+  answered = Math.max(turn, answered);
   swap(html, { message });
+  if (late) refresh();
 }
 
 let refreshing, again;

@@ -15,6 +15,14 @@ PRESS_ONCE_MORE = """button => {
       below.click();
     }, { capture: true, once: true }), { once: true });
 }"""
+ANSWER_LATE = """() => {
+    const ask = window.fetch;
+    window.fetch = async (url, options) => {
+      const answer = await ask(url, options);
+      if (options.method === 'POST') await new Promise(done => setTimeout(done, 1500));
+      return answer;
+    };
+}"""
 PRESS_AT = "(when) => setTimeout(() => document.querySelector('.main').click(), when - Date.now())"
 
 
@@ -229,6 +237,16 @@ def test_a_late_press_on_a_live_page_is_answered_in_place(server, shop, visit, o
         expect(late.locator("#message")).to_contain_text(UNCHANGED)
         expect(served(late)).to_have_text("A2")
     assert shop.waiting() == ["A3"]
+
+
+def test_what_a_press_led_to_is_said_though_news_overtook_the_answer(shop, ana):
+    ana.evaluate(ANSWER_LATE)
+    with ana.expect_response("**/next"):
+        presses(ana, "Next customer")
+    shop.take()
+    expect(ana.locator("#next")).to_contain_text("1 waiting")
+    expect(ana.locator("#message")).to_have_text("Nobody is waiting.")
+    expect(ana.locator("#next")).to_contain_text("1 waiting")
 
 
 def test_a_customer_without_a_phone_is_added_while_the_line_moves(shop, ana):
