@@ -1571,6 +1571,7 @@ def create_app(threads: int = 256, **options: Any) -> flask.Flask:
         SESSION_COOKIE_NAME="takeanumber",
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=timedelta(days=400),
+        SESSION_REFRESH_EACH_REQUEST=False,  # or a page that looks again overwrites what a press had to say
     )
     CSRFProtect(app)
     app.register_blueprint(pages)
@@ -1832,7 +1833,7 @@ def wait_in_words(wait: Mapping[str, int] | None) -> str:
     """A range of seconds as "about 8 to 15 minutes"."""
     low, high = (round(wait[end] / 60) for end in ("from", "to")) if wait else (0, 0)
     if high <= 1:
-        return "about a minute" if wait else ""
+        return ("about a minute" if low else "less than a minute") if wait else ""
     between = f"{low} to {high}" if 0 < low < high else f"{high}"
     return f"{'about' if low else 'up to'} {between} minutes"
 
