@@ -322,7 +322,6 @@ class Database:
         self.busy_since: float | None = None  # when the transaction under way began, by time.monotonic()
         self._readers, self._writers = _engine(path, "query_only = ON"), _engine(path)
         self._connection: Connection | None = None
-        self._crowd = 0  # how many the last transaction was for
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self.writer = threading.Thread(target=self._work, name="writer", daemon=True)
         self.writer.start()
@@ -363,25 +362,13 @@ class Database:
     def _work(self) -> None:
         while True:
             jobs = [self._jobs.get()]
-            if self._crowd > 4:
-                self._gather()
             while len(jobs) < 256 and not self._jobs.empty():
                 jobs.append(self._jobs.get())
             todo = [job for job in jobs if job and job.answer.set_running_or_notify_cancel()]
-            self._crowd = len(todo)
             if todo:
                 self._commit_together(todo)
             if None in jobs:
                 return self._drop_connection()
-
-    def _gather(self) -> None:
-        # In a crowd the writer waits while more keep coming: fewer commits, and their threads have read their
-        # requests by then and don't fight it for the interpreter. A hundred clients get twice as much so.
-        for _ in range(6):
-            waiting = self._jobs.qsize()
-            time.sleep(0.003)
-            if self._jobs.qsize() == waiting:
-                return
 
     def _commit_together(self, jobs: list[_Job]) -> None:
         self.busy_since, began = time.monotonic(), False
