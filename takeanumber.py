@@ -52,7 +52,6 @@ import unicodedata
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta
@@ -302,12 +301,13 @@ def set_fact(db: Connection, at: float, name: str) -> None:
     run(db, "UPDATE fact SET value = :at WHERE name = :name", at=str(at), name=name)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Job:
     function: Callable[[Connection], Any]
-    answer: Future = field(default_factory=Future)
     result: Any = None
     problem: Exception | None = None
+    begun: threading.Lock = field(default_factory=threading.Lock)  # by the writer, or given up by who asked
+    done: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Database:
@@ -344,13 +344,17 @@ class Database:
         here, with nothing of it stored. Raises Unavailable when the writer is too busy to begin.
         """
         job = _Job(lambda db: function(db, *args, **kwargs))
+        job.done.acquire()
         self._jobs.put(job)
-        try:
-            return job.answer.result(PATIENCE_S)
-        except TimeoutError:
-            if job.answer.cancel():
-                raise Unavailable("The server is too busy just now. Please try again in a moment.") from None
-            return job.answer.result()
+        if not job.done.acquire(timeout=PATIENCE_S):
+            if job.begun.acquire(blocking=False):
+                raise Unavailable(
+                    "The server is too busy just now. Please try again in a moment.", retry_after=5
+                )
+            job.done.acquire()
+        if job.problem:
+            raise job.problem
+        return job.result
 
     def close(self) -> None:
         """Finishes what is waiting to be written, and closes the file."""
@@ -364,7 +368,7 @@ class Database:
             jobs = [self._jobs.get()]
             while len(jobs) < 256 and not self._jobs.empty():
                 jobs.append(self._jobs.get())
-            todo = [job for job in jobs if job and job.answer.set_running_or_notify_cancel()]
+            todo = [job for job in jobs if job and job.begun.acquire(blocking=False)]
             if todo:
                 self._commit_together(todo)
             if None in jobs:
@@ -393,10 +397,7 @@ class Database:
             self.busy_since = None
         self.on_commit()
         for job in jobs:
-            if job.problem is None:
-                job.answer.set_result(job.result)
-            else:
-                job.answer.set_exception(job.problem)
+            job.done.release()
 
     def _run_in_savepoint(self, db: Connection, job: _Job) -> None:
         raw = db.connection.driver_connection
@@ -1548,6 +1549,7 @@ def create_app(threads: int = 256, **options: Any) -> flask.Flask:
     settings = Settings.read(os.environ, **options)
     database = open_database(settings, upgrade=True)
     app = flask.Flask(__name__)
+    app.json.sort_keys = False
     with database.read() as db:
         app.secret_key = fact(db, "secret_key")  # kept in the database, so that deploys and restores keep it
     app.config.update(
