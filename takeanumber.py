@@ -937,48 +937,51 @@ def take_number(db: Connection, at: float, slug: str, line: str, **asked: Any) -
     """
     place = find_place(db, slug)
     series = open_day(db, place, at)
-    queue = find_queue(db, place, line)
     request_id, browser = asked.pop("request_id", None), asked.pop("browser", None)
-    asked["request_key"] = f"{queue.id}:{request_id}" if request_id else None
-    asked["browser"] = None if queue.shared_tablet else browser
-    earlier = _taken_before(db, queue, asked["request_key"], asked["browser"])
+    asked["request_key"] = f"{place.id} {line} {request_id}" if request_id else None
+    earlier = _taken_before(db, place, line, asked["request_key"], browser)
     if earlier:
-        return place, queue, earlier, False
-    if not queue.open:
-        raise Conflict(f"{queue.name} is closed: no new numbers now.")
-    if queue.waiting >= queue.max_waiting:
-        raise Conflict(f"{queue.name} is full: {queue.waiting} are waiting. Please come back a little later.")
-    ordinal = _next_ordinal(db, place, queue, series)
-    asked |= {"place": place.id, "queue": queue.id, "series": series, "ordinal": ordinal, "normal": NORMAL}
-    asked |= {"number": f"{queue.prefix}{ordinal}", "token": secrets.token_urlsafe(16), "at": at}
+        return place, find_queue(db, place, line), earlier, False
+    queue = _count_up(db, place, line, series)
+    asked |= {"place": place.id, "queue": queue.id, "series": series, "normal": NORMAL, "at": at}
+    asked |= {"ordinal": queue.last_number, "number": f"{queue.prefix}{queue.last_number}"}
+    asked |= {"token": secrets.token_urlsafe(16), "browser": None if queue.shared_tablet else browser}
     sql = f"""INSERT INTO ticket (place_id, queue_id, token, series, ordinal, number, state, priority,
                                   taken_at, joined_at, request_key, browser, name, phone, note, party)
               VALUES (:place, :queue, :token, :series, :ordinal, :number, 'waiting', :normal, :at,
                       {JOINED_AT}, :request_key, :browser, :name, :phone, :note, :party) RETURNING *"""
     ticket = run(db, sql, **dict.fromkeys(("name", "phone", "note", "party")) | asked).one()
-    sql = "UPDATE queue SET series = :series, last_number = :ordinal, waiting = waiting + 1 WHERE id = :id"
-    run(db, sql, series=series, ordinal=ordinal, id=queue.id)
     _record_step(db, at, "take", ticket)
     return place, queue, ticket, True
 
 
-def _taken_before(db: Connection, queue: Row, request_key: str | None, browser: str | None) -> Row | None:
+def _taken_before(db: Connection, place: Row, line: str, key: str | None, browser: str | None) -> Row | None:
     ticket = None
-    if request_key:
-        ticket = run(db, f"{TICKETS} WHERE request_key = :key", key=request_key).first()
+    if key:
+        ticket = run(db, f"{TICKETS} WHERE request_key = :key", key=key).first()
     if browser and not ticket:
-        sql = f"{TICKETS} WHERE ticket.browser = :browser AND ticket.queue_id = :queue AND state IN :open"
-        ticket = run(db, sql, browser=browser, queue=queue.id, open=OPEN).first()
+        sql = f"""{TICKETS} WHERE ticket.browser = :browser AND ticket.place_id = :place
+                  AND queue.slug = :line AND shared_tablet = 0 AND state IN :open"""
+        ticket = run(db, sql, browser=browser, place=place.id, line=line, open=OPEN).first()
     return ticket
 
 
-def _next_ordinal(db: Connection, place: Row, queue: Row, series: str) -> int:
-    if queue.series == series:
-        return queue.last_number + 1
-    # The queue's first in this series; but its letters may have been another queue's earlier today.
-    sql = """SELECT coalesce(max(ordinal), 0) + 1 FROM ticket
-             WHERE place_id = :place AND series = :series AND number = :prefix || CAST(ordinal AS TEXT)"""
-    return run(db, sql, place=place.id, series=series, prefix=queue.prefix).scalar_one()
+def _count_up(db: Connection, place: Row, line: str, series: str) -> Row:
+    # The queue with its next number, if it is open and has room. Its first in a series is looked up, since
+    # its letters may have been another queue's earlier today.
+    sql = """UPDATE queue SET waiting = waiting + 1, series = :series, last_number =
+                    CASE WHEN series = :series THEN last_number + 1
+                         ELSE (SELECT coalesce(max(ordinal), 0) + 1 FROM ticket WHERE place_id = :place
+                               AND series = :series AND number = queue.prefix || CAST(ordinal AS TEXT)) END
+             WHERE place_id = :place AND slug = :line AND kind = 'walk-in' AND deleted_at IS NULL
+             AND open = 1 AND waiting < max_waiting RETURNING *"""
+    queue = run(db, sql, place=place.id, line=line, series=series).first()
+    if queue:
+        return queue
+    queue = find_queue(db, place, line)
+    if not queue.open:
+        raise Conflict(f"{queue.name} is closed: no new numbers now.")
+    raise Conflict(f"{queue.name} is full: {queue.waiting} are waiting. Please come back a little later.")
 
 
 def find_ticket(db: Connection, slug: str, token: str) -> tuple[Row, Row, Row]:
@@ -1974,9 +1977,9 @@ def take(place: str, queue: str) -> Answer:
     limit("take", service().settings.takes_per_minute, 60)
     asked = body(CustomerForm) | ({} if request.is_json else {"browser": browser()})
     row, line, mine, new = write(take_number, place, queue, **asked)
-    # All who waited then are ahead: they are not counted again, so that this costs the same in a long line.
+    # All who wait in it are ahead: they are not counted again, so that this costs the same in a long line.
     content = (
-        ticket_content(row, line, mine, line.waiting, recent_pace(line)) if new and wants_json() else None
+        ticket_content(row, line, mine, line.waiting - 1, recent_pace(line)) if new and wants_json() else None
     )
     return after(ticket, None, 201 if new else 200, content, place=place, token=mine.token)
 
@@ -2387,6 +2390,7 @@ def serve(threads: int, **options: Any) -> None:
 
 def make_room_for(threads: int) -> None:
     """Lets this process have a thousand threads and as many connections, as far as the machine allows."""
+    sys.setswitchinterval(0.02)  # many short threads: let each finish what it is at
     gc.freeze()  # what was imported stays; and looking for garbage all the time is dear
     gc.set_threshold(20_000, 20, 20)
     threading.stack_size(2**21)  # instead of eight megabytes for each

@@ -78,7 +78,9 @@ def test_a_quiet_stream_is_kept_open_by_a_comment(server):
     shop = server.open_shop()
     with shop.watch() as page:
         page.next()
-        page.next(kind="comment", within=33)  # fifteen seconds of quiet: a new minute's picture may come between
+        page.next(
+            kind="comment", within=33
+        )  # fifteen seconds of quiet: a new minute's picture may come between
     assert server.get("/healthz").status == 200  # nor did anything end a server in which nothing happens
 
 
