@@ -422,6 +422,7 @@ class Database:
 def _engine(path: Path, *more: str) -> Engine:
     # Autocommit: transactions are begun and ended by hand, where one can see it.
     options = {"isolation_level": "AUTOCOMMIT", "pool_size": 8, "max_overflow": 0, "pool_timeout": PATIENCE_S}
+    options["hide_parameters"] = True  # links and names don't belong in a log
     engine = sa.create_engine(f"sqlite:///{path}", **options)
     pragmas = ["busy_timeout = 5000", "journal_mode = WAL", "foreign_keys = ON", "secure_delete = ON"]
     pragmas += ["synchronous = FULL", *more]  # FULL: a ticket that was handed out survives a power cut
@@ -1835,12 +1836,8 @@ def refused(problem: Refused) -> Answer:
     """Says what can't be done: in JSON, with the state of now for a Conflict; or on the button's own page."""
     said, parts = str(problem), request.url_rule.rule.split("/") if request.url_rule else []
     view = AGAIN.get(parts[2]) if len(parts) > 2 else home
-    if (
-        request.method == "POST"
-        and view
-        and not g.get("error")
-        and problem.status in ((409,) if wants_json() else (400, 403, 409))
-    ):
+    shows_it = problem.status in ((409,) if wants_json() else (400, 403, 409))
+    if request.method == "POST" and view and shows_it and not g.get("error"):
         g.error = said
         given = request.view_args or {}
         given = {name: given[name] for name in ("place", "token") if name in given}
@@ -1875,10 +1872,8 @@ def failed(problem: Exception) -> Answer:
     log.error("Failed at %s", request.url_rule, exc_info=problem)  # the rule: links don't belong in a log
     if isinstance(problem, SQLAlchemyError | sqlite3.Error):
         reason = getattr(problem, "orig", problem if isinstance(problem, sqlite3.Error) else "too busy")
-        sentence = (
-            f"Nothing can be stored just now ({reason}), and nothing was changed. Please try again soon."
-        )
-        return refused(Unavailable(sentence, retry_after=5))
+        said = f"Nothing can be stored just now ({reason}), and nothing was changed. Please try again soon."
+        return refused(Unavailable(said, retry_after=5))
     return refused(Refused("Something went wrong on our side. Please try again.", 500))
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from conftest import open_deli
+from people import open_deli
 
 LA, AUCKLAND = "America/Los_Angeles", "Pacific/Auckland"
 

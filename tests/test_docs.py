@@ -7,7 +7,7 @@ import tomllib
 
 import click
 import pytest
-from conftest import HERE
+from people import HERE
 
 import takeanumber
 

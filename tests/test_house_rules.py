@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import HERE
+from people import HERE
 
 CODE = (HERE / "takeanumber.py").read_text()
 TEMPLATES = sorted((HERE / "templates").glob("*.html"))

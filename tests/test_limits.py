@@ -1,7 +1,7 @@
 """How often one address may do what, and whose address it is."""
 
 import pytest
-from conftest import Api, open_deli
+from people import Api, open_deli
 
 
 def from_address(api, address, **headers):

@@ -1,7 +1,7 @@
 """An owner opens a place and gets its links."""
 
 import pytest
-from conftest import open_deli
+from people import open_deli
 
 import takeanumber
 

@@ -5,7 +5,7 @@ import io
 import re
 
 import pytest
-from conftest import Api, open_deli
+from people import Api, open_deli
 
 
 def queue(place, slug="deli"):

@@ -1,7 +1,7 @@
 """What the environment says, and what of it makes no sense."""
 
 import pytest
-from conftest import Api, open_deli
+from people import Api, open_deli
 
 NONSENSE = [
     ("TAKEANUMBER_PLACES", "many"),

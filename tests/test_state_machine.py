@@ -8,10 +8,10 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from conftest import Api, Clock, Customer, open_deli
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from people import Api, Clock, Customer, open_deli
 
 import takeanumber
 

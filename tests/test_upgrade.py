@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command as alembic
 from alembic.config import Config
-from conftest import HERE
+from people import HERE
 
 import takeanumber
 

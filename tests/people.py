@@ -1,0 +1,240 @@
+"""What all tests share: a clock to be set, the service on a database of its own, and people who use it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import flask
+import pytest
+
+import takeanumber
+
+HERE = Path(takeanumber.__file__).parent
+
+
+class Clock:
+    """The time, as the service is told it."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+        self.set("2026-11-21 10:00")
+
+    def __call__(self) -> float:
+        return self.at
+
+    def set(self, when: str, timezone: str = "UTC", fold: int = 0) -> None:
+        """Sets it to what a clock in that zone shows; `fold=1` is the second of an hour that comes twice."""
+        self.at = datetime.fromisoformat(when).replace(tzinfo=ZoneInfo(timezone), fold=fold).timestamp()
+
+    def advance(self, **by: float) -> None:
+        """Lets time pass: `advance(minutes=5)`; it may be negative."""
+        self.at += timedelta(**by).total_seconds()
+
+
+class Answer(NamedTuple):
+    """What came back from the server."""
+
+    status: int
+    body: Any
+    headers: Any
+
+
+class Api:
+    """A JSON client without cookies. It checks each answer: an error is a sentence, and never ours."""
+
+    def __init__(self, app: flask.Flask):
+        self.client = app.test_client(use_cookies=False)
+
+    def get(self, url: str, **headers: str) -> Answer:
+        return self.send("GET", url, headers=headers)
+
+    def post(self, url: str, content: Any = None, **headers: str) -> Answer:
+        return self.send("POST", url, json={} if content is None else content, headers=headers)
+
+    def send(self, method: str, url: str, headers: dict[str, str] | None = None, **request: Any) -> Answer:
+        named = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+        heads = {"Accept": "application/json"} | named
+        answer = self.client.open(url, method=method, headers=heads, **request)
+        assert answer.status_code != 500, answer.text
+        assert "Traceback" not in answer.text
+        body = answer.json if answer.is_json and answer.data else answer.text
+        if answer.status_code >= 400 and isinstance(body, dict):
+            assert body["error"].endswith((".", "?")) or ": " in body["error"], body
+        return Answer(answer.status_code, body, answer.headers)
+
+
+class Customer:
+    """Somebody with a number and its page."""
+
+    def __init__(self, api: Api, ticket: dict[str, Any]):
+        self.api, self.ticket, self.number = api, ticket, ticket["number"]
+
+    def sees(self) -> dict[str, Any]:
+        return self.api.get(self.ticket["links"]["ticket"]).body
+
+    def leaves(self) -> Answer:
+        return self.api.post(self.ticket["links"]["cancel"])
+
+
+class Desk:
+    """A servicer with the link of her desk."""
+
+    def __init__(self, api: Api, servicer: dict[str, Any]):
+        self.api, self.id, self.link = api, servicer["id"], servicer["links"]["desk"]
+
+    def sees(self) -> dict[str, Any]:
+        return self.api.get(self.link).body
+
+    def serves(self) -> str | None:
+        """The number that is at this desk."""
+        current = self.sees()["current"]
+        return current and current["number"]
+
+    def presses(self, button: str, **content: Any) -> Answer:
+        return self.api.post(f"{self.link}/{button}", content)
+
+    def calls_next(self, **which: str) -> dict[str, Any] | None:
+        """Presses "Next customer" on a page that is up to date; returns the customer called."""
+        answer = self.presses("next", finished=self.serves(), **which)
+        assert answer.status == 200, answer.body
+        return answer.body["current"]
+
+
+class Place:
+    """A place that was opened, with all its links."""
+
+    def __init__(self, api: Api, opened: dict[str, Any]):
+        self.api, self.slug, self.links = api, opened["slug"], opened["links"]
+
+    def picture(self) -> dict[str, Any]:
+        return self.api.get(self.links["customers"]).body
+
+    def line(self, queue: str = "deli") -> dict[str, Any]:
+        """One queue of the picture."""
+        return next(each for each in self.picture()["queues"] if each["slug"] == queue)
+
+    def take(self, queue: str = "deli", **asked: Any) -> Answer:
+        return self.api.post(self.line(queue)["links"]["take"], asked)
+
+    def customer(self, queue: str = "deli", **asked: Any) -> Customer:
+        """Somebody who just took a number."""
+        answer = self.take(queue, **asked)
+        assert answer.status == 201, answer.body
+        return Customer(self.api, answer.body)
+
+    def desk(self, name: str = "Ana", desk: str | None = "Window 2", **more: Any) -> Desk:
+        """Somebody who just started serving."""
+        answer = self.api.post(self.links["staff"], {"name": name, "desk": desk, **more})
+        assert answer.status == 201, answer.body
+        return Desk(self.api, answer.body)
+
+    def owner_sees(self) -> dict[str, Any]:
+        return self.api.get(self.links["manage"]).body
+
+    def owner_sends(self, path: str = "", **content: Any) -> Answer:
+        return self.api.post(self.links["manage"] + path, content)
+
+    def export(self) -> dict[str, list[dict[str, Any]]]:
+        return self.api.get(self.owner_sees()["links"]["export"]).body
+
+    def history(self) -> list[str]:
+        """What happened, in words."""
+        return [event["kind"] for event in self.export()["event"]]
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting of whoever runs the tests changes none of them."""
+    for name in [name for name in os.environ if name.startswith("TAKEANUMBER_") or name in ("HOST", "PORT")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(takeanumber, "now", clock)
+    return clock
+
+
+@pytest.fixture
+def start(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., flask.Flask]]:
+    """Starts the service with these settings, on the database of this test; closes all it started."""
+    apps = []
+
+    def start(**settings: Any) -> flask.Flask:
+        apps.append(
+            takeanumber.create_app(**{"data": tmp_path / "data", "takes_per_minute": 10**9} | settings)
+        )
+        return apps[-1]
+
+    yield start
+    for app in apps:
+        app.extensions["takeanumber"].live.close()
+        app.extensions["takeanumber"].database.close()
+
+
+@pytest.fixture
+def app(start: Callable[..., flask.Flask]) -> flask.Flask:
+    """The service as it comes."""
+    return start()
+
+
+@pytest.fixture
+def api(app: flask.Flask) -> Api:
+    return Api(app)
+
+
+def open_deli(api: Api, **asked: Any) -> Place:
+    """Opens "Corner Deli", with one queue named "Deli"."""
+    answer = api.post("/places", {"name": "Corner Deli", "queue": "Deli", "timezone": "UTC", **asked})
+    assert answer.status == 201, answer.body
+    return Place(api, answer.body)
+
+
+@pytest.fixture
+def place(api: Api) -> Place:
+    return open_deli(api)
+
+
+@pytest.fixture
+def bakery(place: Place) -> Place:
+    """The same place with a second queue."""
+    assert place.owner_sends("/queues", name="Bakery").status == 201
+    return place
+
+
+@pytest.fixture
+def ana(place: Place) -> Desk:
+    """A servicer at Window 2."""
+    return place.desk("Ana", "Window 2")
+
+
+@pytest.fixture
+def ben(place: Place) -> Desk:
+    """Another one, at Window 3."""
+    return place.desk("Ben", "Window 3")
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `python takeanumber.py …` to its end, on the data directory of this test."""
+
+    def run(*words: str, program: Path = HERE, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, program / "takeanumber.py", *words],
+            env={**os.environ, "TAKEANUMBER_DATA": str(tmp_path / "data"), **environment},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+
+    return run
