@@ -2356,6 +2356,7 @@ def serve(threads: int, **options: Any) -> None:
     """Starts the server, and prints the address that phones nearby can reach."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it tells of each burst
+    logging.getLogger("waitress").addFilter(without_tokens)
     make_room_for(threads)
     app = create_app(threads, **options)
     parts: Service = app.extensions["takeanumber"]
@@ -2381,6 +2382,12 @@ def serve(threads: int, **options: Any) -> None:
     server.run()
     clock.stop()
     parts.database.close()
+
+
+def without_tokens(line: logging.LogRecord) -> bool:
+    """Takes links' tokens out of a line of the log."""
+    line.msg, line.args = re.sub(r"/[\w-]{22}(?![\w-])", "/…", line.getMessage()), ()
+    return True
 
 
 def make_room_for(threads: int) -> None:

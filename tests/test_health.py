@@ -1,9 +1,11 @@
 """The server says how it is, and never hangs silently."""
 
+import socket
 import sqlite3
 import sys
 import time
 from contextlib import closing
+from urllib.parse import urlsplit
 
 from real_server import Server
 
@@ -59,3 +61,26 @@ def test_a_writer_that_hangs_is_shown_in_the_log_and_ends_the_process(tmp_path):
     server = Server(tmp_path / "data")
     assert server.get("/healthz").status == 200
     server.kill()
+
+
+def test_no_link_gets_into_the_log(server):
+    shop = server.open_shop()
+    shop.take(note="x")
+    with closing(sqlite3.connect(server.data / "takeanumber.db")) as other:  # many, for a long download
+        columns = "place_id, queue_id, series, ordinal, state, priority, joined_at, taken_at"
+        other.execute(
+            f"""WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+                INSERT INTO ticket ({columns}, token, number, note)
+                SELECT {columns}, 'token' || i, 'A' || i, printf('%.500c', 'x') FROM ticket, n"""
+        )
+        other.commit()
+    link = urlsplit(shop.links["manage"])
+    with socket.create_connection((link.hostname, link.port)) as hasty:
+        hasty.sendall(f"GET {link.path}/export.json HTTP/1.1\r\nHost: shop\r\n\r\n".encode())
+        hasty.recv(100)
+    for _ in range(50):
+        if "disconnected" in server.log:
+            break
+        time.sleep(0.1)
+    assert "disconnected while serving /" in server.log
+    assert link.path.rpartition("/")[2] not in server.log
