@@ -5,9 +5,10 @@ from playwright.sync_api import expect
 SOON_S = 3  # a second is what we promise; a machine that runs other tests beside this one may be slower
 
 GREEN = "rgb(11, 107, 70)"
-NOTE_THE_PRESS = (
-    """document.addEventListener('click', () => { window.pressedAt = Date.now(); }, { capture: true });"""
-)
+# In the tab's own storage: a press before the scripts have come is a plain post, and loads the page anew.
+NOTE_THE_PRESS = """
+    const note = () => { sessionStorage.pressedAt ??= Date.now(); };
+    document.addEventListener('click', note, { capture: true });"""
 NOTE_THE_TURN = """
     window.loaded = 'once';
     new MutationObserver(() => {
@@ -53,7 +54,7 @@ def test_the_whole_story(start_server, visit, notices):
     desk.evaluate(NOTE_THE_PRESS)
     desk.get_by_role("button", name="Next customer").click()
     expect(phone.get_by_role("main")).to_contain_text("It's your turn: Window 2")
-    took = (phone.evaluate("turnAt") - desk.evaluate("pressedAt")) / 1000
+    took = (phone.evaluate("turnAt") - int(desk.evaluate("sessionStorage.pressedAt"))) / 1000
     print(f"\nFrom the press to the phone: {took:.3f} s")
     assert took < SOON_S
     assert phone.evaluate("loaded") == "once", "the page was loaded anew"
