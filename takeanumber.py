@@ -1364,7 +1364,7 @@ class Live:
         self._lock, self._changed, self._closed = threading.Lock(), threading.Event(), False
         self._watchers: set[Watcher] = set()
         self._made: dict[tuple[str, str], Shown] = {}
-        database.on_commit = self._changed.set
+        database.on_commit = lambda: self._watchers and self._changed.set()
         threading.Thread(target=self._work, name="live", daemon=True).start()
 
     def current(self, slug: str, base: str) -> Shown:
@@ -1777,7 +1777,9 @@ def json_fields(known: Mapping[str, Field]) -> dict[str, list[str] | None]:
 
 def base_url() -> str:
     """What absolute URLs begin with."""
-    return (service().settings.url or request.host_url).rstrip("/")
+    if "base" not in g:
+        g.base = (service().settings.url or request.host_url).rstrip("/")
+    return g.base
 
 
 def link(endpoint: str, **values: Any) -> str:

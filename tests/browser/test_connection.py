@@ -24,7 +24,7 @@ def test_pages_say_that_the_server_is_gone_and_catch_up_when_it_is_back(start_se
     expect(phone.get_by_role("heading", name="A1")).to_be_visible()
     server.stop()
     for page in (phone, ana, board):
-        expect(page.get_by_text(NO_CONNECTION)).to_be_visible()
+        expect(page.get_by_text(NO_CONNECTION)).to_be_visible(timeout=A_WHILE)
     ana.get_by_role("button", name="Next customer").click()
     expect(ana.locator("#message")).to_have_text("No connection. Press again when it is back.")
     server.start()
