@@ -209,7 +209,7 @@ _table(
     _index("queue_prefix", "place_id prefix", "deleted_at IS NULL", unique=True),
     of="place",
     text="slug name kind prefix asks series",  # series: in which last_number was given
-    whole="open max_waiting shared_tablet last_number waiting",  # waiting: kept by _count_waiting()
+    whole="open max_waiting shared_tablet last_number waiting",  # waiting: kept by the line
     at="created_at deleted_at?",
 )
 _table(
