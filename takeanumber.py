@@ -150,11 +150,9 @@ class Settings:
         """The settings of an environment, and options given over them; raises CannotStart for nonsense."""
         values = {name: value for name, value in options.items() if value is not None}
         for item in fields(cls):
-            value = environment.get(variable(item.name), "").strip()
-            if value and item.name not in values:
-                if "within" in item.metadata:
-                    value = int(value) if re.fullmatch("[0-9]{1,12}", value) else -1
-                values[item.name] = value
+            if value := environment.get(variable(item.name), "").strip():
+                whole = int(value) if re.fullmatch("[0-9]{1,12}", value) else -1
+                values.setdefault(item.name, whole if "within" in item.metadata else value)
         return cls(**values)
 
 
@@ -176,6 +174,7 @@ SCHEMA = "0001"  # the newest file in migrations/versions: what this code reads 
 PATIENCE_S = 10.0  # how long a request waits for the writer, and how long the writer may be silent
 
 metadata = sa.MetaData()
+_STATEMENTS: dict[str, sa.TextClause | sa.TextualSelect] = {}  # SQL, and what run() made of it
 
 
 def _table(name: str, *indexes: sa.Index, **columns: str) -> None:
@@ -183,11 +182,10 @@ def _table(name: str, *indexes: sa.Index, **columns: str) -> None:
     types = {"text": sa.Text, "whole": sa.Integer, "at": sa.Double, "of": sa.Integer}
     made = [sa.Column("id", sa.Integer, primary_key=True)]
     for kind, names in columns.items():
-        for column in names.split():
-            null, column = column.endswith("?"), column.rstrip("?")
+        for column, null in re.findall(r"(\w+)(\??)", names):
             parent = [sa.ForeignKey(f"{column}.id")] if kind == "of" else []
-            label = f"{column}_id" if kind == "of" else column
-            made.append(sa.Column(label, types[kind], *parent, nullable=null))
+            label = f"{column}_id" if parent else column
+            made.append(sa.Column(label, types[kind], *parent, nullable=bool(null)))
     sa.Table(name, metadata, *made, *indexes, sqlite_autoincrement=True)
 
 
@@ -256,20 +254,16 @@ _table(
 _table("fact", _index("fact_name", "name", unique=True), text="name value")
 
 
-_STATEMENTS: dict[str, sa.TextClause | sa.TextualSelect] = {}
-
-
 def run(db: Connection, sql: str, **values: Any) -> CursorResult:
     """Runs one SQL statement with named parameters; after IN, a parameter is a list."""
-    known = _STATEMENTS.get(sql)
-    if known is None:
-        lists = [sa.bindparam(name, expanding=True) for name in re.findall(r"\bIN :(\w+)", sql)]
-        known = sa.text(sql).bindparams(*lists)
-    result = db.execute(known, values)
-    if sql not in _STATEMENTS:
-        # SQLAlchemy then needs not look at its columns again: a third of a small statement's cost.
-        columns = map(sa.column, result.keys()) if result.returns_rows else ()
-        _STATEMENTS[sql] = known.columns(*columns) if result.returns_rows else known
+    if sql in _STATEMENTS:
+        return db.execute(_STATEMENTS[sql], values)
+    lists = [sa.bindparam(name, expanding=True) for name in re.findall(r"\bIN :(\w+)", sql)]
+    statement = sa.text(sql).bindparams(*lists)
+    result = db.execute(statement, values)
+    if result.returns_rows:  # whose columns are looked at once: that is a third of a small statement's cost
+        statement = statement.columns(*map(sa.column, result.keys()))
+    _STATEMENTS[sql] = statement
     return result
 
 
@@ -330,12 +324,8 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A connection that sees one moment of the database and can change nothing."""
         with self._readers.connect() as db:
-            raw = db.connection.driver_connection
-            raw.execute("BEGIN")
-            try:
-                yield db
-            finally:
-                raw.rollback()
+            db.connection.driver_connection.execute("BEGIN")
+            yield db  # the pool, when it gets it back, ends the transaction
 
     def write(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Runs `function(connection, …)` on the writer and returns its answer when it is safe on the disk.
@@ -346,11 +336,10 @@ class Database:
         job = _Job(lambda db: function(db, *args, **kwargs))
         job.done.acquire()
         self._jobs.put(job)
-        if not job.done.acquire(timeout=PATIENCE_S):
-            if job.begun.acquire(blocking=False):
-                raise Unavailable(
-                    "The server is too busy just now. Please try again in a moment.", retry_after=5
-                )
+        in_time = job.done.acquire(timeout=PATIENCE_S)
+        if not in_time and job.begun.acquire(blocking=False):
+            raise Unavailable("The server is too busy just now. Please try again in a moment.", retry_after=5)
+        if not in_time:
             job.done.acquire()
         if job.problem:
             raise job.problem
@@ -420,10 +409,9 @@ class Database:
 
 
 def _engine(path: Path, *more: str) -> Engine:
-    # Autocommit: transactions are begun and ended by hand, where one can see it.
+    # Autocommit: transactions are begun by hand, where one can see it. Hidden: no links and names in a log.
     options = {"isolation_level": "AUTOCOMMIT", "pool_size": 8, "max_overflow": 0, "pool_timeout": PATIENCE_S}
-    options["hide_parameters"] = True  # links and names don't belong in a log
-    engine = sa.create_engine(f"sqlite:///{path}", **options)
+    engine = sa.create_engine(f"sqlite:///{path}", hide_parameters=True, **options)
     pragmas = ["busy_timeout = 5000", "journal_mode = WAL", "foreign_keys = ON", "secure_delete = ON"]
     pragmas += ["synchronous = FULL", *more]  # FULL: a ticket that was handed out survives a power cut
 
@@ -440,13 +428,11 @@ def revision_of(path: Path) -> str | None:
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as raw:
             tables = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if not tables:
-                return None
             sql = "SELECT version_num FROM alembic_version"
             found = raw.execute(sql).fetchone() if "alembic_version" in tables else None
-            if found is None:
+            if tables and not found:
                 raise CannotStart(f"{path} is a database of something else. Choose another data directory.")
-            return found[0]
+            return found[0] if found else None
     except sqlite3.Error as problem:
         raise CannotStart(f"{path} is no database ({problem}). Restore it from a backup.") from None
 
@@ -464,24 +450,24 @@ def open_database(settings: Settings, upgrade: bool = False) -> Database:
         raise CannotStart(f"The data directory {path.parent} can't be used: {problem.strerror}.") from None
     if found is None and (settings.require_database or not upgrade):
         raise CannotStart(f"There is no database at {path}. Start the server once, or restore a backup.")
-    if found is None:
-        _make(path)
-    elif found != SCHEMA:
+    if found not in (None, SCHEMA):
         if not (HERE / "migrations" / "versions" / f"{found}.py").exists():
             raise CannotStart(f"{path} was written by a newer version of Take A Number. Install that one.")
         if not upgrade:
             raise CannotStart(f"{path} is of an older version. Start the server once to bring it up to date.")
         _upgrade(path)
-    return Database(path)
+    database = Database(path)
+    if found is None:
+        database.write(_make)
+    return database
 
 
-def _make(path: Path) -> None:
-    with _in_one_transaction(path) as db:
-        metadata.create_all(db)
-        run(db, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
-        run(db, "INSERT INTO alembic_version VALUES (:schema)", schema=SCHEMA)
-        for name in ("secret_key", "epoch", "pulse"):
-            insert(db, "fact", name=name, value=secrets.token_hex(16))
+def _make(db: Connection) -> None:
+    metadata.create_all(db)
+    run(db, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    run(db, "INSERT INTO alembic_version VALUES (:schema)", schema=SCHEMA)
+    for name in ("secret_key", "epoch", "pulse"):
+        insert(db, "fact", name=name, value=secrets.token_hex(16))
 
 
 def _upgrade(path: Path) -> None:
@@ -491,28 +477,21 @@ def _upgrade(path: Path) -> None:
     copy = path.with_name(f"{path.name}.before-{SCHEMA}")
     with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(copy)) as new:
         old.backup(new)
-    try:  # without foreign keys, or rebuilding a table would take its children along
-        with _in_one_transaction(path, "foreign_keys = OFF") as db:
+    engine = _engine(path, "foreign_keys = OFF")  # or rebuilding a table would take its children along
+    try:
+        with engine.connect() as db:  # which undoes what was not committed
+            run(db, "BEGIN IMMEDIATE")
             config = Config(attributes={"connection": db})
             config.set_main_option("script_location", str(HERE / "migrations"))
             command.upgrade(config, "head")
             if run(db, "PRAGMA foreign_key_check").first():
                 raise ValueError("rows would have lost what they belong to")
+            run(db, "COMMIT")
     except Exception as problem:
         why = str(problem).partition("\n")[0]
         raise CannotStart(f"Upgrading {path} failed, so it was left as it was: {why}") from problem
-
-
-@contextmanager
-def _in_one_transaction(path: Path, *pragmas: str) -> Iterator[Connection]:
-    engine = _engine(path, *pragmas)
-    try:
-        with engine.connect() as db:
-            db.exec_driver_sql("BEGIN IMMEDIATE")
-            yield db
-            db.exec_driver_sql("COMMIT")
     finally:
-        engine.dispose()  # which undoes what was not committed
+        engine.dispose()
 
 
 # ==========================================================================================================
@@ -571,18 +550,9 @@ def shown(row: Row, place: Row, names: str) -> dict[str, Any]:
 def day_begins(timezone: str, day: str, hour: int) -> float:
     """When a day begins: at that hour, the first of two, or the next that exists where the clock skips it."""
     zone, wanted = ZoneInfo(timezone), datetime.combine(date.fromisoformat(day), clock_time(hour))
-    begins = wanted.replace(tzinfo=zone).timestamp()
-    if datetime.fromtimestamp(begins, zone).replace(tzinfo=None) == wanted:
-        return begins
-    before = wanted.replace(tzinfo=zone, fold=1).timestamp()
-    offset = datetime.fromtimestamp(before, zone).utcoffset()
-    while begins - before > 1:  # the clock is changed between the two: halve until it's known to the second
-        middle = (before + begins) // 2
-        if datetime.fromtimestamp(middle, zone).utcoffset() == offset:
-            before = middle
-        else:
-            begins = middle
-    return begins
+    first = min(wanted.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
+    # Where the hour is skipped, `first` is before the change of the clock: count the seconds until then.
+    return next(at for at in count(first) if datetime.fromtimestamp(at, zone).replace(tzinfo=None) >= wanted)
 
 
 def day_of(place: Row, at: float) -> str:
@@ -601,14 +571,10 @@ def next_day(day: str) -> str:
 def find_place(db: Connection, slug: str, **tokens: str) -> Row:
     """The place of a slug, and of a link's token (`manage_token=…`) where one is given; raises NotFound."""
     place = run(db, "SELECT * FROM place WHERE slug = :slug AND deleted_at IS NULL", slug=slug).first()
-    for column, token in tokens.items():
-        if place and not secrets.compare_digest(getattr(place, column).encode(), token.encode()):
-            place = None
-    if place is None:
-        raise NotFound(
-            "There is nothing at this address. The link may have been replaced: ask for the new one."
-        )
-    return place
+    pairs = [(getattr(place, column, "").encode(), token.encode()) for column, token in tokens.items()]
+    if place and all(secrets.compare_digest(ours, theirs) for ours, theirs in pairs):
+        return place
+    raise NotFound("There is nothing at this address. The link may have been replaced: ask for the new one.")
 
 
 def all_places(db: Connection) -> list[Row]:
@@ -777,10 +743,9 @@ def servicer_of_browser(db: Connection, place: Row, browser: str | None) -> Row 
 def queues_served(db: Connection, servicer: Row) -> list[Row]:
     """The walk-in queues that a servicer calls from."""
     sql = """SELECT * FROM queue WHERE place_id = :place AND kind = 'walk-in' AND deleted_at IS NULL
-             AND (:everything = 1
-                  OR id IN (SELECT queue_id FROM servicer_queue WHERE servicer_id = :servicer))
+             AND (:all = 1 OR id IN (SELECT queue_id FROM servicer_queue WHERE servicer_id = :servicer))
              ORDER BY id"""
-    return run(db, sql, place=servicer.place_id, everything=servicer.all_queues, servicer=servicer.id).all()
+    return run(db, sql, place=servicer.place_id, all=servicer.all_queues, servicer=servicer.id).all()
 
 
 def start_serving(db: Connection, at: float, slug: str, token: str, name: str, **asked: Any) -> Row:
@@ -845,6 +810,7 @@ def _find_servicer(db: Connection, place: Row, servicer_id: int) -> Row:
 # ==========================================================================================================
 
 OPEN = ("waiting", "called", "serving")
+BUSY = "state IN ('called', 'serving')"  # at a desk; in the words of the indexes, or they are not used
 # Every step of a ticket: from which states, and to which. The states that are not OPEN are its ends.
 STEPS: dict[str, tuple[tuple[str, ...], str]] = {
     "call": (("waiting",), "called"),
@@ -923,8 +889,8 @@ def _count_waiting(db: Connection, queue_id: int, more: int) -> None:
 
 
 def _record_step(db: Connection, at: float, kind: str, ticket: Row, **more: Any) -> None:
-    more |= {"ticket_id": ticket.id, "queue_id": ticket.queue_id, "state": ticket.state}
-    record(db, at, ticket.place_id, kind, **more)
+    more = {"servicer_id": ticket.servicer_id, "queue_id": ticket.queue_id, "state": ticket.state} | more
+    record(db, at, ticket.place_id, kind, ticket_id=ticket.id, **more)
 
 
 # ----- a customer
@@ -939,8 +905,12 @@ def take_number(db: Connection, at: float, slug: str, line: str, **asked: Any) -
     place = find_place(db, slug)
     series = open_day(db, place, at)
     request_id, browser = asked.pop("request_id", None), asked.pop("browser", None)
-    asked["request_key"] = f"{place.id} {line} {request_id}" if request_id else None
-    earlier = _taken_before(db, place, line, asked["request_key"], browser)
+    asked["request_key"] = key = f"{place.id} {line} {request_id}" if request_id else None
+    earlier = run(db, f"{TICKETS} WHERE request_key = :key", key=key).first() if key else None
+    if browser and not earlier:
+        sql = f"""{TICKETS} WHERE ticket.browser = :browser AND ticket.place_id = :place
+                  AND queue.slug = :line AND shared_tablet = 0 AND state IN :open"""
+        earlier = run(db, sql, browser=browser, place=place.id, line=line, open=OPEN).first()
     if earlier:
         return place, find_queue(db, place, line), earlier, False
     queue = _count_up(db, place, line, series)
@@ -956,17 +926,6 @@ def take_number(db: Connection, at: float, slug: str, line: str, **asked: Any) -
     return place, queue, ticket, True
 
 
-def _taken_before(db: Connection, place: Row, line: str, key: str | None, browser: str | None) -> Row | None:
-    ticket = None
-    if key:
-        ticket = run(db, f"{TICKETS} WHERE request_key = :key", key=key).first()
-    if browser and not ticket:
-        sql = f"""{TICKETS} WHERE ticket.browser = :browser AND ticket.place_id = :place
-                  AND queue.slug = :line AND shared_tablet = 0 AND state IN :open"""
-        ticket = run(db, sql, browser=browser, place=place.id, line=line, open=OPEN).first()
-    return ticket
-
-
 def _count_up(db: Connection, place: Row, line: str, series: str) -> Row:
     # The queue with its next number, if it is open and has room. Its first in a series is looked up, since
     # its letters may have been another queue's earlier today.
@@ -977,12 +936,11 @@ def _count_up(db: Connection, place: Row, line: str, series: str) -> Row:
              WHERE place_id = :place AND slug = :line AND kind = 'walk-in' AND deleted_at IS NULL
              AND open = 1 AND waiting < max_waiting RETURNING *"""
     queue = run(db, sql, place=place.id, line=line, series=series).first()
-    if queue:
-        return queue
-    queue = find_queue(db, place, line)
-    if not queue.open:
-        raise Conflict(f"{queue.name} is closed: no new numbers now.")
-    raise Conflict(f"{queue.name} is full: {queue.waiting} are waiting. Please come back a little later.")
+    if queue is None:
+        queue = find_queue(db, place, line)
+        full = f"full: {queue.waiting} are waiting. Please come back a little later."
+        raise Conflict(f"{queue.name} is {full if queue.open else 'closed: no new numbers now.'}")
+    return queue
 
 
 def find_ticket(db: Connection, slug: str, token: str) -> tuple[Row, Row, Row]:
@@ -998,9 +956,8 @@ def find_ticket(db: Connection, slug: str, token: str) -> tuple[Row, Row, Row]:
 def tickets_of_browser(db: Connection, at: float, slug: str, browser: str) -> list[Row]:
     """The open tickets that a browser has in a place, newest first."""
     place = find_place(db, slug)
-    sql = f"""{TICKETS} WHERE ticket.browser = :browser AND ticket.place_id = :place AND state IN :open
-              ORDER BY ticket.id DESC"""
-    tickets = run(db, sql, browser=browser, place=place.id, open=OPEN).all()
+    sql = f"{TICKETS} WHERE ticket.browser = :browser AND ticket.place_id = :place ORDER BY ticket.id DESC"
+    tickets = run(db, sql, browser=browser, place=place.id)
     return [ticket for ticket in tickets if state_of(ticket, place, at) in OPEN]
 
 
@@ -1031,8 +988,7 @@ def cancel_tickets(db: Connection, at: float, place: Row, queue: Row, numbers: l
 # ----- a servicer
 
 
-@dataclass(frozen=True)
-class Desk:
+class Desk(NamedTuple):
     """A servicer at work: where, who, the day, and the ticket that is hers now."""
 
     place: Row
@@ -1040,18 +996,14 @@ class Desk:
     day: str
     current: Row | None
 
-    def mine(self, number: str) -> Row:
-        """The ticket at this desk, which must have that number; raises Conflict."""
-        if self.current is None or self.current.number != number:
-            raise Conflict(f"{number} is not at your desk any more. {UNCHANGED}")
-        return self.current
-
-    def check_day(self, ticket: Row) -> None:
-        """Raises Conflict for a ticket of an earlier day, which can't wait again."""
-        if ticket.series < self.day:
-            raise Conflict(
-                f"The day of {ticket.number} is over: it can't wait again. Press Done or Not here."
-            )
+    def pick(self, number: str, tickets: list[Row | None], where: str, again: bool = True) -> Row:
+        """The ticket with a number; raises Conflict, also if it is to wait `again` though its day is over."""
+        ticket = next((each for each in tickets if each and each.number == number), None)
+        if ticket is None:
+            raise Conflict(f"{number} is not {where}. {UNCHANGED}")
+        if again and ticket.series < self.day:
+            raise Conflict(f"The day of {number} is over: it can't wait again. Press Done or Not here.")
+        return ticket
 
 
 def find_desk(db: Connection, slug: str, token: str) -> tuple[Row, Row]:
@@ -1073,8 +1025,7 @@ def by_desk(db: Connection, at: float, slug: str, token: str, does: Callable, *a
 
 def current_ticket(db: Connection, servicer: Row) -> Row | None:
     """The ticket that a servicer has called or is serving."""
-    sql = f"{TICKETS} WHERE ticket.servicer_id = :servicer AND state IN ('called', 'serving')"
-    return run(db, sql, servicer=servicer.id).first()
+    return run(db, f"{TICKETS} WHERE ticket.servicer_id = :id AND {BUSY}", id=servicer.id).first()
 
 
 def waiting_in(db: Connection, queue_ids: list[int], day: str, most: int = -1) -> list[Row]:
@@ -1086,9 +1037,8 @@ def waiting_in(db: Connection, queue_ids: list[int], day: str, most: int = -1) -
 
 def called_in(db: Connection, place: Row) -> list[Row]:
     """The tickets that are called or being served in a place, the latest first."""
-    sql = f"""{TICKETS} WHERE ticket.place_id = :place AND state IN ('called', 'serving')
-              ORDER BY ticket.called_at DESC, ticket.id DESC"""
-    return run(db, sql, place=place.id).all()
+    sql = f"{TICKETS} WHERE ticket.place_id = :id AND {BUSY} ORDER BY ticket.called_at DESC, ticket.id DESC"
+    return run(db, sql, id=place.id).all()
 
 
 def recent_at(db: Connection, servicer: Row) -> list[Row]:
@@ -1131,23 +1081,21 @@ def _claim(db: Connection, at: float, desk: Desk, queue_ids: list[int], number: 
     ticket = run(db, sql, **values).first()
     if ticket:
         _count_waiting(db, ticket.queue_id, -1)
-        _record_step(db, at, "call", ticket, servicer_id=desk.servicer.id, desk=desk.servicer.desk)
+        _record_step(db, at, "call", ticket, desk=desk.servicer.desk)
     return ticket
 
 
 def press(db: Connection, at: float, desk: Desk, kind: str, number: str) -> None:
     """Takes the ticket at a desk a step further: start, done, no-show, put-back; or rings: call-again."""
-    ticket = desk.mine(number)
+    ticket = desk.pick(number, [desk.current], "at your desk any more", again=kind == "put-back")
     if kind == "call-again":
-        _record_step(db, at, kind, ticket, servicer_id=desk.servicer.id, desk=desk.servicer.desk)
-    elif kind == "start":
-        if ticket.state != "serving":  # or it was pressed twice
-            _step(db, at, ticket, kind, started_at=at)
+        _record_step(db, at, kind, ticket, desk=ticket.desk)
     elif kind == "put-back":
-        desk.check_day(ticket)
         _step(db, at, ticket, kind, **_in_line_behind(db, ticket.queue_id, desk.day, 2))
-    else:
+    elif kind != "start":
         _step(db, at, ticket, kind)
+    elif ticket.state != "serving":  # or it was pressed twice
+        _step(db, at, ticket, kind, started_at=at)
 
 
 def _in_line_behind(db: Connection, queue_id: int, day: str, places: int) -> dict[str, Any]:
@@ -1164,23 +1112,17 @@ def _in_line_behind(db: Connection, queue_id: int, day: str, places: int) -> dic
 
 def bring_back(db: Connection, at: float, desk: Desk, number: str) -> None:
     """Lets one of the last ten of a desk, ended in the last hour, wait again, first in line."""
-    for ticket in recent_at(db, desk.servicer):
-        if ticket.number == number and at - ticket.ended_at <= BRING_BACK_S:
-            desk.check_day(ticket)
-            if run(db, "SELECT deleted_at FROM queue WHERE id = :id", id=ticket.queue_id).scalar():
-                raise Conflict(f"The queue of {number} was deleted, so it can't wait there again.")
-            _step(db, at, ticket, "bring-back", **_in_line_behind(db, ticket.queue_id, desk.day, 0))
-            return
-    raise Conflict(f"{number} is not among your last ten of the last hour. {UNCHANGED}")
+    ended = [ticket for ticket in recent_at(db, desk.servicer) if at - ticket.ended_at <= BRING_BACK_S]
+    ticket = desk.pick(number, ended, "among your last ten of the last hour")
+    if run(db, "SELECT deleted_at FROM queue WHERE id = :id", id=ticket.queue_id).scalar():
+        raise Conflict(f"The queue of {number} was deleted, so it can't wait there again.")
+    _step(db, at, ticket, "bring-back", **_in_line_behind(db, ticket.queue_id, desk.day, 0))
 
 
 def move_ticket(db: Connection, at: float, desk: Desk, number: str, queue: str) -> None:
     """Moves the ticket at a desk, or one that waits in its line, to another queue; it keeps its number."""
     line = waiting_in(db, [each.id for each in queues_served(db, desk.servicer)], desk.day)
-    ticket = next((each for each in [desk.current, *line] if each and each.number == number), None)
-    if ticket is None:
-        raise Conflict(f"{number} is not in your line any more. {UNCHANGED}")
-    desk.check_day(ticket)
+    ticket = desk.pick(number, [desk.current, *line], "in your line any more")
     target = find_queue(db, desk.place, queue)
     if target.id == ticket.queue_id:
         raise Conflict(f"{number} is in {target.name} already. {UNCHANGED}")
@@ -1214,10 +1156,10 @@ def erase_personal_data(db: Connection, at: float, keep_days: int, most: int = 2
 
 USUAL_SERVICE_S = 180  # until something is measured; it counts for as many measurements as
 PRIOR = 3
+SECRETS = ("token", "manage_token", "staff_token", "browser", "request_key")  # in no download
 
 
-@dataclass(frozen=True)
-class Pace:
+class Pace(NamedTuple):
     """How fast a queue moves: desks on duty, how many are busy, and seconds from a call to its end."""
 
     desks: int
@@ -1241,11 +1183,9 @@ def pace_of(db: Connection, queue: Row) -> Pace:
 
 
 def wait_range(ahead: int, pace: Pace) -> dict[str, int] | None:
-    """The 10 % to 90 % range of the wait with so many ahead, in seconds; None while no desk is on duty.
-
-    It is the time until `ahead` + 1 services have ended, less the desks that are free: gamma distributed if
-    services are exponential. Its quantiles are Wilson and Hilferty's (PNAS 17, 1931), by the minute.
-    """
+    """The 10 % to 90 % range of the wait with so many ahead, in seconds; None while no desk is on duty."""
+    # It is the time until `ahead` + 1 services have ended, less the desks that are free: gamma distributed if
+    # services are exponential. Its quantiles are Wilson and Hilferty's (PNAS 17, 1931), by the minute.
     ends = ahead + 1 - max(0, pace.desks - pace.busy)
     if not pace.desks:
         return None
@@ -1257,15 +1197,10 @@ def wait_range(ahead: int, pace: Pace) -> dict[str, int] | None:
 
 
 def figures(db: Connection, queue: Row, since: float, until: float) -> dict[str, Any]:
-    """Customers served (done) between two instants, and their average wait, service and total in seconds.
-
-    Wait is first called - taken; service is done - (started, or else last called); total is done - taken.
-    """
-    sql = """SELECT count(*) AS served,
-                    avg(first_called_at - taken_at) AS wait, avg(ended_at - taken_at) AS total,
-                    avg(ended_at - coalesce(started_at, called_at)) AS service
-             FROM ticket WHERE queue_id = :queue AND ended_at IS NOT NULL AND ended_at >= :since
-             AND ended_at < :until AND state = 'done'"""
+    """Customers served (done) between two instants, and their average wait, service and total in seconds."""
+    sql = f"""SELECT count(*) AS served, avg(wait_s) AS wait, avg(total_s) AS total, avg(service_s) AS service
+              FROM ({TICKETS} WHERE ticket.queue_id = :queue AND ended_at IS NOT NULL AND ended_at >= :since
+                    AND ended_at < :until AND state = 'done') AS done"""
     return dict(run(db, sql, queue=queue.id, since=since, until=until).one()._mapping)
 
 
@@ -1276,18 +1211,15 @@ def tickets_between(db: Connection, place: Row, first: str, last: str, after: in
     return run(db, sql, place=place.id, after=after, first=first, beyond=next_day(last)).all()
 
 
-SECRETS = ("token", "manage_token", "staff_token", "browser", "request_key")  # in no download
-
-
 def everything(database: Database, place: Row) -> Iterator[tuple[str, dict[str, Any]]]:
     """All rows of a place, as (table, row), without what its links are made of; in many short reads."""
     served = "servicer_id IN (SELECT id FROM servicer WHERE place_id = :place)"
     tables = dict.fromkeys(("queue", "servicer", "ticket", "event"), "place_id = :place")
     for table, mine in ({"place": "id = :place"} | tables | {"servicer_queue": served}).items():
+        sql = f"SELECT * FROM {table} WHERE {mine} AND id > :after ORDER BY id LIMIT 1000"
         after, rows = 0, [place]
         while rows:
             with database.read() as db:
-                sql = f"SELECT * FROM {table} WHERE {mine} AND id > :after ORDER BY id LIMIT 1000"
                 rows = run(db, sql, place=place.id, after=after).all()
             for row in rows:
                 after = row.id
@@ -1306,30 +1238,27 @@ FREE_THREADS = 64  # that streams leave for everything else
 
 def picture(db: Connection, place: Row, at: float, base: str) -> dict[str, Any]:
     """What everybody may see of a place now, with links that begin with `base`. Call lists are not in it."""
-    called, queues, zone = called_in(db, place), [], ZoneInfo(place.timezone)
+    called, queues, calls, zone = called_in(db, place), [], [], ZoneInfo(place.timezone)
+    mine = f"{base}/{place.slug}"
     for queue in queues_of(db, place):
         waiting = [ticket.number for ticket in waiting_in(db, [queue.id], day_of(place, at))]
         pace = pace_of(db, queue)
         waits = [wait_range(ahead, pace) for ahead in range(len(waiting) + 1)]
         content = shown(queue, place, "slug name open asks") | {"full": len(waiting) >= queue.max_waiting}
-        take = f"{base}/{place.slug}/{queue.slug}/tickets"
-        content |= {"waiting": waiting, "called": [], "links": {"take": take}}
+        content |= {"waiting": waiting, "called": [], "links": {"take": f"{mine}/{queue.slug}/tickets"}}
         for ticket in (each for each in called if each.queue_id == queue.id):
             since = {"since": iso(ticket.started_at or ticket.called_at, zone)}
             content["called"].append(shown(ticket, place, "number series desk state") | since)
         queues.append(content | {"waits": waits[:-1] if pace.desks else [], "estimated_wait": waits[-1]})
-    sql = """SELECT event.id, happened_at, desk, number, ticket.series
+    sql = """SELECT event.id, happened_at, desk, number, series
              FROM event JOIN ticket ON ticket.id = ticket_id
-             WHERE event.place_id = :place AND kind IN ('call', 'call-again')
-             ORDER BY event.id DESC LIMIT 20"""
-    calls = []
-    for call in reversed(run(db, sql, place=place.id).all()):
+             WHERE event.place_id = :id AND kind IN ('call', 'call-again') ORDER BY event.id DESC LIMIT 20"""
+    for call in reversed(run(db, sql, id=place.id).all()):
         calls.append(shown(call, place, "id number series desk") | {"at": iso(call.happened_at, zone)})
-    content = {"place": shown(place, place, "slug name"), "queues": queues}
-    series, epoch = current_series(place, at), fact(db, "epoch")
-    mine = f"{base}/{place.slug}"
-    content["links"] = {"customers": mine, "board": f"{mine}/board", "live": f"{mine}/live"}
-    return content | {"epoch": epoch, "series": series, "calls": calls, "counters": []}
+    links = {"customers": mine, "board": f"{mine}/board", "live": f"{mine}/live"}
+    content = {"place": shown(place, place, "slug name"), "queues": queues, "links": links}
+    content |= {"epoch": fact(db, "epoch"), "series": current_series(place, at)}
+    return content | {"calls": calls, "counters": []}
 
 
 class Shown(NamedTuple):
@@ -1411,10 +1340,9 @@ class Live:
     def stream(self, watcher: Watcher) -> Iterator[bytes]:
         """What a watcher is sent: the picture as it is, each newer one, a comment while nothing happens."""
         sent, news = None, b"retry: 2000\n\n"
-        while not self._closed and watcher.frame is not None:
-            if watcher.frame != sent:
-                sent = watcher.frame
-                news += sent
+        while not self._closed and (frame := watcher.frame) is not None:
+            if frame != sent:
+                sent, news = frame, news + frame
             yield news
             news = b""
             try:
@@ -1430,8 +1358,7 @@ class Live:
             watcher.show(None)
 
     def _work(self) -> None:
-        told: dict[str, tuple[Any, float]] = {}  # of each place: what was shown last, and when
-        pause: float | None = None
+        told, pause = {}, None  # of each place: what was shown last, and when
         while not self._closed:
             self._changed.wait(pause)
             self._changed.clear()
@@ -1448,13 +1375,12 @@ class Live:
         with self._database.read() as db:
             sql = """SELECT slug, id, (SELECT max(id) FROM event WHERE place_id = place.id) AS version
                      FROM place WHERE slug IN :slugs AND deleted_at IS NULL"""
-            rows, minute = run(db, sql, slugs=list(watched)).all(), now() // 60
-        found = {row.slug: (row.id, row.version, minute) for row in rows}
+            found = {row.slug: (*row, now() // 60) for row in run(db, sql, slugs=list(watched))}
         pause = LOOK_S
         for slug in watched:
             last, when = told.get(slug, (None, 0.0))
             wait = when + PAUSE_S - time.monotonic()
-            if found.get(slug) == last and slug in found:
+            if slug in found and found[slug] == last:
                 continue
             if wait > 0:
                 pause = min(pause, wait)
@@ -1476,47 +1402,42 @@ class Live:
 # ==========================================================================================================
 
 
-class Clock:
-    """Runs the jobs, and sees to it that the server never hangs silently.
+def start_clock(database: Database, settings: Settings) -> threading.Event:
+    """Runs the jobs, and sees to it that the server never hangs silently; the event, once set, ends both."""
+    stopped = threading.Event()
+    # Every so many seconds, what is to be done; it says whether there is more to do at once.
+    jobs: list[tuple[float, Callable[[], bool]]] = [
+        (3600, lambda: database.write(erase_personal_data, now(), settings.keep_personal_days)),
+        (10, lambda: database.write(erase_deleted_places)),
+    ]
+    for work, what in ((_run_jobs, jobs), (_watch, database)):
+        threading.Thread(target=work, args=(stopped, what), name=work.__name__, daemon=True).start()
+    return stopped
 
-    When the writer is silent for PATIENCE_S, all stacks go to the log and the process ends with status 1, to
-    be started again. Should even the interpreter hang, a switch that isn't set anew does so too.
-    """
 
-    def __init__(self, database: Database, settings: Settings):
-        self._database, self._stopped = database, threading.Event()
-        # Every so many seconds, what is to be done; it says whether there is more to do at once.
-        self._jobs: list[tuple[float, Callable[[], bool]]] = [
-            (3600, lambda: database.write(erase_personal_data, now(), settings.keep_personal_days)),
-            (10, lambda: database.write(erase_deleted_places)),
-        ]
-        for work in (self._run_jobs, self._watch):
-            threading.Thread(target=work, name=f"clock {work.__name__}", daemon=True).start()
+def _run_jobs(stopped: threading.Event, jobs: list[tuple[float, Callable[[], bool]]]) -> None:
+    due = [0.0] * len(jobs)
+    while not stopped.wait(1):
+        for number, (every, job) in enumerate(jobs):
+            if time.monotonic() >= due[number]:
+                due[number] = time.monotonic() + every
+                try:
+                    due[number] -= every * job()  # more to do: at once
+                except Exception:  # tried again at its next time
+                    log.exception("A job of the clock failed")
 
-    def stop(self) -> None:
-        """Ends both threads, and takes the switch away."""
-        self._stopped.set()
-        faulthandler.cancel_dump_traceback_later()
 
-    def _run_jobs(self) -> None:
-        due = [0.0] * len(self._jobs)
-        while not self._stopped.wait(1):
-            for number, (every, job) in enumerate(self._jobs):
-                if time.monotonic() >= due[number]:
-                    due[number] = time.monotonic() + every
-                    try:
-                        due[number] -= every * job()  # more to do: at once
-                    except Exception:  # tried again at its next time
-                        log.exception("A job of the clock failed")
-
-    def _watch(self) -> None:
-        while not self._stopped.wait(1):
-            began = self._database.busy_since
-            silent = began is not None and time.monotonic() - began > PATIENCE_S
-            if silent or not self._database.writer.is_alive():
-                log.critical("The writer has not answered for %s seconds.\n%s", PATIENCE_S, all_stacks())
-                os._exit(1)
-            faulthandler.dump_traceback_later(2 * PATIENCE_S, exit=True)
+def _watch(stopped: threading.Event, database: Database) -> None:
+    # When the writer is silent for PATIENCE_S, all stacks go to the log and the process ends with status 1,
+    # to be started again. Should even the interpreter hang, a switch that isn't set anew does so too.
+    while not stopped.wait(1):
+        began = database.busy_since
+        silent = began is not None and time.monotonic() - began > PATIENCE_S
+        if silent or not database.writer.is_alive():
+            log.critical("The writer has not answered for %s seconds.\n%s", PATIENCE_S, all_stacks())
+            os._exit(1)
+        faulthandler.dump_traceback_later(2 * PATIENCE_S, exit=True)
+    faulthandler.cancel_dump_traceback_later()
 
 
 def all_stacks() -> str:
@@ -2322,15 +2243,15 @@ WAITRESS = {
     "max_request_body_size": 17 * 1024 * 1024,
     "channel_request_lookahead": 1,  # or a stream whose page was closed would not be noticed
 }
+DATA = click.option("--data", type=Path, help="Directory of the database [TAKEANUMBER_DATA, or data].")
 
 
 class ServesByDefault(click.Group):
     """Commands, of which `serve` may be left out; what can't be done is one sentence and status 1."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        if not args or args[0] not in (*self.commands, "--help"):
-            args = ["serve", *args]
-        return super().parse_args(context, args)
+        named = args and args[0] in (*self.commands, "--help")
+        return super().parse_args(context, args if named else ["serve", *args])
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -2342,9 +2263,6 @@ class ServesByDefault(click.Group):
 @click.group(cls=ServesByDefault)
 def cli() -> None:
     """Take A Number: a queue for places where people wait. Without a command, it serves."""
-
-
-DATA = click.option("--data", type=Path, help="Directory of the database [TAKEANUMBER_DATA, or data].")
 
 
 @cli.command()
@@ -2362,17 +2280,15 @@ def serve(threads: int, **options: Any) -> None:
     make_room_for(threads)
     app = create_app(threads, **options)
     parts: Service = app.extensions["takeanumber"]
-    settings = parts.settings
+    host, port = parts.settings.host, parts.settings.port
     try:
-        address = {"host": settings.host, "port": settings.port, "connection_limit": 2 * threads + 200}
-        server = waitress.create_server(app, threads=threads, **address, **WAITRESS)
+        room = {"threads": threads, "connection_limit": 2 * threads + 200}
+        server = waitress.create_server(app, host=host, port=port, **room, **WAITRESS)
     except (OSError, ValueError) as problem:
         why = getattr(problem, "strerror", None) or problem
-        said = (
-            f"Can't listen at {settings.host}, port {settings.port}: {why}. Choose another --host or --port."
-        )
+        said = f"Can't listen at {host}, port {port}: {why}. Choose another --host or --port."
         raise CannotStart(said) from None
-    clock = Clock(parts.database, settings)
+    stopped = start_clock(parts.database, parts.settings)
 
     def stop(*_: Any) -> None:
         parts.live.close()
@@ -2380,9 +2296,9 @@ def serve(threads: int, **options: Any) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    tell_address(settings, getattr(server, "effective_port", settings.port))
+    tell_address(parts.settings, getattr(server, "effective_port", port))
     server.run()
-    clock.stop()
+    stopped.set()
     parts.database.close()
 
 
@@ -2423,13 +2339,11 @@ def tell_address(settings: Settings, port: int) -> None:
     """Prints where the server is to be found, with a QR code for phones."""
     import qrcode
 
-    url = reachable(settings, port)
-    here = f"http://127.0.0.1:{port}"
+    here, url = f"http://127.0.0.1:{port}", reachable(settings, port)
     click.echo(f"Take A Number is running; Ctrl-C stops it.\n\n  Here: {here}\n  On phones nearby: {url}\n")
     code = qrcode.QRCode(border=2)
     code.add_data(url)
     code.print_ascii(invert=True)
-    sys.stdout.flush()
 
 
 @cli.command()
@@ -2454,29 +2368,28 @@ def links(data: Path | None) -> None:
 def demo(url: str, speed: float, hours: float, setup_code: str | None) -> None:
     """Opens a place "Corner Deli" on a running server, and plays a lively day into it."""
     code = setup_code or os.environ.get("TAKEANUMBER_SETUP_CODE")
-    wanted = {"name": "Corner Deli", "queue": "Deli"} | ({"setup_code": code} if code else {})
-    place = ask(f"{url.rstrip('/')}/places", wanted)
+    place = ask(f"{url.rstrip('/')}/places", {"name": "Corner Deli", "queue": "Deli", "setup_code": code})
     ask(f"{place['links']['manage']}/queues", {"name": "Bakery"})
     for name in ("customers", "board", "manage"):
         click.echo(f"{name}: {place['links'][name]}")
     takes = [queue["links"]["take"] for queue in ask(place["links"]["customers"])["queues"]]
     staff, names = place["links"]["staff"], enumerate(("Ana", "Ben", "Chloe"), 1)
     desks = [ask(staff, {"name": name, "desk": f"Window {n}"})["links"]["desk"] for n, name in names]
-    chance, free_at, minutes = random.Random(), dict.fromkeys(desks, 0.0), 0.0
+    free_at, minutes = dict.fromkeys(desks, 0.0), 0.0
     while minutes < 60 * hours:
-        minutes += (pause := chance.expovariate(0.9))
+        minutes += (pause := random.expovariate(0.9))
         time.sleep(60 * pause / speed)
-        mine = ask(chance.choice(takes), {"party": chance.randint(1, 4)})
-        if chance.random() < 0.08:
+        mine = ask(random.choice(takes), {"party": random.randint(1, 4)})
+        if random.random() < 0.08:
             ask(mine["links"]["cancel"], {})
         for desk in (desk for desk in desks if free_at[desk] <= minutes):
             current = ask(desk)["current"]
-            if current and chance.random() < 0.07:
+            if current and random.random() < 0.07:
                 current = ask(f"{desk}/no-show", {"number": current["number"]})["current"]
             current = ask(f"{desk}/next", {"finished": current and current["number"]})["current"]
             if current:
                 ask(f"{desk}/start", {"number": current["number"]})
-                free_at[desk] = minutes + chance.lognormvariate(0.9, 0.5)
+                free_at[desk] = minutes + random.lognormvariate(0.9, 0.5)
 
 
 def ask(url: str, content: dict | None = None) -> dict[str, Any]:
