@@ -19,7 +19,7 @@
 Customers take a number on their own phone, servicers press "Next customer", everybody sees who is served.
 One Flask app and one SQLite file, to be read from top to bottom. Its rooms:
 
-    Settings, Storage, Places, The line, Numbers, Live, Clock, Pages, Command line
+    Settings, Storage, Places, The line, Counters, Numbers, Live, Clock, Pages, Command line
 
 All but the last two know nothing of Flask: they take a connection and plain values, return rows or small
 dataclasses, and raise the few exceptions of the first room. Data goes one way: a request, its page, one
@@ -63,6 +63,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from string import ascii_uppercase
 from typing import Any, NamedTuple
+from uuid import uuid4
 from zoneinfo import ZoneInfo, available_timezones
 
 import click
@@ -170,7 +171,7 @@ def now() -> float:
 # Storage: the schema, many readers, one writer, upgrading
 # ==========================================================================================================
 
-SCHEMA = "0001"  # the newest file in migrations/versions: what this code reads and writes
+SCHEMA = "0002"  # the newest file in migrations/versions: what this code reads and writes
 PATIENCE_S = 10.0  # how long a request waits for the writer, and how long the writer may be silent
 
 metadata = sa.MetaData()
@@ -202,10 +203,33 @@ _table(
     at="created_at deleted_at?",
 )
 _table(
+    "counter",
+    _index("counter_slug", "place_id slug", "deleted_at IS NULL", unique=True),
+    of="place",
+    text="slug name empties day",  # empties: with each "day", or "never"; day: as of the last write
+    whole="capacity inside hold_minutes",  # inside: the sum of all that was counted, kept by the counters
+    at="created_at recounted_at deleted_at?",
+)
+_table(
+    "door",
+    _index("door_token", "token", unique=True),
+    _index("door_counter", "counter_id"),
+    of="counter",
+    text="name token",
+    at="created_at removed_at?",
+)
+_table(
+    "code",  # six digits to be read out, that lead to a door's link or (without one) to the staff link
+    _index("code_once", "place_id digits", unique=True),
+    of="place door?",
+    text="digits",
+    at="ends_at",
+)
+_table(
     "queue",
     _index("queue_slug", "place_id slug", "deleted_at IS NULL", unique=True),
     _index("queue_prefix", "place_id prefix", "deleted_at IS NULL", unique=True),
-    of="place",
+    of="place counter?",  # counter: which admits it
     text="slug name kind prefix asks series",  # series: in which last_number was given
     whole="open max_waiting shared_tablet last_number waiting",  # waiting: kept by the line
     at="created_at deleted_at?",
@@ -247,8 +271,11 @@ _table(
     _index("event_place", "place_id id"),
     _index("event_ticket", "ticket_id"),
     _index("event_calls", "place_id id", "kind IN ('call', 'call-again')"),
-    of="place queue? ticket? servicer?",
-    text="kind state? desk? detail?",  # state: the ticket's, from now on
+    _index("event_counter", "counter_id happened_at kind delta", "counter_id IS NOT NULL"),
+    _index("event_tap", "counter_id tap", "tap IS NOT NULL", unique=True),
+    of="place queue? ticket? servicer? counter? door?",
+    text="kind state? desk? detail? tap?",  # state: the ticket's, from now on; tap: its id
+    whole="delta?",
     at="happened_at",
 )
 _table("fact", _index("fact_name", "name", unique=True), text="name value")
@@ -499,7 +526,9 @@ def _upgrade(path: Path) -> None:
 # ==========================================================================================================
 
 # Words that the URLs use: no place and no queue gets one of them as its slug.
-RESERVED = "api board desk door healthz live manage place places poster queue staff static t tickets"
+RESERVED = (
+    "api board code counter desk door healthz live manage place places poster queue staff static t tickets"
+)
 LATIN = str.maketrans("øłđðþæœ", "olddtao", "'’")
 
 
@@ -535,7 +564,7 @@ def shown(row: Row, place: Row, names: str) -> dict[str, Any]:
     """Columns of a row as JSON has them: instants as ISO 8601, flags as true or false, seconds rounded."""
     content = {name: getattr(row, name) for name in names.split()}
     for name, value in content.items():
-        if name.endswith("_at"):
+        if name.endswith(("_at", "_until")):
             content[name] = iso(value, ZoneInfo(place.timezone))
         elif name in ("open", "shared_tablet", "all_queues", "on_duty"):
             content[name] = bool(value)
@@ -563,9 +592,9 @@ def day_of(place: Row, at: float) -> str:
     return days.isoformat()
 
 
-def next_day(day: str) -> str:
-    """The day after a day."""
-    return (date.fromisoformat(day) + timedelta(1)).isoformat()
+def next_day(day: str, days: int = 1) -> str:
+    """The day after a day, or so many days after it."""
+    return (date.fromisoformat(day) + timedelta(days)).isoformat()
 
 
 def find_place(db: Connection, slug: str, **tokens: str) -> Row:
@@ -582,8 +611,8 @@ def all_places(db: Connection) -> list[Row]:
     return run(db, "SELECT * FROM place WHERE deleted_at IS NULL ORDER BY id").all()
 
 
-def open_place(db: Connection, at: float, only_one: bool, max_waiting: int, name: str, **asked: Any) -> Row:
-    """Opens a place with its first queue; `asked` may hold slug, timezone, country and queue (its name).
+def open_place(db: Connection, at: float, only_one: bool, name: str, **asked: Any) -> Row:
+    """Opens a place; `asked` may hold slug, timezone and country.
 
     Raises Forbidden when this server is for one place and has it, Conflict for a slug that is taken.
     """
@@ -599,7 +628,6 @@ def open_place(db: Connection, at: float, only_one: bool, max_waiting: int, name
     columns |= {"day_starts": 4, "series": "", "created_at": at}
     place = insert(db, "place", slug=slug, **columns, **tokens).one()
     record(db, at, place.id, "open-place")
-    add_queue(db, at, place, asked.get("queue") or "Line", max_waiting)
     return place
 
 
@@ -619,6 +647,7 @@ def replace_link(db: Connection, at: float, place: Row, which: str) -> str:
     """Gives the `manage` or `staff` link a new token and returns it; the old link is unknown from now on."""
     token = secrets.token_urlsafe(16)
     change(db, "place", place.id, **{f"{which}_token": token})
+    run(db, "DELETE FROM code WHERE place_id = :place AND door_id IS NULL", place=place.id)
     record(db, at, place.id, "replace-link", detail=which)
     return token
 
@@ -630,14 +659,25 @@ def delete_place(db: Connection, at: float, place: Row, name: str) -> None:
     change(db, "place", place.id, deleted_at=at)
 
 
+def tables_of_place() -> dict[str, str]:
+    """The tables that hold a place, children before their parents, each with the condition for its rows."""
+    found = {}
+    for table in reversed(metadata.sorted_tables):
+        if "place_id" in table.c:
+            found[table.name] = "place_id = :place"
+        elif table.foreign_keys:
+            of = min(table.foreign_keys, key=str)
+            found[table.name] = (
+                f"{of.parent.name} IN (SELECT id FROM {of.column.table} WHERE place_id = :place)"
+            )
+    return found | {"place": "id = :place"}
+
+
 def erase_deleted_places(db: Connection, most: int = 2000) -> bool:
     """Erases up to `most` rows of deleted places; says whether there may be more."""
     place = run(db, "SELECT id FROM place WHERE deleted_at IS NOT NULL ORDER BY id LIMIT 1").scalar()
-    mine = "place_id = :place"
-    tables = {"event": mine, "ticket": mine, "queue": mine, "servicer": mine, "place": "id = :place"}
-    tables = {"servicer_queue": "queue_id IN (SELECT id FROM queue WHERE place_id = :place)"} | tables
-    for table, condition in tables.items() if place else ():
-        sql = f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {condition} LIMIT :most)"
+    for table, mine in tables_of_place().items() if place else ():
+        sql = f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {mine} LIMIT :most)"
         if run(db, sql, place=place, most=most).rowcount:
             return True
     return False
@@ -670,7 +710,8 @@ def add_queue(db: Connection, at: float, place: Row, name: str, max_waiting: int
     _check_prefix(prefix, others)
     slug = slug_of(name, {queue.slug for queue in others}, "queue")
     columns = {"name": name, "slug": slug, "kind": "walk-in", "prefix": prefix, "max_waiting": max_waiting}
-    columns |= {"open": 1, "series": "", "last_number": 0, "waiting": 0, "asks": "", "shared_tablet": 0}
+    columns |= {"open": 1, "series": "", "last_number": 0, "waiting": 0, "shared_tablet": 0}
+    asked["asks"] = " ".join(asked.get("asks", ()))
     queue = insert(db, "queue", place_id=place.id, created_at=at, **columns | asked).one()
     record(db, at, place.id, "add-queue", queue_id=queue.id)
     return queue
@@ -682,13 +723,15 @@ def _check_prefix(prefix: str, others: list[Row]) -> None:
             raise Conflict(f"{other.name} gives numbers with {prefix} already. Choose another letter.")
 
 
-def about_queue(db: Connection, at: float, place: Row, slug: str, function: Callable, **kwargs: Any) -> Any:
-    """Runs `function(db, at, place, queue, …)` for a queue of the owner's; raises NotFound."""
-    return function(db, at, place, find_queue(db, place, slug), **kwargs)
+def about_queue(db: Connection, at: float, place: Row, queue: str, then: Callable, **more: Any) -> Any:
+    """Runs `then(db, at, place, queue, …)` for a queue of the owner's; raises NotFound."""
+    return then(db, at, place, find_queue(db, place, queue), **more)
 
 
 def change_queue(db: Connection, at: float, place: Row, queue: Row, **changes: Any) -> Row:
     """Changes a queue's columns: name, prefix, max_waiting, asks, shared_tablet, open."""
+    if "asks" in changes:
+        changes["asks"] = " ".join(changes["asks"])
     if changes.get("prefix", queue.prefix) != queue.prefix:
         _check_prefix(changes["prefix"], queues_of(db, place))
         changes["series"] = ""  # numbers with the new letters go on where these letters were last
@@ -701,7 +744,7 @@ def delete_queue(db: Connection, at: float, place: Row, queue: Row) -> Row:
     _check_empty(db, at, place, queue)
     run(db, "DELETE FROM servicer_queue WHERE queue_id = :queue", queue=queue.id)
     record(db, at, place.id, "delete-queue", queue_id=queue.id)
-    return change(db, "queue", queue.id, deleted_at=at)
+    return change(db, "queue", queue.id, deleted_at=at, counter_id=None)
 
 
 def reset_numbers(db: Connection, at: float, place: Row, queue: Row) -> Row:
@@ -819,6 +862,7 @@ STEPS: dict[str, tuple[tuple[str, ...], str]] = {
     "no-show": (("called", "serving"), "no_show"),
     "cancel": (OPEN, "cancelled"),
     "expire": (("waiting",), "expired"),
+    "come-in": (("waiting", "called"), "done"),  # through a door
     "put-back": (("called", "serving"), "waiting"),
     "move": (OPEN, "waiting"),
     "bring-back": (("done", "no_show", "cancelled"), "waiting"),
@@ -826,13 +870,24 @@ STEPS: dict[str, tuple[tuple[str, ...], str]] = {
 Taken = tuple[Row, Row, Row, bool]  # a place, its queue, the ticket, and whether the ticket is a new one
 NORMAL = 3  # the priority of everybody; 1 is called first
 ORDER = "ticket.priority, ticket.joined_at, ticket.id"
-# A ticket with what people call its queue and its desk.
-TICKETS = """SELECT ticket.*, queue.slug AS queue, queue.name AS queue_name, servicer.name AS servicer,
+AT_THE_DOOR = "state IN ('called', 'serving') AND servicer_id IS NULL"  # called by a counter that has room
+# A ticket with what people call its queue and its desk, or the door that it was called to.
+TICKETS = f"""SELECT ticket.*, queue.slug AS queue, queue.name AS queue_name, servicer.name AS servicer,
+                    CASE WHEN {AT_THE_DOOR} THEN counter.name END AS door,
+                    CASE WHEN {AT_THE_DOOR} THEN called_at + 60 * hold_minutes END AS held_until,
                     servicer.desk, first_called_at - taken_at AS wait_s,
                     CASE WHEN state = 'done' THEN ended_at - coalesce(started_at, called_at) END AS service_s,
                     CASE WHEN state = 'done' THEN ended_at - taken_at END AS total_s
              FROM ticket JOIN queue ON queue.id = ticket.queue_id
-             LEFT JOIN servicer ON servicer.id = ticket.servicer_id"""
+             LEFT JOIN servicer ON servicer.id = ticket.servicer_id
+             LEFT JOIN counter ON counter.id = queue.counter_id"""
+# A counter on a day (that may have begun without a write), the queue it admits, and the spaces held for that.
+COUNTERS = f"""SELECT counter.*, queue.id AS queue_id, queue.slug AS admits,
+                      CASE WHEN empties = 'day' AND day < :day THEN 0 ELSE inside END AS people,
+                      (SELECT coalesce(sum(coalesce(party, 1)), 0) FROM ticket
+                       WHERE place_id = counter.place_id AND queue_id = queue.id AND {AT_THE_DOOR}) AS held
+               FROM counter LEFT JOIN queue ON queue.counter_id = counter.id
+               WHERE counter.deleted_at IS NULL AND counter.place_id = :place"""
 BRING_BACK_S = 3600
 UNCHANGED = "Nothing was changed; this is how it is now."
 # When somebody joins a queue: never before those who joined earlier, even when the clock was set back; and a
@@ -879,6 +934,7 @@ def _step(db: Connection, at: float, ticket: Row, kind: str, **columns: Any) -> 
     _count_waiting(db, ticket.queue_id, -int(ticket.state == "waiting"))
     _count_waiting(db, changed.queue_id, int(state == "waiting"))
     _record_step(db, at, kind, changed, servicer_id=ticket.servicer_id)
+    admit(db, at, changed.queue_id)
     return changed
 
 
@@ -923,6 +979,9 @@ def take_number(db: Connection, at: float, slug: str, line: str, **asked: Any) -
                       {JOINED_AT}, :request_key, :browser, :name, :phone, :note, :party) RETURNING *"""
     ticket = run(db, sql, **dict.fromkeys(("name", "phone", "note", "party")) | asked).one()
     _record_step(db, at, "take", ticket)
+    if queue.counter_id:
+        admit(db, at, queue.id)
+        ticket = run(db, f"{TICKETS} WHERE ticket.id = :id", id=ticket.id).one()
     return place, queue, ticket, True
 
 
@@ -969,16 +1028,22 @@ def count_ahead(db: Connection, ticket: Row, day: str) -> int:
     return run(db, sql, queue=ticket.queue_id, day=day, **mine).scalar_one()
 
 
-def cancel_ticket(db: Connection, at: float, slug: str, token: str) -> None:
-    """Lets a customer leave the line; raises Conflict once the ticket ended in another way."""
+def by_customer(db: Connection, at: float, slug: str, token: str, does: Callable, **more: Any):
+    """Runs `does(db, at, ticket, …)` for whoever holds a ticket's link; raises NotFound for others."""
     open_day(db, find_place(db, slug), at)
-    _, _, ticket = find_ticket(db, slug, token)
+    return does(db, at, find_ticket(db, slug, token)[2], **more)
+
+
+def cancel_ticket(db: Connection, at: float, ticket: Row) -> None:
+    """Lets a customer leave the line; raises Conflict once the ticket ended in another way."""
     if ticket.state != "cancelled":
         _step(db, at, ticket, "cancel")
 
 
 def cancel_tickets(db: Connection, at: float, place: Row, queue: Row, numbers: list[str]) -> list[str]:
     """Cancels these numbers of a queue, as far as they are still open; returns those."""
+    if not numbers:
+        raise BadInput("Numbers: choose at least one.")
     open_day(db, place, at)
     sql = "SELECT * FROM ticket WHERE queue_id = :queue AND state IN :open AND ticket.number IN :numbers"
     tickets = run(db, sql, queue=queue.id, open=OPEN, numbers=numbers).all()
@@ -1064,24 +1129,27 @@ def call_next(db: Connection, at: float, desk: Desk, finished: str | None, **ask
         raise BadInput(f"You don't serve a queue named {queue}.")
     if desk.current:
         _step(db, at, desk.current, "done")
-    called = _claim(db, at, desk, [each.id for each in served], number)
+    by = {"servicer_id": desk.servicer.id, "desk": desk.servicer.desk}
+    called = _claim(db, at, [each.id for each in served], desk.day, number, **by)
     if number and called is None:
         raise Conflict(f"{number} is not waiting any more. {UNCHANGED}")
     return called
 
 
-def _claim(db: Connection, at: float, desk: Desk, queue_ids: list[int], number: str | None) -> Row | None:
+def _claim(
+    db: Connection, at: float, queue_ids: list[int], day: str, number: str | None, **by: Any
+) -> Row | None:
     # One statement, because two servicers press Next in the same millisecond.
     sql = f"""UPDATE ticket SET state = 'called', servicer_id = :servicer, called_at = :at,
                                 first_called_at = coalesce(first_called_at, :at)
               WHERE id = (SELECT id FROM ticket WHERE queue_id IN :queues AND state = 'waiting'
                           AND series >= :day AND number = coalesce(:number, number) ORDER BY {ORDER} LIMIT 1)
               AND state = 'waiting' RETURNING *"""
-    values = {"servicer": desk.servicer.id, "at": at, "queues": queue_ids, "day": desk.day, "number": number}
+    values = {"servicer": by.get("servicer_id"), "at": at, "queues": queue_ids, "day": day, "number": number}
     ticket = run(db, sql, **values).first()
     if ticket:
         _count_waiting(db, ticket.queue_id, -1)
-        _record_step(db, at, "call", ticket, desk=desk.servicer.desk)
+        _record_step(db, at, "call", ticket, **by)
     return ticket
 
 
@@ -1142,6 +1210,50 @@ def add_customer(db: Connection, at: float, desk: Desk, queue: str, **asked: Any
     return take_number(db, at, desk.place.slug, queue, **asked)
 
 
+# ----- a door
+
+
+def admit(db: Connection, at: float, queue_id: int | None) -> None:
+    """Calls the next customers of a queue to the door, as many as the counter that admits it has room for."""
+    sql = (
+        "SELECT place.* FROM queue JOIN place ON place.id = place_id WHERE queue.id = :id AND counter_id > 0"
+    )
+    place = run(db, sql, id=queue_id).first()
+    if place is None:
+        return
+    day = day_of(place, at)
+    counter = run(db, f"{COUNTERS} AND queue.id = :id", place=place.id, day=day, id=queue_id).one()
+    room = counter.capacity - max(0, counter.people) - counter.held  # a count below 0 has drifted
+    for ticket in waiting_in(db, [queue_id], day, max(0, room)):
+        room -= min(ticket.party or 1, counter.capacity)
+        if room < 0:  # the next ones may be fewer, but it's not their turn
+            return
+        _claim(db, at, [queue_id], day, ticket.number, counter_id=counter.id)
+
+
+def step_at_door(db: Connection, at: float, ticket: Row, kind: str, day: str) -> None:
+    """Takes a ticket a step further: come-in, no-show; put-back, bring-back (then it is first in line)."""
+    columns: dict[str, Any] = {}
+    if kind == "come-in":
+        columns = {"called_at": ticket.called_at or at, "first_called_at": ticket.first_called_at or at}
+    elif kind != "no-show":
+        columns = _in_line_behind(db, ticket.queue_id, day, 0)
+    changed = _step(db, at, ticket, kind, **columns)
+    if changed.state == "waiting" and changed.series < day:  # it can't wait again
+        _step(db, at, changed, "expire")
+
+
+def held_too_long(db: Connection, at: float) -> list[Row]:
+    """The tickets that were called to a door and whose time to come in is over."""
+    return run(db, f"{TICKETS} WHERE {AT_THE_DOOR} AND called_at + 60 * hold_minutes <= :at", at=at).all()
+
+
+def release_spaces(db: Connection, at: float) -> None:
+    """Ends the tickets whose space was held too long as not here; the next ones are called."""
+    for ticket in held_too_long(db, at):
+        _step(db, at, ticket, "no-show")
+
+
 def erase_personal_data(db: Connection, at: float, keep_days: int, most: int = 2000) -> bool:
     """Erases names, phones and notes of tickets that ended so long ago; says whether there may be more."""
     sql = """UPDATE ticket SET name = NULL, phone = NULL, note = NULL WHERE id IN
@@ -1151,12 +1263,256 @@ def erase_personal_data(db: Connection, at: float, keep_days: int, most: int = 2
 
 
 # ==========================================================================================================
+# Counters: how many are inside, taps, recounts; the only code that writes `counter`
+# ==========================================================================================================
+
+COUNTED = ("tap", "undo", "recount", "empty")  # the events whose deltas add up to the people inside
+CODE_S = 600  # how long a code leads to a link
+DOORS = """SELECT door.*, digits AS code, ends_at AS code_ends_at
+           FROM door JOIN counter ON counter.id = counter_id
+           LEFT JOIN code ON door_id = door.id AND ends_at > :at
+           WHERE counter.place_id = :place AND removed_at IS NULL AND counter.deleted_at IS NULL"""
+
+
+def counters_of(db: Connection, place: Row, at: float) -> list[Row]:
+    """The counters of a place as they are now, oldest first."""
+    return run(db, f"{COUNTERS} ORDER BY counter.id", place=place.id, day=day_of(place, at)).all()
+
+
+def level_of(counter: Row) -> str:
+    """How full it is: "free", "nearly" (from 80 %) or "full"; who was called to the door holds a space."""
+    taken = counter.people + counter.held
+    return "full" if taken >= counter.capacity else "nearly" if 5 * taken >= 4 * counter.capacity else "free"
+
+
+def find_counter(db: Connection, at: float, place: Row, slug: str) -> Row:
+    """A place's counter by its slug; raises NotFound."""
+    for counter in counters_of(db, place, at):
+        if counter.slug == slug:
+            return counter
+    raise NotFound(f"{place.name} has no counter named {slug}.")
+
+
+def open_place_for(
+    db: Connection, at: float, max_waiting: int, queue: str | None, counter: dict | None, **asked: Any
+):
+    """Opens a place with its first queue, its first counter or both; as open_place()."""
+    place = open_place(db, at, **asked)
+    if counter:
+        add_counter(db, at, place, **counter)
+    if queue or not counter:
+        add_queue(db, at, place, queue or "Line", max_waiting)
+    return place
+
+
+def add_counter(db: Connection, at: float, place: Row, name: str, capacity: int, **asked: Any) -> Row:
+    """Adds a counter with a door of its name; `asked` as in change_counter()."""
+    slug = slug_of(name, {counter.slug for counter in counters_of(db, place, at)}, "counter")
+    columns = {"name": name, "slug": slug, "capacity": capacity, "empties": "day", "hold_minutes": 5}
+    columns |= {"place_id": place.id, "day": day_of(place, at), "inside": 0, "recounted_at": 0}
+    insert(db, "counter", "", created_at=at, **columns)
+    counter = find_counter(db, at, place, slug)
+    add_door(db, at, place, counter, name)
+    return change_counter(db, at, place, counter, **asked)
+
+
+def about_counter(db: Connection, at: float, place: Row, counter: str, then: Callable, **more: Any) -> Any:
+    """Runs `then(db, at, place, counter, …)` for a counter of the owner's; raises NotFound."""
+    return then(db, at, place, _today(db, at, place, find_counter(db, at, place, counter)), **more)
+
+
+def _today(db: Connection, at: float, place: Row, counter: Row) -> Row:
+    # A counter that empties itself does so in the first write after its day; what was in it had drifted.
+    day = day_of(place, at)
+    if counter.day < day and counter.empties == "day":
+        over, begins = (
+            day_begins(place.timezone, each, place.day_starts) for each in (next_day(counter.day), day)
+        )
+        change(db, "counter", counter.id, inside=0, recounted_at=begins)
+        record(db, over, place.id, "empty", counter_id=counter.id, delta=-counter.inside, detail="0")
+    if counter.day < day:
+        change(db, "counter", counter.id, day=day)
+    return find_counter(db, at, place, counter.slug)
+
+
+def change_counter(db: Connection, at: float, place: Row, counter: Row, **changes: Any) -> Row:
+    """Changes a counter's name, capacity, empties or hold_minutes, or the queue it `admits` (None: none)."""
+    record(db, at, place.id, "change-counter", counter_id=counter.id, detail=" ".join(changes))
+    if changes.get("admits", counter.admits) != counter.admits:
+        _admit_queue(db, at, place, counter, changes["admits"])
+    changes.pop("admits", None)
+    if changes:
+        change(db, "counter", counter.id, **changes)
+    counter = find_counter(db, at, place, counter.slug)
+    admit(db, at, counter.queue_id)
+    return find_counter(db, at, place, counter.slug)
+
+
+def _admit_queue(db: Connection, at: float, place: Row, counter: Row, slug: str | None) -> None:
+    # Those called to the door from a queue that is admitted no more wait again, first and in their order.
+    queue = find_queue(db, place, slug) if slug else None
+    if queue and queue.counter_id:
+        raise Conflict(f"Another counter admits {queue.name} already.")
+    run(db, "UPDATE queue SET counter_id = NULL WHERE counter_id = :id", id=counter.id)
+    for ticket in called_in(db, place):
+        if ticket.queue_id == counter.queue_id and ticket.servicer_id is None:
+            step_at_door(db, at, ticket, "put-back", day_of(place, at))
+    if queue:
+        change(db, "queue", queue.id, counter_id=counter.id)
+
+
+def delete_counter(db: Connection, at: float, place: Row, counter: Row) -> None:
+    """Takes a counter and its doors away; the queue that it admitted goes on without a door."""
+    change_counter(db, at, place, counter, admits=None)
+    change(db, "counter", counter.id, deleted_at=at)
+
+
+# ----- its doors
+
+
+def doors_of(db: Connection, at: float, place: Row, counter: Row) -> list[Row]:
+    """The doors of a counter, oldest first, each with the code that leads to it while it lasts."""
+    sql = f"{DOORS} AND counter_id = :counter ORDER BY door.id"
+    return run(db, sql, place=place.id, at=at, counter=counter.id).all()
+
+
+def find_door(db: Connection, at: float, place: Row, column: str, value: Any) -> tuple[Row, Row]:
+    """The counter and the door of a door's `id` or `token`; raises NotFound."""
+    door = run(db, f"{DOORS} AND door.{column} = :value", place=place.id, at=at, value=value).first()
+    if door is None:
+        raise NotFound("This door's link is not valid any more. Ask the owner for the new one.")
+    return next(each for each in counters_of(db, place, at) if each.id == door.counter_id), door
+
+
+def add_door(db: Connection, at: float, place: Row, counter: Row, name: str) -> Row:
+    """Adds a door, with a link of its own."""
+    columns = {"counter_id": counter.id, "name": name, "token": secrets.token_urlsafe(16), "created_at": at}
+    door = insert(db, "door", **columns).one()
+    record(db, at, place.id, "add-door", counter_id=counter.id, door_id=door.id)
+    return find_door(db, at, place, "id", door.id)[1]
+
+
+def change_door(db: Connection, at: float, place: Row, door_id: int, kind: str) -> Row:
+    """Gives a door a new link (`replace`), a `code`, or takes it away (`remove`); raises NotFound."""
+    counter, door = find_door(db, at, place, "id", door_id)
+    record(db, at, place.id, f"{kind}-door", counter_id=counter.id, door_id=door.id)
+    if kind == "remove":
+        change(db, "door", door.id, removed_at=at)
+        return door
+    if kind == "code":
+        give_code(db, at, place, door.id)
+    else:  # a code led to the old link, which is unknown from now on
+        run(db, "DELETE FROM code WHERE door_id = :id", id=door.id)
+        change(db, "door", door.id, token=secrets.token_urlsafe(16))
+    return find_door(db, at, place, "id", door.id)[1]
+
+
+def give_code(db: Connection, at: float, place: Row, door_id: int | None = None) -> Row:
+    """Makes six digits, to be read out, that lead to a door's link or (without one) to the staff link."""
+    sql = "DELETE FROM code WHERE place_id = :place AND (ends_at <= :at OR coalesce(door_id, 0) = :door)"
+    run(db, sql, place=place.id, at=at, door=door_id or 0)
+    used = set(run(db, "SELECT digits FROM code WHERE place_id = :place", place=place.id).scalars())
+    digits = next(each for each in iter(lambda: f"{secrets.randbelow(10**6):06}", "") if each not in used)
+    record(db, at, place.id, "give-code", door_id=door_id)
+    row = {"place_id": place.id, "door_id": door_id, "digits": digits, "ends_at": at + CODE_S}
+    return insert(db, "code", "RETURNING digits AS code", **row).one()
+
+
+def staff_code(db: Connection, at: float, place: Row) -> Row | None:
+    """The code that leads to the staff link, while it lasts."""
+    sql = "SELECT * FROM code WHERE place_id = :place AND door_id IS NULL AND ends_at > :at"
+    return run(db, sql, place=place.id, at=at).first()
+
+
+def use_code(db: Connection, at: float, slug: str, digits: str) -> tuple[str, str]:
+    """The kind of link that a code leads to, `door` or `staff`, and its token; raises BadInput."""
+    place = find_place(db, slug)
+    door = run(db, f"{DOORS} AND digits = :digits", place=place.id, at=at, digits=digits).first()
+    staff = staff_code(db, at, place)
+    if door:
+        return "door", door.token
+    if staff and staff.digits == digits:
+        return "staff", place.staff_token
+    raise BadInput("This code is not valid, or not any more: it lasts ten minutes. Ask for a new one.")
+
+
+def by_door(db: Connection, at: float, slug: str, token: str, does: Callable, **more: Any) -> None:
+    """Runs `does(db, at, place, counter, door, …)` for whoever holds a door's link; raises NotFound."""
+    place = find_place(db, slug)
+    counter, door = find_door(db, at, place, "token", token)
+    open_day(db, place, at)
+    does(db, at, place, _today(db, at, place, counter), door, **more)
+    admit(db, at, counter.queue_id)
+
+
+def store_taps(
+    db: Connection, at: float, place: Row, counter: Row, door: Row, taps: list[dict[str, Any]]
+) -> None:
+    """Counts what was tapped at a door: all of it or nothing, and each tap once however often it is sent.
+
+    A tap has id and delta, and may have ago_s (seconds since it was made), number (of a called customer who
+    came in) and undoes (the id of a tap that it takes back). One made before the last recount, or whose
+    customer was counted already, is kept in the history and not added.
+    """
+    undoes = [(tap.get("undoes") or "").lower() for tap in taps]
+    # A tap is taken back once, whatever id that has.
+    ids = [f"undo {other}" if other else tap["id"].lower() for tap, other in zip(taps, undoes, strict=True)]
+    sql = "SELECT * FROM event WHERE counter_id = :counter AND tap IN :ids"
+    known = {event.tap: event for event in run(db, sql, counter=counter.id, ids=ids + undoes)}
+    for tap, key, other in zip(taps, ids, undoes, strict=True):
+        if key not in known:
+            known[key] = _count_tap(db, at, place, counter, door, tap | {"id": key}, known.get(other))
+
+
+def _count_tap(
+    db: Connection, at: float, place: Row, counter: Row, door: Row, tap: dict, undone: Row | None
+) -> Row:
+    made_at, kind, step = max(counter.created_at, at - tap.get("ago_s", 0)), "tap", "come-in"
+    who, value = "ticket.number = :value AND ticket.series >= :yesterday", tap.get("number")
+    if undone:
+        kind, step, who, value = "undo", "bring-back", "ticket.id = :value", undone.ticket_id
+    sql = f"""{TICKETS} WHERE ticket.place_id = :place AND ticket.queue_id = :queue AND {who}
+              AND ticket.servicer_id IS NULL ORDER BY ticket.id DESC LIMIT 1"""
+    values = {"place": place.id, "queue": counter.queue_id, "yesterday": day_of(place, at - 86400)}
+    ticket = run(db, sql, value=value, **values).first() if value else None
+    since = undone.happened_at if undone else made_at
+    if ticket and ticket.state == "done" and not undone:
+        kind, ticket = "not-counted", None  # she was counted already
+    elif since < counter.recounted_at or (undone and undone.kind not in COUNTED):
+        kind = "not-counted"
+    columns = {"place_id": place.id, "counter_id": counter.id, "door_id": door.id, "happened_at": made_at}
+    columns |= {"kind": kind, "tap": tap["id"], "delta": tap["delta"], "ticket_id": ticket and ticket.id}
+    event = insert(db, "event", **columns).one()
+    if kind in COUNTED:
+        sql = "UPDATE counter SET inside = inside + :delta WHERE id = :id"
+        run(db, sql, delta=tap["delta"], id=counter.id)
+    if ticket and ticket.state in STEPS[step][0]:  # after the count, or her space would be given away
+        step_at_door(db, at, ticket, step, day_of(place, at))
+    return event
+
+
+def recount(db: Connection, at: float, place: Row, counter: Row, door: Row, count: int) -> None:
+    """Sets the true number of people inside; by how much the count had drifted is kept in the history."""
+    change(db, "counter", counter.id, inside=count, recounted_at=at)
+    more = {"counter_id": counter.id, "door_id": door.id, "detail": str(count)}
+    record(db, at, place.id, "recount", delta=count - counter.inside, **more)
+
+
+def not_here(db: Connection, at: float, place: Row, counter: Row, door: Row, number: str) -> None:
+    """Ends the ticket of a customer who was called to a door and did not come; raises Conflict."""
+    for ticket in called_in(db, place):
+        if (ticket.number, ticket.queue_id, ticket.servicer_id) == (number, counter.queue_id, None):
+            return step_at_door(db, at, ticket, "no-show", day_of(place, at))
+    raise Conflict(f"{number} is not called to this door any more. {UNCHANGED}")
+
+
+# ==========================================================================================================
 # Numbers: figures and the estimated wait; only reads
 # ==========================================================================================================
 
 USUAL_SERVICE_S = 180  # until something is measured; it counts for as many measurements as
 PRIOR = 3
-SECRETS = ("token", "manage_token", "staff_token", "browser", "request_key")  # in no download
+SECRETS = ("token", "manage_token", "staff_token", "browser", "request_key", "digits")  # in no download
 
 
 class Pace(NamedTuple):
@@ -1211,11 +1567,66 @@ def tickets_between(db: Connection, place: Row, first: str, last: str, after: in
     return run(db, sql, place=place.id, after=after, first=first, beyond=next_day(last)).all()
 
 
+def counts_between(
+    db: Connection, counter: Row, since: float, until: float, after: int = 0, most: int = 10**9
+) -> list[Row]:
+    """What was tapped and recounted at a counter between two instants (after an event), in order."""
+    sql = """SELECT event.*, detail AS recounted, door.name AS door, ticket.number
+             FROM event LEFT JOIN door ON door.id = event.door_id
+             LEFT JOIN ticket ON ticket.id = event.ticket_id
+             WHERE event.counter_id = :counter AND delta IS NOT NULL AND happened_at < :until
+             AND (happened_at, event.id) > (:since, :after) ORDER BY happened_at, event.id LIMIT :most"""
+    return run(db, sql, counter=counter.id, since=since, until=until, after=after, most=most).all()
+
+
+def count_at(db: Connection, at: float, counter: Row, day: str, begins: float) -> int:
+    """How many were inside when a day began: by what was counted before, or since, whichever is less."""
+    if counter.empties == "day" and day > counter.day:  # nothing was counted since it emptied itself
+        return 0
+    early = begins - counter.created_at < at - begins
+    sql = f"""SELECT coalesce(sum(delta), 0) FROM event WHERE counter_id = :counter AND kind IN :counted
+              AND happened_at {"<=" if early else ">"} :begins"""
+    counted = run(db, sql, counter=counter.id, counted=COUNTED, begins=begins).scalar_one()
+    return counted if early else counter.inside - counted
+
+
+def day_of_counter(db: Connection, at: float, place: Row, counter: Row, day: str) -> dict[str, Any]:
+    """How many were inside over a day, as JSON: at its start, after each minute in which that changed (`x` is
+    from 0 to 1), at the peak; people in and out by door, recounts, and how many taps were not counted."""
+    zone = ZoneInfo(place.timezone)
+    begins, ends = (day_begins(place.timezone, each, place.day_starts) for each in (day, next_day(day)))
+    start = count = count_at(db, at, counter, day, begins)
+    counts, minutes, doors, recounts, not_counted = [(start, begins)], {}, {}, [], 0
+    for event in counts_between(db, counter, begins, ends):
+        if event.kind not in COUNTED:
+            not_counted += 1
+            continue
+        if event.kind in ("tap", "undo"):
+            passed = doors.setdefault(event.door_id, {"name": event.door, "in": 0, "out": 0})
+            came = (event.delta > 0) == (event.kind == "tap")  # else somebody went, or that is taken back
+            passed["in" if came else "out"] += event.delta if came else -event.delta
+        else:
+            drift = {"door": event.door, "count": int(event.recounted), "drift": event.delta}
+            recounts.append({"at": iso(event.happened_at, zone)} | drift)
+        if event.happened_at > begins:  # or it is in the start
+            count += event.delta
+            counts.append((count, event.happened_at))
+            minutes[event.happened_at // 60] = counts[-1]
+    points = [
+        {"at": iso(when, zone), "count": inside, "x": round((when - begins) / (ends - begins), 5)}
+        for inside, when in minutes.values()
+    ]
+    high, reached = max(counts, key=lambda each: (each[0], -each[1]))
+    peak = {"count": high, "at": iso(reached, zone)} if points or start else None
+    content = {"day": day, "start": start, "count": count, "capacity": counter.capacity, "peak": peak}
+    content |= {"begins": iso(begins, zone), "ends": iso(ends, zone), "until": iso(min(at, ends), zone)}
+    content |= {"points": points, "top": max(counter.capacity, high), "bottom": min(0, min(counts)[0])}
+    return content | {"recounts": recounts, "doors": list(doors.values()), "not_counted": not_counted}
+
+
 def everything(database: Database, place: Row) -> Iterator[tuple[str, dict[str, Any]]]:
     """All rows of a place, as (table, row), without what its links are made of; in many short reads."""
-    served = "servicer_id IN (SELECT id FROM servicer WHERE place_id = :place)"
-    tables = dict.fromkeys(("queue", "servicer", "ticket", "event"), "place_id = :place")
-    for table, mine in ({"place": "id = :place"} | tables | {"servicer_queue": served}).items():
+    for table, mine in reversed(tables_of_place().items()):
         sql = f"SELECT * FROM {table} WHERE {mine} AND id > :after ORDER BY id LIMIT 1000"
         after, rows = 0, [place]
         while rows:
@@ -1240,25 +1651,41 @@ def picture(db: Connection, place: Row, at: float, base: str) -> dict[str, Any]:
     """What everybody may see of a place now, with links that begin with `base`. Call lists are not in it."""
     called, queues, calls, zone = called_in(db, place), [], [], ZoneInfo(place.timezone)
     mine = f"{base}/{place.slug}"
+    counters = counters_of(db, place, at)
     for queue in queues_of(db, place):
         waiting = [ticket.number for ticket in waiting_in(db, [queue.id], day_of(place, at))]
         pace = pace_of(db, queue)
         waits = [wait_range(ahead, pace) for ahead in range(len(waiting) + 1)]
         content = shown(queue, place, "slug name open asks") | {"full": len(waiting) >= queue.max_waiting}
         content |= {"waiting": waiting, "called": [], "links": {"take": f"{mine}/{queue.slug}/tickets"}}
+        content["door"] = next((each.name for each in counters if each.queue_id == queue.id), None)
         for ticket in (each for each in called if each.queue_id == queue.id):
             since = {"since": iso(ticket.started_at or ticket.called_at, zone)}
-            content["called"].append(shown(ticket, place, "number series desk state") | since)
+            content["called"].append(shown(ticket, place, "number series desk door held_until state") | since)
         queues.append(content | {"waits": waits[:-1] if pace.desks else [], "estimated_wait": waits[-1]})
-    sql = """SELECT event.id, happened_at, desk, number, series
-             FROM event JOIN ticket ON ticket.id = ticket_id
+    sql = """SELECT event.id, happened_at, desk, number, series, counter.name AS door
+             FROM event JOIN ticket ON ticket.id = ticket_id LEFT JOIN counter ON counter.id = counter_id
              WHERE event.place_id = :id AND kind IN ('call', 'call-again') ORDER BY event.id DESC LIMIT 20"""
     for call in reversed(run(db, sql, id=place.id).all()):
-        calls.append(shown(call, place, "id number series desk") | {"at": iso(call.happened_at, zone)})
+        calls.append(shown(call, place, "id number series desk door") | {"at": iso(call.happened_at, zone)})
     links = {"customers": mine, "board": f"{mine}/board", "live": f"{mine}/live"}
     content = {"place": shown(place, place, "slug name"), "queues": queues, "links": links}
-    content |= {"epoch": fact(db, "epoch"), "series": current_series(place, at)}
-    return content | {"calls": calls, "counters": []}
+    content["counters"] = [
+        counter_shown(each, place) | {"links": {"screen": f"{mine}/counter/{each.slug}"}} for each in counters
+    ]
+    return content | {"series": current_series(place, at), "calls": calls}
+
+
+def counter_shown(counter: Row, place: Row) -> dict[str, Any]:
+    """What everybody may see of a counter."""
+    count = {"count": counter.people, "level": level_of(counter)}
+    return shown(counter, place, "slug name capacity held admits") | count
+
+
+def version_of(db: Connection, place: Row) -> dict[str, Any]:
+    """The `version` of a place, which is its latest event, and the `epoch` in which that grows."""
+    version = run(db, "SELECT max(id) FROM event WHERE place_id = :id", id=place.id).scalar_one()
+    return {"epoch": fact(db, "epoch"), "version": version}
 
 
 class Shown(NamedTuple):
@@ -1301,12 +1728,12 @@ class Live:
         at, made = now(), self._made.get((slug, base))
         with self._database.read() as db:
             place = find_place(db, slug)
-            # A place's version is its latest event; waits change by themselves, each minute.
-            version = run(db, "SELECT max(id) FROM event WHERE place_id = :id", id=place.id).scalar_one()
-            etag = f"{fact(db, 'epoch')}.{place.id}.{version}.{int(at // 60)}"
+            version = version_of(db, place)
+            # Waits change by themselves, each minute.
+            etag = f"{version['epoch']}.{place.id}.{version['version']}.{int(at // 60)}"
             if made and made.etag == etag:
                 return made
-            content = picture(db, place, at, base) | {"version": version}
+            content = picture(db, place, at, base) | version
         if len(self._made) >= 100:
             self._made.clear()
         text = json.dumps(content)
@@ -1409,6 +1836,7 @@ def start_clock(database: Database, settings: Settings) -> threading.Event:
     jobs: list[tuple[float, Callable[[], bool]]] = [
         (3600, lambda: database.write(erase_personal_data, now(), settings.keep_personal_days)),
         (10, lambda: database.write(erase_deleted_places)),
+        (1, lambda: _release_spaces(database)),
     ]
     for work, what in ((_run_jobs, jobs), (_watch, database)):
         threading.Thread(target=work, args=(stopped, what), name=work.__name__, daemon=True).start()
@@ -1425,6 +1853,12 @@ def _run_jobs(stopped: threading.Event, jobs: list[tuple[float, Callable[[], boo
                     due[number] -= every * job()  # more to do: at once
                 except Exception:  # tried again at its next time
                     log.exception("A job of the clock failed")
+
+
+def _release_spaces(database: Database) -> bool:
+    with database.read() as db:  # first, so that nothing is written where there is nothing to do
+        due = held_too_long(db, now())
+    return bool(due) and database.write(release_spaces, now())
 
 
 def _watch(stopped: threading.Event, database: Database) -> None:
@@ -1578,91 +2012,107 @@ def whole(label: str, low: int, high: int) -> IntegerField:
 
 
 NOT_TICKED = ("false", "0", "")
+UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
-class PlaceForm(Form):
-    name = words("Name", 80, filled)
-    timezone = words("Time zone", 60, Optional(), a_zone)
-    country = words("Country", 2, Optional(), Regexp("^[A-Z]{2}$", 0, "please use two capital letters."))
-    day_starts = whole("Hour the day starts", 0, 23)
+def form(parent: type[Form] = Form, /, **items: Field) -> type[Form]:
+    """A form of these fields, and of its parent's."""
+    return type("Fields", (parent,), items)
 
 
-class OpenForm(PlaceForm):
-    slug = words("Address", 40, Optional(), Regexp("^[a-z0-9]+(-[a-z0-9]+)*$", 0, "please use a-z, 0-9, -."))
-    setup_code = words("Setup code", 200)
-    queue = words("Queue", 60, filled)
+def one_of(label: str, *choices: str) -> StringField:
+    """A field for one of a few words."""
+    sentence = f"please choose {' or '.join(choices)}."
+    return words(label, 20, Optional(), Regexp(f"^({'|'.join(choices)})$", message=sentence))
 
 
-class QueueForm(Form):
-    name = words("Name", 60, filled)
-    kind = words("Kind", 20, Optional(), Regexp(r"^(walk-in)$", message="please choose walk-in."))
-    prefix = words("Letter", 3, Optional(), Regexp("^[A-Z]{1,3}$", 0, "please use one to three capitals."))
-    max_waiting = whole("Most people in line", 1, 1_000_000)
-    asks = SelectMultipleField("Asks for", choices=["name", "phone", "note", "party"])
-    shared_tablet = BooleanField("Shared tablet", false_values=NOT_TICKED)
-
-
-class CustomerForm(Form):
-    request_id = words("Request", 100)
-    name = words("Name", 80)
-    phone = words("Phone", 40)
-    note = words("Note", 500)
-    party = whole("How many people", 1, 99)
-    queue = words("Queue", 60)  # from a desk only
-
-
-class ServicerForm(Form):
-    name = words("Your name", 60, filled)
-    desk = words("Your desk", 40)
-    queues = SelectMultipleField("Queues", validate_choice=False)
-    on_duty = BooleanField("On duty", false_values=NOT_TICKED)
-
-
-class NumberForm(Form):
-    number = words("Number", 20, filled)
-
-
-class MoveForm(NumberForm):
-    queue = words("Queue", 60)
-
-
-class NextForm(MoveForm):
-    number = words("Number", 20)
-    finished = words("Finished", 20)
-
-
-class NumbersForm(Form):
-    numbers = SelectMultipleField("Numbers", validate_choice=False)
-
+NameForm = form(name=words("Name", 60, filled))
+PlaceForm = form(
+    name=words("Name", 80, filled),
+    timezone=words("Time zone", 60, Optional(), a_zone),
+    country=words("Country", 2, Optional(), Regexp("^[A-Z]{2}$", 0, "please use two capital letters.")),
+    day_starts=whole("Hour the day starts", 0, 23),
+)
+OpenForm = form(
+    PlaceForm,
+    slug=words("Address", 40, Optional(), Regexp("^[a-z0-9]+(-[a-z0-9]+)*$", 0, "please use a-z, 0-9, -.")),
+    setup_code=words("Setup code", 200),
+    queue=words("Queue", 60, lambda form, item: filled(form, item) if request.is_json else None),
+)
+QueueForm = form(
+    NameForm,
+    kind=one_of("Kind", "walk-in"),
+    prefix=words("Letter", 3, Optional(), Regexp("^[A-Z]{1,3}$", 0, "please use one to three capitals.")),
+    max_waiting=whole("Most people in line", 1, 1_000_000),
+    asks=SelectMultipleField("Asks for", choices=["name", "phone", "note", "party"]),
+    shared_tablet=BooleanField("Shared tablet", false_values=NOT_TICKED),
+)
+CustomerForm = form(
+    request_id=words("Request", 100),
+    name=words("Name", 80),
+    phone=words("Phone", 40),
+    note=words("Note", 500),
+    party=whole("How many people", 1, 99),
+    queue=words("Queue", 60),  # from a desk only
+)
+ServicerForm = form(
+    name=words("Your name", 60, filled),
+    desk=words("Your desk", 40),
+    queues=SelectMultipleField("Queues", validate_choice=False),
+    on_duty=BooleanField("On duty", false_values=NOT_TICKED),
+)
+NumberForm = form(number=words("Number", 20, filled))
+NumbersForm = form(numbers=SelectMultipleField("Numbers", validate_choice=False))
+MoveForm = form(NumberForm, queue=words("Queue", 60))
+NextForm = form(MoveForm, number=words("Number", 20), finished=words("Finished", 20))
+CounterForm = form(
+    NameForm,
+    capacity=whole("Capacity", 1, 100_000),
+    empties=one_of("Empties itself", "day", "never"),
+    hold_minutes=whole("Minutes to come in", 1, 240),
+    admits=words("Queue that it admits", 60),
+)
+TapForm = form(
+    id=words("Id of the tap", 36, Regexp(f"^{UUID}$", re.IGNORECASE, "this must be a UUID.")),
+    delta=whole("How many more or fewer", -50, 50),
+    ago_s=whole("Seconds ago", 0, 10**9),
+    number=words("Number", 20),
+    undoes=words("Id of the tap taken back", 36),
+)
+RecountForm = form(count=whole("How many are inside", 0, 100_000))
+CodeForm = form(code=words("Code", 20, filled))
 
 fields_of = cache(lambda form: {item.name: item for item in form()})  # of a form, by their names
 
 
-def body(form: type[Form], *required: str) -> dict[str, Any]:
-    """The fields that the request holds, checked; absent ones are left out. Raises BadInput with a sentence.
+NULL_SPEAKS = ("finished", "admits")  # in other fields null, or nothing typed, is as good as absent
 
-    JSON is checked for its types first; then both kinds of body pass the same validators. Null stays None; a
-    required field must not be null, unless its name is given with a question mark.
-    """
-    known = fields_of(form)
-    given = json_fields(known) if request.is_json else {name: request.form.getlist(name) for name in known}
-    if not request.is_json:  # in a form with tick boxes, what is not ticked is not absent
-        boxes = BOXES if "_boxes" in request.form else ()
-        sent = [name for name in given if name in request.form or isinstance(known[name], boxes)]
-        given = {name: given[name] for name in sent}
-    if not given and not required:
-        return {}
+
+def body(form: type[Form], *required: str) -> dict[str, Any]:
+    """The fields that the request holds, checked; absent ones are left out. Raises BadInput."""
+    if request.is_json:
+        return check(form, json_object(), *required)
+    # in a form with tick boxes, what is not ticked is not absent
+    boxes = BOXES if "_boxes" in request.form else ()
+    sent = [name for name, item in fields_of(form).items() if name in request.form or isinstance(item, boxes)]
+    return check(form, {name: request.form.getlist(name) for name in sent}, *required)
+
+
+def check(form: type[Form], content: Any, *required: str) -> dict[str, Any]:
+    """The fields of a JSON object, whose types are checked first, or of a form's lists of texts."""
+    known, found = fields_of(form), {}
+    given = json_fields(known, content) if request.is_json else content
     checked = form(MultiDict([(name, value) for name, values in given.items() for value in values or ()]))
     checked.validate()
     for name, item in known.items():
-        absent = (
-            name not in given if f"{name}?" in required else name in required and not checked[name].raw_data
-        )
-        if absent or (name in required and checked[name].data is None and name not in checked.errors):
-            raise BadInput(f"{item.label.text}: please fill this in.")
+        value = None if given.get(name) is None else checked[name].data
         if name in checked.errors:
             raise BadInput(f"{item.label.text}: {checked.errors[name][0]}")
-    return {name: None if values is None else checked[name].data for name, values in given.items()}
+        if value is not None or (name in given and name in NULL_SPEAKS):
+            found[name] = value
+        elif name in required:
+            raise BadInput(f"{item.label.text}: please fill this in.")
+    return found
 
 
 # Of each kind of field: the type that JSON has for it, and what that is called.
@@ -1672,14 +2122,21 @@ BOXES = (BooleanField, SelectMultipleField)
 HALF = re.compile("[\ud800-\udfff]")  # half a character, which JSON can hold and a database can't
 
 
-def json_fields(known: Mapping[str, Field]) -> dict[str, list[str] | None]:
-    """The known fields of a JSON object as a form would send them; raises BadInput for a wrong type."""
+def json_object() -> dict[str, Any]:
+    """The body of the request; raises BadInput when it isn't a JSON object."""
     try:
         content = json.loads(request.get_data() or b"{}")
     except (ValueError, RecursionError):
         raise BadInput("The body is not valid JSON.") from None
     if not isinstance(content, dict):
         raise BadInput("The body must be a JSON object, such as {}.")
+    return content
+
+
+def json_fields(known: Mapping[str, Field], content: Mapping[str, Any]) -> dict[str, list[str] | None]:
+    """The known fields of a JSON object as a form would send them; raises BadInput for a wrong type."""
+    if not isinstance(content, dict):
+        raise BadInput("This must be a JSON object, such as {}.")
     given: dict[str, list[str] | None] = {}
     for name in known.keys() & content.keys():
         value, (kind, wanted) = content[name], KINDS[type(known[name])]
@@ -1800,16 +2257,17 @@ def failed(problem: Exception) -> Answer:
     return refused(Refused("Something went wrong on our side. Please try again.", 500))
 
 
+CONTENT = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
 @pages.after_app_request
 def headers(answer: Answer) -> Answer:
     """What every answer says to the browser."""
-    answer.headers["Content-Security-Policy"] = (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    )
-    answer.headers["Referrer-Policy"] = "no-referrer"
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    answer.headers["X-Robots-Tag"] = "noindex"
+    said = {"Content-Security-Policy": CONTENT, "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
+    answer.headers.update(said | {"X-Content-Type-Options": "nosniff"})
     if request.endpoint != "static":
         answer.headers.setdefault("Cache-Control", "no-store")
         answer.headers["Vary"] = "Accept"
@@ -1857,13 +2315,24 @@ def find_links() -> Answer:
 def open_first() -> Answer:
     settings = service().settings
     limit("new place", 20, 3600)
-    asked = body(OpenForm, "name")
-    code = asked.pop("setup_code", None)
+    asked = {"queue": None, "setup_code": None} | body(OpenForm, "name")
+    code, counter = asked.pop("setup_code"), first_counter()
     if settings.setup_code:
         check_code(code)
-    place = write(open_place, settings.places == "one", settings.max_waiting, **asked)
+    only_one = settings.places == "one"
+    place = write(open_place_for, settings.max_waiting, counter=counter, only_one=only_one, **asked)
     session["fresh"] = place.slug
     return after(manage, None, 201, place=place.slug, token=place.manage_token)
+
+
+def first_counter() -> dict[str, Any] | None:
+    """What is said of a new place's counter, if anything: an object in JSON, fields `counter-…` in a form."""
+    if request.is_json:
+        given = json_object().get("counter")
+    else:
+        given = {name: request.form.getlist(f"counter-{name}") for name in ("name", "capacity")}
+        given = given if any(map(any, given.values())) else None
+    return None if given is None else check(CounterForm, given, "name", "capacity")
 
 
 @pages.get("/healthz")
@@ -1912,18 +2381,22 @@ def recent_pace(queue: Row) -> Pace:
     return pace
 
 
+NOT_WAITING, NOT_CALLED = (
+    dict.fromkeys(("ahead", "estimated_wait")),
+    dict.fromkeys(("desk", "door", "held_until")),
+)
+
+
 def ticket_content(place: Row, queue: Row, ticket: Row, ahead: int, pace: Pace) -> dict[str, Any]:
     """What a customer sees of her ticket; `ahead` and `pace` matter while it waits."""
     content = shown(ticket, place, "number series party taken_at called_at started_at ended_at")
     content |= {"state": state_of(ticket, place, now()), "queue": queue.slug, "queue_name": queue.name}
     waits, called = content["state"] == "waiting", content["state"] in ("called", "serving")
-    content |= {
-        "ahead": ahead if waits else None,
-        "estimated_wait": wait_range(ahead, pace) if waits else None,
-    }
+    content |= {"ahead": ahead, "estimated_wait": wait_range(ahead, pace)} if waits else NOT_WAITING
+    here = shown(ticket, place, "desk door held_until") if called else NOT_CALLED
     url = link("ticket", place=place.slug, token=ticket.token)
     links = {"ticket": url, "cancel": f"{url}/cancel", "customers": link("customers", place=place.slug)}
-    return content | {"desk": ticket.desk if called else None, "links": links}
+    return content | here | {"links": links}
 
 
 @pages.get("/<place>/t/<token>")
@@ -1939,12 +2412,6 @@ def ticket(place: str, token: str) -> Answer:
     return page("ticket.html", content, row, ticket=content, picture=picture, **more)
 
 
-@pages.post("/<place>/t/<token>/cancel")
-def cancel(place: str, token: str) -> Answer:
-    write(cancel_ticket, place, token)
-    return after(ticket, None, place=place, token=token)
-
-
 @pages.get("/<place>/board")
 def board(place: str) -> Answer:
     picture = service().live.current(place, base_url()).content
@@ -1954,7 +2421,7 @@ def board(place: str) -> Answer:
 @pages.get("/<place>/poster")
 def poster(place: str) -> Answer:
     picture = service().live.current(place, base_url()).content
-    return page("poster.html", picture, picture["place"], url=picture["links"]["customers"])
+    return page("poster.html", picture, picture["place"], picture=picture, url=picture["links"]["customers"])
 
 
 @pages.get("/<place>/live")
@@ -1967,15 +2434,56 @@ def live(place: str) -> Answer:
     return answer
 
 
+@pages.get("/<place>/counter/<counter>")
+def screen(place: str, counter: str) -> Answer:
+    picture = service().live.current(place, base_url()).content
+    for each in picture["counters"]:
+        if each["slug"] == counter:
+            return page("screen.html", each, picture["place"], picture=picture, counter=each)
+    raise NotFound("There is no such counter here.")
+
+
+@pages.post("/<place>/code")
+def enter_code(place: str) -> Answer:
+    limit("code", 20, CODE_S)
+    digits = re.sub(r"\D", "", body(CodeForm, "code")["code"])
+    with service().database.read() as db:
+        kind, token = use_code(db, now(), place, digits)
+    if wants_json():
+        return flask.jsonify({"links": {kind: link(kind, place=place, token=token)}})
+    return flask.redirect(url_for(f"pages.{kind}", place=place, token=token), 303)
+
+
+@pages.get("/<place>/door/<token>")
+def door(place: str, token: str) -> Answer:
+    with service().database.read() as db:
+        row = find_place(db, place)
+        counter, mine = find_door(db, now(), row, "token", token)
+        called = [
+            each for each in called_in(db, row)[::-1] if each.door and each.queue_id == counter.queue_id
+        ]
+        waiting, version = waiting_in(db, [counter.queue_id], day_of(row, now())), version_of(db, row)
+    content = counter_shown(counter, row) | shown(mine, row, "id name") | {"counter": named(counter)}
+    content |= version | {"hold_minutes": counter.hold_minutes, "waiting": len(waiting)}
+    content["called"] = [shown(each, row, "number name party called_at held_until") for each in called]
+    url, its = link("door", place=place, token=token), {"place": place, "counter": counter.slug}
+    links = {"door": url, "taps": f"{url}/taps", "recount": f"{url}/recount", "no_show": f"{url}/no-show"}
+    links |= {"picture": link("customers", place=place), "live": link("live", place=place)}
+    content["links"] = links | {"screen": link("screen", **its)}
+    return page("door.html", content, row, door=content, tap_id=str(uuid4()))
+
+
 @pages.get("/<place>/staff/<token>")
 def staff(place: str, token: str) -> Answer:
     with service().database.read() as db:
         row = find_place(db, place, staff_token=token)
         known = servicer_of_browser(db, row, session.get("browser"))
-        queues = [named(queue) for queue in queues_of(db, row)]
+        lines = queues_of(db, row)
+    queues = [named(queue) for queue in lines]
+    at_desks = [queue.slug for queue in lines if not queue.counter_id] or [queue.slug for queue in lines]
     if known and not wants_json() and "new" not in request.args and not g.get("error"):
         return flask.redirect(url_for("pages.desk", place=place, token=known.token))
-    ticked = request.form.getlist("queues") if request.form else [queue["slug"] for queue in queues]
+    ticked = request.form.getlist("queues") if request.form else at_desks
     content = {"queues": queues, "links": {"staff": link("staff", place=place, token=token)}}
     return page("staff.html", content, row, queues=queues, values=request.form.to_dict() | {"queues": ticked})
 
@@ -2021,32 +2529,6 @@ def desk(place: str, token: str) -> Answer:
     return page("desk.html", content, row, desk=content, all_queues=[named(queue) for queue in everywhere])
 
 
-@pages.post("/<place>/desk/<token>/next")
-def next_customer(place: str, token: str) -> Answer:
-    called = write(by_desk, place, token, call_next, **body(NextForm, "finished?"))
-    return after(desk, None if called else "Nobody is waiting.", place=place, token=token)
-
-
-# The other buttons of a desk: what each is told, and the function that does it.
-DESK_BUTTONS: dict[str, tuple[type[Form], Callable[..., Any]]] = {
-    "bring-back": (NumberForm, bring_back),
-    "move": (MoveForm, move_ticket),
-    "pause": (Form, partial(set_duty, on_duty=False)),
-    "resume": (Form, partial(set_duty, on_duty=True)),
-}
-for kind in ("start", "done", "no-show", "call-again", "put-back"):
-    DESK_BUTTONS[kind] = (NumberForm, partial(press, kind=kind))
-
-
-@pages.post("/<place>/desk/<token>/<action>")
-def desk_action(place: str, token: str, action: str) -> Answer:
-    if action not in DESK_BUTTONS:
-        raise NotFound("A desk has no such button. Look at its page for those it has.")
-    form, function = DESK_BUTTONS[action]
-    write(by_desk, place, token, function, **body(form, "number", "queue"))
-    return after(desk, None, place=place, token=token)
-
-
 @pages.post("/<place>/desk/<token>/add")
 def add(place: str, token: str) -> Answer:
     row, queue, ticket, new = write(by_desk, place, token, add_customer, **body(CustomerForm, "queue"))
@@ -2060,52 +2542,48 @@ def manage(place: str, token: str) -> Answer:
     at = now()
     with service().database.read() as db:
         row = find_place(db, place, manage_token=token)
-        content = shown(row, row, "slug name timezone country day_starts") | {"counters": []}
-        content["queues"] = [queue_content(db, row, queue, at) for queue in queues_of(db, row)]
+        content = shown(row, row, "slug name timezone country day_starts")
+        content["counters"] = [counter_content(db, row, counter) for counter in counters_of(db, row, at)]
+        code = staff_code(db, at, row)
+        content["queues"] = [queue_content(db, row, queue) for queue in queues_of(db, row)]
         content["servicers"] = [servicer_content(db, row, servicer) for servicer in servicers_of(db, row)]
     url = owner_link(row)
     links = {name: link(name, place=place) for name in ("customers", "board", "live", "poster")}
     links |= {"staff": link("staff", place=place, token=row.staff_token), "manage": url}
     links |= {"queues": f"{url}/queues", "tickets_csv": f"{url}/tickets.csv", "export": f"{url}/export.json"}
     content["links"] = links
+    content["staff_code"] = code and shown(code, row, "ends_at") | {"code": code.digits}
     fresh = not wants_json() and session.pop("fresh", None) == place
     more = {"fresh": fresh, "timezones": zones(), "today": day_of(row, at)}
     return page("manage.html", content, row, owner=content, **more)
 
 
-def queue_content(db: Connection, place: Row, queue: Row, at: float) -> dict[str, Any]:
+def counter_content(db: Connection, place: Row, counter: Row) -> dict[str, Any]:
+    """What the owner sees of a counter."""
+    mine = {"place": place.slug, "counter": counter.slug}
+    doors = [door_content(db, place, each) for each in doors_of(db, now(), place, counter)]
+    links = {"counter": link("counter", token=place.manage_token, **mine), "screen": link("screen", **mine)}
+    links |= {"door": doors[0]["links"]["door"]} if doors else {}
+    content = counter_shown(counter, place) | shown(counter, place, "empties hold_minutes")
+    return content | {"doors": doors, "links": links}
+
+
+def door_content(db: Connection, place: Row, door: Row) -> dict[str, Any]:
+    """What the owner sees of a door."""
+    links = {"door": link("door", place=place.slug, token=door.token)}
+    return shown(door, place, "id name code code_ends_at") | {"links": links}
+
+
+def queue_content(db: Connection, place: Row, queue: Row) -> dict[str, Any]:
     """What the owner sees of a queue."""
-    day, mine = day_of(place, at), {"place": place.slug, "queue": queue.slug}
+    at, mine = now(), {"place": place.slug, "queue": queue.slug}
+    day = day_of(place, at)
     content = shown(queue, place, "slug name kind prefix open max_waiting asks shared_tablet")
     content["waiting"] = [ticket.number for ticket in waiting_in(db, [queue.id], day)]
     content["called"] = [ticket.number for ticket in called_in(db, place) if ticket.queue_id == queue.id]
     content["today"] = figures(db, queue, day_begins(place.timezone, day, place.day_starts), at + 1)
-    url = link("change_this_queue", token=place.manage_token, **mine)
-    return content | {"links": {"take": link("take", **mine), "queue": url}}
-
-
-def owner_does(say: str, does: Callable[..., Any], *args: Any, status: int = 200, **more: Any) -> Answer:
-    """Runs a write of the owner and shows her page again; in JSON, the queue where it was about one."""
-    place, token = request.view_args["place"], request.view_args["token"]
-    result, content = write(by_owner, place, token, does, *args, **more), None
-    if "kind" in getattr(result, "_fields", ()):  # a queue's row
-        with service().database.read() as db:
-            content = queue_content(db, find_place(db, place), result, now())
-    return after(manage, say, status, content, place=place, token=token)
-
-
-def queue_columns(*required: str) -> dict[str, Any]:
-    """What the request says of a queue, as its columns."""
-    asked = {name: value for name, value in body(QueueForm, *required).items() if value is not None}
-    if "asks" in asked:
-        asked["asks"] = " ".join(asked["asks"])
-    return asked
-
-
-@pages.post("/<place>/manage/<token>")
-def change_this_place(place: str, token: str) -> Answer:
-    changes = {name: value for name, value in body(PlaceForm).items() if value is not None}
-    return owner_does("Saved.", change_place, **changes)
+    links = {"take": link("take", **mine), "queue": f"{owner_link(place)}/queues/{queue.slug}"}
+    return content | {"links": links}
 
 
 @pages.post("/<place>/manage/<token>/delete")
@@ -2119,89 +2597,82 @@ def delete_this_place(place: str, token: str) -> Answer:
 def replace_this_link(place: str, token: str, which: str) -> Answer:
     fresh = write(by_owner, place, token, replace_link, which)
     token = fresh if which == "manage" else token
-    return after(manage, "The old link is dead. Here is the new one.", place=place, token=token)
+    return after(manage, NEW_LINK, place=place, token=token)
 
 
-@pages.post("/<place>/manage/<token>/queues")
-def add_a_queue(place: str, token: str) -> Answer:
-    columns = {"max_waiting": service().settings.max_waiting} | queue_columns("name")
-    return owner_does(f"{columns['name']} was added.", add_queue, status=201, **columns)
+@pages.get("/<place>/manage/<token>/counters/<counter>")
+def counter(place: str, token: str, counter: str) -> Answer:
+    with service().database.read() as db:
+        row = find_place(db, place, manage_token=token)
+        mine, today = find_counter(db, now(), row, counter), day_of(row, now())
+        day = asked_day("day", today)
+        content, curve = counter_content(db, row, mine), day_of_counter(db, now(), row, mine, day)
+    url = content["links"]["counter"]
+    links = {"csv": f"{url}/taps.csv", "earlier": f"{url}?day={next_day(day, -1)}"}
+    curve["links"] = links | {"later": f"{url}?day={next_day(day)}" if day < today else None}
+    return page("counter.html", content | {"day": curve}, row, counter=content, day=curve, today=today)
 
 
-@pages.post("/<place>/manage/<token>/queues/<queue>")
-def change_this_queue(place: str, token: str, queue: str) -> Answer:
-    return owner_does("Saved.", about_queue, queue, change_queue, **queue_columns())
-
-
-# What the owner's buttons at a queue say when it's done, and the function that does it.
-QUEUE_BUTTONS: dict[str, tuple[str, Callable[..., Row]]] = {
-    "open": ("Customers can take numbers again.", partial(change_queue, open=1)),
-    "close": ("Closed: nobody can join, and those in line are still served.", partial(change_queue, open=0)),
-    "reset": ("Numbers begin at 1 again.", reset_numbers),
-    "delete": ("The queue was deleted.", delete_queue),
-}
-
-
-@pages.post("/<place>/manage/<token>/queues/<queue>/<any(open, close, reset, delete):action>")
-def queue_action(place: str, token: str, queue: str, action: str) -> Answer:
-    say, function = QUEUE_BUTTONS[action]
-    return owner_does(say, about_queue, queue, function)
-
-
-@pages.post("/<place>/manage/<token>/queues/<queue>/cancel")
-def cancel_many(place: str, token: str, queue: str) -> Answer:
-    numbers = body(NumbersForm).get("numbers")
-    if not numbers:
-        raise BadInput("Numbers: choose at least one.")
-    cancelled = write(by_owner, place, token, about_queue, queue, cancel_tickets, numbers=numbers)
-    say = f"Cancelled: {', '.join(cancelled)}." if cancelled else "None of these is in the line any more."
-    return after(manage, say, 200, {"cancelled": cancelled}, place=place, token=token)
-
-
-@pages.post("/<place>/manage/<token>/servicers/<int(max=2147483647):servicer>")
-def change_this_servicer(place: str, token: str, servicer: int) -> Answer:
-    return owner_does("Saved.", change_servicer, servicer, **body(ServicerForm))
-
-
-@pages.post("/<place>/manage/<token>/servicers/<int(max=2147483647):servicer>/remove")
-def remove_this_servicer(place: str, token: str, servicer: int) -> Answer:
-    return owner_does("The link was taken away.", remove_servicer, servicer)
+@pages.get("/<place>/manage/<token>/counters/<counter>/taps.csv")
+def taps_csv(place: str, token: str, counter: str) -> Answer:
+    columns, days = "happened_at kind door delta recounted number", asked_days()
+    with service().database.read() as db:
+        row = find_place(db, place, manage_token=token)
+        its, hour = find_counter(db, now(), row, counter), row.day_starts
+    since, until = (day_begins(row.timezone, day, hour) for day in (days[0], next_day(days[1])))
+    return table(row, columns, lambda db, at, seen: counts_between(db, its, at or since, until, seen, 1000))
 
 
 @pages.get("/<place>/manage/<token>/tickets.csv")
 def tickets_csv(place: str, token: str) -> Answer:
+    columns = "state number queue_name series taken_at first_called_at called_at started_at ended_at wait_s"
+    columns, days = f"{columns} service_s total_s servicer desk party name phone note", asked_days()
     with service().database.read() as db:
         row = find_place(db, place, manage_token=token)
+    return table(row, columns, lambda db, at, seen: tickets_between(db, row, *days, seen))
+
+
+def asked_days() -> tuple[str, str]:
+    """The days `from` and `to` of the query string; raises BadInput."""
     first, last = asked_day("from", "1970-01-01"), asked_day("to", "9998-12-31")
     if first > last:
         raise BadInput("'from' is after 'to': exchange the two days.")
-    lines = csv_lines(service().database, row, first, last)
-    return flask.Response(lines, mimetype="text/csv", headers={"Content-Disposition": "attachment"})
+    return first, last
 
 
 def asked_day(name: str, default: str) -> str:
     """A day of the query string; raises BadInput."""
     try:
-        return min(date.fromisoformat(request.args.get(name) or default).isoformat(), "9998-12-31")
+        day = date.fromisoformat(request.args.get(name) or default).isoformat()
     except ValueError:
         raise BadInput(f"'{name}' must be a day such as 2026-11-21.") from None
+    return max("1970-01-01", min(day, "9998-12-31"))
 
 
-def csv_lines(database: Database, place: Row, first: str, last: str) -> Iterator[str]:
-    """The tickets of these days as CSV, a thousand at a time, so that a slow reader holds nothing up."""
-    columns = "number queue_name series taken_at first_called_at called_at started_at ended_at wait_s"
-    columns += " service_s total_s servicer desk party name phone note"
-    yield ",".join(["state", *columns.split()]) + "\r\n"
-    after_id, tickets = 0, [None]
-    while tickets:
-        with database.read() as db:
-            tickets = tickets_between(db, place, first, last, after_id)
-        lines = io.StringIO()
-        for ticket in tickets:
-            cells = [state_of(ticket, place, now()), *shown(ticket, place, columns).values()]
-            csv.writer(lines).writerow([harmless(cell) for cell in cells])
-            after_id = ticket.id
-        yield lines.getvalue()
+def table(place: Row, columns: str, batch: Callable[..., list[Row]]) -> Answer:
+    """Rows as a CSV file; `batch(db, at, id)` has the next ones, so that a slow reader holds nothing up."""
+    database = service().database
+
+    def lines() -> Iterator[str]:
+        yield ",".join(columns.split()) + "\r\n"
+        at, seen, rows = None, 0, [None]
+        while rows:
+            with database.read() as db:
+                rows = batch(db, at, seen)
+            written = io.StringIO()
+            for row in rows:
+                cells = shown(row, place, columns)
+                cells |= {"state": state_of(row, place, now())} if "state" in cells else {}
+                csv.writer(written).writerow([harmless(cell) for cell in cells.values()])
+                at, seen = getattr(row, "happened_at", None), row.id
+            yield written.getvalue()
+
+    return download(lines())
+
+
+def download(lines: Iterator[str], mimetype: str = "text/csv") -> Answer:
+    """What a browser keeps as a file."""
+    return flask.Response(lines, mimetype=mimetype, headers={"Content-Disposition": "attachment"})
 
 
 def harmless(cell: Any) -> Any:
@@ -2213,8 +2684,7 @@ def harmless(cell: Any) -> Any:
 def export(place: str, token: str) -> Answer:
     with service().database.read() as db:
         row = find_place(db, place, manage_token=token)
-    lines = json_lines(everything(service().database, row))
-    return flask.Response(lines, mimetype="application/json", headers={"Content-Disposition": "attachment"})
+    return download(json_lines(everything(service().database, row)), "application/json")
 
 
 def json_lines(rows: Iterator[tuple[str, dict]]) -> Iterator[str]:
@@ -2227,8 +2697,114 @@ def json_lines(rows: Iterator[tuple[str, dict]]) -> Iterator[str]:
     yield "]}\n"
 
 
-# Which page is shown again when one of its buttons could not do its work, by the second part of its URL.
-AGAIN = {"<queue>": customers, "t": ticket, "staff": staff, "desk": desk, "manage": manage}
+# ----- what can be pressed
+
+MOST_TAPS = 500  # in one request
+
+
+# Whose buttons they are, by the first part of their URL: who runs the write, and the page that comes after it
+# or, with what went wrong, again.
+HOLDERS = {"t": (by_customer, ticket), "desk": (by_desk, desk), "door": (by_door, door)}
+HOLDERS["manage"] = (by_owner, manage)
+AGAIN = {part: view for part, (_, view) in HOLDERS.items()} | {"<queue>": customers, "staff": staff}
+AGAIN["code"] = customers
+
+
+def button(path: str, reads: Callable, does: Callable, say: Any = None, shows: Any = None, **always: Any):
+    """Adds what can be pressed on a page: what is read of the request, and the write that does it.
+
+    `say` tells what was done, or makes that of the result. JSON is what `shows(db, place, result)` makes,
+    else the page's own; the status is 201 for what was added.
+    """
+    by, view = HOLDERS[path.split("/")[0]]
+
+    def pressed(place: str, token: str, **which: Any) -> Answer:
+        result, content = write(by, place, token, does, **which, **reads(), **always), None
+        if shows and wants_json():
+            with service().database.read() as db:
+                content = shows(db, find_place(db, place), result)
+        said = say(result) if callable(say) else say
+        return after(view, said, 201 if say == ADDED else 200, content, place=place, token=token)
+
+    pages.add_url_rule(f"/<place>/{path}", path, pressed, methods=["POST"])
+
+
+NEW_LINK = "The old link is dead. Here is the new one."
+
+
+def say_code(code: Row) -> str:
+    """What is said of a door, or of the staff link, that has a new code."""
+    return f"The code is {code.code}: read it out. It is valid for ten minutes."
+
+
+def say_cancelled(cancelled: list[str]) -> str:
+    """What is said when the owner cancelled many."""
+    return f"Cancelled: {', '.join(cancelled)}." if cancelled else "None of these is in the line any more."
+
+
+def cancelled_content(db: Connection, place: Row, cancelled: list[str]) -> dict[str, Any]:
+    """What JSON says then."""
+    return {"cancelled": cancelled}
+
+
+def tapped() -> dict[str, Any]:
+    """The taps that a door sends: a list in JSON, one in a form."""
+    if not request.is_json:
+        return {"taps": [body(TapForm, "id", "delta")]}
+    taps = json_object().get("taps")
+    if not isinstance(taps, list):
+        raise BadInput("Taps: this must be a list of taps, such as [].")
+    if len(taps) > MOST_TAPS:
+        raise Refused(f"At most {MOST_TAPS} taps at once, please: send the others after them.", 413)
+    return {"taps": [check(TapForm, tap, "id", "delta") for tap in taps]}
+
+
+def a_queue() -> dict[str, Any]:
+    """What the request says of a new queue; the settings limit its line, unless the owner does."""
+    return {"max_waiting": service().settings.max_waiting} | body(QueueForm, "name")
+
+
+given = partial(partial, body)  # what is read of the request
+nothing, number = dict, given(NumberForm, "number")
+OWNER, ADDED, SAVED = "manage/<token>", "Added.", "Saved."
+QUEUE, COUNTER = f"{OWNER}/queues/<queue>", f"{OWNER}/counters/<counter>"
+SERVICER = f"{OWNER}/servicers/<int(max=2147483647):servicer_id>"
+DOOR = f"{OWNER}/doors/<int(max=2147483647):door_id>"
+
+button("t/<token>/cancel", nothing, cancel_ticket)
+button("door/<token>/taps", tapped, store_taps)
+button("door/<token>/recount", given(RecountForm, "count"), recount)
+button("door/<token>/no-show", number, not_here)
+called_next = given(NextForm, "finished")
+button("desk/<token>/next", called_next, call_next, lambda called: None if called else "Nobody is waiting.")
+for kind in ("start", "done", "no-show", "call-again", "put-back"):
+    button(f"desk/<token>/{kind}", number, press, kind=kind)
+button("desk/<token>/bring-back", number, bring_back)
+button("desk/<token>/move", given(MoveForm, "number", "queue"), move_ticket)
+button("desk/<token>/pause", nothing, set_duty, on_duty=False)
+button("desk/<token>/resume", nothing, set_duty, on_duty=True)
+
+button(OWNER, given(PlaceForm), change_place, SAVED)
+button(f"{OWNER}/links/staff/code", nothing, give_code, say_code)
+button(SERVICER, given(ServicerForm), change_servicer, SAVED)
+button(f"{SERVICER}/remove", nothing, remove_servicer, "The link was taken away.")
+button(f"{OWNER}/queues", a_queue, add_queue, ADDED, queue_content)
+button(QUEUE, given(QueueForm), about_queue, SAVED, queue_content, then=change_queue)
+OPENED, CLOSED = "Customers can take numbers again.", "Nobody can join now; those in line are still served."
+button(f"{QUEUE}/open", nothing, about_queue, OPENED, queue_content, then=change_queue, open=1)
+button(f"{QUEUE}/close", nothing, about_queue, CLOSED, queue_content, then=change_queue, open=0)
+button(f"{QUEUE}/reset", nothing, about_queue, "Numbers begin at 1 again.", queue_content, then=reset_numbers)
+button(f"{QUEUE}/delete", nothing, about_queue, "The queue was deleted.", queue_content, then=delete_queue)
+numbers = given(NumbersForm, "numbers")
+button(f"{QUEUE}/cancel", numbers, about_queue, say_cancelled, cancelled_content, then=cancel_tickets)
+counter_and_capacity = given(CounterForm, "name", "capacity")
+button(f"{OWNER}/counters", counter_and_capacity, add_counter, ADDED, counter_content)
+button(COUNTER, given(CounterForm), about_counter, SAVED, counter_content, then=change_counter)
+button(f"{COUNTER}/delete", nothing, about_counter, "The counter was deleted.", then=delete_counter)
+button(f"{COUNTER}/doors", given(NameForm, "name"), about_counter, ADDED, door_content, then=add_door)
+button(f"{DOOR}/replace", nothing, change_door, NEW_LINK, door_content, kind="replace")
+button(f"{DOOR}/code", nothing, change_door, say_code, door_content, kind="code")
+button(f"{DOOR}/remove", nothing, change_door, "The door was taken away.", door_content, kind="remove")
 
 
 # ==========================================================================================================
@@ -2368,22 +2944,27 @@ def links(data: Path | None) -> None:
 def demo(url: str, speed: float, hours: float, setup_code: str | None) -> None:
     """Opens a place "Corner Deli" on a running server, and plays a lively day into it."""
     code = setup_code or os.environ.get("TAKEANUMBER_SETUP_CODE")
-    place = ask(f"{url.rstrip('/')}/places", {"name": "Corner Deli", "queue": "Deli", "setup_code": code})
+    shop = {"name": "Corner Deli", "queue": "Deli", "counter": {"name": "Shop", "capacity": 30}}
+    place = ask(f"{url.rstrip('/')}/places", shop | {"setup_code": code})
     ask(f"{place['links']['manage']}/queues", {"name": "Bakery"})
     for name in ("customers", "board", "manage"):
         click.echo(f"{name}: {place['links'][name]}")
     takes = [queue["links"]["take"] for queue in ask(place["links"]["customers"])["queues"]]
     staff, names = place["links"]["staff"], enumerate(("Ana", "Ben", "Chloe"), 1)
     desks = [ask(staff, {"name": name, "desk": f"Window {n}"})["links"]["desk"] for n, name in names]
+    door = f"{ask(place['links']['manage'])['counters'][0]['links']['door']}/taps"
     free_at, minutes = dict.fromkeys(desks, 0.0), 0.0
     while minutes < 60 * hours:
         minutes += (pause := random.expovariate(0.9))
         time.sleep(60 * pause / speed)
-        mine = ask(random.choice(takes), {"party": random.randint(1, 4)})
+        mine = ask(random.choice(takes), {"party": (party := random.randint(1, 4))})
+        ask(door, {"taps": [{"id": str(uuid4()), "delta": party}]})
         if random.random() < 0.08:
             ask(mine["links"]["cancel"], {})
         for desk in (desk for desk in desks if free_at[desk] <= minutes):
             current = ask(desk)["current"]
+            if current:
+                ask(door, {"taps": [{"id": str(uuid4()), "delta": -(current["party"] or 1)}]})
             if current and random.random() < 0.07:
                 current = ask(f"{desk}/no-show", {"number": current["number"]})["current"]
             current = ask(f"{desk}/next", {"finished": current and current["number"]})["current"]
