@@ -2,6 +2,7 @@
 import { say, watch } from './live.js';
 import { refresh } from './swap.js';
 import { sound } from './sound.js';
+import { inside } from './words.js';
 
 const FLASH = 4000;   // ms a number flashes when nobody speaks
 const SPEECH = 8000;  // ms after which a voice that doesn't answer is given up
@@ -62,7 +63,8 @@ async function announce() {
     mark();
     ring();
     const number = now.number.replace(/(\D)(\d)/, '$1 $2');
-    const text = now.desk ? `Number ${number}, ${now.desk}` : `Number ${number}`;
+    const to = now.door ? 'please come in' : now.desk;
+    const text = to ? `Number ${number}, ${to}` : `Number ${number}`;
     say(text);
     await pause(CHIME);
     await speak(text);
@@ -74,5 +76,6 @@ async function announce() {
 document.addEventListener('swapped', mark);
 watch(picture => {
   collect(picture);
+  inside(picture.counters);
   refresh();
 }, { evenHidden: true });

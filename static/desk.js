@@ -5,7 +5,7 @@ import { sound } from './sound.js';
 
 const page = document.querySelector('main');
 const ring = sound(document.getElementById('ring'), 'ring', { usually: true });
-let waited;
+let waited, shown, newest;
 
 // Reads aloud what changed on the screen without a press: someone came to an empty line.
 function came(picture) {
@@ -28,12 +28,15 @@ function count() {
   timer.textContent = hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
 }
 
+// Taps at a door change nothing here, and come by the dozen.
 watch(picture => {
   came(picture);
-  refresh();
+  newest = JSON.stringify([picture.epoch, picture.series, picture.queues]);
+  if (newest !== shown) refresh();
 });
 let served = page.dataset.serving;
 document.addEventListener('swapped', () => {
+  shown = newest;
   count();
   if (page.dataset.serving !== served) say(document.getElementById('now').querySelector('h1').textContent);
   served = page.dataset.serving;

@@ -1,8 +1,9 @@
 // Finds this ticket in each picture, and tells its customer what it means: by eye, by ear, by hand.
+import { stayAwake } from './awake.js';
 import { say, watch } from './live.js';
 import { quietForms, refresh } from './swap.js';
 import { sound } from './sound.js';
-import { ahead, serving, wait } from './words.js';
+import { ahead, serving, wait, where } from './words.js';
 
 const page = document.querySelector('main');
 const ring = sound(document.getElementById('sound'), 'sound');
@@ -10,6 +11,7 @@ const ended = () => !['waiting', 'called', 'serving'].includes(page.dataset.stat
 let epoch, heard;
 
 const { number, series } = page.dataset;
+const same = called => where(called) === page.dataset.where && (called.held_until || '') === page.dataset.held;
 const mine = entry => entry.number === number && entry.series === series;
 
 // Where the ticket is in a picture: {queue, at} in a line, {queue, called}, or nothing when it can't be told.
@@ -35,15 +37,16 @@ function waits({ queue, at }) {
   serving(document.getElementById('serving'), queue.called);
 }
 
-function turn({ desk }) {
-  say(desk ? `It's your turn: ${desk}` : "It's your turn", true);
+function turn({ desk, door }) {
+  const to = door ? 'please come in' : desk;
+  say(to ? `It's your turn: ${to}` : "It's your turn", true);
   ring();
   // a page that was never touched may not, and browsers write an error then
   if (navigator.userActivation?.hasBeenActive !== false) navigator.vibrate?.([300, 150, 300, 150, 600]);
 }
 
 watch(picture => {
-  const { state, queue, desk } = page.dataset, found = find(picture);
+  const { state, queue } = page.dataset, found = find(picture);
   const last = Math.max(0, ...picture.calls.filter(mine).map(call => call.id));
   const first = epoch !== picture.epoch;  // a page just opened, or a restore, that counts calls anew
   const calledAgain = !first && last > heard;
@@ -54,7 +57,7 @@ watch(picture => {
   const { called } = found;
   if (called?.state === 'called' && (calledAgain || state === 'waiting')) turn(called);
   if (!called && state === 'waiting' && found.queue.slug === queue) return waits(found);
-  if (called && called.state === state && (called.desk || '') === desk) return;
+  if (called && called.state === state && same(called)) return;
   refresh();
 });
 
@@ -66,14 +69,5 @@ document.addEventListener('swapped', () => {
   spoken = page.dataset.state;
 });
 
-// A screen that goes dark hears nothing.
-async function stayAwake() {
-  if (document.hidden || ended()) return;
-  try {
-    await navigator.wakeLock?.request('screen');
-  } catch { /* not allowed, say on low battery */ }
-}
-
-document.addEventListener('visibilitychange', stayAwake);
-stayAwake();
+stayAwake(() => !ended());  // a screen that goes dark hears nothing
 quietForms();

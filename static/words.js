@@ -2,6 +2,11 @@
 
 export const waiting = n => n ? `${n} waiting` : 'Nobody is waiting';
 
+export const mayEnter = level => level === 'full' ? 'Please wait'
+  : level === 'nearly' ? 'You may enter. Nearly full.' : 'You may enter';
+
+export const where = ({ desk, door }) => desk || door || '';
+
 export const ahead = n => n ? `${n} ahead of you` : "You're next";
 
 export function wait(span) {
@@ -12,12 +17,26 @@ export function wait(span) {
   return low ? `about ${low} to ${high} minutes` : `up to ${high} minutes`;
 }
 
+// Writes how many are inside where the page shows it; false when it shows other counters than there are.
+export function inside(counters) {
+  const shown = [...document.querySelectorAll('[data-counter]')];
+  const names = counters.map(({ slug, name, capacity }) => [slug, name, capacity].join('|'));
+  if (shown.map(each => each.dataset.counter).join() !== names.join()) return false;
+  shown.forEach((each, index) => {
+    const { count, level } = counters[index];
+    each.dataset.level = level;
+    each.querySelector('[data-count]').textContent = count;
+    each.querySelector('[data-word]').textContent = mayEnter(level);
+  });
+  return true;
+}
+
 // Fills a list "now serving": <li><b>A7</b> Window 2</li>
-export function serving(list, called) {
-  const lines = called.map(({ number, desk }) => {
+export function serving(list, all) {
+  const lines = all.map(called => {
     const line = document.createElement('li'), bold = document.createElement('b');
-    bold.textContent = number;
-    line.append(bold, ` ${desk || ''}`);
+    bold.textContent = called.number;
+    line.append(bold, ` ${where(called)}`);
     return line;
   });
   if (!lines.length) {
@@ -26,4 +45,13 @@ export function serving(list, called) {
     lines.push(nobody);
   }
   list.replaceChildren(...lines);
+}
+
+// What is left of a capacity, as a door reads it: {count, held, capacity, level}.
+export function room({ count, held, capacity, level }) {
+  const left = capacity - count - held, over = count - capacity;
+  const kept = held ? `, ${held} ${held === 1 ? 'space' : 'spaces'} kept` : '';
+  if (count < 0) return `Below zero: please recount${kept}`;
+  if (level === 'full') return (over > 0 ? `Full: ${over} too many` : 'Full') + kept;
+  return `${level === 'nearly' ? 'Nearly full: room' : 'Room'} for ${left} more${kept}`;
 }

@@ -1,0 +1,232 @@
+// A door: counts at the touch, whatever the network does, and shows what all doors together have counted.
+import { stayAwake } from './awake.js';
+import { say, watch } from './live.js';
+import { quietForms, refresh } from './swap.js';
+import { post, tapsOf } from './taps.js';
+import { room, waiting } from './words.js';
+
+const NEARLY = .8;            // of the capacity, as in takeanumber.py
+const STILL = 1000;           // ms without a tap before the count is read out
+const UNDO = 3_600_000;       // ms for which a tap can be taken back
+const BUZZ = { in: [20], out: [15, 50, 15], full: [90, 50, 90] };  // to be told apart without looking
+
+const page = document.querySelector('main'), { slug, door, counter } = page.dataset;
+const find = id => document.getElementById(id);
+const [count, left, unsent, message, pads, undo, dialog] =
+  ['count', 'left', 'unsent', 'message', 'pads', 'undo', 'recount'].map(find);
+const key = `taps ${slug} ${door}`;
+
+// ----- what is known, and what is shown
+
+// What the server said last. It is only replaced by something newer: answers and pictures come in any order.
+let known = Object.fromEntries(['count', 'held', 'capacity', 'version'].map(name => [name, Number(page.dataset[name])]));
+known.epoch = page.dataset.epoch;
+let postponed;              // a picture that is not shown yet, see below
+const cameIn = new Set();   // numbers tapped in here, until the server's list leaves them out
+const sum = taps => taps.reduce((total, tap) => total + tap.delta, 0);
+
+function learn(news) {
+  if (news.epoch === known.epoch && news.version < known.version) return;
+  known = { ...known, ...news };
+  show();
+}
+
+const ofPicture = ({ counters, queues, epoch, version }) => {
+  const mine = counters.find(each => each.slug === counter);
+  const queue = queues.find(each => each.slug === mine?.admits);
+  const called = queue ? queue.called.filter(each => each.door) : [];
+  return mine && { ...mine, called, waiting: queue?.waiting.length, epoch, version };
+};
+
+// The server's HTML of those who may come in is fetched again when it names others than it should.
+function compare({ admits, called }) {
+  const line = find('line');
+  const named = [...line.querySelectorAll('li[data-number]')].map(each => each.dataset.number);
+  const numbers = called.map(each => each.number);
+  if ((admits || '') !== line.dataset.admits || numbers.sort().join() !== named.sort().join()) refresh();
+}
+
+// The count on the page is the server's and the taps that it hasn't confirmed. While these are on their way, or their
+// answer got lost, nobody can tell whether a picture holds them already: it would count them twice for a moment. So
+// it waits for the answer, which brings the count of all doors itself, and each picture is a reason to ask again.
+watch(picture => {
+  const news = ofPicture(picture);
+  if (!news) return refresh();  // the counter was taken away: the server says so
+  compare(news);
+  postponed = news;
+  if (taps.doubtful()) taps.hurry();
+  else changed();
+});
+
+function changed() {
+  if (postponed && !taps.doubtful()) {
+    const news = postponed;
+    postponed = null;
+    learn(news);
+  }
+  show();
+}
+
+function answered(content) {
+  learn(content);
+  compare(content);
+}
+
+function levelOf(taken, capacity) {
+  return taken >= capacity ? 'full' : taken >= NEARLY * capacity ? 'nearly' : 'free';
+}
+
+// Everybody inside and every space that is held, as far as this device knows.
+function now() {
+  const mine = taps.inOrder(), undone = new Set(mine.map(tap => tap.undoes));
+  const arrived = mine.filter(tap => tap.number && !undone.has(tap.id));
+  const counted = known.count + sum(mine), held = Math.max(0, known.held - sum(arrived));
+  const level = levelOf(counted + held, known.capacity);
+  return { count: counted, held, capacity: known.capacity, level, unsent: mine.length };
+}
+
+let shown = '', told = '';
+
+function show() {
+  const inside = now(), late = inside.unsent > 0 && taps.late();
+  if (inside.level !== page.dataset.level) announce();
+  page.dataset.level = inside.level;
+  count.textContent = inside.count;
+  count.dataset.length = String(inside.count).length;
+  find('capacity').textContent = inside.capacity;
+  left.textContent = room(inside);
+  unsent.textContent = late ? `not sent yet: ${inside.unsent}` : '';
+  shown = [`${inside.count} of ${inside.capacity}`, left.textContent, unsent.textContent].filter(Boolean).join(', ');
+  for (const each of page.querySelectorAll('li[data-number]')) each.hidden = cameIn.has(each.dataset.number);
+  const line = page.querySelector('[data-waiting]');
+  if (line && known.waiting !== undefined) line.textContent = waiting(known.waiting);
+  undo.setAttribute('aria-disabled', String(!last()));
+  const trouble = taps.trouble(), said = message.textContent;
+  if (said !== trouble && [told, ''].includes(said)) message.textContent = trouble;
+  told = trouble;
+}
+
+let still;
+
+// Reads out once what a burst of taps came to.
+function announce() {
+  clearTimeout(still);
+  still = setTimeout(() => say(shown), STILL);
+}
+
+// ----- taps
+
+const taps = tapsOf({ key, url: pads.action, door: Number(door), changed, answered });
+for (const { number } of taps.inOrder()) if (number) cameIn.add(number);
+
+// What can be taken back, newest last: this tab's, over a reload, too.
+let made = [];
+try { made = JSON.parse(sessionStorage.getItem(key)) || []; } catch { /* forbidden: this page only */ }
+
+function remember(next) {
+  made = next.slice(-50);
+  try { sessionStorage.setItem(key, JSON.stringify(made)); } catch { /* as above */ }
+}
+
+const last = () => made.filter(tap => Date.now() - tap.at < UNDO).pop();
+
+function tap(content) {
+  const full = now().level === 'full' && content.delta > 0;
+  // a page that was never touched may not, and browsers write an error then
+  const touched = navigator.userActivation?.hasBeenActive !== false;
+  if (touched) navigator.vibrate?.(full ? BUZZ.full : content.delta > 0 ? BUZZ.in : BUZZ.out);
+  if (content.number) cameIn.add(content.number);
+  const tap = taps.add(content);
+  announce();
+  return tap;
+}
+
+function press(button) {
+  const number = button.form.elements.number?.value;
+  const tapped = tap({ delta: Number(button.value), ...(number && { number }) });
+  remember([...made, tapped]);
+  show();
+}
+
+undo.addEventListener('click', () => {
+  const tapped = last();
+  if (!tapped) return;
+  remember(made.filter(each => each !== tapped));
+  cameIn.delete(tapped.number);
+  tap({ delta: -tapped.delta, undoes: tapped.id });
+});
+
+// A pad counts when it is touched. The click that follows says nothing new, whatever fingers did meanwhile; one that
+// nothing was touched for comes from a key or a screen reader, and is sent like any form.
+let touched = false;
+
+pads.addEventListener('pointerdown', event => {
+  const pad = event.target.closest('button');
+  if (!pad || event.button) return;
+  touched = true;
+  press(pad);
+});
+pads.addEventListener('click', event => {
+  if (touched || event.detail) event.preventDefault();
+  touched = false;
+});
+pads.addEventListener('keydown', event => {
+  touched = false;
+  if (event.repeat && event.key === 'Enter') event.preventDefault();
+  const pad = !event.repeat && !event.ctrlKey && !event.metaKey && { '+': find('in'), '-': find('out') }[event.key];
+  if (pad) press(pad);
+});
+pads.addEventListener('contextmenu', event => event.preventDefault());  // a thumb that rests on it
+
+document.addEventListener('submit', event => {
+  if (event.target.action !== pads.action) return;
+  event.preventDefault();
+  press(event.submitter || document.activeElement);
+});
+
+// ----- recount
+
+const recount = dialog.querySelector('form'), problem = dialog.querySelector('[role=alert]');
+
+find('recounts').addEventListener('click', () => {
+  problem.textContent = '';
+  recount.reset();
+  dialog.showModal();
+});
+dialog.querySelector('[type=button]').addEventListener('click', () => dialog.close());
+
+recount.addEventListener('submit', async event => {
+  event.preventDefault();
+  const button = recount.querySelector('[type=submit]');
+  if (button.disabled) return;
+  button.disabled = true;
+  problem.textContent = '';
+  try {
+    await taps.send();  // those that can't be sent before it are older than it: the server leaves them out
+    const { status, content } = await post(recount.action, { count: recount.elements.count.valueAsNumber });
+    if (status === 200) {
+      remember([]);
+      answered(content);
+      announce();
+      dialog.close();
+    } else {
+      problem.textContent = content.error;
+    }
+  } catch {
+    problem.textContent = 'No connection. Press again when it is back.';
+  } finally {
+    button.disabled = false;
+  }
+});
+
+// ----- the page
+
+document.addEventListener('swapped', () => {
+  const named = new Set([...page.querySelectorAll('li[data-number]')].map(each => each.dataset.number));
+  for (const number of cameIn) if (!named.has(number)) cameIn.delete(number);
+  show();
+});
+for (const control of [undo, find('recounts')]) control.hidden = false;
+quietForms();
+stayAwake();
+show();
