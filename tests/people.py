@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import flask
@@ -107,6 +108,37 @@ class Desk:
         return answer.body["current"]
 
 
+def tap(delta: int = 1, **more: Any) -> dict[str, Any]:
+    """A tap with an id of its own, as a device makes it."""
+    return {"id": str(uuid4()), "delta": delta, **more}
+
+
+class Door:
+    """Somebody who counts, with the link of a door."""
+
+    def __init__(self, api: Api, door: dict[str, Any]):
+        self.api, self.id, self.link = api, door["id"], door["links"]["door"]
+
+    def sees(self) -> dict[str, Any]:
+        return self.api.get(self.link).body
+
+    def sends(self, *taps: Any) -> Answer:
+        """Sends these taps in one request."""
+        return self.api.post(f"{self.link}/taps", {"taps": list(taps)})
+
+    def taps(self, *deltas: int, **more: Any) -> int:
+        """Taps so often, at once; returns the count."""
+        answer = self.sends(*(tap(delta, **more) for delta in deltas))
+        assert answer.status == 200, answer.body
+        return answer.body["count"]
+
+    def recounts(self, count: int) -> Answer:
+        return self.api.post(f"{self.link}/recount", {"count": count})
+
+    def not_here(self, number: str) -> Answer:
+        return self.api.post(f"{self.link}/no-show", {"number": number})
+
+
 class Place:
     """A place that was opened, with all its links."""
 
@@ -134,6 +166,14 @@ class Place:
         answer = self.api.post(self.links["staff"], {"name": name, "desk": desk, **more})
         assert answer.status == 201, answer.body
         return Desk(self.api, answer.body)
+
+    def counter(self, counter: str = "shop") -> dict[str, Any]:
+        """One counter, as the owner sees it."""
+        return next(each for each in self.owner_sees()["counters"] if each["slug"] == counter)
+
+    def door(self, name: str = "Shop", counter: str = "shop") -> Door:
+        """Whoever has the link of a door that is there."""
+        return Door(self.api, next(each for each in self.counter(counter)["doors"] if each["name"] == name))
 
     def owner_sees(self) -> dict[str, Any]:
         return self.api.get(self.links["manage"]).body
@@ -208,6 +248,19 @@ def bakery(place: Place) -> Place:
     """The same place with a second queue."""
     assert place.owner_sends("/queues", name="Bakery").status == 201
     return place
+
+
+@pytest.fixture
+def shop(place: Place) -> Place:
+    """The same place with a counter: ten people may be inside."""
+    assert place.owner_sends("/counters", name="Shop", capacity=10).status == 201
+    return place
+
+
+@pytest.fixture
+def door(shop: Place) -> Door:
+    """Somebody at the only door of that counter."""
+    return shop.door()
 
 
 @pytest.fixture

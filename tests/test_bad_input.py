@@ -9,10 +9,11 @@ DEEP = "[" * 100_000
 
 
 @pytest.fixture
-def links(bakery, ana):
+def links(bakery, ana, door):
     """Every URL that takes a POST, by name; somebody waits, and somebody is at Ana's desk."""
     customers = [bakery.customer() for _ in range(3)]
     ana.calls_next()
+    door.taps(2)
     manage = bakery.links["manage"]
     return {
         "places": "http://localhost/places",
@@ -34,6 +35,18 @@ def links(bakery, ana):
             for action in ("open", "close", "reset", "delete")
         },
         "cancel many": f"{manage}/queues/deli/cancel",
+        "counters": f"{manage}/counters",
+        "counter": f"{manage}/counters/shop",
+        "delete counter": f"{manage}/counters/shop/delete",
+        "doors": f"{manage}/counters/shop/doors",
+        **{
+            f"{action} door": f"{manage}/doors/{door.id}/{action}" for action in ("replace", "code", "remove")
+        },
+        "staff code": f"{manage}/links/staff/code",
+        "enter code": f"{bakery.links['customers']}/code",
+        "taps": f"{door.link}/taps",
+        "recount": f"{door.link}/recount",
+        "not here": f"{door.link}/no-show",
         **{button: f"{ana.link}/{button}" for button in BUTTONS},
     }
 
@@ -42,6 +55,7 @@ NUMBER = ["start", "done", "no-show", "call-again", "put-back", "move", "bring-b
 BUTTONS = [*NUMBER, "next", "pause", "resume", "add"]
 READ_BODY = ["places", "home", "take", "staff", "manage", "queues", "queue", "servicer", "add"]
 READ_BODY += ["delete place", "cancel many", *NUMBER, "next"]
+READ_BODY += ["counters", "counter", "doors", "enter code", "taps", "recount", "not here"]
 
 
 @pytest.fixture
@@ -152,6 +166,19 @@ TABLE = [
     ("move", "queue", [*NOT_A_TEXT, None, ""]),
     ("add", "queue", [*NOT_A_TEXT, None, ""]),
     ("add", "party", [*NOT_WHOLE, 0, 100]),
+    ("places", "counter", [5, "x", True, [], ["x"], {}, {"name": "Shop"}, {"name": "x", "capacity": "5"}]),
+    ("counters", "name", [*NOT_A_TEXT, None, "", "x" * 61]),
+    ("counters", "capacity", [*NOT_WHOLE, *OUTSIDE, None, 100_001]),
+    ("counter", "name", [*NOT_A_TEXT, "", "x" * 61]),
+    ("counter", "capacity", [*NOT_WHOLE, *OUTSIDE, 100_001]),
+    ("counter", "hold_minutes", [*NOT_WHOLE, *OUTSIDE, 241]),
+    ("counter", "empties", [*NOT_A_TEXT, "week", "DAY", "day\nnever"]),
+    ("counter", "admits", [*NOT_A_TEXT, "x" * 61]),
+    ("doors", "name", [*NOT_A_TEXT, None, "", "x" * 61]),
+    ("enter code", "code", [*NOT_A_TEXT, None, "", "12345", "x" * 21]),
+    ("taps", "taps", [None, 5, "x", True, {}, [5], [None], ["x"], [[]], [{}], [{"id": "x", "delta": 1}]]),
+    ("recount", "count", [*NOT_WHOLE, None, -1, 100_001, HUGE, -HUGE]),
+    ("not here", "number", [*NOT_A_TEXT, None, "", "x" * 21]),
 ]
 # What makes the rest of each body right, so that it's the field in question that is refused.
 RIGHT = {
@@ -162,6 +189,7 @@ RIGHT = {
     "next": {"finished": "A1"},
     "move": {"number": "A1", "queue": "bakery"},
     "add": {"queue": "deli"},
+    "counters": {"name": "Cellar", "capacity": 5},
 }
 
 
@@ -173,7 +201,7 @@ def test_a_field_of_the_wrong_type_or_length(refuses, name, field, values):
         refuses(name, 400, RIGHT.get(name, {}) | {field: value})
 
 
-@pytest.mark.parametrize("name", ["places", "take", "staff", "queues", "queue", "next", "add"])
+@pytest.mark.parametrize("name", ["places", "take", "staff", "queues", "queue", "next", "add", "counter"])
 def test_a_field_that_nobody_knows_is_ignored(place, links, name):
     content = RIGHT.get(name, {}) | {
         "state": "done",
@@ -194,7 +222,8 @@ def test_a_field_that_nobody_knows_is_ignored(place, links, name):
     [
         (name, field)
         for name, field, _ in TABLE
-        if field not in ("party", "max_waiting", "day_starts", "on_duty", "shared_tablet")
+        if field
+        not in ("party", "max_waiting", "day_starts", "on_duty", "shared_tablet", "count", "capacity")
     ],
 )
 def test_half_characters_are_refused(place, links, name, field):
@@ -264,7 +293,9 @@ def test_a_long_address(api):
 )
 def test_an_unknown_link_is_not_found(place, links, token):
     content = {"name": "Eve", "number": "A1", "finished": None, "queue": "deli"}
-    for name in ("take", "cancel", "staff", "manage", "queues", "queue", "close queue", "servicer", *BUTTONS):
+    content |= {"capacity": 5, "count": 5, "taps": []}
+    names = ["take", "cancel", "staff", "manage", "queues", "queue", "close queue", "servicer", *BUTTONS]
+    for name in [*names, "counters", "counter", "doors", "code door", "taps", "recount", "not here"]:
         parts = links[name].split("/")
         parts[5 if name != "take" else 4] = token
         assert place.api.post("/".join(parts), content).status == 404
@@ -273,15 +304,16 @@ def test_an_unknown_link_is_not_found(place, links, token):
 
 @pytest.mark.parametrize("change", [str.swapcase, lambda token: token[:-1], lambda token: token + "A"])
 def test_almost_the_right_link_is_not_found(place, links, change):
-    for name in ("staff", "manage", "cancel", "pause"):
+    for name in ("staff", "manage", "cancel", "pause", "taps"):
         parts = links[name].split("/")
         parts[5] = change(parts[5])
-        assert place.api.post("/".join(parts), {"name": "Eve"}).status == 404
+        assert place.api.post("/".join(parts), {"name": "Eve", "taps": []}).status == 404
 
 
 def test_a_link_of_one_kind_is_none_of_another(place, links):
-    tokens = {kind: links[kind].split("/")[5] for kind in ("staff", "manage", "pause", "cancel")}
-    for kind, path in (("staff", "staff"), ("manage", "manage"), ("pause", "desk"), ("cancel", "t")):
+    tokens = {kind: links[kind].split("/")[5] for kind in ("staff", "manage", "pause", "cancel", "taps")}
+    paths = {"staff": "staff", "manage": "manage", "pause": "desk", "cancel": "t", "taps": "door"}
+    for kind, path in paths.items():
         for other in tokens.keys() - {kind}:
             assert place.api.get(f"/corner-deli/{path}/{tokens[other]}").status == 404
 
@@ -301,6 +333,10 @@ NOWHERE = [
     "/corner-deli/t",
     "/corner-deli/t/",
     "/corner-deli/deli",
+    "/corner-deli/door",
+    "/corner-deli/door/",
+    "/corner-deli/counter",
+    "/corner-deli/counter/deli",
     "/Corner-Deli",
     "/static/nonsense.css",
     "/static/../takeanumber.py",
@@ -328,10 +364,20 @@ def test_a_queue_that_is_not_there(place, queue):
 
 
 @pytest.mark.parametrize(
-    "path", ["/queues/deli/nonsense", "/links/customers/replace", "/links/manage/nonsense", "/nonsense"]
+    "path",
+    [
+        "/queues/deli/nonsense",
+        "/counters/shop/nonsense",
+        "/doors/1",
+        "/doors/1/nonsense",
+        "/links/customers/replace",
+        "/links/manage/nonsense",
+        "/links/manage/code",
+        "/nonsense",
+    ],
 )
-def test_an_action_that_is_not_there(place, path):
-    assert place.owner_sends(path).status == 404
+def test_an_action_that_is_not_there(shop, path):
+    assert shop.owner_sends(path).status == 404
 
 
 # ----- methods

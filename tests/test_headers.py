@@ -4,9 +4,10 @@ import pytest
 
 
 @pytest.fixture
-def urls(place, ana):
+def urls(place, ana, door):
     """One URL of each kind of answer."""
     owner, customer = place.owner_sees()["links"], place.customer()
+    counter = place.counter()["links"]
     return {
         "home": "/",
         "customers": owner["customers"],
@@ -16,6 +17,10 @@ def urls(place, ana):
         "manage": owner["manage"],
         "ticket": customer.ticket["links"]["ticket"],
         "desk": ana.link,
+        "door": door.link,
+        "screen": counter["screen"],
+        "counter": counter["counter"],
+        "taps csv": f"{counter['counter']}/taps.csv",
         "csv": owner["tickets_csv"],
         "export": owner["export"],
         "health": "/healthz",
@@ -26,6 +31,7 @@ def urls(place, ana):
 
 
 KINDS = ["home", "customers", "board", "poster", "staff", "manage", "ticket", "desk", "csv", "export"]
+KINDS += ["door", "screen", "counter", "taps csv"]
 KINDS += ["health", "static", "not found", "not allowed"]
 JSON, HTML = "application/json", "text/html"
 
@@ -67,7 +73,7 @@ def test_an_error_is_not_kept_either(place, ana):
     assert (answer.status, answer.headers["Cache-Control"]) == (409, "no-store")
 
 
-@pytest.mark.parametrize("kind", ["staff", "manage", "ticket", "desk"])
+@pytest.mark.parametrize("kind", ["staff", "manage", "ticket", "desk", "door", "counter"])
 def test_private_pages_are_not_for_search_engines(place, urls, kind):
     assert "noindex" in place.api.get(urls[kind]).headers["X-Robots-Tag"]
 
@@ -80,7 +86,7 @@ def test_the_stream_is_not_buffered_by_proxies(place):
     stream.close()
 
 
-def test_json_needs_no_cookie_and_sets_none(place, ana):
+def test_json_needs_no_cookie_and_sets_none(place, ana, door):
     customer = place.customer()
     answers = [
         place.take(),
@@ -88,8 +94,9 @@ def test_json_needs_no_cookie_and_sets_none(place, ana):
         ana.presses("next", finished=None),
         place.api.get(place.links["manage"]),
         customer.leaves(),
+        door.sends(),
     ]
-    assert [answer.headers.get("Set-Cookie") for answer in answers] == [None] * 5
+    assert [answer.headers.get("Set-Cookie") for answer in answers] == [None] * 6
 
 
 def test_the_cookie_is_kept_from_scripts_and_other_sites(place):

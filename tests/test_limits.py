@@ -76,6 +76,43 @@ def test_twenty_places_an_hour(start):
     assert int(many.post("/places", {"name": "Deli"}).headers["Retry-After"]) <= 3600
 
 
+# ----- codes that were read out
+
+
+def tries(place, code="123456"):
+    """Somebody types a code; what the answer is."""
+    return place.api.post(f"{place.links['customers']}/code", {"code": code})
+
+
+def test_codes_cannot_be_guessed(place, clock):
+    right = place.owner_sends("/links/staff/code").body["staff_code"]["code"]
+    wrong = "111111" if right == "222222" else "222222"
+    assert statuses(lambda: tries(place, wrong), 22) == [400] * 20 + [429] * 2
+    refused = tries(place, right)
+    assert (refused.status, "links" in refused.body) == (429, False)
+    assert 1 <= int(refused.headers["Retry-After"]) <= 600
+    from_address(place.api, "198.51.100.9")
+    assert tries(place, right).status == 200
+
+
+def test_after_ten_minutes_codes_may_be_tried_again(place, clock):
+    statuses(lambda: tries(place), 21)
+    clock.advance(minutes=10, seconds=1)
+    right = place.owner_sends("/links/staff/code").body["staff_code"]["code"]
+    assert tries(place, right).status == 200
+
+
+def test_right_codes_count_too(place):
+    right = place.owner_sends("/links/staff/code").body["staff_code"]["code"]
+    assert statuses(lambda: tries(place, right), 21) == [200] * 20 + [429]
+
+
+def test_taps_are_not_limited(start):
+    place = open_deli(Api(start(takes_per_minute=1)), counter={"name": "Shop", "capacity": 10})
+    door = place.door()
+    assert [door.taps(1) for _ in range(40)] == list(range(1, 41))
+
+
 # ----- whose address it is
 
 

@@ -11,10 +11,11 @@ import pytest
 import sqlalchemy as sa
 from alembic import command as alembic
 from alembic.config import Config
-from people import HERE
+from people import HERE, Api, Place, tap
 
 import takeanumber
 
+FIRST_TABLES = ("place", "queue", "servicer", "servicer_queue", "ticket", "event", "fact")  # of schema 0001
 NEXT = f"{int(takeanumber.SCHEMA) + 1:04}"
 HEAD = f'revision = "{NEXT}"\ndown_revision = "{takeanumber.SCHEMA}"\n'
 # As migrations are written: SQLite can't change a column, so the table is made anew and its rows are copied.
@@ -120,6 +121,49 @@ def test_a_new_database_has_the_schema_of_an_upgraded_one(tmp_path, database):
         assert made[name] == grown[name]
     version = "SELECT version_num FROM alembic_version"
     assert rows(database, version) == rows(upgraded, version) == [(takeanumber.SCHEMA,)]
+
+
+@pytest.fixture
+def first_version(tmp_path, database):
+    """The same shop in a database of the first version, before there were counters."""
+    old = tmp_path / "first" / "takeanumber.db"
+    old.parent.mkdir()
+    with sa.create_engine(f"sqlite:///{old}").begin() as db:
+        config = Config(attributes={"connection": db})
+        config.set_main_option("script_location", str(HERE / "migrations"))
+        alembic.upgrade(config, "0001")
+    with closing(sqlite3.connect(old)) as db:
+        db.execute("ATTACH :new AS new", {"new": str(database)})
+        for table in FIRST_TABLES:
+            columns = ", ".join(column for _, column, *_ in rows(old, f"PRAGMA table_info({table})"))
+            db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}")
+        db.commit()
+    return old
+
+
+def test_a_shop_of_the_first_version_goes_on_and_gets_counters(place, first_version, start):
+    assert rows(first_version, "SELECT version_num FROM alembic_version") == [("0001",)]
+    columns = {
+        table: ", ".join(column for _, column, *_ in rows(first_version, f"PRAGMA table_info({table})"))
+        for table in FIRST_TABLES
+    }
+    before = {table: rows(first_version, f"SELECT {names} FROM {table}") for table, names in columns.items()}
+    assert all(before[table] for table in ("place", "queue", "servicer", "ticket", "event", "fact"))
+    app = start(data=first_version.parent)
+    after = {table: rows(first_version, f"SELECT {names} FROM {table}") for table, names in columns.items()}
+    assert after == before
+    assert rows(first_version, "SELECT version_num FROM alembic_version") == [(takeanumber.SCHEMA,)]
+    assert rows(first_version, "PRAGMA foreign_key_check") == []
+    assert rows(first_version, "PRAGMA integrity_check") == [("ok",)]
+    shop = Place(Api(app), {"slug": place.slug, "links": place.links})
+    assert (shop.line()["waiting"], shop.line()["called"][0]["number"]) == (["A2"], "A1")
+    assert (shop.line()["door"], shop.picture()["counters"]) == (None, [])
+    version = shop.picture()["version"]
+    assert shop.customer().number == "A3"
+    assert shop.picture()["version"] > version
+    assert shop.owner_sends("/counters", name="Shop", capacity=1, admits="deli").status == 201
+    assert shop.door().sends(tap(1, number="A2")).body["count"] == 1
+    assert shop.line()["waiting"] == ["A3"]
 
 
 def test_the_newest_migration_is_what_the_code_expects():

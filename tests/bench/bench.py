@@ -1,6 +1,6 @@
 """How fast it is, measured against real servers on real ports, with a bare Flask "hello" beside it.
 
-    python tests/bench/bench.py [--only take call old live start] [--rounds 5] [--seconds 3]
+    python tests/bench/bench.py [--only take call old live counters start] [--rounds 5] [--seconds 3]
 
 What is compared takes turns, round by round, so that a busy machine troubles both; figures are medians of
 the rounds, and each ratio is that of one round. Prints the table that the README shows.
@@ -21,11 +21,13 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from real_server import ROOT, SERVE, Server, Shop
@@ -42,6 +44,7 @@ logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 threading.stack_size(2**21)
 waitress.serve(app, host="127.0.0.1", port=os.environ["PORT"], threads=256, connection_limit=712, **WAITRESS)
 """
+TAPS_A_DAY = 10_000
 LIMITS = {"takes_per_minute": 10**9, "max_waiting": 10**6, "streams_per_address": 10**6}
 Client = Generator[
     tuple[str, bytes], tuple[int, bytes], None
@@ -51,10 +54,11 @@ Client = Generator[
 # ----- a light load: all clients in one thread, with requests made beforehand
 
 
-def get(url: str) -> bytes:
-    """A GET for JSON, as it goes over the wire."""
-    path = urlsplit(url).path or "/"
-    return f"GET {path} HTTP/1.1\r\nHost: bench\r\nAccept: application/json\r\n\r\n".encode()
+def get(url: str, accept: str = "application/json") -> bytes:
+    """A GET, as it goes over the wire."""
+    parts = urlsplit(url)
+    path = f"{parts.path or '/'}{parts.query and '?'}{parts.query}"
+    return f"GET {path} HTTP/1.1\r\nHost: bench\r\nAccept: {accept}\r\n\r\n".encode()
 
 
 def post(url: str, content: dict[str, Any]) -> bytes:
@@ -140,6 +144,24 @@ def servicer(take: str, desk: str, called: list[str]) -> Client:
         if status == 200:
             finished = json.loads(body)["current"]["number"]
             called.append(finished)
+
+
+def visitor(url: str) -> Client:
+    """Opens a page again and again."""
+    request = get(url, "text/html")
+    while True:
+        yield "page", request
+
+
+def door(taps: str) -> Client:
+    """Taps one person in after the other."""
+    while True:
+        yield "tap", post(taps, tap())
+
+
+def tap() -> dict[str, Any]:
+    """One person who comes in, as a door sends it."""
+    return {"taps": [{"id": str(uuid4()), "delta": 1}]}
 
 
 # ----- the table
@@ -246,8 +268,9 @@ def measure_calling(table: Table, rounds: int, seconds: float) -> None:
             table.row(f"calling next, {people} (a take before each)", f"{speeds(at_work, 'next')}, {twice}")
 
 
-def fill_with_old_days(database: Path, tickets: int, a_day: int = 1000) -> None:
-    """Puts so many tickets of past days, all done, and their history into the place of a stopped server."""
+@contextmanager
+def filling(database: Path) -> Iterator[sqlite3.Connection]:
+    """The database of a stopped server, to put much into it: its indexes are made again afterwards."""
     with closing(sqlite3.connect(database, isolation_level=None)) as db:
         db.execute("PRAGMA synchronous = OFF")
         db.execute("PRAGMA cache_size = -400000")
@@ -257,6 +280,15 @@ def fill_with_old_days(database: Path, tickets: int, a_day: int = 1000) -> None:
         db.execute("BEGIN")
         for name, _ in indexes:
             db.execute(f"DROP INDEX {name}")
+        yield db
+        for _, sql in indexes:
+            db.execute(sql)
+        db.execute("COMMIT")
+
+
+def fill_with_old_days(database: Path, tickets: int, a_day: int = 1000) -> None:
+    """Puts so many tickets of past days, all done, and their history into the place of a stopped server."""
+    with filling(database) as db:
         db.execute("CREATE TEMP TABLE old (n INTEGER PRIMARY KEY, day TEXT, at REAL)")
         db.execute(
             """WITH RECURSIVE step(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM step WHERE n + 1 < :tickets)
@@ -288,9 +320,6 @@ def fill_with_old_days(database: Path, tickets: int, a_day: int = 1000) -> None:
                     WHERE state = 'done' ORDER BY id""",
                 {"kind": kind, "state": state},
             )
-        for _, sql in indexes:
-            db.execute(sql)
-        db.execute("COMMIT")
 
 
 def measure_old_days(table: Table, rounds: int, seconds: float, tickets: int) -> None:
@@ -319,16 +348,20 @@ def measure_old_days(table: Table, rounds: int, seconds: float, tickets: int) ->
                     at_work[server].append(figures)
         print(f"<!-- {tickets:,} old tickets: {size / 1e6:,.0f} MB, filled in {took:.0f} s -->", flush=True)
         for kind, name in (("take", "taking a number"), ("next", "calling next")):
-            costs = [a.rate(kind) / b.rate(kind) for a, b in zip(*at_work.values(), strict=True)]
-            times = [
-                b.quantile(kind, 0.5) / a.quantile(kind, 0.5) for a, b in zip(*at_work.values(), strict=True)
-            ]
-            table.row(
-                f"{name} with {tickets:,} old tickets",
-                f"{speeds(at_work[old], kind)}; in an empty database {speeds(at_work[empty], kind)}; "
-                f"cost, by p50: {spread(times)} times, by rate: {spread(costs)} times",
-                "≤ 1.2 times",
-            )
+            row_of_costs(table, f"{name} with {tickets:,} old tickets", kind, at_work)
+
+
+def row_of_costs(table: Table, what: str, kind: str, at_work: dict[Server, list[Figures]]) -> None:
+    """How much more something costs in the second of two servers than in the first, which is empty."""
+    empty, full = at_work.values()
+    costs = [a.rate(kind) / b.rate(kind) for a, b in zip(empty, full, strict=True)]
+    times = [b.quantile(kind, 0.5) / a.quantile(kind, 0.5) for a, b in zip(empty, full, strict=True)]
+    table.row(
+        what,
+        f"{speeds(full, kind)}; in an empty database {speeds(empty, kind)}; "
+        f"cost, by p50: {spread(times)} times, by rate: {spread(costs)} times",
+        "≤ 1.2 times",
+    )
 
 
 def memory_of(server: Server) -> float:
@@ -351,22 +384,24 @@ def open_streams(shop: Shop, count: int) -> selectors.BaseSelector:
     return streams
 
 
-def wait_for(streams: selectors.BaseSelector, wanted: bytes, within: float) -> float:
-    """Reads until all streams have had these bytes; returns when the last had them."""
-    missing, deadline = len(streams.get_map()), time.perf_counter() + within
+def wait_for(streams: selectors.BaseSelector, wanted: bytes, within: float) -> list[float]:
+    """Reads until all streams have had these bytes; returns when each had them, the last one last."""
+    heard, deadline = {}, time.perf_counter() + within
     for key in streams.get_map().values():
         key.data[0] = b""
-    while missing:
+    while len(heard) < len(streams.get_map()):
         ready = streams.select(max(0, deadline - time.perf_counter()))
         if not ready:
+            missing = len(streams.get_map()) - len(heard)
             raise SystemExit(f"{missing} streams didn't hear of it in {within} s.")
         for key, _ in ready:
-            before, more = key.data[0], key.fileobj.recv(262144)
+            more = key.fileobj.recv(262144)
             if not more:
                 raise SystemExit("A stream was closed.")
-            key.data[0] = before + more
-            missing -= wanted in key.data[0] and wanted not in before
-    return time.perf_counter()
+            key.data[0] += more
+            if wanted in key.data[0]:
+                heard.setdefault(key.fd, time.perf_counter())
+    return sorted(heard.values())
 
 
 def measure_live(table: Table, rounds: int) -> None:
@@ -384,7 +419,7 @@ def measure_live(table: Table, rounds: int) -> None:
                     number = shop.take().content["number"]
                     asked = time.perf_counter()
                     page.sendall(get(shop.links["customers"]))
-                    slowest.append(wait_for(streams, f'"{number}"'.encode(), 10) - before)
+                    slowest.append(wait_for(streams, f'"{number}"'.encode(), 10)[-1] - before)
                     page.settimeout(10)
                     page.recv(262144)
                     pages.append(time.perf_counter() - asked)
@@ -393,9 +428,105 @@ def measure_live(table: Table, rounds: int) -> None:
             table.row(f"a page asked for at that moment, {count:,} streams", f"at most {ms(max(pages))}")
             if count == 1000:
                 table.row("memory with 1,000 streams", f"{memory_of(server):.0f} MB", "< 160 MB")
-            for key in list(streams.get_map().values()):
-                key.fileobj.close()
-            streams.close()
+            close_streams(streams)
+
+
+def close_streams(streams: selectors.BaseSelector) -> None:
+    for key in list(streams.get_map().values()):
+        key.fileobj.close()
+    streams.close()
+
+
+def open_counter(shop: Shop, doors: int = 8) -> dict[str, Any]:
+    """Adds a counter with so many doors; returns what the owner sees of it."""
+    url = f"{shop.links['manage']}/counters"
+    counter = shop.server.post(url, {"name": "Inside", "capacity": 100_000, "empties": "never"}).content
+    for n in range(doors - 1):
+        shop.server.post(f"{url}/{counter['slug']}/doors", {"name": f"Door {n}"})
+    return shop.server.get(counter["links"]["counter"]).content
+
+
+def fill_with_taps(database: Path, taps: int) -> None:
+    """Puts so many taps, of today and the days before, into the only counter of a stopped server."""
+    with filling(database) as db:
+        db.execute(
+            """WITH RECURSIVE step(n) AS (SELECT :taps - 1 UNION ALL SELECT n - 1 FROM step WHERE n > 0),
+                    today(begins) AS (SELECT unixepoch('now', '-4 hours', 'start of day', '+4 hours')),
+                    tap(n, nth, begins, lasts) AS (
+                        SELECT n, :a_day - n % :a_day, begins - n / :a_day * 86400,
+                               min(43200.0, CASE WHEN n < :a_day THEN unixepoch() - begins ELSE 43200 END)
+                        FROM step, today)
+               INSERT INTO event (place_id, counter_id, door_id, kind, tap, delta, happened_at)
+               SELECT place_id, counter.id, (SELECT min(id) FROM door) + n % 8, 'tap',
+                      lower(printf('%s-%s-4000-8000-%s', hex(randomblob(4)), hex(randomblob(2)),
+                                   hex(randomblob(6)))),
+                      CASE n % 2 WHEN 0 THEN -1 ELSE 1 END, begins + nth * lasts / :a_day
+               FROM tap, counter ORDER BY n DESC""",
+            {"taps": taps, "a_day": TAPS_A_DAY},
+        )
+        db.execute("UPDATE counter SET inside = (SELECT sum(delta) FROM event WHERE kind = 'tap')")
+
+
+def measure_tapping(table: Table, rounds: int, seconds: float, taps: int) -> None:
+    """The charts of days in a history full of taps; tapping with it, against an empty one."""
+    with running() as empty, running() as full:
+        counters = {each: open_counter(each.open_shop()) for each in (empty, full)}
+        full.stop()
+        fill_with_taps(full.data / "takeanumber.db", taps)
+        full.start()
+        chart = counters[full]["links"]["counter"]
+        today = date.fromisoformat(full.get(chart).content["day"]["day"])
+        for name, before in (("today's", 0), ("the first day's", taps // TAPS_A_DAY - 1)):
+            url = f"{chart}?day={today - timedelta(days=before)}"
+            opened = [load(full, [visitor(url)], seconds) for _ in range(rounds)]
+            what = f"{name} chart with {taps:,} taps in the history, {TAPS_A_DAY:,} a day"
+            table.row(what, speeds(opened, "page"), "< 300 ms")
+        at_work: dict[Server, list[Figures]] = {empty: [], full: []}
+        for nth in range(rounds + 1):
+            for server, counter in counters.items():
+                clients = [door(f"{each['links']['door']}/taps") for each in counter["doors"]]
+                figures = load(server, clients, seconds)
+                if nth:  # the first round only warms up
+                    at_work[server].append(figures)
+        row_of_costs(table, f"a tap with {taps:,} taps in the history, 8 doors at once", "tap", at_work)
+
+
+def tap_steadily(server: Server, door: str, taps: int, a_second: float) -> tuple[float, float]:
+    """Taps one person in after the other at this pace; returns when it began and when the last was sent."""
+    began = at = time.perf_counter()
+    for n in range(taps):
+        time.sleep(max(0, began + n / a_second - time.perf_counter()))
+        at = time.perf_counter()
+        server.post(f"{door}/taps", tap())
+    return began, at
+
+
+def measure_doors(table: Table, rounds: int, seconds: float) -> None:
+    """How long after the last of fifty taps a second all open pages have it."""
+    with running("--threads", "300") as server, ThreadPoolExecutor(9) as people:
+        shop = server.open_shop()
+        doors = [each["links"]["door"] for each in open_counter(shop)["doors"]]
+        streams, taps, waits, rates = open_streams(shop, 200), round(50 / 8 * seconds), [], []
+        for nth in range(1, rounds + 1):
+            shown = f'"count": {nth * taps * len(doors)},'.encode()
+            heard = people.submit(wait_for, streams, shown, seconds + 30)
+            at_work = [people.submit(tap_steadily, server, each, taps, 50 / 8) for each in doors]
+            begins, ends = zip(*(each.result() for each in at_work), strict=True)
+            waits += [at - max(ends) for at in heard.result()]
+            rates.append((taps - 1) * len(doors) / (max(ends) - min(begins)))
+        close_streams(streams)
+        p50, p99 = (ms(sorted(waits)[int(q * len(waits))]) for q in (0.5, 0.99))
+        table.row(
+            f"8 doors, {middle(rates):.0f} taps a second together: the last one, until 200 pages have it",
+            f"p50 {p50}, p99 {p99}, slowest {ms(max(waits))} ({rounds} rounds of {seconds:g} s)",
+            "p99 < 1 s",
+        )
+
+
+def measure_counters(table: Table, rounds: int, seconds: float, taps: int) -> None:
+    """Counters: with a history full of taps, and with many doors."""
+    measure_tapping(table, rounds, seconds, taps)
+    measure_doors(table, rounds + 4, seconds)
 
 
 def measure_start(table: Table, rounds: int) -> None:
@@ -423,6 +554,7 @@ def main() -> None:
         "call": lambda table, asked: measure_calling(table, asked.rounds, asked.seconds),
         "old": lambda table, asked: measure_old_days(table, asked.rounds + 2, asked.seconds, asked.tickets),
         "live": lambda table, asked: measure_live(table, asked.rounds + 4),
+        "counters": lambda table, asked: measure_counters(table, asked.rounds, asked.seconds, asked.taps),
         "start": lambda table, asked: measure_start(table, asked.rounds),
     }
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -430,6 +562,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=5, help="rounds of each comparison (5)")
     options.add_argument("--seconds", type=float, default=3, help="seconds of each round (3)")
     options.add_argument("--tickets", type=int, default=1_000_000, help="old tickets (1,000,000)")
+    options.add_argument("--taps", type=int, default=1_000_000, help="taps in the history (1,000,000)")
     asked = options.parse_args()
     os.chdir(ROOT)  # where the bare Flask finds the settings of waitress
     print(machine(), end="\n\n", flush=True)

@@ -15,6 +15,7 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
+from inside import Inside
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route, expect, sync_playwright
 from real_server import Server, Shop
 
@@ -22,6 +23,10 @@ HERE = Path(__file__).parent
 NAME = "shop.test"  # as plain http at any other name, it lacks what browsers keep for https and localhost
 FLAGS = """--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking
            --disable-component-update --disable-sync"""
+CHROMIUM = {
+    "executable_path": "/usr/bin/chromium",
+    "args": [*FLAGS.split(), f"--host-resolver-rules=MAP {NAME} 127.0.0.1"],
+}
 SIZES = {
     "small phone": (320, 568),
     "phone": (375, 667),
@@ -38,8 +43,7 @@ expect.set_options(timeout=10_000)
 def chromium() -> Iterator[Browser]:
     """The system's Chromium, started once for all."""
     with sync_playwright() as playwright:
-        flags = [*FLAGS.split(), f"--host-resolver-rules=MAP {NAME} 127.0.0.1"]
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
+        browser = playwright.chromium.launch(**CHROMIUM)
         yield browser
         browser.close()
 
@@ -83,7 +87,10 @@ def offline() -> Callable[..., AbstractContextManager[None]]:
 
 @pytest.fixture
 def visit(chromium: Browser, problems: list[str]) -> Iterator[Callable[..., Page]]:
-    """Somebody opens a link in a browser of her own: on a phone, unless another size is named."""
+    """Somebody opens a link in a browser of her own: on a phone, unless another size is named.
+
+    With a folder as `profile`, it keeps there what it knows, and can be closed and opened again.
+    """
     contexts = []
 
     def hear(message: ConsoleMessage) -> None:
@@ -94,9 +101,12 @@ def visit(chromium: Browser, problems: list[str]) -> Iterator[Callable[..., Page
         if not request.url.startswith((f"http://{NAME}:", "data:")):
             problems.append(f"asked another host: {request.url}")
 
-    def visit(link: str, size: str = "phone", **options: object) -> Page:
-        width, height = SIZES[size]
-        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
+    def visit(link: str, size: str = "phone", profile: Path | None = None, **options: object) -> Page:
+        options["viewport"] = dict(zip(("width", "height"), SIZES[size], strict=True))
+        if profile:
+            context = chromium.browser_type.launch_persistent_context(profile, **CHROMIUM, **options)
+        else:
+            context = chromium.new_context(**options)
         contexts.append(context)
         context.set_default_timeout(10_000)
         context.add_init_script(path=HERE / "ears.js")
@@ -156,3 +166,15 @@ def phone(shop: Shop, visit: Callable[..., Page]) -> Page:
 def ana(shop: Shop, visit: Callable[..., Page]) -> Page:
     """The desk of Ana, at Window 2."""
     return visit(shop.desk("Ana", "Window 2"), "desktop")
+
+
+@pytest.fixture
+def inside(shop: Shop) -> Inside:
+    """How many are inside that shop, in which there is room for 90."""
+    return Inside(shop)
+
+
+@pytest.fixture
+def door(inside: Inside, visit: Callable[..., Page]) -> Page:
+    """The phone at its only door."""
+    return visit(inside.door(), has_touch=True)

@@ -1,0 +1,85 @@
+"""How many are inside a shop, as everybody knows it but the page that is tested.
+
+def test_a_door_shows_what_another_tapped(shop, visit):
+    inside = Inside(shop, capacity=90)
+    inside.tap(3)
+    expect(visit(inside.door()).locator("#count")).to_have_text("3")
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from uuid import uuid4
+
+from real_server import Shop
+
+
+class Inside:
+    """A counter that the owner of a shop adds, "Shop" for 90 people if nothing else is asked for."""
+
+    def __init__(self, shop: Shop, **asked: Any):
+        self.shop, self.server = shop, shop.server
+        self.slug = self.owner("counters", **{"name": "Shop", "capacity": 90} | asked)["slug"]
+
+    def owner(self, path: str, **content: Any) -> Any:
+        """The owner sends this, and it is accepted."""
+        answer = self.server.post(f"{self.shop.links['manage']}/{path}", content)
+        assert answer.status in (200, 201), answer
+        return answer.content
+
+    def change(self, **content: Any) -> None:
+        """The owner changes the counter."""
+        self.owner(f"counters/{self.slug}", **content)
+
+    def add_door(self, name: str) -> str:
+        """The owner adds a door; returns its link."""
+        return self.owner(f"counters/{self.slug}/doors", name=name)["links"]["door"]
+
+    @property
+    def counter(self) -> dict[str, Any]:
+        """What its owner sees of it."""
+        counters = self.server.get(self.shop.links["manage"]).content["counters"]
+        return next(each for each in counters if each["slug"] == self.slug)
+
+    def door(self, name: str | None = None) -> str:
+        """The link of the door of this name, or of the first."""
+        return next(each["links"]["door"] for each in self.counter["doors"] if name in (None, each["name"]))
+
+    @property
+    def screen(self) -> str:
+        """The link of the page that fills a screen."""
+        return self.counter["links"]["screen"]
+
+    @property
+    def chart(self) -> str:
+        """The link of the day's chart."""
+        return self.counter["links"]["counter"]
+
+    def tap(self, *deltas: int, door: str | None = None, **more: Any) -> None:
+        """Somebody taps at a door."""
+        taps = [{"id": str(uuid4()), "delta": delta} | more for delta in deltas]
+        answer = self.server.post(f"{door or self.door()}/taps", {"taps": taps})
+        assert answer.status == 200, answer
+
+    def recount(self, count: int) -> None:
+        """Somebody counts anew at the first door."""
+        assert self.server.post(f"{self.door()}/recount", {"count": count}).status == 200
+
+    @property
+    def count(self) -> int:
+        """How many are inside, as everybody may see."""
+        counters = self.shop.picture()["counters"]
+        return next(each["count"] for each in counters if each["slug"] == self.slug)
+
+    def becomes(self, count: int, within: float = 10) -> None:
+        """Waits until so many are inside; fails when they aren't in time."""
+        deadline = time.monotonic() + within
+        while self.count != count:
+            assert time.monotonic() < deadline, f"{self.count} are inside, and not {count}."
+            time.sleep(0.05)
+
+    def history(self, *kinds: str) -> list[dict[str, Any]]:
+        """What was counted, or all of these kinds, in the order in which it was stored."""
+        kinds = kinds or ("tap", "undo", "recount", "empty")
+        return [event for event in self.shop.history() if event["kind"] in kinds]
