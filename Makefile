@@ -8,7 +8,8 @@ run: .venv/runs
 	@$(BIN)/python takeanumber.py
 
 test: lint tests/node_modules/installed
-	$(BIN)/pytest -m "not soak"
+	$(BIN)/pytest -m "not soak and not alone" --numprocesses 2
+	$(BIN)/pytest -m "not soak and alone"
 
 soak: .venv/tests tests/node_modules/installed
 	$(BIN)/pytest -m soak
