@@ -51,7 +51,7 @@ import traceback
 import unicodedata
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta
@@ -171,7 +171,7 @@ def now() -> float:
 # Storage: the schema, many readers, one writer, upgrading
 # ==========================================================================================================
 
-SCHEMA = "0002"  # the newest file in migrations/versions: what this code reads and writes
+SCHEMA = "0003"  # the newest file in migrations/versions: what this code reads and writes
 PATIENCE_S = 10.0  # how long a request waits for the writer, and how long the writer may be silent
 
 metadata = sa.MetaData()
@@ -231,7 +231,7 @@ _table(
     _index("queue_prefix", "place_id prefix", "deleted_at IS NULL", unique=True),
     of="place counter?",  # counter: which admits it
     text="slug name kind prefix asks series",  # series: in which last_number was given
-    whole="open max_waiting shared_tablet last_number waiting",  # waiting: kept by the line
+    whole="open max_waiting shared_tablet last_number waiting usual_service_s",  # waiting: kept by the line
     at="created_at deleted_at?",
 )
 _table(
@@ -263,7 +263,7 @@ _table(
     _index("ticket_personal", "ended_at", "(name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL)"),
     of="place queue servicer?",
     text="token series number state request_key? browser? name? phone? note?",
-    whole="ordinal priority party?",
+    whole="ordinal priority party? wait_from? wait_to?",  # wait_…: the range she was shown, in seconds
     at="joined_at taken_at first_called_at? called_at? started_at? ended_at?",
 )
 _table(
@@ -685,6 +685,8 @@ def erase_deleted_places(db: Connection, most: int = 2000) -> bool:
 
 # ----- its queues
 
+USUAL_SERVICE_S = 180  # the guess of an owner who didn't say
+
 
 def queues_of(db: Connection, place: Row) -> list[Row]:
     """The walk-in queues of a place, oldest first."""
@@ -702,7 +704,7 @@ def find_queue(db: Connection, place: Row, slug: str) -> Row:
 
 
 def add_queue(db: Connection, at: float, place: Row, name: str, max_waiting: int, **asked: Any) -> Row:
-    """Adds a walk-in queue; `asked` may hold prefix, asks and shared_tablet."""
+    """Adds a walk-in queue; `asked` may hold prefix, asks, shared_tablet and usual_service_s."""
     others = queues_of(db, place)
     letters = ("".join(some) for size in count(1) for some in product(ascii_uppercase, repeat=size))
     free = (each for each in letters if each not in {other.prefix for other in others})
@@ -711,6 +713,7 @@ def add_queue(db: Connection, at: float, place: Row, name: str, max_waiting: int
     slug = slug_of(name, {queue.slug for queue in others}, "queue")
     columns = {"name": name, "slug": slug, "kind": "walk-in", "prefix": prefix, "max_waiting": max_waiting}
     columns |= {"open": 1, "series": "", "last_number": 0, "waiting": 0, "shared_tablet": 0}
+    columns["usual_service_s"] = USUAL_SERVICE_S
     asked["asks"] = " ".join(asked.get("asks", ()))
     queue = insert(db, "queue", place_id=place.id, created_at=at, **columns | asked).one()
     record(db, at, place.id, "add-queue", queue_id=queue.id)
@@ -729,7 +732,7 @@ def about_queue(db: Connection, at: float, place: Row, queue: str, then: Callabl
 
 
 def change_queue(db: Connection, at: float, place: Row, queue: Row, **changes: Any) -> Row:
-    """Changes a queue's columns: name, prefix, max_waiting, asks, shared_tablet, open."""
+    """Changes a queue's columns: name, prefix, max_waiting, asks, shared_tablet, usual_service_s, open."""
     if "asks" in changes:
         changes["asks"] = " ".join(changes["asks"])
     if changes.get("prefix", queue.prefix) != queue.prefix:
@@ -956,11 +959,12 @@ def take_number(db: Connection, at: float, slug: str, line: str, **asked: Any) -
     """Gives the next number of a queue; raises NotFound, and Conflict when it is closed or full.
 
     `asked` may hold name, phone, note and party; and request_id and browser: the same request, or the same
-    browser while its ticket is open, gets the ticket that it has.
+    browser while its ticket is open, gets the ticket that it has. And `expect`, which makes the range of the
+    wait that she is shown of how many are ahead.
     """
     place = find_place(db, slug)
     series = open_day(db, place, at)
-    request_id, browser = asked.pop("request_id", None), asked.pop("browser", None)
+    request_id, browser, expect = (asked.pop(name, None) for name in ("request_id", "browser", "expect"))
     asked["request_key"] = key = f"{place.id} {line} {request_id}" if request_id else None
     earlier = run(db, f"{TICKETS} WHERE request_key = :key", key=key).first() if key else None
     if browser and not earlier:
@@ -973,10 +977,15 @@ def take_number(db: Connection, at: float, slug: str, line: str, **asked: Any) -
     asked |= {"place": place.id, "queue": queue.id, "series": series, "normal": NORMAL, "at": at}
     asked |= {"ordinal": queue.last_number, "number": f"{queue.prefix}{queue.last_number}"}
     asked |= {"token": secrets.token_urlsafe(16), "browser": None if queue.shared_tablet else browser}
+    # All who wait in it are ahead: they are not counted again, so that this costs the same in a long line.
+    wait = (expect and expect(queue.waiting - 1)) or {}
+    asked |= {"wait_from": wait.get("from"), "wait_to": wait.get("to")}
     sql = f"""INSERT INTO ticket (place_id, queue_id, token, series, ordinal, number, state, priority,
-                                  taken_at, joined_at, request_key, browser, name, phone, note, party)
+                                  taken_at, joined_at, request_key, browser, name, phone, note, party,
+                                  wait_from, wait_to)
               VALUES (:place, :queue, :token, :series, :ordinal, :number, 'waiting', :normal, :at,
-                      {JOINED_AT}, :request_key, :browser, :name, :phone, :note, :party) RETURNING *"""
+                      {JOINED_AT}, :request_key, :browser, :name, :phone, :note, :party,
+                      :wait_from, :wait_to) RETURNING *"""
     ticket = run(db, sql, **dict.fromkeys(("name", "phone", "note", "party")) | asked).one()
     _record_step(db, at, "take", ticket)
     if queue.counter_id:
@@ -1020,12 +1029,12 @@ def tickets_of_browser(db: Connection, at: float, slug: str, browser: str) -> li
     return [ticket for ticket in tickets if state_of(ticket, place, at) in OPEN]
 
 
-def count_ahead(db: Connection, ticket: Row, day: str) -> int:
-    """How many waiting tickets would be called before this one."""
-    sql = f"""SELECT count(*) FROM ticket WHERE queue_id = :queue AND state = 'waiting' AND series >= :day
-              AND ({ORDER}) < (:priority, :joined_at, :id)"""
+def count_ahead(db: Connection, ticket: Row, queues: Iterable[int], day: str) -> dict[int, int]:
+    """How many waiting tickets would be called before this one, in each of these queues that has some."""
+    sql = f"""SELECT queue_id, count(*) FROM ticket WHERE queue_id IN :queues AND state = 'waiting'
+              AND series >= :day AND ({ORDER}) < (:priority, :joined_at, :id) GROUP BY queue_id"""
     mine = {"priority": ticket.priority, "joined_at": ticket.joined_at, "id": ticket.id}
-    return run(db, sql, queue=ticket.queue_id, day=day, **mine).scalar_one()
+    return dict(map(tuple, run(db, sql, queues=[ticket.queue_id, *queues], day=day, **mine)))
 
 
 def by_customer(db: Connection, at: float, slug: str, token: str, does: Callable, **more: Any):
@@ -1510,46 +1519,265 @@ def not_here(db: Connection, at: float, place: Row, counter: Row, door: Row, num
 # Numbers: figures and the estimated wait; only reads
 # ==========================================================================================================
 
-USUAL_SERVICE_S = 180  # until something is measured; it counts for as many measurements as
-PRIOR = 3
+LATEST = 1000  # so many of a queue's last tickets teach how long a service takes, and how many leave
+RECENT = 100  # when the last so many services differ clearly from all of them, they count
+SURE = 150  # a mean is never known better than by so many services, since a day changes it
+GUESS = 0.3  # the squared coefficient of variation of the owner's guess: it may err by a factor of two
+AWAY_S = 300  # a free desk that lets people wait for so long is not at work
 SECRETS = ("token", "manage_token", "staff_token", "browser", "request_key", "digits")  # in no download
 
 
-class Pace(NamedTuple):
-    """How fast a queue moves: desks on duty, how many are busy, and seconds from a call to its end."""
+class Past(NamedTuple):
+    """What a ticket that ended tells: seconds it waited, whether its customer left the line, and seconds that
+    a desk spent on it (None if none did)."""
 
-    desks: int
-    busy: int
+    waited: float
+    left: bool
+    service: float | None
+
+
+class Learned(NamedTuple):
+    """What the past of a line teaches: the mean service in seconds and by how many services it is known, the
+    squared coefficient of variation of one, the longest that is believed, the share of those in line who will
+    leave it, and whether this is all of its past."""
+
     service_s: float
+    number: float
+    scv: float
+    longest_s: float
+    leave: float
+    whole: bool
 
 
-def pace_of(db: Connection, queue: Row) -> Pace:
-    """The pace of a queue now, by its last twenty customers."""
-    sql = """SELECT (SELECT count(*) FROM servicer
-                     WHERE place_id = :place AND on_duty = 1 AND removed_at IS NULL AND (all_queues = 1
-                     OR id IN (SELECT servicer_id FROM servicer_queue WHERE queue_id = :queue))) AS desks,
-                    (SELECT count(*) FROM ticket WHERE place_id = :place AND queue_id = :queue
-                     AND state IN ('called', 'serving')) AS busy,
-                    count(*) AS served, coalesce(sum(service), 0) AS seconds
-             FROM (SELECT ended_at - called_at AS service FROM ticket WHERE queue_id = :queue
-                   AND ended_at IS NOT NULL AND state = 'done' ORDER BY ended_at DESC LIMIT 20) AS latest"""
-    row = run(db, sql, place=queue.place_id, queue=queue.id).one()
-    service = (PRIOR * USUAL_SERVICE_S + row.seconds) / (PRIOR + row.served)
-    return Pace(row.desks, row.busy, max(1.0, service))
+class Pace(NamedTuple):
+    """How fast a line moves: free desks, seconds since each busy one's call, the mean service in seconds, its
+    squared coefficient of variation, that of our knowledge of the mean, and the share of those in line who
+    will leave it."""
+
+    free: int
+    busy: tuple[float, ...]
+    service_s: float
+    scv: float
+    doubt: float
+    leave: float
 
 
-def wait_range(ahead: int, pace: Pace) -> dict[str, int] | None:
-    """The 10 % to 90 % range of the wait with so many ahead, in seconds; None while no desk is on duty."""
-    # It is the time until `ahead` + 1 services have ended, less the desks that are free: gamma distributed if
-    # services are exponential. Its quantiles are Wilson and Hilferty's (PNAS 17, 1931), by the minute.
-    ends = ahead + 1 - max(0, pace.desks - pace.busy)
-    if not pace.desks:
-        return None
-    if ends <= 0:
-        return {"from": 0, "to": 60}
-    low, high = (ends * (1 - 1 / (9 * ends) + z / (3 * math.sqrt(ends))) ** 3 for z in (-1.2816, 1.2816))
-    unit = pace.service_s / pace.desks / 60
-    return {"from": 60 * math.floor(max(0, low) * unit), "to": 60 * math.ceil(high * unit)}
+def learn(latest: list[Past], usual_s: float) -> Learned:
+    """What the latest tickets of a line teach (newest first), beside the owner's guess of a usual service.
+
+    The guess weighs as much as it is sure, so it fades as customers are served. A change that chance does not
+    explain (more than two standard errors) is believed the more the clearer it is.
+    """
+    # Of those in line, so many will leave: each leaver is one of them for as long as she waits.
+    leaving = sum(each.waited for each in latest if each.left)
+    leave = min(0.5, leaving / (sum(each.waited for each in latest) + 10 * usual_s))
+    services = [each.service for each in latest if each.service is not None]
+    number = len(services)
+    longest = 10 * sorted([*services, usual_s])[number // 2]  # what is longer, somebody forgot to end
+    services = [min(each, longest) for each in services]
+    mean = (sum(services) + usual_s) / (number + 1)
+    scv = (0.5 + sum((each / mean - 1) ** 2 for each in services)) / (number + 1)
+    prior = scv / GUESS
+    mean, known = (prior * usual_s + sum(services)) / (prior + number), prior + number
+    recent = services[:RECENT]
+    if number > 2 * RECENT:
+        apart = sum(recent) / RECENT / mean - 1
+        belief = max(0.0, 1 - 4 * scv / RECENT / apart**2) if apart else 0.0
+        mean *= 1 + belief * apart
+        known = 1 / ((1 - belief) ** 2 / known + belief**2 / RECENT)
+    return Learned(mean, known, scv, longest, leave, len(latest) < LATEST)
+
+
+def pace(learned: Learned, free: int, busy: list[float]) -> Pace:
+    """The pace of a line with so many free desks, and busy ones that called so many seconds ago."""
+    mean, number, scv, longest, leave, whole = learned
+    if whole:  # who is being served says that services can take so long (a censored observation)
+        mean += 2 * scv / (1 + scv) * sum(min(each, longest) for each in busy) / number
+    return Pace(free, tuple(busy), max(1.0, mean), scv, scv / min(number, SURE), leave)
+
+
+def waits_of(pace: Pace, positions: Iterable[float]) -> Iterator[tuple[float, float]]:
+    """The mean and the variance of the wait, in seconds, with so many ahead; for each of these positions.
+
+    Services are taken to be generalised Pareto: exponential, fixed, and what lies between and beyond. Then
+    the mean time that a service still takes is linear in the time it has taken, and its coefficient of
+    variation stays that of a whole one.
+    """
+    desks, service, scv = pace.free + len(pace.busy), pace.service_s, pace.scv
+    slope, least = (scv - 1) / (scv + 1), service * scv / (scv + 1)
+    rests = sorted([max(least, service + slope * each) for each in pace.busy] + pace.free * [service])
+    rest, square = sum(rests) / desks, sum(each * each for each in rests) / desks
+    apart_s, chance, stay = service / desks, min(1.0, 2 * math.sqrt(scv)), 1 - pace.leave
+    rests.append(rests[0] + service)
+    for ahead in positions:
+        if ahead < pace.free:
+            yield 0.0, 0.0
+            continue
+        ends = 1 + (ahead - pace.free) * stay  # so many services must end before
+        # Without chance, desks end their services in turn; with it, as renewal processes do in the long run.
+        turns, part = divmod(ends - 1, desks)
+        low = int(part)
+        turn = turns * service + rests[low] + (part - low) * (rests[low + 1] - rests[low])
+        renewal = rest + apart_s * (ends - (1 - scv) / 2 - desks * (1 + scv) / 2)
+        mean = chance * max(renewal, apart_s * ends / 2) + (1 - chance) * turn
+        own = scv * (square * min(desks, ends) + service * service * max(0.0, ends - desks)) / desks**2
+        yield mean, own + pace.doubt * mean * mean + (ends - 1) * pace.leave * apart_s * apart_s
+
+
+def wait_ranges(pace: Pace, positions: Iterable[float]) -> list[dict[str, int]]:
+    """The 10 % to 90 % range of the wait with so many ahead, in seconds, as whole minutes."""
+    # Gamma distributed by its mean and variance; the quantiles are Wilson and Hilferty's (PNAS 17, 1931).
+    ranges = []
+    for mean, variance in waits_of(pace, positions):
+        part = variance / (mean * mean) / 9 if mean else 0.0
+        low, high = (mean * max(0.0, 1 - part + z * math.sqrt(part)) ** 3 for z in (-1.2816, 1.2816))
+        inward = min(15, (high - low) / 12)  # since what is rounded outward to minutes gains as much
+        start = 60 * int((low + inward) / 60)
+        ranges.append({"from": start, "to": max(start + 60, 60 * math.ceil((high - inward) / 60))})
+    return ranges
+
+
+class Memory:
+    """What was learned of each queue; it lasts a second for each twenty tickets that it was learned of."""
+
+    def __init__(self) -> None:
+        self._learned: dict[int, tuple[float, float, int, Learned]] = {}
+
+    def of(self, db: Connection, at: float, queue: Row) -> Learned:
+        """What the latest tickets of a queue teach."""
+        made_at, lasts, usual_s, learned = self._learned.get(queue.id, (at, -1, 0, None))
+        if not 0 <= at - made_at < lasts or usual_s != queue.usual_service_s:
+            latest = past_of(db, queue)
+            learned = learn(latest, queue.usual_service_s)
+            self._learned[queue.id] = at, len(latest) / 20, queue.usual_service_s, learned
+        return learned
+
+
+def past_of(db: Connection, queue: Row) -> list[Past]:
+    """The latest tickets of a queue that ended, newest first."""
+    # A desk is at a customer from her call, or from the end of the one before while she waits already.
+    sql = """SELECT coalesce(first_called_at, ended_at) - taken_at AS waited,
+                    first_called_at IS NULL AS has_left, ended_at - called_at AS service,
+                    called_at - joined_at AS waiting, called_at - (SELECT max(ended_at) FROM ticket AS before
+                                 WHERE before.servicer_id = ticket.servicer_id AND before.ended_at IS NOT NULL
+                                 AND before.ended_at <= ticket.called_at) AS idle
+             FROM ticket WHERE queue_id = :queue AND ended_at IS NOT NULL AND state <> 'expired'
+             ORDER BY ended_at DESC LIMIT :latest"""
+    found = []
+    for waited, left, service, waiting, idle in run(db, sql, queue=queue.id, latest=LATEST):
+        pause = 0.0 if service is None or idle is None else min(waiting, idle)
+        if 0 < pause <= AWAY_S:
+            service += pause
+        found.append(Past(waited, bool(left), service))
+    return found
+
+
+class Line(NamedTuple):
+    """The line that customers of a queue are in: its pace (None while no desk is on duty), how many wait in
+    each queue, and for how many of her queue each counts who waits where the same desks call from."""
+
+    pace: Pace | None
+    waiting: dict[int, int]
+    counts_as: dict[int, float]
+
+    def length(self, waiting: Mapping[int, int]) -> float:
+        """How long a line is, when so many wait in each queue."""
+        return sum(self.counts_as.get(queue, 0.0) * number for queue, number in waiting.items())
+
+    def expect(self, *lengths: float) -> list[dict[str, int] | None]:
+        """The ranges of the wait behind lines of these lengths."""
+        return wait_ranges(self.pace, lengths) if self.pace else [None for _ in lengths]
+
+
+NO_LINE = Line(None, {}, {})  # of a queue that a counter admits: it has no desks
+
+
+def lines_of(db: Connection, at: float, place: Row, memory: Memory) -> dict[int, Line]:
+    """The lines of a place now, by queue."""
+    queues = [queue for queue in queues_of(db, place) if not queue.counter_id]
+    sql = """SELECT queue_id, count(*) AS number, min(joined_at) AS since FROM ticket
+             WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day GROUP BY queue_id"""
+    lines = run(db, sql, queues=[queue.id for queue in queues], day=day_of(place, at)).all()
+    since = {line.queue_id: line.since for line in lines}
+    waiting = {line.queue_id: line.number for line in lines}
+    desks = {queue.id: _desks_of(db, at, place, queue.id, since.get(queue.id, at)) for queue in queues}
+    learned = {queue.id: memory.of(db, at, queue) for queue in queues}
+    found = {}
+    for queue in queues:
+        mine, counts_as = desks[queue.id], {queue.id: 1.0}
+        for other in waiting.keys() & desks.keys() - {queue.id}:
+            shared = len(mine.keys() & desks[other].keys()) / max(1, len(desks[other]))
+            counts_as[other] = shared * learned[other].service_s / learned[queue.id].service_s
+        busy = [max(0.0, at - called_at) for called_at in mine.values() if called_at is not None]
+        its = pace(learned[queue.id], len(mine) - len(busy), busy) if mine else None
+        found[queue.id] = Line(its, waiting, counts_as)
+    return found
+
+
+def _desks_of(db: Connection, at: float, place: Row, queue_id: int, since: float) -> dict[int, float | None]:
+    # The desks on duty in a queue, each with the time of its call, if it is busy. One that is free though
+    # people have been waiting `since` long ago is not at work; if all are so, it is as if they called now.
+    sql = """SELECT id, created_at, (SELECT called_at FROM ticket WHERE servicer_id = servicer.id
+                                     AND state IN ('called', 'serving')) AS called_at,
+                    (SELECT max(ended_at) FROM ticket WHERE servicer_id = servicer.id
+                     AND ended_at IS NOT NULL) AS ended_at
+             FROM servicer WHERE place_id = :place AND on_duty = 1 AND removed_at IS NULL AND (all_queues = 1
+             OR id IN (SELECT servicer_id FROM servicer_queue WHERE queue_id = :queue))"""
+    desks = run(db, sql, place=place.id, queue=queue_id).all()
+    recent = at - AWAY_S
+    at_work = [
+        each for each in desks if each.called_at or max(each.ended_at or 0, each.created_at, since) >= recent
+    ]
+    return {each.id: each.called_at for each in at_work} or {each.id: at for each in desks}
+
+
+def hit_rate(db: Connection, queue: Row, since: float) -> dict[str, int]:
+    """How many who had been shown a range were called since then, and how many of them within it."""
+    sql = f"""SELECT count(*) AS called, coalesce(sum(CASE WHEN first_called_at - taken_at
+                     BETWEEN wait_from AND wait_to THEN 1 ELSE 0 END), 0) AS within
+              FROM (SELECT * FROM ticket WHERE queue_id = :queue AND ended_at >= :since UNION ALL
+                    SELECT * FROM ticket WHERE place_id = :place AND queue_id = :queue AND {BUSY}) AS called
+              WHERE first_called_at >= :since AND wait_to IS NOT NULL"""
+    return dict(run(db, sql, queue=queue.id, place=queue.place_id, since=since).one()._mapping)
+
+
+# What the steps of a line mean for those who wait in it; a desk is named where no ticket is.
+STEP_WORDS = {
+    "call": "{} was called",
+    "cancel": "{} left the line",
+    "no-show": "{} was not here",
+    "put-back": "{} waits again",
+    "bring-back": "{} came back",
+    "move": "{} came from another line",
+    "pause": "{} pauses",
+    "resume": "{} goes on",
+}
+
+
+def steps_of(db: Connection, place: Row, ticket: Row, most: int = 5) -> list[dict[str, Any]]:
+    """The last steps of a ticket's line since it was taken, newest first, without names."""
+    sql = """SELECT happened_at, kind, coalesce(number, servicer.desk, 'A desk') AS who, number,
+                    ticket.priority, ticket.joined_at, ticket.id AS ticket_id
+             FROM event LEFT JOIN ticket ON ticket.id = ticket_id
+             LEFT JOIN servicer ON servicer.id = event.servicer_id
+             WHERE event.place_id = :place AND kind IN :kinds
+             AND event.id > (SELECT min(id) FROM event WHERE ticket_id = :ticket)
+             AND CASE WHEN ticket_id IS NOT NULL THEN event.queue_id = :queue AND ticket_id <> :ticket
+                 ELSE all_queues = 1 OR servicer.id IN (SELECT servicer_id FROM servicer_queue
+                                                        WHERE queue_id = :queue) END
+             ORDER BY event.id DESC LIMIT :most"""
+    values = {"place": place.id, "ticket": ticket.id, "queue": ticket.queue_id, "most": most}
+    mine, steps = (ticket.priority, ticket.joined_at, ticket.id), []
+    for step in run(db, sql, kinds=list(STEP_WORDS), **values):
+        why = ""
+        if step.kind == "call" and (step.priority, step.joined_at, step.ticket_id) > mine:
+            why = ", before its turn"
+        elif step.kind == "call" and step.priority < ticket.priority:
+            why = ": priority"
+        at = iso(step.happened_at, ZoneInfo(place.timezone))
+        text = STEP_WORDS[step.kind].format(step.who) + why
+        steps.append({"at": at, "kind": step.kind, "number": step.number, "text": text})
+    return steps
 
 
 def figures(db: Connection, queue: Row, since: float, until: float) -> dict[str, Any]:
@@ -1647,22 +1875,23 @@ COMMENT_S = 15  # keeps proxies from closing a quiet stream
 FREE_THREADS = 64  # that streams leave for everything else
 
 
-def picture(db: Connection, place: Row, at: float, base: str) -> dict[str, Any]:
+def picture(db: Connection, place: Row, at: float, base: str, memory: Memory) -> dict[str, Any]:
     """What everybody may see of a place now, with links that begin with `base`. Call lists are not in it."""
     called, queues, calls, zone = called_in(db, place), [], [], ZoneInfo(place.timezone)
     mine = f"{base}/{place.slug}"
     counters = counters_of(db, place, at)
-    for queue in queues_of(db, place):
-        waiting = [ticket.number for ticket in waiting_in(db, [queue.id], day_of(place, at))]
-        pace = pace_of(db, queue)
-        waits = [wait_range(ahead, pace) for ahead in range(len(waiting) + 1)]
+    lines, walk_in = lines_of(db, at, place, memory), queues_of(db, place)
+    everybody = waiting_in(db, [queue.id for queue in walk_in], day_of(place, at))
+    for queue in walk_in:
+        waiting = [ticket.number for ticket in everybody if ticket.queue_id == queue.id]
+        waits = waits_in(queue, lines.get(queue.id, NO_LINE), everybody)
         content = shown(queue, place, "slug name open asks") | {"full": len(waiting) >= queue.max_waiting}
         content |= {"waiting": waiting, "called": [], "links": {"take": f"{mine}/{queue.slug}/tickets"}}
         content["door"] = next((each.name for each in counters if each.queue_id == queue.id), None)
         for ticket in (each for each in called if each.queue_id == queue.id):
             since = {"since": iso(ticket.started_at or ticket.called_at, zone)}
             content["called"].append(shown(ticket, place, "number series desk door held_until state") | since)
-        queues.append(content | {"waits": waits[:-1] if pace.desks else [], "estimated_wait": waits[-1]})
+        queues.append(content | {"waits": waits[:-1], "estimated_wait": waits[-1]})
     sql = """SELECT event.id, happened_at, desk, number, series, counter.name AS door
              FROM event JOIN ticket ON ticket.id = ticket_id LEFT JOIN counter ON counter.id = counter_id
              WHERE event.place_id = :id AND kind IN ('call', 'call-again') ORDER BY event.id DESC LIMIT 20"""
@@ -1674,6 +1903,18 @@ def picture(db: Connection, place: Row, at: float, base: str) -> dict[str, Any]:
         counter_shown(each, place) | {"links": {"screen": f"{mine}/counter/{each.slug}"}} for each in counters
     ]
     return content | {"series": current_series(place, at), "calls": calls}
+
+
+def waits_in(queue: Row, line: Line, everybody: list[Row]) -> list[dict[str, int] | None]:
+    """The range of the wait of each who waits in a queue, and of one who would join it now."""
+    if line.pace is None:
+        return [None]
+    length, lengths = 0.0, []
+    for ticket in everybody:  # in the order in which desks call
+        if ticket.queue_id == queue.id:
+            lengths.append(length)
+        length += line.counts_as.get(ticket.queue_id, 0.0)
+    return line.expect(*lengths, length)
 
 
 def counter_shown(counter: Row, place: Row) -> dict[str, Any]:
@@ -1720,6 +1961,7 @@ class Live:
         self._lock, self._changed, self._closed = threading.Lock(), threading.Event(), False
         self._watchers: set[Watcher] = set()
         self._made: dict[tuple[str, str], Shown] = {}
+        self.memory = Memory()
         database.on_commit = lambda: self._watchers and self._changed.set()
         threading.Thread(target=self._work, name="live", daemon=True).start()
 
@@ -1733,7 +1975,7 @@ class Live:
             etag = f"{version['epoch']}.{place.id}.{version['version']}.{int(at // 60)}"
             if made and made.etag == etag:
                 return made
-            content = picture(db, place, at, base) | version
+            content = picture(db, place, at, base, self.memory) | version
         if len(self._made) >= 100:
             self._made.clear()
         text = json.dumps(content)
@@ -1900,7 +2142,7 @@ class Service:
     live: Live
     lock: threading.Lock = field(default_factory=threading.Lock)
     hits: dict[tuple, tuple[float, int]] = field(default_factory=dict)  # see limit()
-    paces: dict[int, tuple[float, Pace]] = field(default_factory=dict)  # see recent_pace()
+    lines: dict[tuple[str, str], tuple[float, Callable]] = field(default_factory=dict)  # see expectation()
 
 
 def create_app(threads: int = 256, **options: Any) -> flask.Flask:
@@ -2046,6 +2288,7 @@ QueueForm = form(
     max_waiting=whole("Most people in line", 1, 1_000_000),
     asks=SelectMultipleField("Asks for", choices=["name", "phone", "note", "party"]),
     shared_tablet=BooleanField("Shared tablet", false_values=NOT_TICKED),
+    usual_service_s=whole("Usual service in seconds", 10, 14_400),
 )
 CustomerForm = form(
     request_id=words("Request", 100),
@@ -2363,36 +2606,45 @@ def customers(place: str) -> Answer:
 def take(place: str, queue: str) -> Answer:
     limit("take", service().settings.takes_per_minute, 60)
     asked = body(CustomerForm) | ({} if request.is_json else {"browser": browser()})
-    row, line, mine, new = write(take_number, place, queue, **asked)
-    # All who wait in it are ahead: they are not counted again, so that this costs the same in a long line.
-    content = (
-        ticket_content(row, line, mine, line.waiting - 1, recent_pace(line)) if new and wants_json() else None
-    )
+    row, line, mine, new = write(take_number, place, queue, expect=expectation(place, queue), **asked)
+    wait = {"from": mine.wait_from, "to": mine.wait_to} if new and mine.wait_to is not None else None
+    content = ticket_content(row, line, mine, line.waiting - 1, wait) if new and wants_json() else None
     return after(ticket, None, 201 if new else 200, content, place=place, token=mine.token)
 
 
-def recent_pace(queue: Row) -> Pace:
-    """A queue's pace, a second old at most: a burst of customers looks it up once."""
-    made_at, pace = service().paces.get(queue.id, (math.inf, None))
+def expectation(slug: str, queue: str) -> Callable[[int], dict[str, int] | None]:
+    """What to expect with so many ahead in a queue; a second old at most: a burst of customers asks once."""
+    made_at, expect = service().lines.get((slug, queue), (math.inf, None))
     if not 0 <= now() - made_at < 1:
         with service().database.read() as db:
-            pace = pace_of(db, queue)
-        service().paces[queue.id] = now(), pace
-    return pace
+            place = find_place(db, slug)
+            mine = find_queue(db, place, queue)
+            line = lines_of(db, now(), place, service().live.memory).get(mine.id, NO_LINE)
+        others = line.length(line.waiting | {mine.id: 0})
+
+        def expect(ahead: int) -> dict[str, int] | None:
+            return line.expect(ahead + others)[0]
+
+        if len(service().lines) >= 1000:
+            service().lines.clear()
+        service().lines[slug, queue] = now(), expect
+    return expect
 
 
 NOT_WAITING, NOT_CALLED = (
-    dict.fromkeys(("ahead", "estimated_wait")),
+    {"ahead": None, "estimated_wait": None, "steps": []},
     dict.fromkeys(("desk", "door", "held_until")),
 )
 
 
-def ticket_content(place: Row, queue: Row, ticket: Row, ahead: int, pace: Pace) -> dict[str, Any]:
-    """What a customer sees of her ticket; `ahead` and `pace` matter while it waits."""
+def ticket_content(
+    place: Row, queue: Row, ticket: Row, ahead: int, wait: dict | None, steps: list[dict] = ()
+) -> dict[str, Any]:
+    """What a customer sees of her ticket; `ahead`, `wait` and `steps` matter while it waits."""
     content = shown(ticket, place, "number series party taken_at called_at started_at ended_at")
     content |= {"state": state_of(ticket, place, now()), "queue": queue.slug, "queue_name": queue.name}
     waits, called = content["state"] == "waiting", content["state"] in ("called", "serving")
-    content |= {"ahead": ahead, "estimated_wait": wait_range(ahead, pace)} if waits else NOT_WAITING
+    content |= {"ahead": ahead, "estimated_wait": wait, "steps": [*steps]} if waits else NOT_WAITING
     here = shown(ticket, place, "desk door held_until") if called else NOT_CALLED
     url = link("ticket", place=place.slug, token=ticket.token)
     links = {"ticket": url, "cancel": f"{url}/cancel", "customers": link("customers", place=place.slug)}
@@ -2403,8 +2655,12 @@ def ticket_content(place: Row, queue: Row, ticket: Row, ahead: int, pace: Pace) 
 def ticket(place: str, token: str) -> Answer:
     with service().database.read() as db:
         row, queue, mine = find_ticket(db, place, token)
-        ahead = count_ahead(db, mine, day_of(row, now()))
-        content = ticket_content(row, queue, mine, ahead, pace_of(db, queue))
+        ahead, wait, steps = {}, None, []
+        if mine.state == "waiting":
+            line = lines_of(db, now(), row, service().live.memory).get(queue.id, NO_LINE)
+            ahead = count_ahead(db, mine, line.counts_as, day_of(row, now()))
+            wait, steps = line.expect(line.length(ahead))[0], steps_of(db, row, mine)
+        content = ticket_content(row, queue, mine, ahead.get(queue.id, 0), wait, steps)
     if wants_json():
         return flask.jsonify(content)
     picture = service().live.current(place, base_url()).content
@@ -2578,10 +2834,11 @@ def queue_content(db: Connection, place: Row, queue: Row) -> dict[str, Any]:
     """What the owner sees of a queue."""
     at, mine = now(), {"place": place.slug, "queue": queue.slug}
     day = day_of(place, at)
-    content = shown(queue, place, "slug name kind prefix open max_waiting asks shared_tablet")
+    content = shown(queue, place, "slug name kind prefix open max_waiting asks shared_tablet usual_service_s")
     content["waiting"] = [ticket.number for ticket in waiting_in(db, [queue.id], day)]
     content["called"] = [ticket.number for ticket in called_in(db, place) if ticket.queue_id == queue.id]
     content["today"] = figures(db, queue, day_begins(place.timezone, day, place.day_starts), at + 1)
+    content["hit_rate"] = hit_rate(db, queue, at - 7 * 86400)
     links = {"take": link("take", **mine), "queue": f"{owner_link(place)}/queues/{queue.slug}"}
     return content | {"links": links}
 

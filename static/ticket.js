@@ -37,6 +37,10 @@ function waits({ queue, at }) {
   serving(document.getElementById('serving'), queue.called);
 }
 
+// Why it still waits stands in the page alone, not in the picture: it is asked for while somebody reads it.
+const reads = () => document.querySelector('#why[open]');
+page.addEventListener('toggle', () => reads() && refresh(), true);
+
 function turn({ desk, door }) {
   const to = door ? 'please come in' : desk;
   say(to ? `It's your turn: ${to}` : "It's your turn", true);
@@ -56,7 +60,10 @@ watch(picture => {
   if (!found) return ended() || refresh();
   const { called } = found;
   if (called?.state === 'called' && (calledAgain || state === 'waiting')) turn(called);
-  if (!called && state === 'waiting' && found.queue.slug === queue) return waits(found);
+  if (!called && state === 'waiting' && found.queue.slug === queue) {
+    waits(found);
+    return reads() && refresh();
+  }
   if (called && called.state === state && same(called)) return;
   refresh();
 });
