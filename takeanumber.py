@@ -51,14 +51,17 @@ import traceback
 import unicodedata
 import urllib.error
 import urllib.request
+from bisect import bisect_left
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
 from functools import cache, partial
+from heapq import heapify, heappop, heapreplace
 from importlib.resources import files
-from itertools import count, product
+from itertools import accumulate, count, groupby, product
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from string import ascii_uppercase
@@ -199,7 +202,7 @@ _table(
     "place",
     _index("place_slug", "slug", "deleted_at IS NULL", unique=True),
     text="slug name timezone country manage_token staff_token series",  # series: as of the last open_day()
-    whole="day_starts",
+    whole="day_starts wait_goal_minutes",  # the goal: under which the owner wants nine of ten waits
     at="created_at deleted_at?",
 )
 _table(
@@ -273,6 +276,7 @@ _table(
     _index("event_calls", "place_id id", "kind IN ('call', 'call-again')"),
     _index("event_counter", "counter_id happened_at kind delta", "counter_id IS NOT NULL"),
     _index("event_tap", "counter_id tap", "tap IS NOT NULL", unique=True),
+    _index("event_duty", "servicer_id happened_at", "kind IN ('start-serving', 'pause', 'resume')"),
     of="place queue? ticket? servicer? counter? door?",
     text="kind state? desk? detail? tap?",  # state: the ticket's, from now on; tap: its id
     whole="delta?",
@@ -342,6 +346,7 @@ class Database:
         self.on_commit: Callable[[], None] = lambda: None
         self.busy_since: float | None = None  # when the transaction under way began, by time.monotonic()
         self._readers, self._writers = _engine(path, "query_only = ON"), _engine(path)
+        self._long_read = threading.Lock()
         self._connection: Connection | None = None
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self.writer = threading.Thread(target=self._work, name="writer", daemon=True)
@@ -353,6 +358,12 @@ class Database:
         with self._readers.connect() as db:
             db.connection.driver_connection.execute("BEGIN")
             yield db  # the pool, when it gets it back, ends the transaction
+
+    @contextmanager
+    def read_long(self) -> Iterator[Connection]:
+        """As read(), for what takes a while: one at a time, so that there are readers left for the others."""
+        with self._long_read, self.read() as db:
+            yield db
 
     def write(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Runs `function(connection, …)` on the writer and returns its answer when it is safe on the disk.
@@ -626,6 +637,7 @@ def open_place(db: Connection, at: float, only_one: bool, name: str, **asked: An
     tokens = {"manage_token": secrets.token_urlsafe(16), "staff_token": secrets.token_urlsafe(16)}
     columns = {"name": name, "timezone": timezone, "country": asked.get("country") or country_of(timezone)}
     columns |= {"day_starts": 4, "series": "", "created_at": at}
+    columns["wait_goal_minutes"] = asked.get("wait_goal_minutes") or 10
     place = insert(db, "place", slug=slug, **columns, **tokens).one()
     record(db, at, place.id, "open-place")
     return place
@@ -637,7 +649,7 @@ def by_owner(db: Connection, at: float, slug: str, token: str, does: Callable, *
 
 
 def change_place(db: Connection, at: float, place: Row, **changes: Any) -> None:
-    """Changes a place's name, timezone, country or day_starts."""
+    """Changes a place's name, timezone, country, day_starts or wait_goal_minutes."""
     if changes:
         change(db, "place", place.id, **changes)
     record(db, at, place.id, "change-place", detail=" ".join(changes))
@@ -830,8 +842,14 @@ def change_servicer(db: Connection, at: float, place: Row, servicer_id: int, **c
     if changes.get("queues") is not None:
         assign(db, place, servicer, changes["queues"])
     if changes.get("on_duty") is not None:
-        change(db, "servicer", servicer.id, on_duty=int(changes["on_duty"]))
+        _set_duty(db, at, servicer, changes["on_duty"])
     record(db, at, place.id, "change-servicer", servicer_id=servicer.id)
+
+
+def _set_duty(db: Connection, at: float, servicer: Row, on_duty: bool) -> None:
+    if bool(servicer.on_duty) != on_duty:
+        change(db, "servicer", servicer.id, on_duty=int(on_duty))
+        record(db, at, servicer.place_id, "resume" if on_duty else "pause", servicer_id=servicer.id)
 
 
 def remove_servicer(db: Connection, at: float, place: Row, servicer_id: int) -> None:
@@ -1209,9 +1227,7 @@ def move_ticket(db: Connection, at: float, desk: Desk, number: str, queue: str) 
 
 def set_duty(db: Connection, at: float, desk: Desk, on_duty: bool) -> None:
     """Pauses a servicer, or lets her go on; the ticket at her desk stays hers."""
-    if bool(desk.servicer.on_duty) != on_duty:
-        change(db, "servicer", desk.servicer.id, on_duty=int(on_duty))
-        record(db, at, desk.place.id, "resume" if on_duty else "pause", servicer_id=desk.servicer.id)
+    _set_duty(db, at, desk.servicer, on_duty)
 
 
 def add_customer(db: Connection, at: float, desk: Desk, queue: str, **asked: Any) -> Taken:
@@ -1865,6 +1881,380 @@ def everything(database: Database, place: Row) -> Iterator[tuple[str, dict[str, 
                 yield table, {key: value for key, value in row._mapping.items() if key not in SECRETS}
 
 
+# ----- the figures of any days
+
+MEASURES = ("wait", "service", "total")
+COUNTS = ("served", "left", "not_here", "expired", "open")  # how it ended, as TALLY numbers it
+BINS = 12  # of a distribution; the last has no upper end where it must not
+BIN_S = (5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600, 7200)
+MOST_DAYS = 31  # for which each customer at a desk is looked at
+MORE_DESKS = 5  # at most, to be tried
+SHOWN = """place_id = :place AND series >= :first AND series < :beyond
+           AND queue_id = coalesce(:queue, queue_id) AND taken_at <= :until"""
+# Days of a place in few rows: how many tickets by hour of the week (0 to 167), how they ended, queue and
+# servicer, and for how long they waited in that hour; the same of `later` hours; and how many had a wait,
+# service and total of so many seconds (of those who were served, as everywhere). Counted in SQL, so that a
+# year is no work for the interpreter, which has everybody else to answer.
+TALLY = f"""
+WITH RECURSIVE later (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM later WHERE n < 24),
+tickets AS MATERIALIZED (
+    SELECT queue_id, coalesce(servicer_id, 0) AS servicer_id,
+           CASE WHEN state = 'done' THEN 0 WHEN state = 'cancelled' THEN 1 WHEN state = 'no_show' THEN 2
+                WHEN state = 'expired' OR (state = 'waiting' AND series < :today) THEN 3 ELSE 4 END AS ended,
+           taken_at + :shift AS came, coalesce(first_called_at, ended_at, :waits_until) + :shift AS went,
+           CAST(taken_at + :shift AS BIGINT) / 3600 AS hour,
+           CASE WHEN state = 'done' THEN first_called_at - taken_at END AS wait,
+           CASE WHEN state = 'done' THEN ended_at - coalesce(started_at, called_at) END AS service,
+           CASE WHEN state = 'done' THEN ended_at - taken_at END AS total
+    FROM ticket WHERE {SHOWN})
+SELECT 'tickets' AS kind, hour % 168 AS x, ended, queue_id, servicer_id, count(*) AS many,
+       sum(CASE WHEN went < 3600 * (hour + 1) THEN went ELSE 3600 * (hour + 1) END - came) AS line,
+       sum(wait) AS wait, sum(service) AS service, sum(total) AS total
+FROM tickets GROUP BY hour % 168, ended, queue_id, servicer_id
+UNION ALL
+SELECT 'later', (hour + n) % 168, 0, 0, 0, 0,
+       sum(CASE WHEN went < 3600 * (hour + n + 1) THEN went - 3600 * (hour + n) ELSE 3600 END), 0, 0, 0
+FROM tickets JOIN later ON went > 3600 * (hour + n) WHERE went > 3600 * (hour + 1) GROUP BY (hour + n) % 168
+UNION ALL
+SELECT 'wait', CAST(round(wait) AS BIGINT), 0, queue_id, 0, count(*), 0, 0, 0, 0
+FROM tickets WHERE ended = 0 GROUP BY CAST(round(wait) AS BIGINT), queue_id
+UNION ALL
+SELECT 'service', CAST(round(service) AS BIGINT), 0, 0, servicer_id, count(*), 0, 0, 0, 0
+FROM tickets WHERE ended = 0 GROUP BY CAST(round(service) AS BIGINT), servicer_id
+UNION ALL
+SELECT 'total', CAST(round(total) AS BIGINT), 0, 0, 0, count(*), 0, 0, 0, 0
+FROM tickets WHERE ended = 0 GROUP BY CAST(round(total) AS BIGINT)"""
+# Each series: how many joined, the longest wait, and how many waits missed the goal.
+SERIES = f"""
+SELECT series, count(*) AS joined,
+       coalesce(max(CASE WHEN state = 'done' THEN first_called_at - taken_at END), 0) AS longest,
+       sum(CASE WHEN state = 'done' AND first_called_at - taken_at >= :goal THEN 1 ELSE 0 END) AS missed
+FROM ticket WHERE {SHOWN} GROUP BY series"""
+
+
+class Tally:
+    """Tickets as they were counted: how they ended, and how many took so many whole seconds."""
+
+    def __init__(self) -> None:
+        self.ended: Counter[int] = Counter()
+        self.sums = dict.fromkeys(MEASURES, 0.0)
+        self.times: dict[str, Counter[int]] = {name: Counter() for name in MEASURES}
+
+    def measure(self, name: str) -> dict[str, Any] | None:
+        """The average of a measure; and where each was counted, what spread() has to say."""
+        if not self.ended[0]:
+            return None
+        content = {"average": round(self.sums[name] / self.ended[0], 1), "many": self.ended[0]}
+        return content | (spread(self.times[name]) if self.times[name] else {})
+
+    def content(self) -> dict[str, Any]:
+        """As JSON: customers by how it ended, and each measure."""
+        content = {"joined": self.ended.total()} | {name: self.ended[n] for n, name in enumerate(COUNTS)}
+        return content | {name: self.measure(name) for name in MEASURES}
+
+
+class Days(NamedTuple):
+    """What was counted over days: of all, by queue and by servicer; customers and seconds in line by hour of
+    the week; and of each day how many joined, the longest wait, and how many waits missed the goal."""
+
+    all: Tally
+    queues: defaultdict[int, Tally]
+    servicers: defaultdict[int, Tally]
+    joined: Counter[int]
+    line: Counter[int]
+    days: dict[str, list[float]]
+
+
+def spread(times: Counter[int]) -> dict[str, Any]:
+    """Median, 90 % (nine of ten took at most that) and longest of times, in whole seconds.
+
+    `bins` is their distribution: how many took `from` so many seconds and less than `to`, or any more.
+    """
+    n, ordered = times.total(), sorted(times)
+    up_to = list(accumulate(times[each] for each in ordered))
+    nth = [ordered[bisect_left(up_to, rank)] for rank in ((n + 1) // 2, n // 2 + 1, -(-9 * n // 10))]
+    last = ordered[bisect_left(up_to, -(-98 * n // 100))]  # a few very long ones don't squeeze all the others
+    width = next((each for each in BIN_S if each * BINS > last), BIN_S[-1])
+    bins = [{"from": width * each, "to": width * (each + 1), "many": 0} for each in range(BINS)]
+    for each, many in times.items():
+        bins[min(max(0, each) // width, BINS - 1)]["many"] += many
+    if ordered[-1] >= width * BINS:
+        bins[-1]["to"] = None
+    bins = bins[: max(number for number, each in enumerate(bins, 1) if each["many"])]
+    return {"median": (nth[0] + nth[1]) / 2, "p90": nth[2], "longest": ordered[-1], "bins": bins}
+
+
+def count_days(
+    database: Database, place: Row, at: float, first: str, last: str, until: float, queue: Row | None
+) -> Days:
+    """Counts the tickets that were taken on these days, until then; reads a quarter of a year at a time."""
+    found = Days(Tally(), defaultdict(Tally), defaultdict(Tally), Counter(), Counter(), {})
+    zone, today = ZoneInfo(place.timezone), day_of(place, at)
+    newest = max(place.series[:10], "1970-01-01")  # of a day before, no ticket waits any more
+    values = {"today": today, "until": until, "place": place.id, "queue": queue and queue.id}
+    over = day_begins(place.timezone, next_day(newest), place.day_starts)
+    values |= {"waits_until": min(at, over), "goal": 60 * place.wait_goal_minutes}
+
+    def part(day: str) -> tuple[str, int, float]:  # in which no clock is changed
+        begins = datetime.fromtimestamp(day_begins(place.timezone, day, place.day_starts), zone)
+        return day[:4], (int(day[5:7]) - 1) // 3, begins.utcoffset().total_seconds()
+
+    with database.read() as db:
+        sql = """SELECT (SELECT min(series) FROM ticket WHERE place_id = :place) AS first,
+                        (SELECT max(series) FROM ticket WHERE place_id = :place) AS last"""
+        there = run(db, sql, place=place.id).one()
+    first, last = max(first, (there.first or "9999")[:10]), min(last, (there.last or "0001")[:10])
+    length = (date.fromisoformat(last) - date.fromisoformat(first)).days + 1 if first <= last else 0
+    for (_, _, offset), some in groupby((next_day(first, n) for n in range(length)), part):
+        days, shift = list(some), offset - 3600 * place.day_starts
+        values |= {"first": days[0], "beyond": next_day(days[-1]), "shift": shift}
+        with database.read_long() as db:
+            for row in run(db, TALLY, **values):
+                _add(found, *row)
+            for series, *counts in run(db, SERIES, **values):
+                day = found.days.setdefault(series[:10], [0, 0.0, 0])
+                day[:] = day[0] + counts[0], max(day[1], counts[1]), day[2] + counts[2]
+    return found
+
+
+def _add(
+    found: Days,
+    kind: str,
+    x: int,
+    ended: int,
+    queue: int,
+    servicer: int,
+    many: int,
+    line: float,
+    *sums: float,
+) -> None:
+    # One row of TALLY.
+    tallies = [found.all]
+    tallies += [found.queues[queue]] if queue else []
+    tallies += [found.servicers[servicer]] if servicer else []
+    if kind in MEASURES:
+        for tally in tallies:
+            tally.times[kind][x] += many
+        return
+    found.joined[x] += many
+    found.line[x] += line
+    for tally in tallies if many else ():
+        tally.ended[ended] += many
+        for name, seconds in zip(MEASURES, sums, strict=True):
+            tally.sums[name] += seconds or 0.0
+
+
+def owners_numbers(
+    database: Database, place: Row, at: float, first: str, last: str, queue: Row | None
+) -> dict[str, Any]:
+    """The owner's numbers of the tickets taken on these days, as JSON; times in seconds.
+
+    Wait, service and total are of those who were served. Up to a week has the same weekdays `before` beside
+    it; where the days end today, these until the same time. `desks` and `idle_s` are of all queues together.
+    """
+    found = count_days(database, place, at, first, last, at, queue)
+    content = found.all.content() | {"days": len(found.days), "goal_minutes": place.wait_goal_minutes}
+    within = sum(many for s, many in found.all.times["wait"].items() if s < 60 * place.wait_goal_minutes)
+    content |= {"within_goal": within, "hours": hours_of(place, at, found), "before": None}
+    if first > next_day(last, -7):
+        earlier = [next_day(day, -7) for day in (first, last)]
+        passed = at - day_begins(place.timezone, last, place.day_starts)
+        until = day_begins(place.timezone, earlier[1], place.day_starts) + passed
+        before = count_days(database, place, at, *earlier, until, queue).all.content()
+        content["before"] = {"from": earlier[0], "to": earlier[1]} | before
+    with database.read_long() as db:
+        sql = "SELECT id, slug, name FROM queue WHERE place_id = :place ORDER BY id"
+        lines = {row.id: row for row in run(db, sql, place=place.id)}
+        sql = "SELECT id, name, desk FROM servicer WHERE place_id = :place ORDER BY id"
+        people = {row.id: row for row in run(db, sql, place=place.id)}
+        content |= {"longest": longest_wait(db, place, found, queue)}
+        content |= desks_content(db, place, at, found) if queue is None else NO_DESKS
+    idle = content.pop("idle")
+    content["queues"] = [
+        {"slug": lines[each].slug, "name": lines[each].name} | found.queues[each].content()
+        for each in sorted(found.queues)
+    ]
+    content["servicers"] = []
+    for each in sorted(found.servicers):
+        tally, row = found.servicers[each], people[each]
+        counts = {name: tally.content()[name] for name in ("served", "not_here", "service")}
+        person = {"id": row.id, "name": row.name, "desk": row.desk}
+        content["servicers"].append(
+            person | counts | {"idle_s": None if idle is None else round(idle[each], 2)}
+        )
+    return content
+
+
+def hours_of(place: Row, at: float, found: Days) -> list[dict[str, Any]]:
+    """By weekday (0: Monday) and hour (its `column`: hours since the day began): how many joined, and how
+    many stood in line on the average.
+
+    The average is over the days on which anybody joined; today, over the part of the hour that has passed.
+    """
+    today, hours = day_of(place, at), []
+    passed = (at - day_begins(place.timezone, today, place.day_starts)) / 3600
+    weekdays = Counter(date.fromisoformat(day).weekday() for day in found.days)
+    for x in sorted(found.joined, key=lambda x: ((x // 24 + 3) % 7, x % 24)):  # 1970 began with a Thursday
+        weekday, hour = (x // 24 + 3) % 7, x % 24
+        days = float(weekdays[weekday])
+        if today in found.days and weekday == date.fromisoformat(today).weekday():
+            days -= 1 - min(1.0, max(0.0, passed - hour))
+        if days > 0:
+            line = round(found.line[x] / 3600 / days, 2)
+            content = {"weekday": weekday, "hour": (hour + place.day_starts) % 24, "column": hour}
+            hours.append(content | {"joined": found.joined[x], "line": line})
+    return hours
+
+
+def longest_wait(db: Connection, place: Row, found: Days, queue: Row | None) -> dict[str, Any] | None:
+    """Whose wait was the longest of those who were served, and when; as JSON."""
+    sql = """SELECT ticket.number, queue.name AS queue, taken_at, first_called_at AS called_at,
+                    first_called_at - taken_at AS wait_s
+             FROM ticket JOIN queue ON queue.id = queue_id
+             WHERE ticket.place_id = :place AND ticket.series >= :day AND ticket.series < :beyond
+             AND queue_id = coalesce(:queue, queue_id) AND state = 'done'
+             ORDER BY wait_s DESC, ticket.id LIMIT 1"""
+    if not found.all.ended[0]:
+        return None
+    day = max(found.days, key=lambda day: found.days[day][1])
+    values = {"place": place.id, "day": day, "beyond": next_day(day), "queue": queue and queue.id}
+    return shown(run(db, sql, **values).one(), place, "number queue taken_at called_at wait_s")
+
+
+# ----- the desks of a day
+
+NO_DESKS = {"desks": None, "idle_s": None, "idle": None}
+
+
+class AtDesks(NamedTuple):
+    """A day at the desks: who was called to one, in the order of taking; when each desk was there, as pairs
+    of instants; and for how many seconds it stood idle while people waited."""
+
+    customers: list[Row]
+    shifts: dict[int, list[list[float]]]
+    idle: Counter[int]
+
+
+def at_desks(db: Connection, place: Row, at: float, day: str) -> AtDesks:
+    """What a day at the desks was like.
+
+    A desk is there from "Start serving" or Resume (or its first call) until Pause, or else the end of its
+    last customer; who forgets to press Pause is not there all night. It stood idle, while people waited, from
+    when it was free until its next call, as far as the customer whom it then called was in line already.
+    """
+    sql = """SELECT servicer_id, state, taken_at, first_called_at, called_at,
+                    CASE WHEN ended_at < :at THEN ended_at ELSE :at END AS ended_at
+             FROM ticket WHERE place_id = :place AND series >= :day AND series < :beyond
+             AND servicer_id IS NOT NULL ORDER BY taken_at"""
+    since, until = (day_begins(place.timezone, each, place.day_starts) for each in (day, next_day(day)))
+    values = {"place": place.id, "day": day, "beyond": next_day(day), "at": min(at, until)}
+    found = AtDesks(run(db, sql, **values).all(), {}, Counter())
+    sql = """SELECT servicer_id, kind, happened_at FROM event
+             WHERE servicer_id IN :desks AND kind IN ('start-serving', 'pause', 'resume')
+             AND happened_at >= :since AND happened_at < :until"""
+    ids = list({each.servicer_id for each in found.customers})
+    presses = run(db, sql, desks=ids, since=since, until=until).all() if ids else []
+    steps = [(press.happened_at, 1, press.servicer_id, press) for press in presses]
+    steps += [(each.called_at, 2, each.servicer_id, each) for each in found.customers]
+    steps += [
+        (each.ended_at, 0, each.servicer_id, each)
+        for each in found.customers
+        if each.ended_at > each.called_at
+    ]
+    free: dict[int, float] = {}  # the desks that are there, and since when each has been at nothing else
+    for when, step, desk, what in sorted(steps, key=lambda step: step[:3]):
+        shifts = found.shifts.setdefault(desk, [])
+        if step == 2 and desk in free and what.called_at == what.first_called_at:
+            found.idle[desk] += max(0.0, when - max(free[desk], what.taken_at))
+        if step and desk not in free:
+            shifts.append([when, when])
+        if shifts:
+            shifts[-1][1] = max(when, shifts[-1][1])
+        if step or desk in free:
+            free[desk] = when
+        if step == 1 and what.kind == "pause":
+            del free[desk]
+    return found
+
+
+def replay(customers: list[tuple[float, float]], shifts: list[list[float]]) -> list[float]:
+    """Seconds that each would have waited if, in the order of taking, each got the first desk that is there
+    and free. A customer is an instant and the seconds at the desk; the desk that stays longest serves all."""
+    free = [tuple(each) for each in shifts]
+    free.remove(last := max(free, key=lambda each: each[1]))
+    free.append((last[0], math.inf))
+    heapify(free)
+    waits = []
+    for taken_at, service in customers:
+        while taken_at >= free[0][1] or free[0][0] >= free[0][1]:
+            heappop(free)
+        begins = max(taken_at, free[0][0])
+        heapreplace(free, (begins + service, free[0][1]))
+        waits.append(begins - taken_at)
+    return waits
+
+
+def nine_of_ten(customers: list[Row], waits: list[float]) -> float:
+    """Within how many seconds nine of ten were called, of those who were served."""
+    served = sorted(wait for each, wait in zip(customers, waits, strict=True) if each.state == "done")
+    return served[-(-9 * len(served) // 10) - 1]
+
+
+def more_desks(day: AtDesks, goal_s: float, begins: float) -> dict[str, Any]:
+    """How many more desks, in the fewest whole hours, would have kept nine of ten waits under the goal.
+
+    By a replay of the day's own arrivals and service times; `more` is 0 where the desks that were there would
+    have done, and None where MORE_DESKS would not. `from` and `to` are hours since the day began.
+    """
+    shifts = [each for some in day.shifts.values() for each in some]
+    taken = [(each.taken_at, each.ended_at - each.called_at) for each in day.customers]
+    ends = max(each.called_at for each in day.customers)
+    opens = int((day.customers[0].taken_at - begins) // 3600)
+    closes = int((ends - begins) // 3600) + 1
+
+    def would(more: int, start: int, stop: int) -> float:
+        extra = [[begins + 3600 * start, begins + 3600 * stop]] * more
+        return nine_of_ten(day.customers, replay(taken, shifts + extra))
+
+    found = {"more": 0, "from": opens, "to": closes, "would_wait_s": would(0, opens, closes)}
+    while found["would_wait_s"] >= goal_s and found["more"] < MORE_DESKS:
+        found |= {"more": found["more"] + 1, "would_wait_s": would(found["more"] + 1, opens, closes)}
+    if found["would_wait_s"] >= goal_s:
+        return found | {"more": None}
+    stop = opens + 1
+    for start in range(opens, closes if found["more"] else opens):
+        stop = max(stop, start + 1)
+        while stop <= closes and (waited := would(found["more"], start, stop)) >= goal_s:
+            stop += 1
+        if stop <= closes and stop - start < found["to"] - found["from"]:
+            found |= {"from": start, "to": stop, "would_wait_s": waited}
+    return found
+
+
+def desks_content(db: Connection, place: Row, at: float, found: Days) -> dict[str, Any]:
+    """How long desks stood idle while people waited (of up to MOST_DAYS days), and the replay of the day on
+    which most waits missed the goal; as JSON."""
+    idle: Counter[int] | None = Counter() if len(found.days) <= MOST_DAYS else None
+    for day in found.days if idle is not None else ():
+        idle += at_desks(db, place, at, day).idle
+    content = {"idle": idle, "idle_s": None if idle is None else round(idle.total(), 2), "desks": None}
+    if not found.all.ended[0]:
+        return content
+    hardest = max(found.days, key=lambda day: (found.days[day][2], found.days[day][1]))
+    day = at_desks(db, place, at, hardest)
+    if not any(each.state == "done" for each in day.customers):
+        return content
+    goal_s, zone = 60.0 * place.wait_goal_minutes, ZoneInfo(place.timezone)
+    waited = nine_of_ten(day.customers, [each.first_called_at - each.taken_at for each in day.customers])
+    desks = {"day": hardest, "hardest": len(found.days) > 1, "goal_s": goal_s, "waited_s": round(waited, 2)}
+    begins = day_begins(place.timezone, hardest, place.day_starts)
+    if waited >= goal_s:
+        result = more_desks(day, goal_s, begins)
+        result |= {end: iso(begins + 3600 * result[end], zone) for end in ("from", "to")}
+        desks |= result | {"would_wait_s": round(result["would_wait_s"], 2)}
+    return content | {"desks": desks}
+
+
 # ==========================================================================================================
 # Live: who is watching a place, and how they hear of a change
 # ==========================================================================================================
@@ -2168,6 +2558,7 @@ def create_app(threads: int = 256, **options: Any) -> flask.Flask:
     live = Live(database, max(1, threads - FREE_THREADS), settings.streams_per_address)
     app.extensions["takeanumber"] = Service(settings, database, live)
     words_of = {"qr": qr_code, "duration": duration, "wait": wait_in_words, "clock": lambda at: at[11:16]}
+    words_of |= {"date": date_in_words}
     app.jinja_env.filters |= words_of
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     if settings.proxies:
@@ -2274,6 +2665,7 @@ PlaceForm = form(
     timezone=words("Time zone", 60, Optional(), a_zone),
     country=words("Country", 2, Optional(), Regexp("^[A-Z]{2}$", 0, "please use two capital letters.")),
     day_starts=whole("Hour the day starts", 0, 23),
+    wait_goal_minutes=whole("Goal for the wait", 1, 1440),
 )
 OpenForm = form(
     PlaceForm,
@@ -2452,6 +2844,35 @@ def wait_in_words(wait: Mapping[str, int] | None) -> str:
         return ("about a minute" if low else "less than a minute") if wait else ""
     between = f"{low} to {high}" if 0 < low < high else f"{high}"
     return f"{'about' if low else 'up to'} {between} minutes"
+
+
+def date_in_words(day: str) -> str:
+    """A day as people write it: Saturday 21 November 2026."""
+    return "{0:%A} {0.day} {0:%B} {0.year}".format(date.fromisoformat(day))
+
+
+def desks_in_words(desks: Mapping[str, Any] | None) -> str:
+    """What more desks would have changed, in a sentence; see desks_content()."""
+    if desks is None:
+        return "Nobody was served at a desk."
+    on = f"The hardest of these days was {date_in_words(desks['day'])}. " if desks["hardest"] else ""
+    if "more" not in desks:
+        return f"{on}9 of 10 waited {under(desks['waited_s'])}: no more desks were needed."
+    instead = under(desks["waited_s"]).removeprefix("under ")
+    would = f"9 of 10 would have waited {under(desks['would_wait_s'])} (they waited up to {instead})."
+    if desks["more"] == 0:
+        return f"{on}The desks were enough: had each called the next customer at once, {would}"
+    if desks["more"] is None:
+        return f"{on}Even with {MORE_DESKS} more desks all the time, {would}"
+    many = "one more desk" if desks["more"] == 1 else f"{desks['more']} more desks"
+    start, end = (desks[each][11:16].removesuffix(":00").removeprefix("0") for each in ("from", "to"))
+    return f"{on}With {many} from {start} to {end}, {would}"
+
+
+def under(seconds: float) -> str:
+    """Seconds as "under 8 minutes"."""
+    minutes = max(0, int(seconds)) // 60 + 1
+    return f"under {minutes} minutes" if minutes > 1 else "under a minute"
 
 
 @pages.app_errorhandler(Refused)
@@ -2798,7 +3219,7 @@ def manage(place: str, token: str) -> Answer:
     at = now()
     with service().database.read() as db:
         row = find_place(db, place, manage_token=token)
-        content = shown(row, row, "slug name timezone country day_starts")
+        content = shown(row, row, "slug name timezone country day_starts wait_goal_minutes")
         content["counters"] = [counter_content(db, row, counter) for counter in counters_of(db, row, at)]
         code = staff_code(db, at, row)
         content["queues"] = [queue_content(db, row, queue) for queue in queues_of(db, row)]
@@ -2806,6 +3227,7 @@ def manage(place: str, token: str) -> Answer:
     url = owner_link(row)
     links = {name: link(name, place=place) for name in ("customers", "board", "live", "poster")}
     links |= {"staff": link("staff", place=place, token=row.staff_token), "manage": url}
+    links |= {"stats": f"{url}/stats"}
     links |= {"queues": f"{url}/queues", "tickets_csv": f"{url}/tickets.csv", "export": f"{url}/export.json"}
     content["links"] = links
     content["staff_code"] = code and shown(code, row, "ends_at") | {"code": code.digits}
@@ -2880,6 +3302,76 @@ def taps_csv(place: str, token: str, counter: str) -> Answer:
     return table(row, columns, lambda db, at, seen: counts_between(db, its, at or since, until, seen, 1000))
 
 
+@pages.get("/<place>/manage/<token>/stats")
+def stats(place: str, token: str) -> Answer:
+    row, content = asked_numbers(place, token)
+    with service().database.read() as db:
+        lines, counters = [named(queue) for queue in queues_of(db, row)], counters_of(db, row, now())
+    mine, url = {"place": place, "token": token}, f"{owner_link(row)}/stats"
+    content["counters"] = [
+        named(each, counter=link("counter", counter=each.slug, **mine)) for each in counters
+    ]
+    content["links"] = {"stats": url, "csv": f"{url}.csv", "tickets_csv": link("tickets_csv", **mine)}
+    more = {"ranges": ranges(row, content["from"], content["to"]), "today": day_of(row, now())}
+    return page("stats.html", content, row, stats=content, lines=lines, **more)
+
+
+def ranges(place: Row, first: str, last: str) -> dict[str, tuple[str, str]]:
+    """Days that an owner may want to look at after these."""
+    today, opened = day_of(place, now()), day_of(place, place.created_at)
+    found = {
+        name: (next_day(today, 1 - days), today)
+        for name, days in (("Today", 1), ("Last 7 days", 7), ("Last 30 days", 30))
+    }
+    found["A year"] = next_day(today, -364), today
+    length = (date.fromisoformat(last) - date.fromisoformat(first)).days + 1
+    if first > opened and length < 10_000:
+        found["Earlier"] = next_day(first, -length), next_day(first, -1)
+    if last < today and length < 10_000:
+        found["Later"] = next_day(last), next_day(last, length)
+    return found
+
+
+def asked_numbers(place: str, token: str) -> tuple[Row, dict[str, Any]]:
+    """The place, and its owner's numbers of the days and the queue that the query string names, or today."""
+    database, slug = service().database, request.args.get("queue") or None
+    with database.read() as db:
+        row = find_place(db, place, manage_token=token)
+        queue = find_queue(db, row, slug) if slug else None
+    first, last = asked_days(day_of(row, now()))
+    content = {"from": first, "to": last, "queue": slug} | owners_numbers(
+        database, row, now(), first, last, queue
+    )
+    return row, content | {"said": None if queue else desks_in_words(content["desks"])}
+
+
+@pages.get("/<place>/manage/<token>/stats.csv")
+def stats_csv(place: str, token: str) -> Answer:
+    _, content = asked_numbers(place, token)
+    written = io.StringIO()
+    csv.writer(written).writerows([("figure", "value"), *flat(content)])
+    return download(iter([written.getvalue()]))
+
+
+def flat(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """All that JSON holds, as pairs of a name such as `queues.0.wait.median` and a value."""
+    if not isinstance(content, dict | list):
+        yield name, harmless(content)
+        return
+    for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+        yield from flat(value, f"{name}.{key}" if name else str(key))
+
+
+@pages.post("/<place>/manage/<token>/stats")
+def set_goal(place: str, token: str) -> Answer:
+    write(by_owner, place, token, change_place, **body(PlaceForm, "wait_goal_minutes"))
+    if wants_json():
+        return stats(place, token)
+    flask.flash(SAVED, "good")
+    days = {name: request.args[name] for name in ("from", "to", "queue") if name in request.args}
+    return flask.redirect(url_for("pages.stats", place=place, token=token, **days), 303)
+
+
 @pages.get("/<place>/manage/<token>/tickets.csv")
 def tickets_csv(place: str, token: str) -> Answer:
     columns = "state number queue_name series taken_at first_called_at called_at started_at ended_at wait_s"
@@ -2889,9 +3381,10 @@ def tickets_csv(place: str, token: str) -> Answer:
     return table(row, columns, lambda db, at, seen: tickets_between(db, row, *days, seen))
 
 
-def asked_days() -> tuple[str, str]:
-    """The days `from` and `to` of the query string; raises BadInput."""
-    first, last = asked_day("from", "1970-01-01"), asked_day("to", "9998-12-31")
+def asked_days(today: str | None = None) -> tuple[str, str]:
+    """The days `from` and `to` of the query string, else all or only today; raises BadInput."""
+    last = asked_day("to", today or "9998-12-31")
+    first = asked_day("from", min(last, today) if today else "1970-01-01")
     if first > last:
         raise BadInput("'from' is after 'to': exchange the two days.")
     return first, last

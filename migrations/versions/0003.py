@@ -1,4 +1,4 @@
-"""The owner's guess of a usual service, and the wait that was shown when a number was taken."""
+"""The owner's guess of a service and goal for the wait, the wait that was shown, when desks were on duty."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,3 +17,12 @@ def upgrade() -> None:
     with op.batch_alter_table("ticket", **rebuilt) as table:
         table.add_column(sa.Column("wait_from", sa.Integer()), insert_after="party")
         table.add_column(sa.Column("wait_to", sa.Integer()), insert_after="wait_from")
+    with op.batch_alter_table("place", **rebuilt) as table:
+        goal = sa.Column("wait_goal_minutes", sa.Integer(), nullable=False, server_default="10")
+        table.add_column(goal, insert_after="day_starts")
+    with op.batch_alter_table("place", **rebuilt) as table:
+        table.alter_column("wait_goal_minutes", server_default=None)  # the code says it
+    duty = sa.text("kind IN ('start-serving', 'pause', 'resume')")
+    op.create_index(
+        "event_duty", "event", ["servicer_id", "happened_at"], sqlite_where=duty, postgresql_where=duty
+    )
