@@ -16,6 +16,8 @@ soak: .venv/tests tests/node_modules/installed
 
 bench: .venv/tests
 	$(BIN)/python tests/bench/bench.py
+	$(BIN)/python tests/bench/stats.py
+	$(BIN)/python tests/bench/wait.py
 
 lint: .venv/tests
 	$(BIN)/ruff format --check .

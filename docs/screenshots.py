@@ -1,7 +1,9 @@
-"""Takes the README's pictures: a server with a morning played into it, looked at in a real browser."""
+"""Takes the README's pictures: a server with a day played into it, looked at in a real browser."""
 
 from __future__ import annotations
 
+import math
+import random
 import sqlite3
 import sys
 import tempfile
@@ -12,8 +14,9 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Page, sync_playwright
 
 DOCS = Path(__file__).resolve().parent
-sys.path.append(str(DOCS.parent / "tests"))
+sys.path += [str(DOCS.parent / "tests"), str(DOCS.parent / "tests/browser")]
 
+from inside import Inside, where_it_is  # noqa: E402
 from real_server import Server, Shop  # noqa: E402
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
@@ -78,6 +81,24 @@ def let_time_pass(server: Server) -> None:
     server.start()
 
 
+def count(shop: Shop) -> Inside:
+    """Eight hours at two doors, busy at lunch and again after work; now it is five."""
+    shop.server.post(shop.links["manage"], {"timezone": where_it_is(17)})
+    inside, chance, taps = Inside(shop, capacity=40), random.Random(7), 420
+    doors = [inside.door(), inside.add_door("Back door")]
+    for nth in range(taps):
+        t = nth / taps
+        busy = 4 + 35 * math.exp(-(((t - 0.45) / 0.13) ** 2)) + 29 * max(0, t - 0.62) / 0.38
+        goal = round(busy + chance.gauss(0, 1)) - inside.count
+        many = max(-3, min(3, goal)) or chance.choice((1, -1))
+        inside.tap(max(many, -inside.count) or 1, door=doors[chance.random() < 0.3])
+        if nth == 250:
+            inside.recount(inside.count - 2)
+    inside.tap(28 - inside.count)
+    inside.take_hours(8.4)
+    return inside
+
+
 def main() -> None:
     """Writes docs/*.png."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
@@ -109,6 +130,14 @@ def main() -> None:
             server.post(f"{links['desk']}/next", turn)
             take("turn", phone)
             take("turn-dark", visit(links["ticket"], PHONE, 1.5, color_scheme="dark"))
+            inside = count(shop)
+            take("door", visit(inside.door(), PHONE, 1.5))
+            take("chart", visit(inside.chart, (1000, 1000)))
+            inside.tap(10)
+            for _ in range(4):
+                shop.take()
+            inside.change(admits="deli")
+            take("screen", visit(inside.screen, SCREEN))
         finally:
             browser.close()
             server.kill()

@@ -1,4 +1,4 @@
-"""How many are inside a shop, as everybody knows it but the page that is tested.
+"""How many are inside a shop, as everybody knows it but the page that is tested; and a thumb at a door.
 
 def test_a_door_shows_what_another_tapped(shop, visit):
     inside = Inside(shop, capacity=90)
@@ -8,11 +8,31 @@ def test_a_door_shows_what_another_tapped(shop, visit):
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from playwright.sync_api import Locator, Page, expect
 from real_server import Shop
+
+# Of a grid of points all over the screen, those where a thumb meets this pad, and nothing that lies upon it.
+WHERE_IT_IS_MET = """pad => {
+    const met = [], steps = [...Array(40).keys()].map(step => (step + .5) / 40);
+    for (const y of steps) for (const x of steps) {
+      const point = { x: x * innerWidth, y: y * innerHeight };
+      if (document.elementFromPoint(point.x, point.y)?.closest('button') === pad) met.push(point);
+    }
+    return { point: met[Math.floor(met.length / 2)], share: met.length / 1600 };
+}"""
+
+
+def where_it_is(hour: int) -> str:
+    """A time zone in which it is that hour of the day, whenever this is run."""
+    ahead = (hour - datetime.now(UTC).hour + 12) % 24 - 12
+    return f"Etc/GMT{-ahead:+d}"
 
 
 class Inside:
@@ -83,3 +103,41 @@ class Inside:
         """What was counted, or all of these kinds, in the order in which it was stored."""
         kinds = kinds or ("tap", "undo", "recount", "empty")
         return [event for event in self.shop.history() if event["kind"] in kinds]
+
+    def take_hours(self, hours: float) -> None:
+        """What was counted in a second took so many hours, evenly; the last was now."""
+        path = self.server.data / "takeanumber.db"
+        with closing(sqlite3.connect(path, timeout=10)) as db, db:
+            sql = """SELECT counter.id, min(event.id), max(event.id) FROM counter
+                     JOIN event ON event.counter_id = counter.id AND event.delta IS NOT NULL
+                     JOIN place ON place.id = counter.place_id WHERE place.slug = ? AND counter.slug = ?"""
+            counter, first, last = db.execute(sql, (self.shop.slug, self.slug)).fetchone()
+            sql = """UPDATE event SET happened_at = ? - ? * (? - id) / ?
+                     WHERE counter_id = ? AND delta IS NOT NULL"""
+            db.execute(sql, (time.time(), 3600 * hours, last, max(1, last - first), counter))
+
+
+# ----- at a door's page
+
+
+def button(page: Page | Locator, name: str) -> Locator:
+    """The button of exactly this name."""
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def place_of(page: Page, pad: str) -> dict[str, float]:
+    """Somewhere in the middle of a pad."""
+    return button(page, pad).evaluate(WHERE_IT_IS_MET)["point"]
+
+
+def taps(page: Page, *pads: str) -> None:
+    """A thumb taps these pads one after another, and doesn't wait for anything (the page has_touch)."""
+    places = {pad: place_of(page, pad) for pad in set(pads)}
+    for pad in pads:
+        page.touchscreen.tap(**places[pad])
+
+
+def shows(page: Page, count: int, unsent: int = 0) -> None:
+    """A door shows so many people inside, and so many taps that aren't sent yet."""
+    expect(page.locator("#count")).to_have_text(str(count))
+    expect(page.locator("#unsent")).to_have_text(f"not sent yet: {unsent}" if unsent else "")

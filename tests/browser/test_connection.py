@@ -15,13 +15,15 @@ def call(server, desk, finished=None):
     return server.post(f"{desk}/next", {"finished": finished}).content["current"]["number"]
 
 
-def test_pages_say_that_the_server_is_gone_and_catch_up_when_it_is_back(start_server, visit):
+def test_pages_say_that_the_server_is_gone_and_catch_up_when_it_is_back(start_server, visit, notices):
     server = start_server()
     shop = server.open_shop()
     phone, board = visit(shop.links["customers"]), visit(shop.links["board"], "desktop")
     ana = visit(shop.desk("Ana", "Window 2"), "desktop")
     phone.get_by_role("button", name="Take a number").click()
     expect(phone.get_by_role("heading", name="A1")).to_be_visible()
+    for page in (phone, ana, board):
+        notices(page, stream="open")
     server.stop()
     for page in (phone, ana, board):
         expect(page.get_by_text(NO_CONNECTION)).to_be_visible(timeout=A_WHILE)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from inside import Inside, where_it_is
 from playwright.sync_api import Page, expect
 
 AXE = (Path(__file__).parent.parent / "node_modules/axe-core/axe.min.js").read_text()
@@ -21,6 +22,7 @@ WHAT_STICKS_OUT = """() => document.documentElement.scrollWidth > innerWidth
     ? [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1)
         .map(e => e.outerHTML.slice(0, 120))
     : []"""
+IS_NOT_TO_BE_SCROLLED = re.compile("/(board$|counter/|door/)")
 IS_CUT = "() => document.documentElement.scrollHeight > innerHeight"
 
 
@@ -206,6 +208,130 @@ def the_owner_of_a_busy_place(shop):
     return shop.links["manage"]
 
 
+# ----- how many are inside
+
+
+def a_door(shop, count=0, customers=(), **asked):
+    """A door of a shop with so many inside, and customers of these parties who want to come in."""
+    inside = Inside(shop, **({"admits": "deli"} if customers else {}) | asked)
+    inside.recount(count) if count > 0 else inside.tap(count)
+    for party in customers:
+        shop.take(name="Maximiliane von Habsburg-Lothringen", party=party)
+    return inside
+
+
+def a_door_of_an_empty_shop(shop):
+    return a_door(shop).door()
+
+
+def a_door_that_is_nearly_full(shop):
+    return a_door(shop, 75).door()
+
+
+def a_door_that_is_too_full(shop):
+    return a_door(shop, 93).door()
+
+
+def a_door_with_a_drift(shop):
+    return a_door(shop, -12).door()
+
+
+def a_door_of_a_stadium(shop):
+    return a_door(shop, 80_211, capacity=80_000).door()
+
+
+def a_door_with_nobody_in_line(shop):
+    return a_door(shop, 3, admits="deli").door()
+
+
+def a_door_with_a_customer(shop):
+    return a_door(shop, 3, customers=[None]).door()
+
+
+def a_door_with_many_customers(shop):
+    return a_door(shop, 3, capacity=30, customers=[2, 1, None, 4, 5, 1, 2, 3, 3, 3, 10, 1]).door()
+
+
+def a_screen_of_an_empty_shop(shop):
+    return a_door(shop).screen
+
+
+def a_screen_that_is_nearly_full(shop):
+    return a_door(shop, 75).screen
+
+
+def a_screen_of_a_stadium(shop):
+    return a_door(shop, 80_211, capacity=80_000).screen
+
+
+def a_screen_of_a_line(shop):
+    return a_door(shop, 6, capacity=10, customers=[1, None, 4, 1]).screen
+
+
+def a_screen_of_many_customers(shop):
+    return a_door(shop, 6, capacity=20, customers=[None] * 16).screen
+
+
+def a_place_without_a_queue(shop):
+    a_door(shop, 80)
+    Inside(shop, name="Toy department on the third floor", capacity=10)
+    assert shop.server.post(f"{shop.links['manage']}/queues/deli/delete").status == 200
+    return shop
+
+
+def customers_who_only_count(shop):
+    return a_place_without_a_queue(shop).links["customers"]
+
+
+def customers_of_a_queue_at_the_door(shop):
+    a_door(shop, 6, capacity=10, customers=[1, None, 4, 1])
+    return shop.links["customers"]
+
+
+def a_board_that_only_counts(shop):
+    return a_place_without_a_queue(shop).links["board"]
+
+
+def a_board_of_a_queue_at_the_door(shop):
+    a_door(shop, 6, capacity=10, customers=[1, None, 4, 1])
+    return shop.links["board"]
+
+
+def a_ticket_that_may_come_in(shop):
+    a_door(shop, admits="deli")
+    return shop.take(party=3).content["links"]["ticket"]
+
+
+def a_ticket_that_did_not_come_in(shop):
+    inside, ticket = a_door(shop, admits="deli"), shop.take().content
+    assert shop.server.post(f"{inside.door()}/no-show", {"number": "A1"}).status == 200
+    return ticket["links"]["ticket"]
+
+
+def the_owner_of_a_counter(shop):
+    inside = a_door(shop, 75, customers=[None])
+    back = inside.add_door("Back entrance, by the parking lot")
+    assert back
+    for door in inside.counter["doors"]:
+        inside.owner(f"doors/{door['id']}/code")
+    inside.owner("links/staff/code")
+    return shop.links["manage"]
+
+
+def a_chart_of_a_new_counter(shop):
+    return a_door(shop).chart
+
+
+def a_chart_of_a_day(shop):
+    shop.server.post(shop.links["manage"], {"timezone": where_it_is(12)})
+    inside = a_door(shop, 3)
+    inside.tap(40, -5, 50, -20)
+    inside.recount(70)
+    inside.tap(-3, 40, -50, 2, door=inside.add_door("Back entrance, by the parking lot"))
+    inside.take_hours(7)
+    return inside.chart
+
+
 def an_address_that_is_unknown(shop):
     return f"{shop.links['customers']}/t/nothing"
 
@@ -241,6 +367,28 @@ STATES = [  # a page, and what must be in view without scrolling
     (a_poster, ("button", "Print")),
     (the_owner_of_a_new_place, None),
     (the_owner_of_a_busy_place, None),
+    (a_door_of_an_empty_shop, None),  # where a thumb meets In and Out: test_door.py
+    (a_door_that_is_nearly_full, None),
+    (a_door_that_is_too_full, None),
+    (a_door_with_a_drift, None),
+    (a_door_of_a_stadium, None),
+    (a_door_with_nobody_in_line, None),
+    (a_door_with_a_customer, ("button", "In, A1")),
+    (a_door_with_many_customers, ("button", "In, A1")),
+    (a_screen_of_an_empty_shop, None),
+    (a_screen_that_is_nearly_full, None),
+    (a_screen_of_a_stadium, None),
+    (a_screen_of_a_line, None),
+    (a_screen_of_many_customers, None),
+    (customers_who_only_count, None),
+    (customers_of_a_queue_at_the_door, ("button", "Take a number")),
+    (a_board_that_only_counts, None),
+    (a_board_of_a_queue_at_the_door, None),
+    (a_ticket_that_may_come_in, LEAVE),
+    (a_ticket_that_did_not_come_in, TAKE_ANOTHER),
+    (the_owner_of_a_counter, None),
+    (a_chart_of_a_new_counter, None),
+    (a_chart_of_a_day, None),
     (an_address_that_is_unknown, ("link", "To the start")),
 ]
 
@@ -259,9 +407,9 @@ def check(page: Page, main: tuple[str, str] | None) -> None:
         page.set_viewport_size({"width": width, "height": height})
         wrong += [f"{size}: {part} sticks out" for part in page.evaluate(WHAT_STICKS_OUT)]
         if main:
-            expect(page.get_by_role(main[0], name=main[1])).to_be_in_viewport(ratio=1)
-        if "/board" in page.url and page.evaluate(IS_CUT):
-            wrong.append(f"{size}: the board is cut")
+            expect(page.get_by_role(main[0], name=main[1], exact=True)).to_be_in_viewport(ratio=1)
+        if IS_NOT_TO_BE_SCROLLED.search(page.url) and page.evaluate(IS_CUT):
+            wrong.append(f"{size}: the page is cut")
         for scheme in ("light", "dark") if size in ("phone", "desktop") else ():
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             wrong += [f"{size}, {scheme}: {each}" for each in violations(page)]
@@ -291,6 +439,11 @@ def test_every_page_can_be_read_and_used_by_anybody(open_shop, visit, problems, 
         a_desk_that_called,
         the_owner_of_a_busy_place,
         a_poster,
+        a_door_with_a_customer,
+        a_screen_of_a_line,
+        a_board_that_only_counts,
+        a_ticket_that_may_come_in,
+        a_chart_of_a_new_counter,
     ],
 )
 def test_a_long_name_fits(open_shop, visit, state):
@@ -300,7 +453,21 @@ def test_a_long_name_fits(open_shop, visit, state):
 
 
 @pytest.mark.parametrize(
-    "state", [customers_of_a_line, customers_with_a_choice, a_ticket_that_waits, a_ticket_that_is_next]
+    "state",
+    [
+        customers_of_a_line,
+        customers_with_a_choice,
+        a_ticket_that_waits,
+        a_ticket_that_is_next,
+        a_door_that_is_nearly_full,
+        a_door_that_is_too_full,
+        a_door_with_a_drift,
+        a_door_with_many_customers,
+        a_screen_that_is_nearly_full,
+        customers_who_only_count,
+        customers_of_a_queue_at_the_door,
+        a_ticket_that_may_come_in,
+    ],
 )
 def test_scripts_use_the_words_of_the_templates(open_shop, visit, notices, state):
     shop = open_shop()
@@ -356,6 +523,19 @@ def test_a_lost_bookmark_is_found_with_the_setup_code(start_server, visit):
     expect(page).to_have_title("Corner Deli · owner")
 
 
+def test_recount_can_be_read_and_used_by_anybody(inside, visit, problems):
+    page = visit(inside.door())
+    page.get_by_role("button", name="Recount").click()
+    for size, (width, height) in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        for name in ("Set the count", "Cancel"):
+            expect(page.get_by_role("button", name=name)).to_be_in_viewport(ratio=1)
+        for scheme in ("light", "dark") if size == "phone" else ():
+            page.emulate_media(color_scheme=scheme)
+            problems += [f"{size}, {scheme}: {each}" for each in violations(page)]
+    assert problems == []
+
+
 # ----- by keyboard
 
 
@@ -399,6 +579,39 @@ def test_the_main_jobs_by_keyboard(start_server, visit):
     reach(phone, "Sound")
     phone.keyboard.press("Space")
     expect(phone.get_by_role("button", name="Sound")).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_door_by_keyboard(inside, visit):
+    door = visit(inside.door(), "desktop")
+    count = door.locator("#count")
+    reach(door, "In")
+    for key, expected in [("Enter", 1), ("Space", 2), ("+", 3), ("-", 2), ("-", 1)]:
+        door.keyboard.press(key)
+        expect(count).to_have_text(str(expected))
+    for key in ("Enter", "+"):
+        for _ in range(5):  # it is held down
+            door.keyboard.down(key)
+        door.keyboard.up(key)
+    expect(count).to_have_text("3")
+    expect(door.locator("#in")).to_be_focused()
+    reach(door, "+5")
+    door.keyboard.press("Enter")
+    expect(count).to_have_text("8")
+    reach(door, "Undo")
+    door.keyboard.press("Enter")
+    expect(count).to_have_text("3")
+    reach(door, "Recount")
+    door.keyboard.press("Enter")
+    door.keyboard.type("42")
+    door.keyboard.press("Enter")
+    expect(count).to_have_text("42")
+    expect(door.get_by_role("dialog")).to_be_hidden()
+    expect(door.locator("#recounts")).to_be_focused()
+    door.keyboard.press("Enter")
+    door.keyboard.press("Escape")
+    expect(door.get_by_role("dialog")).to_be_hidden()
+    inside.becomes(42)
+    assert len(inside.history()) == 10
 
 
 # ----- on paper

@@ -1,6 +1,7 @@
 """Without JavaScript: plain forms, and pages that load themselves anew."""
 
 import pytest
+from inside import Inside
 from playwright.sync_api import expect
 
 
@@ -39,12 +40,15 @@ def test_a_customer_leaves_the_line_and_takes_another_number(shop, old_phone):
     assert shop.waiting() == ["A2"]
 
 
-@pytest.mark.parametrize("page", ["ticket", "desk", "board"])
+@pytest.mark.parametrize("page", ["ticket", "desk", "board", "door", "screen"])
 def test_live_pages_load_themselves_anew(shop, visit, page):
+    inside = Inside(shop)
     links = {
         "ticket": shop.take().content["links"]["ticket"],
         "desk": shop.desk(),
         "board": shop.links["board"],
+        "door": inside.door(),
+        "screen": inside.screen,
     }
     opened = visit(links[page], java_script_enabled=False)
     assert refresh(opened) == (15, links[page].removeprefix(shop.server.url))
@@ -77,3 +81,35 @@ def test_a_desk_works_by_plain_forms(shop, old_phone, visit):
     desk.get_by_role("button", name="Add a customer").click()
     expect(desk.get_by_text("Added A2. Tell the customer this number.")).to_be_visible()
     assert shop.waiting() == ["A1", "A2"]
+
+
+def test_a_door_works_by_plain_forms(shop, old_phone, visit):
+    inside = Inside(shop, capacity=4, admits="deli")
+    door = visit(inside.door(), java_script_enabled=False)
+    for button, count, left in [
+        ("In", 1, "Room for 3 more"),
+        ("+4", 5, "Full: 1 too many"),
+        ("Out", 4, "Full"),
+    ]:
+        door.get_by_role("button", name=button, exact=True).click()
+        expect(door.locator("#count")).to_have_text(str(count))
+        expect(door.locator("#left")).to_have_text(left)
+    door.reload()  # sends nothing again
+    expect(door.locator("#count")).to_have_text("4")
+    take(old_phone)
+    expect(old_phone.get_by_text("You're next")).to_be_visible()
+    door.get_by_role("spinbutton", name="How many people are inside?").fill("2")
+    door.get_by_role("button", name="Recount").click()
+    expect(door.get_by_text("2 of 4")).to_be_visible()
+    expect(door.locator("#left")).to_have_text("Room for 1 more, 1 space kept")
+    old_phone.reload()
+    expect(old_phone.get_by_text("It's your turn: please come in")).to_be_visible()
+    shop.take()
+    shop.take()
+    door.get_by_role("button", name="In, A1", exact=True).click()
+    door.get_by_role("button", name="Not here, A2", exact=True).click()
+    expect(door.get_by_role("button", name="In, A3", exact=True)).to_be_visible()
+    expect(door.locator("#count")).to_have_text("3")
+    old_phone.reload()
+    expect(old_phone.get_by_text("You're done")).to_be_visible()
+    assert [event["delta"] for event in inside.history()] == [1, 4, -1, -2, 1]
