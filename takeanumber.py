@@ -1072,7 +1072,9 @@ def cancel_tickets(db: Connection, at: float, place: Row, queue: Row, numbers: l
     if not numbers:
         raise BadInput("Numbers: choose at least one.")
     open_day(db, place, at)
-    sql = "SELECT * FROM ticket WHERE queue_id = :queue AND state IN :open AND ticket.number IN :numbers"
+    # From the back, and who holds a space last: nobody is called who is about to be cancelled.
+    sql = """SELECT * FROM ticket WHERE queue_id = :queue AND state IN :open AND ticket.number IN :numbers
+             ORDER BY state = 'waiting' DESC, priority DESC, joined_at DESC, id DESC"""
     tickets = run(db, sql, queue=queue.id, open=OPEN, numbers=numbers).all()
     return [_step(db, at, ticket, "cancel").number for ticket in tickets]
 
@@ -1306,7 +1308,7 @@ def counters_of(db: Connection, place: Row, at: float) -> list[Row]:
 
 def level_of(counter: Row) -> str:
     """How full it is: "free", "nearly" (from 80 %) or "full"; who was called to the door holds a space."""
-    taken = counter.people + counter.held
+    taken = max(0, counter.people) + counter.held
     return "full" if taken >= counter.capacity else "nearly" if 5 * taken >= 4 * counter.capacity else "free"
 
 
@@ -1323,10 +1325,10 @@ def open_place_for(
 ):
     """Opens a place with its first queue, its first counter or both; as open_place()."""
     place = open_place(db, at, **asked)
-    if counter:
-        add_counter(db, at, place, **counter)
     if queue or not counter:
         add_queue(db, at, place, queue or "Line", max_waiting)
+    if counter:
+        add_counter(db, at, place, **counter)
     return place
 
 
@@ -1493,12 +1495,19 @@ def _count_tap(
     db: Connection, at: float, place: Row, counter: Row, door: Row, tap: dict, undone: Row | None
 ) -> Row:
     made_at, kind, step = max(counter.created_at, at - tap.get("ago_s", 0)), "tap", "come-in"
-    who, value = "ticket.number = :value AND ticket.series >= :yesterday", tap.get("number")
+    who, value, delta = (
+        "ticket.number = :value AND ticket.series >= :yesterday",
+        tap.get("number"),
+        tap["delta"],
+    )
+    may = STEPS[step][0]
     if undone:
-        kind, step, who, value = "undo", "bring-back", "ticket.id = :value", undone.ticket_id
+        kind, step, may, who = "undo", "bring-back", ("done",), "ticket.id = :value"
+        value, delta = undone.ticket_id, -undone.delta
     sql = f"""{TICKETS} WHERE ticket.place_id = :place AND ticket.queue_id = :queue AND {who}
-              AND ticket.servicer_id IS NULL ORDER BY ticket.id DESC LIMIT 1"""
-    values = {"place": place.id, "queue": counter.queue_id, "yesterday": day_of(place, at - 86400)}
+              AND ticket.servicer_id IS NULL AND taken_at <= :made_at ORDER BY ticket.id DESC LIMIT 1"""
+    values = {"place": place.id, "queue": counter.queue_id, "made_at": made_at}
+    values["yesterday"] = day_of(place, made_at - 86400)
     ticket = run(db, sql, value=value, **values).first() if value else None
     since = undone.happened_at if undone else made_at
     if ticket and ticket.state == "done" and not undone:
@@ -1506,12 +1515,12 @@ def _count_tap(
     elif since < counter.recounted_at or (undone and undone.kind not in COUNTED):
         kind = "not-counted"
     columns = {"place_id": place.id, "counter_id": counter.id, "door_id": door.id, "happened_at": made_at}
-    columns |= {"kind": kind, "tap": tap["id"], "delta": tap["delta"], "ticket_id": ticket and ticket.id}
+    columns |= {"kind": kind, "tap": tap["id"], "delta": delta, "ticket_id": ticket and ticket.id}
     event = insert(db, "event", **columns).one()
     if kind in COUNTED:
         sql = "UPDATE counter SET inside = inside + :delta WHERE id = :id"
-        run(db, sql, delta=tap["delta"], id=counter.id)
-    if ticket and ticket.state in STEPS[step][0]:  # after the count, or her space would be given away
+        run(db, sql, delta=delta, id=counter.id)
+    if ticket and ticket.state in may:  # after the count, or her space would be given away
         step_at_door(db, at, ticket, step, day_of(place, at))
     return event
 
@@ -1673,7 +1682,8 @@ def past_of(db: Connection, queue: Row) -> list[Past]:
     """The latest tickets of a queue that ended, newest first."""
     # A desk is at a customer from her call, or from the end of the one before while she waits already.
     sql = """SELECT coalesce(first_called_at, ended_at) - taken_at AS waited,
-                    first_called_at IS NULL AS has_left, ended_at - called_at AS service,
+                    first_called_at IS NULL AS has_left,
+                    CASE WHEN servicer_id IS NOT NULL THEN ended_at - called_at END AS service,
                     called_at - joined_at AS waiting, called_at - (SELECT max(ended_at) FROM ticket AS before
                                  WHERE before.servicer_id = ticket.servicer_id AND before.ended_at IS NOT NULL
                                  AND before.ended_at <= ticket.called_at) AS idle
@@ -1927,7 +1937,7 @@ FROM tickets WHERE ended = 0 GROUP BY CAST(round(total) AS BIGINT)"""
 # Each series: how many joined, the longest wait, and how many waits missed the goal.
 SERIES = f"""
 SELECT series, count(*) AS joined,
-       coalesce(max(CASE WHEN state = 'done' THEN first_called_at - taken_at END), 0) AS longest,
+       coalesce(max(CASE WHEN state = 'done' THEN first_called_at - taken_at END), -1e9) AS longest,
        sum(CASE WHEN state = 'done' AND first_called_at - taken_at >= :goal THEN 1 ELSE 0 END) AS missed
 FROM ticket WHERE {SHOWN} GROUP BY series"""
 
@@ -2012,7 +2022,7 @@ def count_days(
             for row in run(db, TALLY, **values):
                 _add(found, *row)
             for series, *counts in run(db, SERIES, **values):
-                day = found.days.setdefault(series[:10], [0, 0.0, 0])
+                day = found.days.setdefault(series[:10], [0, -1e9, 0])
                 day[:] = day[0] + counts[0], max(day[1], counts[1]), day[2] + counts[2]
     return found
 
@@ -2490,7 +2500,9 @@ def _run_jobs(stopped: threading.Event, jobs: list[tuple[float, Callable[[], boo
 def _release_spaces(database: Database) -> bool:
     with database.read() as db:  # first, so that nothing is written where there is nothing to do
         due = held_too_long(db, now())
-    return bool(due) and database.write(release_spaces, now())
+    if due:
+        database.write(release_spaces, now())
+    return False
 
 
 def _watch(stopped: threading.Event, database: Database) -> None:
@@ -2585,9 +2597,9 @@ def wants_json() -> bool:
     return request.is_json or request.accept_mimetypes.best_match(wanted) == wanted[1]
 
 
-def limit(what: str, most: int, seconds: int) -> None:
-    """Counts one of `what` for the client's address; raises TooMany above so many in so many seconds."""
-    hits, key, at = service().hits, (what, request.remote_addr), now()
+def limit(what: str, most: int, seconds: int, place: str | None = None) -> None:
+    """Counts one of `what` for the client's address, or a place; raises TooMany above so many in so long."""
+    hits, key, at = service().hits, (what, place or request.remote_addr), now()
     with service().lock:
         if len(hits) >= 10_000:
             hits.clear()  # rather forget who asked than grow
@@ -2596,7 +2608,10 @@ def limit(what: str, most: int, seconds: int) -> None:
         hits[key] = ends, count
     if count > most:
         pause = max(1, math.ceil(ends - at))
-        raise TooMany(f"Too often from one address. Try again in {duration(pause)}.", retry_after=pause)
+        raise TooMany(
+            f"Too often{'' if place else ' from one address'}. Try again in {duration(pause)}.",
+            retry_after=pause,
+        )
 
 
 @pages.before_app_request
@@ -2687,7 +2702,7 @@ CustomerForm = form(
     name=words("Name", 80),
     phone=words("Phone", 40),
     note=words("Note", 500),
-    party=whole("How many people", 1, 99),
+    party=whole("How many people", 1, 50),  # as many as one tap counts
     queue=words("Queue", 60),  # from a desk only
 )
 ServicerForm = form(
@@ -3037,6 +3052,8 @@ def expectation(slug: str, queue: str) -> Callable[[int], dict[str, int] | None]
     """What to expect with so many ahead in a queue; a second old at most: a burst of customers asks once."""
     made_at, expect = service().lines.get((slug, queue), (math.inf, None))
     if not 0 <= now() - made_at < 1:
+        if expect:  # the others don't ask meanwhile
+            service().lines[slug, queue] = now(), expect
         with service().database.read() as db:
             place = find_place(db, slug)
             mine = find_queue(db, place, queue)
@@ -3123,6 +3140,7 @@ def screen(place: str, counter: str) -> Answer:
 @pages.post("/<place>/code")
 def enter_code(place: str) -> Answer:
     limit("code", 20, CODE_S)
+    limit("code of", 200, CODE_S, place)  # whoever has many addresses
     digits = re.sub(r"\D", "", body(CodeForm, "code")["code"])
     with service().database.read() as db:
         kind, token = use_code(db, now(), place, digits)

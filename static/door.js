@@ -81,7 +81,7 @@ function now() {
   const mine = taps.inOrder(), undone = new Set(mine.map(tap => tap.undoes));
   const arrived = mine.filter(tap => tap.number && !undone.has(tap.id));
   const counted = known.count + sum(mine), held = Math.max(0, known.held - sum(arrived));
-  const level = levelOf(counted + held, known.capacity);
+  const level = levelOf(Math.max(0, counted) + held, known.capacity);
   return { count: counted, held, capacity: known.capacity, level, unsent: mine.length };
 }
 

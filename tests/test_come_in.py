@@ -736,3 +736,55 @@ def test_fewer_minutes_to_come_in_and_a_server_that_was_down(later):
     set_clock(200)
     server.post(f"{manage}/counters/shop", {"hold_minutes": 1})
     wait_for(lambda: server.get(tickets[1]).content["state"] == "no_show")
+
+
+# ----- what went wrong before
+
+
+def test_cancelling_the_whole_line_calls_none_of_it(full, door):
+    some = customers(full, *[None] * 4)
+    door.taps(-1)
+    calls = len(full.picture()["calls"])
+    answer = full.owner_sends("/queues/deli/cancel", numbers=[each.number for each in some])
+    assert sorted(answer.body["cancelled"]) == ["A1", "A2", "A3", "A4"]
+    assert len(full.picture()["calls"]) == calls
+    next_one = full.customer()
+    assert next_one.sees()["state"] == "called"
+    assert full.take().body["ahead"] == 0
+
+
+def test_an_old_tap_is_not_taken_for_todays_number(free, door, clock):
+    yesterday = free.customer()
+    clock.advance(days=1)
+    today = free.customer()
+    assert yesterday.number == today.number == "A1"
+    assert door.sends(tap(1, number="A1", ago_s=86_000)).body["count"] == 0
+    assert today.sees()["state"] == "called"
+
+
+def test_taking_back_a_tap_calls_nobody_who_had_left(full, door):
+    left = full.customer()
+    left.leaves()
+    late = tap(1, number=left.number)
+    door.sends(late)
+    door.sends(tap(-1, undoes=late["id"]))
+    assert left.sees()["state"] == "cancelled"
+
+
+def test_a_tap_is_taken_back_as_it_was(free, door):
+    one = tap(1)
+    door.sends(one)
+    assert door.sends(tap(-50, undoes=one["id"])).body["count"] == 0
+
+
+def test_nobody_may_enter_though_the_count_is_below_zero_when_all_spaces_are_held(free, door):
+    door.taps(-4)
+    customers(free, *[None] * 3)
+    (counter,) = free.picture()["counters"]
+    assert (counter["count"], counter["held"], counter["level"]) == (-4, 3, "full")
+
+
+def test_a_place_opens_with_a_line_and_a_counter_that_admits_it(api):
+    shop = {"name": "Shop", "capacity": 3, "admits": "line"}
+    answer = api.post("/places", {"name": "Corner", "queue": "Line", "counter": shop})
+    assert (answer.status, answer.body["counters"][0]["admits"]) == (201, "line")

@@ -10,7 +10,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 
 import pytest
-from people import open_deli
+from people import open_deli, tap
 
 BERLIN = "Europe/Berlin"
 MEASURES = ("wait", "service", "total")
@@ -480,3 +480,12 @@ def test_a_press_on_save_comes_back_to_the_same_days(place):
     page = client.get(answer.headers["Location"], headers={"Accept": "text/html"}).text
     assert "Saved." in page
     assert "9 of 10 wait under 12 minutes" in page or 'value="12"' in page
+
+
+def test_the_longest_wait_though_nobody_waited_at_all(place, clock):
+    place.customer().leaves()
+    clock.advance(days=1)
+    door = place.owner_sends("/counters", name="Shop", capacity=3, admits="deli").body["links"]["door"]
+    number = place.customer().number
+    place.api.post(f"{door}/taps", {"taps": [tap(1, number=number)]})
+    assert stats(place, "?from=2026-11-21")["longest"]["wait_s"] == 0

@@ -1,5 +1,6 @@
 """The server went away, a stream is refused, nobody looks at a page: each page catches up by itself."""
 
+from inside import Inside, shows, taps
 from playwright.sync_api import expect
 
 HIDE = """hidden => {
@@ -22,16 +23,23 @@ def test_pages_say_that_the_server_is_gone_and_catch_up_when_it_is_back(start_se
     ana = visit(shop.desk("Ana", "Window 2"), "desktop")
     phone.get_by_role("button", name="Take a number").click()
     expect(phone.get_by_role("heading", name="A1")).to_be_visible()
-    for page in (phone, ana, board):
+    inside = Inside(shop)
+    door = visit(inside.door(), has_touch=True)
+    for page in (phone, ana, board, door):
         notices(page, stream="open")
     server.stop()
-    for page in (phone, ana, board):
+    taps(door, "In", "+2")
+    for page in (phone, ana, board, door):
         expect(page.get_by_text(NO_CONNECTION)).to_be_visible(timeout=A_WHILE)
     ana.get_by_role("button", name="Next customer").click()
     expect(ana.locator("#message")).to_have_text("No connection. Press again when it is back.")
+    shows(door, 3, unsent=2)
     server.start()
-    for page in (phone, ana, board):
+    for page in (phone, ana, board, door):
         expect(page.get_by_text(NO_CONNECTION)).to_be_hidden(timeout=A_WHILE)
+    expect(door.locator("#unsent")).to_have_text("", timeout=A_WHILE)
+    shows(door, inside.count)
+    assert inside.count == 3
     ana.get_by_role("button", name="Next customer").click()
     expect(phone.get_by_role("main")).to_contain_text("It's your turn: Window 2")
     expect(board.get_by_label("Now serving")).to_contain_text("A1 Window 2")

@@ -249,7 +249,8 @@ def a_door_with_a_customer(shop):
 
 
 def a_door_with_many_customers(shop):
-    return a_door(shop, 3, capacity=30, customers=[2, 1, None, 4, 5, 1, 2, 3, 3, 3, 10, 1]).door()
+    parties = [2, 1, None, 4, 5, 1, 2, 3, 3, 3, 10, 1]
+    return a_door(shop, 3, customers=parties, name=LONG[:60], capacity=30).door()
 
 
 def a_screen_of_an_empty_shop(shop):
@@ -269,7 +270,7 @@ def a_screen_of_a_line(shop):
 
 
 def a_screen_of_many_customers(shop):
-    return a_door(shop, 6, capacity=20, customers=[None] * 16).screen
+    return a_door(shop, 6, customers=[None] * 16, name=LONG[:60], capacity=20).screen
 
 
 def a_place_without_a_queue(shop):
@@ -309,7 +310,7 @@ def a_ticket_that_did_not_come_in(shop):
 
 
 def the_owner_of_a_counter(shop):
-    inside = a_door(shop, 75, customers=[None])
+    inside = a_door(shop, 75, customers=[None], name=LONG[:60])
     back = inside.add_door("Back entrance, by the parking lot")
     assert back
     for door in inside.counter["doors"]:
@@ -319,7 +320,7 @@ def the_owner_of_a_counter(shop):
 
 
 def a_chart_of_a_new_counter(shop):
-    return a_door(shop).chart
+    return a_door(shop, name=LONG[:60]).chart
 
 
 def a_chart_of_a_day(shop):
