@@ -88,7 +88,7 @@ def count(shop: Shop) -> Inside:
     doors = [inside.door(), inside.add_door("Back door")]
     for nth in range(taps):
         t = nth / taps
-        busy = 4 + 35 * math.exp(-(((t - 0.45) / 0.13) ** 2)) + 29 * max(0, t - 0.62) / 0.38
+        busy = 4 + 37 * math.exp(-(((t - 0.45) / 0.13) ** 2)) + 29 * max(0, t - 0.62) / 0.38
         goal = round(busy + chance.gauss(0, 1)) - inside.count
         many = max(-3, min(3, goal)) or chance.choice((1, -1))
         inside.tap(max(many, -inside.count) or 1, door=doors[chance.random() < 0.3])

@@ -1,4 +1,7 @@
-// Copies links and ticks boxes.
+// Copies links, ticks boxes, and shows how many are inside as the doors count them.
+import { watch } from './live.js';
+import { inside } from './words.js';
+
 for (const button of document.querySelectorAll('[data-copy]')) {
   button.hidden = false;
   button.addEventListener('click', async () => {
@@ -20,3 +23,5 @@ for (const all of document.querySelectorAll('[data-all]')) {
   all.closest('label').hidden = false;
   all.addEventListener('change', () => boxes.forEach(box => { box.checked = all.checked; }));
 }
+
+watch(({ counters }) => inside(counters));

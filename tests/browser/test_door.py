@@ -216,10 +216,10 @@ def test_a_replaced_link_keeps_the_taps_and_the_new_one_sends_them(inside, door,
     shows(door, 6, unsent=2)
     assert inside.count == 1
     new = owner.get_by_label("Door Shop", exact=True).input_value()
-    assert new != inside.door("Shop") or door.url not in new
-    door.goto(new.replace("127.0.0.1", "shop.test"))
+    assert new != door.url
+    door.goto(new)
+    inside.becomes(6)
     shows(door, 6)
-    assert inside.count == 6
     assert [event["delta"] for event in inside.history()] == [1, 2, 3]
 
 
@@ -329,6 +329,7 @@ def test_recount_sets_the_true_number(inside, door, visit):
         expect(page).to_be_in_viewport(ratio=1)
     button(dialog, "Cancel").tap()
     expect(dialog).to_be_hidden()
+    inside.becomes(21)
     shows(door, 21)
     button(door, "Recount").tap()
     for nonsense in ("", "-1", "1.5", "100001"):
