@@ -1837,7 +1837,8 @@ def count_at(db: Connection, at: float, counter: Row, day: str, begins: float) -
     """How many were inside when a day began: by what was counted before, or since, whichever is less."""
     if counter.empties == "day" and day > counter.day:  # nothing was counted since it emptied itself
         return 0
-    early = begins - counter.created_at < at - begins
+    sql = "SELECT coalesce(min(happened_at), :at) FROM event WHERE counter_id = :counter"
+    early = begins - run(db, sql, counter=counter.id, at=at).scalar_one() < at - begins
     sql = f"""SELECT coalesce(sum(delta), 0) FROM event WHERE counter_id = :counter AND kind IN :counted
               AND happened_at {"<=" if early else ">"} :begins"""
     counted = run(db, sql, counter=counter.id, counted=COUNTED, begins=begins).scalar_one()
