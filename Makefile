@@ -8,8 +8,8 @@ run: .venv/runs
 	@$(BIN)/python takeanumber.py
 
 test: lint tests/node_modules/installed
-	$(BIN)/pytest -m "not soak and not alone" --numprocesses 2
-	$(BIN)/pytest -m "not soak and alone"
+	@$(BIN)/pytest -m "not soak and not alone" --numprocesses 2; first=$$?; \
+	$(BIN)/pytest -m "not soak and alone" && exit $$first
 
 soak: .venv/tests tests/node_modules/installed
 	$(BIN)/pytest -m soak
