@@ -16,6 +16,7 @@ import flask
 import pytest
 
 import takeanumber
+from rooms import settings
 
 HERE = Path(takeanumber.__file__).parent
 
@@ -199,7 +200,7 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(takeanumber, "now", clock)
+    monkeypatch.setattr(settings, "clock", clock)
     return clock
 
 

@@ -7,7 +7,11 @@ import time
 import pytest
 from people import HERE
 
-import takeanumber
+from rooms.line import waiting_in
+from rooms.live import waits_in
+from rooms.numbers import lines_of
+from rooms.places import day_of, find_place, queues_of
+from rooms.storage import run
 
 
 def minutes(wait):
@@ -268,7 +272,7 @@ def test_priority_is_told(place, ana, app):
     mine = place.customer()
     place.customer()
     first = "UPDATE ticket SET priority = 1 WHERE number = 'A2'"  # no page gives it yet
-    app.extensions["takeanumber"].database.write(takeanumber.run, first)
+    app.extensions["takeanumber"].database.write(run, first)
     ana.calls_next()
     assert told(mine) == ["A2 was called: priority"]
 
@@ -303,14 +307,14 @@ def test_a_line_of_a_hundred_costs_the_picture_less_than_a_millisecond_more(plac
     ana.calls_next()
     parts = place.api.client.application.extensions["takeanumber"]
     with parts.database.read() as db:
-        row = takeanumber.find_place(db, place.slug)
-        (queue,) = takeanumber.queues_of(db, row)
-        everybody = takeanumber.waiting_in(db, [queue.id], takeanumber.day_of(row, clock()))
+        row = find_place(db, place.slug)
+        (queue,) = queues_of(db, row)
+        everybody = waiting_in(db, [queue.id], day_of(row, clock()))
         times = []
         for _ in range(30):
             began = time.perf_counter()
-            line = takeanumber.lines_of(db, clock(), row, parts.live.memory)[queue.id]
-            assert len(takeanumber.waits_in(queue, line, everybody)) == 101
+            line = lines_of(db, clock(), row, parts.live.memory)[queue.id]
+            assert len(waits_in(queue, line, everybody)) == 101
             times.append(time.perf_counter() - began)
     assert min(times) < 0.001
 

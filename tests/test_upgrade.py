@@ -13,11 +13,11 @@ from alembic import command as alembic
 from alembic.config import Config
 from people import HERE, Api, Place, tap
 
-import takeanumber
+from rooms.storage import SCHEMA
 
 FIRST_TABLES = ("place", "queue", "servicer", "servicer_queue", "ticket", "event", "fact")  # of schema 0001
-NEXT = f"{int(takeanumber.SCHEMA) + 1:04}"
-HEAD = f'revision = "{NEXT}"\ndown_revision = "{takeanumber.SCHEMA}"\n'
+NEXT = f"{int(SCHEMA) + 1:04}"
+HEAD = f'revision = "{NEXT}"\ndown_revision = "{SCHEMA}"\n'
 # As migrations are written: SQLite can't change a column, so the table is made anew and its rows are copied.
 REBUILDS_PLACE = f"""
 import sqlalchemy as sa
@@ -97,12 +97,13 @@ def next_version(tmp_path):
     def make(migration):
         program = tmp_path / f"next-{next(versions)}"
         program.mkdir()
-        for part in ("templates", "static", "migrations"):
+        for part in ("rooms", "templates", "static", "migrations"):
             shutil.copytree(HERE / part, program / part, ignore=shutil.ignore_patterns("__pycache__"))
-        code = (HERE / "takeanumber.py").read_text()
+        shutil.copy(HERE / "takeanumber.py", program)
+        code = (HERE / "rooms" / "storage.py").read_text()
         changed, times = re.subn(r'^SCHEMA = "\d+"', f'SCHEMA = "{NEXT}"', code, flags=re.MULTILINE)
         assert times == 1
-        (program / "takeanumber.py").write_text(changed)
+        (program / "rooms" / "storage.py").write_text(changed)
         (program / "migrations" / "versions" / f"{NEXT}.py").write_text(migration)
         return program
 
@@ -120,7 +121,7 @@ def test_a_new_database_has_the_schema_of_an_upgraded_one(tmp_path, database):
     for name in made:
         assert made[name] == grown[name]
     version = "SELECT version_num FROM alembic_version"
-    assert rows(database, version) == rows(upgraded, version) == [(takeanumber.SCHEMA,)]
+    assert rows(database, version) == rows(upgraded, version) == [(SCHEMA,)]
 
 
 @pytest.fixture
@@ -152,7 +153,7 @@ def test_a_shop_of_the_first_version_goes_on_and_gets_counters(place, first_vers
     app = start(data=first_version.parent)
     after = {table: rows(first_version, f"SELECT {names} FROM {table}") for table, names in columns.items()}
     assert after == before
-    assert rows(first_version, "SELECT version_num FROM alembic_version") == [(takeanumber.SCHEMA,)]
+    assert rows(first_version, "SELECT version_num FROM alembic_version") == [(SCHEMA,)]
     assert rows(first_version, "PRAGMA foreign_key_check") == []
     assert rows(first_version, "PRAGMA integrity_check") == [("ok",)]
     shop = Place(Api(app), {"slug": place.slug, "links": place.links})
@@ -168,7 +169,7 @@ def test_a_shop_of_the_first_version_goes_on_and_gets_counters(place, first_vers
 
 def test_the_newest_migration_is_what_the_code_expects():
     versions = sorted(path.stem for path in (HERE / "migrations" / "versions").glob("*.py"))
-    assert versions[-1] == takeanumber.SCHEMA
+    assert versions[-1] == SCHEMA
 
 
 def test_serving_upgrades_and_children_keep_their_parents(database, next_version, start_server):

@@ -32,8 +32,8 @@ from itertools import chain, islice, pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-import takeanumber
-from takeanumber import LATEST, Past
+from rooms import numbers
+from rooms.numbers import LATEST, Past
 
 HOUR, NOON, CLOSES = 3600.0, 3 * 3600.0, 8 * 3600.0  # since the place opened, at nine
 NAMES = ("ours", "length", "last", "head")
@@ -110,7 +110,7 @@ class Line:
     line: deque[Customer] = field(default_factory=deque)
     busy: dict[int, float] = field(default_factory=dict)
     last_wait: float = 0.0
-    learned: tuple[float, float, takeanumber.Learned | None] = (0.0, 0.0, None)
+    learned: tuple[float, float, numbers.Learned | None] = (0.0, 0.0, None)
 
     def run(self) -> list[Customer]:
         """Those who had to wait and were called."""
@@ -126,7 +126,7 @@ class Line:
             while self.line and self.free():
                 self.call(at)
             if self.watch and self.line and self.desks:
-                spans = takeanumber.wait_ranges(self.pace(at), range(len(self.line)))
+                spans = numbers.wait_ranges(self.pace(at), range(len(self.line)))
                 for ahead, (customer, span) in enumerate(zip(self.line, spans, strict=True)):
                     customer.path.append((span["to"], ahead, len(self.desks)))
         return [each for each in self.seen if each.wait is not None]
@@ -185,25 +185,25 @@ class Line:
         self.busy[desk] = customer, at
         self.add(at + service, "end", desk)
 
-    def pace(self, at: float) -> takeanumber.Pace:
+    def pace(self, at: float) -> numbers.Pace:
         """The pace, of what was learned as often as the service learns it."""
         made_at, lasts, learned = self.learned
         if learned is None or at - made_at >= lasts:
             latest = list(islice(self.past, LATEST))
-            learned = takeanumber.learn(latest, 180.0)
+            learned = numbers.learn(latest, 180.0)
             self.learned = at, len(latest) / 20, learned
         busy = [at - self.busy[desk][1] for desk in self.desks if desk in self.busy]
-        return takeanumber.pace(learned, len(self.desks) - len(busy), busy)
+        return numbers.pace(learned, len(self.desks) - len(busy), busy)
 
     def tell(self, at: float, customer: Customer) -> None:
         ahead, desks = len(self.line), max(1, len(self.desks))
         pace = self.pace(at)
-        ((ours, _),) = takeanumber.waits_of(pace, [ahead])
+        ((ours, _),) = numbers.waits_of(pace, [ahead])
         average = statistics.fmean(self.all_services) if self.all_services else 180.0
         head = at - self.line[0].at if self.line else self.last_wait
         customer.told = ours, (ahead + 1) * average / desks, self.last_wait, head
         customer.best = (ahead + 1) * self.scenario.mean_s / desks
-        (span,) = takeanumber.wait_ranges(pace, [ahead])
+        (span,) = numbers.wait_ranges(pace, [ahead])
         customer.span = span["from"], span["to"]
 
 

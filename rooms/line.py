@@ -1,0 +1,480 @@
+"""The line: taking a number, calling, ending; the only code that writes `ticket`."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from sqlalchemy.engine import Connection, Row
+
+from rooms.places import (
+    day_begins,
+    day_of,
+    find_place,
+    find_queue,
+    find_servicer,
+    next_day,
+    put_on_duty,
+    queues_served,
+)
+from rooms.settings import BadInput, Conflict, NotFound
+from rooms.storage import change, record, run
+
+OPEN = ("waiting", "called", "serving")
+BUSY = "state IN ('called', 'serving')"  # at a desk; in the words of the indexes, or they are not used
+# Every step of a ticket: from which states, and to which. The states that are not OPEN are its ends.
+STEPS: dict[str, tuple[tuple[str, ...], str]] = {
+    "call": (("waiting",), "called"),
+    "start": (("called",), "serving"),
+    "done": (("called", "serving"), "done"),
+    "no-show": (("called", "serving"), "no_show"),
+    "cancel": (OPEN, "cancelled"),
+    "expire": (("waiting",), "expired"),
+    "come-in": (("waiting", "called"), "done"),  # through a door
+    "put-back": (("called", "serving"), "waiting"),
+    "move": (OPEN, "waiting"),
+    "bring-back": (("done", "no_show", "cancelled"), "waiting"),
+}
+Taken = tuple[Row, Row, Row, bool]  # a place, its queue, the ticket, and whether the ticket is a new one
+NORMAL = 3  # the priority of everybody; 1 is called first
+ORDER = "ticket.priority, ticket.joined_at, ticket.id"
+AT_THE_DOOR = "state IN ('called', 'serving') AND servicer_id IS NULL"  # called by a counter that has room
+# A ticket with what people call its queue and its desk, or the door that it was called to.
+TICKETS = f"""SELECT ticket.*, queue.slug AS queue, queue.name AS queue_name, servicer.name AS servicer,
+                    CASE WHEN {AT_THE_DOOR} THEN counter.name END AS door,
+                    CASE WHEN {AT_THE_DOOR} THEN called_at + 60 * hold_minutes END AS held_until,
+                    servicer.desk, first_called_at - taken_at AS wait_s,
+                    CASE WHEN state = 'done' THEN ended_at - coalesce(started_at, called_at) END AS service_s,
+                    CASE WHEN state = 'done' THEN ended_at - taken_at END AS total_s
+             FROM ticket JOIN queue ON queue.id = ticket.queue_id
+             LEFT JOIN servicer ON servicer.id = ticket.servicer_id
+             LEFT JOIN counter ON counter.id = queue.counter_id"""
+# A counter on a day (that may have begun without a write), the queue it admits, and the spaces held for that.
+COUNTERS = f"""SELECT counter.*, queue.id AS queue_id, queue.slug AS admits,
+                      CASE WHEN empties = 'day' AND day < :day THEN 0 ELSE inside END AS people,
+                      (SELECT coalesce(sum(coalesce(party, 1)), 0) FROM ticket
+                       WHERE place_id = counter.place_id AND queue_id = queue.id AND {AT_THE_DOOR}) AS held
+               FROM counter LEFT JOIN queue ON queue.counter_id = counter.id
+               WHERE counter.deleted_at IS NULL AND counter.place_id = :place"""
+BRING_BACK_S = 3600
+UNCHANGED = "Nothing was changed; this is how it is now."
+# When somebody joins a queue: never before those who joined earlier, even when the clock was set back; and a
+# little after the last, so that a third can be put between the two.
+APART_S = 0.00001
+JOINED_AT = f"""(SELECT CASE WHEN max(joined_at) >= :at THEN max(joined_at) + {APART_S:f} ELSE :at END
+                        FROM ticket WHERE queue_id = :queue AND state = 'waiting' AND priority = :normal)"""
+
+
+def current_series(place: Row, at: float) -> str:
+    """The series that numbers are given in at an instant."""
+    day = day_of(place, at)
+    return place.series if place.series.startswith(day) else day
+
+
+def open_day(db: Connection, place: Row, at: float) -> str:
+    """The current series; the first write of a day ends what still waits from the days before."""
+    series = current_series(place, at)
+    if series != place.series:
+        change(db, "place", place.id, series=series)
+        sql = """SELECT * FROM ticket WHERE place_id = :place AND state = 'waiting' AND series < :day
+                 AND queue_id IN (SELECT id FROM queue WHERE place_id = :place AND kind = 'walk-in')"""
+        for ticket in run(db, sql, place=place.id, day=series[:10]).all():
+            over = day_begins(place.timezone, next_day(ticket.series[:10]), place.day_starts)
+            _step(db, at, ticket, "expire", ended_at=over)
+    return series
+
+
+def state_of(ticket: Row, place: Row, at: float) -> str:
+    """A ticket's state; one that waits when its day is over reads as expired before that is stored."""
+    return "expired" if ticket.state == "waiting" and ticket.series < day_of(place, at) else ticket.state
+
+
+def _step(db: Connection, at: float, ticket: Row, kind: str, **columns: Any) -> Row:
+    # One allowed step of a ticket, and its event; raises Conflict when the state forbids it.
+    allowed, state = STEPS[kind]
+    if ticket.state not in allowed:
+        raise Conflict(f"{ticket.number} is {ticket.state.replace('_', ' ')} now. {UNCHANGED}")
+    if state == "waiting":
+        columns = {"servicer_id": None, "called_at": None, "started_at": None, "ended_at": None} | columns
+    elif state not in OPEN:
+        columns = {"ended_at": at, "browser": None} | columns
+    changed = change(db, "ticket", ticket.id, state=state, **columns)
+    _count_waiting(db, ticket.queue_id, -int(ticket.state == "waiting"))
+    _count_waiting(db, changed.queue_id, int(state == "waiting"))
+    _record_step(db, at, kind, changed, servicer_id=ticket.servicer_id)
+    admit(db, at, changed.queue_id)
+    return changed
+
+
+def _count_waiting(db: Connection, queue_id: int, more: int) -> None:
+    # Kept and not counted each time, so that a press costs the same in a line of ten and of ten thousand.
+    if more:
+        run(db, "UPDATE queue SET waiting = waiting + :more WHERE id = :id", more=more, id=queue_id)
+
+
+def _record_step(db: Connection, at: float, kind: str, ticket: Row, **more: Any) -> None:
+    more = {"servicer_id": ticket.servicer_id, "queue_id": ticket.queue_id, "state": ticket.state} | more
+    record(db, at, ticket.place_id, kind, ticket_id=ticket.id, **more)
+
+
+# ----- a customer
+
+
+def take_number(db: Connection, at: float, slug: str, line: str, **asked: Any) -> Taken:
+    """Gives the next number of a queue; raises NotFound, and Conflict when it is closed or full.
+
+    `asked` may hold name, phone, note and party; and request_id and browser: the same request, or the same
+    browser while its ticket is open, gets the ticket that it has. And `expect`, which makes the range of the
+    wait that she is shown of how many are ahead.
+    """
+    place = find_place(db, slug)
+    series = open_day(db, place, at)
+    request_id, browser, expect = (asked.pop(name, None) for name in ("request_id", "browser", "expect"))
+    asked["request_key"] = key = f"{place.id} {line} {request_id}" if request_id else None
+    earlier = run(db, f"{TICKETS} WHERE request_key = :key", key=key).first() if key else None
+    if browser and not earlier:
+        sql = f"""{TICKETS} WHERE ticket.browser = :browser AND ticket.place_id = :place
+                  AND queue.slug = :line AND shared_tablet = 0 AND state IN :open"""
+        earlier = run(db, sql, browser=browser, place=place.id, line=line, open=OPEN).first()
+    if earlier:
+        return place, find_queue(db, place, line), earlier, False
+    queue = _count_up(db, place, line, series)
+    asked |= {"place": place.id, "queue": queue.id, "series": series, "normal": NORMAL, "at": at}
+    asked |= {"ordinal": queue.last_number, "number": f"{queue.prefix}{queue.last_number}"}
+    asked |= {"token": secrets.token_urlsafe(16), "browser": None if queue.shared_tablet else browser}
+    # All who wait in it are ahead: they are not counted again, so that this costs the same in a long line.
+    wait = (expect and expect(queue.waiting - 1)) or {}
+    asked |= {"wait_from": wait.get("from"), "wait_to": wait.get("to")}
+    sql = f"""INSERT INTO ticket (place_id, queue_id, token, series, ordinal, number, state, priority,
+                                  taken_at, joined_at, request_key, browser, name, phone, note, party,
+                                  wait_from, wait_to)
+              VALUES (:place, :queue, :token, :series, :ordinal, :number, 'waiting', :normal, :at,
+                      {JOINED_AT}, :request_key, :browser, :name, :phone, :note, :party,
+                      :wait_from, :wait_to) RETURNING *"""
+    ticket = run(db, sql, **dict.fromkeys(("name", "phone", "note", "party")) | asked).one()
+    _record_step(db, at, "take", ticket)
+    if queue.counter_id:
+        admit(db, at, queue.id)
+        ticket = run(db, f"{TICKETS} WHERE ticket.id = :id", id=ticket.id).one()
+    return place, queue, ticket, True
+
+
+def _count_up(db: Connection, place: Row, line: str, series: str) -> Row:
+    # The queue with its next number, if it is open and has room. Its first in a series is looked up, since
+    # its letters may have been another queue's earlier today.
+    sql = """UPDATE queue SET waiting = waiting + 1, series = :series, last_number =
+                    CASE WHEN series = :series THEN last_number + 1
+                         ELSE (SELECT coalesce(max(ordinal), 0) + 1 FROM ticket WHERE place_id = :place
+                               AND series = :series AND number = queue.prefix || CAST(ordinal AS TEXT)) END
+             WHERE place_id = :place AND slug = :line AND kind = 'walk-in' AND deleted_at IS NULL
+             AND open = 1 AND waiting < max_waiting RETURNING *"""
+    queue = run(db, sql, place=place.id, line=line, series=series).first()
+    if queue is None:
+        queue = find_queue(db, place, line)
+        full = f"full: {queue.waiting} are waiting. Please come back a little later."
+        raise Conflict(f"{queue.name} is {full if queue.open else 'closed: no new numbers now.'}")
+    return queue
+
+
+def find_ticket(db: Connection, slug: str, token: str) -> tuple[Row, Row, Row]:
+    """The place, the queue and the ticket of a customer's link; raises NotFound."""
+    place = find_place(db, slug)
+    sql = f"{TICKETS} WHERE ticket.token = :token AND ticket.place_id = :place"
+    ticket = run(db, sql, token=token, place=place.id).first()
+    if ticket is None:
+        raise NotFound("There is no such ticket. Take a new number on the page of the place.")
+    return place, run(db, "SELECT * FROM queue WHERE id = :id", id=ticket.queue_id).one(), ticket
+
+
+def tickets_of_browser(db: Connection, at: float, slug: str, browser: str) -> list[Row]:
+    """The open tickets that a browser has in a place, newest first."""
+    place = find_place(db, slug)
+    sql = f"{TICKETS} WHERE ticket.browser = :browser AND ticket.place_id = :place ORDER BY ticket.id DESC"
+    tickets = run(db, sql, browser=browser, place=place.id)
+    return [ticket for ticket in tickets if state_of(ticket, place, at) in OPEN]
+
+
+def count_ahead(db: Connection, ticket: Row, queues: Iterable[int], day: str) -> dict[int, int]:
+    """How many waiting tickets would be called before this one, in each of these queues that has some."""
+    sql = f"""SELECT queue_id, count(*) FROM ticket WHERE queue_id IN :queues AND state = 'waiting'
+              AND series >= :day AND ({ORDER}) < (:priority, :joined_at, :id) GROUP BY queue_id"""
+    mine = {"priority": ticket.priority, "joined_at": ticket.joined_at, "id": ticket.id}
+    return dict(map(tuple, run(db, sql, queues=[ticket.queue_id, *queues], day=day, **mine)))
+
+
+def by_customer(db: Connection, at: float, slug: str, token: str, does: Callable, **more: Any):
+    """Runs `does(db, at, ticket, …)` for whoever holds a ticket's link; raises NotFound for others."""
+    open_day(db, find_place(db, slug), at)
+    return does(db, at, find_ticket(db, slug, token)[2], **more)
+
+
+def cancel_ticket(db: Connection, at: float, ticket: Row) -> None:
+    """Lets a customer leave the line; raises Conflict once the ticket ended in another way."""
+    if ticket.state != "cancelled":
+        _step(db, at, ticket, "cancel")
+
+
+def cancel_tickets(db: Connection, at: float, place: Row, queue: Row, numbers: list[str]) -> list[str]:
+    """Cancels these numbers of a queue, as far as they are still open; returns those."""
+    if not numbers:
+        raise BadInput("Numbers: choose at least one.")
+    open_day(db, place, at)
+    # From the back, and who holds a space last: nobody is called who is about to be cancelled.
+    sql = """SELECT * FROM ticket WHERE queue_id = :queue AND state IN :open AND ticket.number IN :numbers
+             ORDER BY state = 'waiting' DESC, priority DESC, joined_at DESC, id DESC"""
+    tickets = run(db, sql, queue=queue.id, open=OPEN, numbers=numbers).all()
+    return [_step(db, at, ticket, "cancel").number for ticket in tickets]
+
+
+# ----- a servicer
+
+
+class Desk(NamedTuple):
+    """A servicer at work: where, who, the day, and the ticket that is hers now."""
+
+    place: Row
+    servicer: Row
+    day: str
+    current: Row | None
+
+    def pick(self, number: str, tickets: list[Row | None], where: str, again: bool = True) -> Row:
+        """The ticket with a number; raises Conflict, also if it is to wait `again` though its day is over."""
+        ticket = next((each for each in tickets if each and each.number == number), None)
+        if ticket is None:
+            raise Conflict(f"{number} is not {where}. {UNCHANGED}")
+        if again and ticket.series < self.day:
+            raise Conflict(f"The day of {number} is over: it can't wait again. Press Done or Not here.")
+        return ticket
+
+
+def find_desk(db: Connection, slug: str, token: str) -> tuple[Row, Row]:
+    """The place and the servicer of a desk's link; raises NotFound."""
+    place = find_place(db, slug)
+    sql = "SELECT * FROM servicer WHERE token = :token AND place_id = :place AND removed_at IS NULL"
+    servicer = run(db, sql, token=token, place=place.id).first()
+    if servicer is None:
+        raise NotFound("This desk's link is not valid any more. Ask the owner for the staff link.")
+    return place, servicer
+
+
+def by_desk(db: Connection, at: float, slug: str, token: str, does: Callable, *args: Any, **more: Any):
+    """Runs `does(db, at, desk, …)` for whoever holds a desk's link; raises NotFound for others."""
+    place, servicer = find_desk(db, slug, token)
+    day = open_day(db, place, at)[:10]
+    return does(db, at, Desk(place, servicer, day, current_ticket(db, servicer)), *args, **more)
+
+
+def current_ticket(db: Connection, servicer: Row) -> Row | None:
+    """The ticket that a servicer has called or is serving."""
+    return run(db, f"{TICKETS} WHERE ticket.servicer_id = :id AND {BUSY}", id=servicer.id).first()
+
+
+def waiting_in(db: Connection, queue_ids: list[int], day: str, most: int = -1) -> list[Row]:
+    """The tickets that wait in these queues, in the order in which they will be called; `most` of them."""
+    sql = f"""{TICKETS} WHERE ticket.queue_id IN :queues AND state = 'waiting' AND ticket.series >= :day
+              ORDER BY {ORDER} {"LIMIT :most" if most >= 0 else ""}"""
+    return run(db, sql, queues=queue_ids, day=day, **({"most": most} if most >= 0 else {})).all()
+
+
+def called_in(db: Connection, place: Row) -> list[Row]:
+    """The tickets that are called or being served in a place, the latest first."""
+    sql = f"{TICKETS} WHERE ticket.place_id = :id AND {BUSY} ORDER BY ticket.called_at DESC, ticket.id DESC"
+    return run(db, sql, id=place.id).all()
+
+
+def recent_at(db: Connection, servicer: Row) -> list[Row]:
+    """The last ten tickets that ended at a desk, newest first."""
+    sql = f"""{TICKETS} WHERE ticket.servicer_id = :id AND ended_at IS NOT NULL
+              ORDER BY ended_at DESC, ticket.id DESC LIMIT 10"""
+    return run(db, sql, id=servicer.id).all()
+
+
+def call_next(db: Connection, at: float, desk: Desk, finished: str | None, **asked: str | None) -> Row | None:
+    """Ends what the desk is serving as done, and calls the next customer; None when nobody waits.
+
+    `asked` may hold the queue to call from, or the number to call. `finished` is what the desk believes to be
+    serving, or None: where it isn't so, this is the second of two presses, or somebody was quicker: Conflict.
+    """
+    queue, number = asked.get("queue"), asked.get("number")
+    if (desk.current.number if desk.current else None) != finished:
+        raise Conflict(f"Your desk has changed since this page was shown. {UNCHANGED}")
+    if not desk.servicer.on_duty:
+        raise Conflict("You are not on duty. Press Resume first.")
+    served = [each for each in queues_served(db, desk.servicer) if queue in (None, each.slug)]
+    if queue and not served:
+        raise BadInput(f"You don't serve a queue named {queue}.")
+    if desk.current:
+        _step(db, at, desk.current, "done")
+    by = {"servicer_id": desk.servicer.id, "desk": desk.servicer.desk}
+    called = _claim(db, at, [each.id for each in served], desk.day, number, **by)
+    if number and called is None:
+        raise Conflict(f"{number} is not waiting any more. {UNCHANGED}")
+    return called
+
+
+def _claim(
+    db: Connection, at: float, queue_ids: list[int], day: str, number: str | None, **by: Any
+) -> Row | None:
+    # One statement, because two servicers press Next in the same millisecond.
+    sql = f"""UPDATE ticket SET state = 'called', servicer_id = :servicer, called_at = :at,
+                                first_called_at = coalesce(first_called_at, :at)
+              WHERE id = (SELECT id FROM ticket WHERE queue_id IN :queues AND state = 'waiting'
+                          AND series >= :day AND number = coalesce(:number, number) ORDER BY {ORDER} LIMIT 1)
+              AND state = 'waiting' RETURNING *"""
+    values = {"servicer": by.get("servicer_id"), "at": at, "queues": queue_ids, "day": day, "number": number}
+    ticket = run(db, sql, **values).first()
+    if ticket:
+        _count_waiting(db, ticket.queue_id, -1)
+        _record_step(db, at, "call", ticket, **by)
+    return ticket
+
+
+def press(db: Connection, at: float, desk: Desk, kind: str, number: str) -> None:
+    """Takes the ticket at a desk a step further: start, done, no-show, put-back; or rings: call-again."""
+    ticket = desk.pick(number, [desk.current], "at your desk any more", again=kind == "put-back")
+    if kind == "call-again":
+        _record_step(db, at, kind, ticket, desk=ticket.desk)
+    elif kind == "put-back":
+        _step(db, at, ticket, kind, **_in_line_behind(db, ticket.queue_id, desk.day, 2))
+    elif kind != "start":
+        _step(db, at, ticket, kind)
+    elif ticket.state != "serving":  # or it was pressed twice
+        _step(db, at, ticket, kind, started_at=at)
+
+
+def _in_line_behind(db: Connection, queue_id: int, day: str, places: int) -> dict[str, Any]:
+    # Priority and time of joining that put a ticket behind the next so many; none where nobody waits.
+    line = waiting_in(db, [queue_id], day, places + 1)
+    before, after = line[:places][-1:], line[places:]
+    if not line:
+        return {}
+    at = before[0].joined_at + APART_S if before else after[0].joined_at - APART_S
+    if before and after and before[0].priority == after[0].priority:
+        at = (before[0].joined_at + after[0].joined_at) / 2
+    return {"priority": (before or after)[0].priority, "joined_at": at}
+
+
+def bring_back(db: Connection, at: float, desk: Desk, number: str) -> None:
+    """Lets one of the last ten of a desk, ended in the last hour, wait again, first in line."""
+    ended = [ticket for ticket in recent_at(db, desk.servicer) if at - ticket.ended_at <= BRING_BACK_S]
+    ticket = desk.pick(number, ended, "among your last ten of the last hour")
+    if run(db, "SELECT deleted_at FROM queue WHERE id = :id", id=ticket.queue_id).scalar():
+        raise Conflict(f"The queue of {number} was deleted, so it can't wait there again.")
+    _step(db, at, ticket, "bring-back", **_in_line_behind(db, ticket.queue_id, desk.day, 0))
+
+
+def move_ticket(db: Connection, at: float, desk: Desk, number: str, queue: str) -> None:
+    """Moves the ticket at a desk, or one that waits in its line, to another queue; it keeps its number."""
+    line = waiting_in(db, [each.id for each in queues_served(db, desk.servicer)], desk.day)
+    ticket = desk.pick(number, [desk.current, *line], "in your line any more")
+    target = find_queue(db, desk.place, queue)
+    if target.id == ticket.queue_id:
+        raise Conflict(f"{number} is in {target.name} already. {UNCHANGED}")
+    joined_at = run(db, f"SELECT {JOINED_AT}", at=at, queue=target.id, normal=NORMAL).scalar_one()
+    _step(db, at, ticket, "move", queue_id=target.id, priority=NORMAL, joined_at=joined_at)
+
+
+def set_duty(db: Connection, at: float, desk: Desk, on_duty: bool) -> None:
+    """Pauses a servicer, or lets her go on; the ticket at her desk stays hers."""
+    put_on_duty(db, at, desk.servicer, on_duty)
+
+
+def add_customer(db: Connection, at: float, desk: Desk, queue: str, **asked: Any) -> Taken:
+    """Takes a number for a customer without a phone; as take_number()."""
+    return take_number(db, at, desk.place.slug, queue, **asked)
+
+
+# ----- a door
+
+
+def admit(db: Connection, at: float, queue_id: int | None) -> None:
+    """Calls the next customers of a queue to the door, as many as the counter that admits it has room for."""
+    sql = (
+        "SELECT place.* FROM queue JOIN place ON place.id = place_id WHERE queue.id = :id AND counter_id > 0"
+    )
+    place = run(db, sql, id=queue_id).first()
+    if place is None:
+        return
+    day = day_of(place, at)
+    counter = run(db, f"{COUNTERS} AND queue.id = :id", place=place.id, day=day, id=queue_id).one()
+    room = counter.capacity - max(0, counter.people) - counter.held  # a count below 0 has drifted
+    for ticket in waiting_in(db, [queue_id], day, max(0, room)):
+        room -= min(ticket.party or 1, counter.capacity)
+        if room < 0:  # the next ones may be fewer, but it's not their turn
+            return
+        _claim(db, at, [queue_id], day, ticket.number, counter_id=counter.id)
+
+
+def step_at_door(db: Connection, at: float, ticket: Row, kind: str, day: str) -> None:
+    """Takes a ticket a step further: come-in, no-show; put-back, bring-back (then it is first in line)."""
+    columns: dict[str, Any] = {}
+    if kind == "come-in":
+        columns = {"called_at": ticket.called_at or at, "first_called_at": ticket.first_called_at or at}
+    elif kind != "no-show":
+        columns = _in_line_behind(db, ticket.queue_id, day, 0)
+    changed = _step(db, at, ticket, kind, **columns)
+    if changed.state == "waiting" and changed.series < day:  # it can't wait again
+        _step(db, at, changed, "expire")
+
+
+def held_too_long(db: Connection, at: float) -> list[Row]:
+    """The tickets that were called to a door and whose time to come in is over."""
+    return run(db, f"{TICKETS} WHERE {AT_THE_DOOR} AND called_at + 60 * hold_minutes <= :at", at=at).all()
+
+
+def release_spaces(db: Connection, at: float) -> None:
+    """Ends the tickets whose space was held too long as not here; the next ones are called."""
+    for ticket in held_too_long(db, at):
+        _step(db, at, ticket, "no-show")
+
+
+# ----- what the owner may do only when nobody is in it
+
+
+def delete_queue(db: Connection, at: float, place: Row, queue: Row) -> Row:
+    """Takes a queue away; its tickets stay in the figures. Raises Conflict while somebody is in it."""
+    _check_empty(db, at, place, queue)
+    run(db, "DELETE FROM servicer_queue WHERE queue_id = :queue", queue=queue.id)
+    record(db, at, place.id, "delete-queue", queue_id=queue.id)
+    return change(db, "queue", queue.id, deleted_at=at, counter_id=None)
+
+
+def reset_numbers(db: Connection, at: float, place: Row, queue: Row) -> Row:
+    """Lets a queue count from 1 again, in a new series in which the other queues go on counting."""
+    _check_empty(db, at, place, queue)
+    series = open_day(db, place, at)
+    day = series[:10]
+    sql = "SELECT DISTINCT series FROM ticket WHERE place_id = :place AND series >= :day AND series < :next"
+    used = run(db, sql, place=place.id, day=day, next=next_day(day)).scalars()
+    fresh = f"{day}.{1 + max(int(each[11:] or 1) for each in [series, *used])}"
+    change(db, "place", place.id, series=fresh)
+    sql = "UPDATE queue SET series = :fresh WHERE place_id = :place AND series = :series"
+    run(db, sql, fresh=fresh, place=place.id, series=series)
+    record(db, at, place.id, "reset-numbers", queue_id=queue.id, detail=fresh)
+    return change(db, "queue", queue.id, series=fresh, last_number=0)
+
+
+def _check_empty(db: Connection, at: float, place: Row, queue: Row) -> None:
+    sql = "SELECT count(*) FROM ticket WHERE queue_id = :queue AND state IN ('called', 'serving')"
+    inside = run(db, sql, queue=queue.id).scalar_one() + len(waiting_in(db, [queue.id], day_of(place, at)))
+    if inside:
+        raise Conflict(f"{inside} in {queue.name} wait or are being served. Let them finish first.")
+
+
+def remove_servicer(db: Connection, at: float, place: Row, servicer_id: int) -> None:
+    """Takes a servicer's link away; the customer at her desk waits again, first in line."""
+    servicer = find_servicer(db, place, servicer_id)
+    ticket = current_ticket(db, servicer)
+    if ticket:
+        _step(db, at, ticket, "put-back", **_in_line_behind(db, ticket.queue_id, day_of(place, at), 0))
+    change(db, "servicer", servicer.id, removed_at=at, on_duty=0, browser=None)
+    record(db, at, place.id, "remove-servicer", servicer_id=servicer.id)
+
+
+def erase_personal_data(db: Connection, at: float, keep_days: int, most: int = 2000) -> bool:
+    """Erases names, phones and notes of tickets that ended so long ago; says whether there may be more."""
+    sql = """UPDATE ticket SET name = NULL, phone = NULL, note = NULL WHERE id IN
+             (SELECT id FROM ticket WHERE (name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL)
+              AND ended_at < :before LIMIT :most)"""
+    return run(db, sql, before=at - keep_days * 86400, most=most).rowcount == most
