@@ -50,6 +50,7 @@ import time
 import unicodedata
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cache, partial
@@ -549,11 +550,19 @@ def refused(problem: Refused) -> Answer:
             return refused(other)
         answer = flask.jsonify({"error": said} | answer.get_json()) if wants_json() else answer
     else:
-        answer = page("error.html", {"error": said}, sentence=said, status=problem.status)
+        answer = page("error.html", {"error": said}, its_place(problem), sentence=said, status=problem.status)
     answer.status_code = problem.status
     if problem.retry_after:
         answer.headers["Retry-After"] = str(problem.retry_after)
     return answer
+
+
+def its_place(problem: Refused) -> Row | None:
+    """The place that somebody looked for something in that isn't there: the way back leads to it."""
+    if problem.status == 404 and "place" in (request.view_args or {}) and not wants_json():
+        with suppress(NotFound, SQLAlchemyError), service().database.read() as db:
+            return find_place(db, request.view_args["place"])
+    return None
 
 
 HTTP_SENTENCES = {

@@ -158,14 +158,18 @@ undo.addEventListener('click', () => {
 
 // A pad counts when it is touched. The click that follows says nothing new, whatever fingers did meanwhile; one that
 // nothing was touched for comes from a key or a screen reader, and is sent like any form.
-let touched = false;
+let touched = false, untouched;
 
 pads.addEventListener('pointerdown', event => {
   const pad = event.target.closest('button');
   if (!pad || event.button) return;
+  clearTimeout(untouched);
   touched = true;
   press(pad);
 });
+for (const end of ['pointerup', 'pointercancel']) {  // no click follows a finger that slid off
+  document.addEventListener(end, () => { untouched = setTimeout(() => { touched = false; }, 400); });
+}
 pads.addEventListener('click', event => {
   if (touched || event.detail) event.preventDefault();
   touched = false;

@@ -164,3 +164,13 @@ def test_a_ticket_of_another_place_is_not_found_here(start, api):
     assert many.get(ticket).status == 200
     assert many.get(ticket.replace("/one/", "/two/")).status == 404
     assert two["slug"] == "two"
+
+
+@pytest.mark.parametrize(
+    ("address", "way_back"),
+    [("/corner-deli/t/unknown", "/corner-deli"), ("/corner-deli/desk/old", "/corner-deli"), ("/nobody", "/")],
+)
+def test_from_what_is_not_there_a_way_leads_back(place, address, way_back):
+    answer = place.api.client.get(address)
+    assert answer.status_code == 404
+    assert f'href="{way_back}">' in answer.text
