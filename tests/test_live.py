@@ -21,6 +21,7 @@ def test_a_stream_begins_with_the_picture_as_it_is_now(server):
     assert str(picture["version"]) in first.id.split(".")
 
 
+@pytest.mark.alone
 def test_a_change_is_on_every_open_page_within_a_second(server):
     shop = server.open_shop()
     desk = shop.desk()
@@ -57,6 +58,7 @@ def test_only_a_change_is_sent(server):
             page.next(within=1.5)
 
 
+@pytest.mark.alone
 def test_a_storm_is_shown_in_five_pictures_a_second_and_the_newest_always_arrives(server):
     shop = server.open_shop()
     with shop.watch() as page:
@@ -129,6 +131,7 @@ def test_a_closed_stream_frees_its_place_by_itself(start_server):
     assert opens_within(shop, 20)
 
 
+@pytest.mark.alone
 def test_a_closed_stream_frees_its_place_at_the_next_changes(start_server):
     shop = start_server(streams_per_address=1).open_shop()
     page = shop.watch()
@@ -140,6 +143,7 @@ def test_a_closed_stream_frees_its_place_at_the_next_changes(start_server):
     assert opens_within(shop, 1)
 
 
+@pytest.mark.alone
 def test_what_another_process_wrote_is_shown(start_server):
     server, other = start_server(), start_server()
     shop = server.open_shop()
@@ -150,6 +154,7 @@ def test_what_another_process_wrote_is_shown(start_server):
         assert page.until(lambda event: event.shows("A1"))[-1].at - before < 2
 
 
+@pytest.mark.alone
 def test_the_stream_of_a_deleted_place_ends(server):
     shop = server.open_shop()
     page = shop.watch()
@@ -216,6 +221,7 @@ def test_the_server_stops_cleanly_in_the_middle_of_a_storm(server):
     assert set(answered) <= set(shop.waiting())
 
 
+@pytest.mark.alone
 def test_pages_catch_up_after_a_restart(server):
     shop = server.open_shop()
     shop.take()

@@ -112,6 +112,7 @@ def tap_steadily(door, seconds, a_second):
     return sent, at
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("seconds", "watching", "within"),
     [(4, 40, 3), pytest.param(60, 200, 1, marks=pytest.mark.soak)],
@@ -151,6 +152,7 @@ def test_a_batch_is_never_seen_in_part(server):
     assert inside.counter()["count"] == 2400
 
 
+@pytest.mark.alone
 def test_one_door_recounts_while_the_others_tap(server):
     inside = Inside(server)
     recounting, *others = inside.doors
