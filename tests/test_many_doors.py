@@ -94,6 +94,12 @@ class Inside:
         assert self.counter()["count"] == total(sent)
 
 
+@pytest.fixture
+def server(shared_server):
+    """One for all: each test has a place of its own."""
+    return shared_server
+
+
 # ----- many at the same time
 
 
@@ -425,7 +431,8 @@ class Storm:
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.soak)])
-def test_no_answered_tap_is_lost_when_the_server_is_killed(server, kills):
+def test_no_answered_tap_is_lost_when_the_server_is_killed(start_server, kills):
+    server = start_server()
     storm = Storm(Inside(server))
     for _ in range(kills):
         before = len(storm.answered)

@@ -7,11 +7,8 @@ def test_a_customer_sees_her_number(shop, visit):
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from http.client import HTTPConnection
-from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -33,7 +30,6 @@ SIZES = {
     "phone on its side": (667, 375),
     "desktop": (1440, 900),
 }
-ADDRESSES = cycle(range(2, 250))
 NO_CONNECTION = "No connection. This page catches up by itself."
 
 expect.set_options(timeout=10_000)
@@ -124,30 +120,16 @@ def visit(chromium: Browser, problems: list[str]) -> Iterator[Callable[..., Page
     assert [problem for problem in problems if "Failed to load resource" not in problem] == []
 
 
-@pytest.fixture(scope="package")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that all tests share which don't start one of their own."""
-    server = Server(tmp_path_factory.mktemp("shared") / "data", places="open")
-    yield server
-    server.kill()
+@pytest.fixture
+def server(shared_server: Server) -> Server:
+    """The server of all tests that don't start one of their own."""
+    return shared_server
 
 
 @pytest.fixture
 def open_shop(server: Server) -> Callable[..., Shop]:
-    """Opens places on the shared server, each from an address of its own: one opens only so many an hour."""
-
-    def open_shop(**asked: object) -> Shop:
-        address = f"127.0.0.{next(ADDRESSES)}"
-        connection = HTTPConnection("127.0.0.1", server.port, timeout=30, source_address=(address, 0))
-        body = json.dumps({"name": "Corner Deli", "queue": "Deli", "timezone": "UTC"} | asked)
-        connection.request("POST", "/places", body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        content = json.load(answer)
-        connection.close()
-        assert answer.status == 201, content
-        return Shop(server, content)
-
-    return open_shop
+    """Opens places on the shared server."""
+    return lambda **asked: server.open_shop(**{"timezone": "UTC"} | asked)
 
 
 @pytest.fixture
