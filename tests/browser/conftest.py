@@ -13,7 +13,17 @@ from pathlib import Path
 
 import pytest
 from inside import Inside
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    Route,
+    WebError,
+    expect,
+    sync_playwright,
+)
 from real_server import Server, Shop
 
 HERE = Path(__file__).parent
@@ -81,6 +91,31 @@ def offline() -> Callable[..., AbstractContextManager[None]]:
     return offline
 
 
+def listen(context: BrowserContext, problems: list[str]) -> dict[str, Callable[..., None]]:
+    """Notes from now on what goes wrong in a browser's pages; returns by which listeners."""
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            problems.append(f"{message.page.url}: {message.text}")
+
+    def fail(error: WebError) -> None:
+        problems.append(str(error.error))
+
+    def note(request: Request) -> None:
+        if not request.url.startswith((f"http://{NAME}:", "data:")):
+            problems.append(f"asked another host: {request.url}")
+
+    listeners = {"console": hear, "weberror": fail, "request": note}
+    for event, listener in listeners.items():
+        context.on(event, listener)
+    return listeners
+
+
+def nothing_but_refusals(problems: list[str]) -> None:
+    """What a browser notes of a refusal (409, 429), or a server that is away, is fine: tests are about it."""
+    assert [problem for problem in problems if "Failed to load resource" not in problem] == []
+
+
 @pytest.fixture
 def visit(chromium: Browser, problems: list[str]) -> Iterator[Callable[..., Page]]:
     """Somebody opens a link in a browser of her own: on a phone, unless another size is named.
@@ -88,14 +123,6 @@ def visit(chromium: Browser, problems: list[str]) -> Iterator[Callable[..., Page
     With a folder as `profile`, it keeps there what it knows, and can be closed and opened again.
     """
     contexts = []
-
-    def hear(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            problems.append(f"{message.page.url}: {message.text}")
-
-    def note(request: Request) -> None:
-        if not request.url.startswith((f"http://{NAME}:", "data:")):
-            problems.append(f"asked another host: {request.url}")
 
     def visit(link: str, size: str = "phone", profile: Path | None = None, **options: object) -> Page:
         options["viewport"] = dict(zip(("width", "height"), SIZES[size], strict=True))
@@ -106,9 +133,7 @@ def visit(chromium: Browser, problems: list[str]) -> Iterator[Callable[..., Page
         contexts.append(context)
         context.set_default_timeout(10_000)
         context.add_init_script(path=HERE / "ears.js")
-        context.on("console", hear)
-        context.on("weberror", lambda error: problems.append(str(error.error)))
-        context.on("request", note)
+        listen(context, problems)
         page = context.new_page()
         page.goto(link.replace("127.0.0.1", NAME))
         return page
@@ -116,8 +141,48 @@ def visit(chromium: Browser, problems: list[str]) -> Iterator[Callable[..., Page
     yield visit
     for context in contexts:
         context.close()
-    # browsers note a refusal (409, 429), or a server that is away, as an error; some tests are about these
-    assert [problem for problem in problems if "Failed to load resource" not in problem] == []
+    nothing_but_refusals(problems)
+
+
+@pytest.fixture(scope="package")
+def windows(chromium: Browser) -> Iterator[Callable[[bool], Page]]:
+    """A page with scripts, and one without, for all tests that only look: each is opened once."""
+    opened = {}
+
+    def windows(scripts: bool) -> Page:
+        if scripts not in opened:
+            context = chromium.new_context(java_script_enabled=scripts)
+            context.set_default_timeout(10_000)
+            context.add_init_script(path=HERE / "ears.js")
+            opened[scripts] = context.new_page()
+        return opened[scripts]
+
+    yield windows
+    for page in opened.values():
+        page.context.close()
+
+
+@pytest.fixture
+def look(windows: Callable[[bool], Page], problems: list[str]) -> Iterator[Callable[..., Page]]:
+    """As visit(), for somebody who only looks: in the one browser of them all, which forgets her then."""
+    listeners = {}
+
+    def look(link: str, size: str = "phone", scripts: bool = True) -> Page:
+        page = windows(scripts)
+        listeners[page] = listen(page.context, problems)
+        page.set_viewport_size(dict(zip(("width", "height"), SIZES[size], strict=True)))
+        page.goto(link.replace("127.0.0.1", NAME))
+        return page
+
+    yield look
+    for page, heard in listeners.items():
+        page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+        page.goto("about:blank")
+        page.context.clear_cookies()
+        page.emulate_media(media="null", color_scheme="null", reduced_motion="null")
+        for event, listener in heard.items():
+            page.context.remove_listener(event, listener)
+    nothing_but_refusals(problems)
 
 
 @pytest.fixture
