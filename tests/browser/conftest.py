@@ -197,7 +197,7 @@ def look(windows: Callable[[bool], Page], problems: list[str]) -> Iterator[Calla
     nothing_but_refusals(problems)
 
 
-@pytest.fixture
+@pytest.fixture(scope="package")
 def server(shared_server: Server) -> Server:
     """The server of all tests that don't start one of their own."""
     return shared_server
