@@ -14,6 +14,9 @@ from zoneinfo import ZoneInfo
 
 import flask
 import pytest
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
+from werkzeug.routing import Rule
 
 import takeanumber
 from rooms import settings
@@ -145,6 +148,7 @@ class Place:
 
     def __init__(self, api: Api, opened: dict[str, Any]):
         self.api, self.slug, self.links = api, opened["slug"], opened["links"]
+        self.take_links: dict[str, str] = {}  # by queue: those that were looked up, as a page has them
 
     def picture(self) -> dict[str, Any]:
         return self.api.get(self.links["customers"]).body
@@ -154,7 +158,9 @@ class Place:
         return next(each for each in self.picture()["queues"] if each["slug"] == queue)
 
     def take(self, queue: str = "deli", **asked: Any) -> Answer:
-        return self.api.post(self.line(queue)["links"]["take"], asked)
+        if queue not in self.take_links:
+            self.take_links[queue] = self.line(queue)["links"]["take"]
+        return self.api.post(self.take_links[queue], asked)
 
     def customer(self, queue: str = "deli", **asked: Any) -> Customer:
         """Somebody who just took a number."""
@@ -190,11 +196,45 @@ class Place:
         return [event["kind"] for event in self.export()["event"]]
 
 
-@pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_from_outside() -> Iterator[None]:
     """A setting of whoever runs the tests changes none of them."""
-    for name in [name for name in os.environ if name.startswith("TAKEANUMBER_") or name in ("HOST", "PORT")]:
-        monkeypatch.delenv(name)
+    with pytest.MonkeyPatch.context() as changed:
+        for name in [
+            name for name in os.environ if name.startswith("TAKEANUMBER_") or name in ("HOST", "PORT")
+        ]:
+            changed.delenv(name)
+        yield
+
+
+class Compiled(BytecodeCache):
+    """Templates, as an earlier service of these tests has compiled them."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], Any] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self.kept.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self.kept[bucket.key, bucket.checksum] = bucket.code
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """Addresses and templates are the same in each of a thousand services: the first compiles them."""
+    compile_builder, builders = Rule._compile_builder, {}
+
+    def once(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        of = rule.rule, str(rule.defaults), append_unknown
+        if of not in builders:
+            builders[of] = compile_builder(rule, append_unknown)
+        return builders[of]
+
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(Rule, "_compile_builder", once)
+        changed.setattr(flask.Flask, "jinja_options", {"bytecode_cache": Compiled()})
+        yield
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
+from itertools import cycle
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -30,6 +31,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVE = [sys.executable, str(ROOT / "takeanumber.py"), "serve"]
+ADDRESSES = cycle(range(2, 250))  # of a loopback, to come from
 GENEROUS = {"TAKEANUMBER_TAKES_PER_MINUTE": "1000000", "TAKEANUMBER_MAX_WAITING": "100000"}
 
 
@@ -168,10 +170,16 @@ class Server:
             return list(people.map(one, requests))
 
     def open_shop(self, **asked: Any) -> Shop:
-        """Opens a place with one queue, "Deli"."""
-        answer = self.post("/places", {"name": "Corner Deli", "queue": "Deli"} | asked)
-        assert answer.status == 201, answer
-        return Shop(self, answer.content)
+        """Opens a place with one queue, "Deli", from another address each time: one opens only 20 an hour."""
+        address = f"127.0.0.{next(ADDRESSES)}"
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30, source_address=(address, 0))
+        body = json.dumps({"name": "Corner Deli", "queue": "Deli"} | asked)
+        connection.request("POST", "/places", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        content = json.load(answer)
+        connection.close()
+        assert answer.status == 201, content
+        return Shop(self, content)
 
 
 class Shop:
@@ -323,6 +331,14 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     for server in servers:
         if server.process.poll() is None:
             server.kill()
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for all tests that only open places on it, and leave it as it is; started once."""
+    server = Server(tmp_path_factory.mktemp("shared") / "data", places="open")
+    yield server
+    server.kill()
 
 
 @pytest.fixture

@@ -6,6 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 
+@pytest.fixture
+def server(shared_server):
+    """One for all: each test has a place of its own."""
+    return shared_server
+
+
 def number_at(desk):
     """The number that a desk serves, in an answer to it; None when it is free."""
     return desk.content["current"] and desk.content["current"]["number"]

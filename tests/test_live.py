@@ -7,8 +7,8 @@ import time
 import pytest
 
 
-def test_a_stream_begins_with_the_picture_as_it_is_now(server):
-    shop = server.open_shop()
+def test_a_stream_begins_with_the_picture_as_it_is_now(shared_server):
+    shop = shared_server.open_shop()
     shop.take()
     with shop.watch() as page:
         first = page.next()
@@ -21,13 +21,14 @@ def test_a_stream_begins_with_the_picture_as_it_is_now(server):
     assert str(picture["version"]) in first.id.split(".")
 
 
-def test_a_change_is_on_every_open_page_within_a_second(server):
-    shop = server.open_shop()
+@pytest.mark.alone
+def test_a_change_is_on_every_open_page_within_a_second(shared_server):
+    shop = shared_server.open_shop()
     desk = shop.desk()
     pages = [shop.watch() for _ in range(20)]
     for page in pages:
         page.next()
-    for change in (shop.take, lambda: server.post(f"{desk}/next", {"finished": None})):
+    for change in (shop.take, lambda: shared_server.post(f"{desk}/next", {"finished": None})):
         time.sleep(0.3)
         before = time.monotonic()
         change()
@@ -47,18 +48,19 @@ def stay_clear_of_the_full_minute():
         time.sleep(60.2 - time.time() % 60)
 
 
-def test_only_a_change_is_sent(server):
-    shop = server.open_shop()
+def test_only_a_change_is_sent(shared_server):
+    shop = shared_server.open_shop()
     stay_clear_of_the_full_minute()
     with shop.watch() as page:
         page.next()
-        server.get(shop.links["customers"])
+        shared_server.get(shop.links["customers"])
         with pytest.raises(AssertionError, match="No state event"):
             page.next(within=1.5)
 
 
-def test_a_storm_is_shown_in_five_pictures_a_second_and_the_newest_always_arrives(server):
-    shop = server.open_shop()
+@pytest.mark.alone
+def test_a_storm_is_shown_in_five_pictures_a_second_and_the_newest_always_arrives(shared_server):
+    shop = shared_server.open_shop()
     with shop.watch() as page:
         page.next()
         began, last = time.monotonic(), "A0"
@@ -129,6 +131,7 @@ def test_a_closed_stream_frees_its_place_by_itself(start_server):
     assert opens_within(shop, 20)
 
 
+@pytest.mark.alone
 def test_a_closed_stream_frees_its_place_at_the_next_changes(start_server):
     shop = start_server(streams_per_address=1).open_shop()
     page = shop.watch()
@@ -140,6 +143,7 @@ def test_a_closed_stream_frees_its_place_at_the_next_changes(start_server):
     assert opens_within(shop, 1)
 
 
+@pytest.mark.alone
 def test_what_another_process_wrote_is_shown(start_server):
     server, other = start_server(), start_server()
     shop = server.open_shop()
@@ -150,11 +154,12 @@ def test_what_another_process_wrote_is_shown(start_server):
         assert page.until(lambda event: event.shows("A1"))[-1].at - before < 2
 
 
-def test_the_stream_of_a_deleted_place_ends(server):
-    shop = server.open_shop()
+@pytest.mark.alone
+def test_the_stream_of_a_deleted_place_ends(shared_server):
+    shop = shared_server.open_shop()
     page = shop.watch()
     page.next()
-    server.post(f"{shop.links['manage']}/delete", {"name": "Corner Deli"})
+    shared_server.post(f"{shop.links['manage']}/delete", {"name": "Corner Deli"})
     assert page.ends(within=3)
     assert shop.watch().status == 404
 
@@ -173,9 +178,9 @@ def test_the_stream_of_another_place_stays_quiet(start_server):
 
 
 @pytest.mark.parametrize("path", ["/no-such-place/live", "/corner-deli/live/more", "/corner-deli/Live"])
-def test_an_unknown_address_has_no_stream(server, path):
-    server.open_shop()
-    answer = server.get(path)
+def test_an_unknown_address_has_no_stream(shared_server, path):
+    slug = shared_server.open_shop().slug
+    answer = shared_server.get(path.replace("corner-deli", slug))
     assert answer.status == 404
     assert answer.content["error"]
 
@@ -216,6 +221,7 @@ def test_the_server_stops_cleanly_in_the_middle_of_a_storm(server):
     assert set(answered) <= set(shop.waiting())
 
 
+@pytest.mark.alone
 def test_pages_catch_up_after_a_restart(server):
     shop = server.open_shop()
     shop.take()

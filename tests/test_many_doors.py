@@ -94,6 +94,12 @@ class Inside:
         assert self.counter()["count"] == total(sent)
 
 
+@pytest.fixture
+def server(shared_server):
+    """One for all: each test has a place of its own."""
+    return shared_server
+
+
 # ----- many at the same time
 
 
@@ -112,6 +118,7 @@ def tap_steadily(door, seconds, a_second):
     return sent, at
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("seconds", "watching", "within"),
     [(4, 40, 3), pytest.param(60, 200, 1, marks=pytest.mark.soak)],
@@ -151,6 +158,7 @@ def test_a_batch_is_never_seen_in_part(server):
     assert inside.counter()["count"] == 2400
 
 
+@pytest.mark.alone
 def test_one_door_recounts_while_the_others_tap(server):
     inside = Inside(server)
     recounting, *others = inside.doors
@@ -423,7 +431,8 @@ class Storm:
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.soak)])
-def test_no_answered_tap_is_lost_when_the_server_is_killed(server, kills):
+def test_no_answered_tap_is_lost_when_the_server_is_killed(start_server, kills):
+    server = start_server()
     storm = Storm(Inside(server))
     for _ in range(kills):
         before = len(storm.answered)

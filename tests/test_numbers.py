@@ -10,7 +10,10 @@ from collections import Counter
 from datetime import datetime, timedelta
 
 import pytest
-from people import open_deli, tap
+from people import Api, Clock, Place, open_deli, tap
+
+import takeanumber
+from rooms import settings
 
 BERLIN = "Europe/Berlin"
 MEASURES = ("wait", "service", "total")
@@ -91,9 +94,24 @@ def a_lively_week(place, clock, seed=6, days=3):
     return place
 
 
+@pytest.fixture(scope="module")
+def week(tmp_path_factory):
+    """Such a week, told once: where its database is, the place's links, and when it was over."""
+    clock, data = Clock(), tmp_path_factory.mktemp("week") / "data"
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(settings, "clock", clock)
+        app = takeanumber.create_app(data=data, takes_per_minute=10**9)
+        place = a_lively_week(open_deli(Api(app), timezone=BERLIN), clock)
+        app.extensions["takeanumber"].live.close()
+        app.extensions["takeanumber"].database.close()
+    return data, {"slug": place.slug, "links": place.links}, clock.at
+
+
 @pytest.fixture
-def lively(api, clock):
-    return a_lively_week(open_deli(api, timezone=BERLIN), clock)
+def lively(start, clock, week):
+    """That week, to be read only."""
+    data, opened, clock.at = week
+    return Place(Api(start(data=data)), opened)
 
 
 def measured(cells):

@@ -7,25 +7,44 @@ def test_a_customer_sees_her_number(shop, visit):
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from http.client import HTTPConnection
-from itertools import cycle
 from pathlib import Path
 
 import pytest
 from inside import Inside
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    Route,
+    WebError,
+    expect,
+    sync_playwright,
+)
 from real_server import Server, Shop
 
 HERE = Path(__file__).parent
 NAME = "shop.test"  # as plain http at any other name, it lacks what browsers keep for https and localhost
 FLAGS = """--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking
            --disable-component-update --disable-sync"""
+# The pop-ups of an address bar that nobody sees: two pages more for each window, and half of what it costs.
+# A browser heeds the last list only, so the others are those that Playwright leaves out by itself.
+WITHOUT = """
+    WebUIOmniboxPopup WebUIOmniboxAimPopup WebUIOmniboxFullPopup
+    AimEnabled AvoidCorsURLLoaderRestartOnRedirect AvoidUnnecessaryBeforeUnloadCheckSync
+    DestroyProfileOnBrowserClose HttpsFirstBalancedModeAutoEnable HttpsUpgrades LensOverlay MediaRouter
+    NetworkTimeServiceQuerying OptimizationHints PaintHolding PreconnectToSearch ThirdPartyStoragePartitioning
+"""
 CHROMIUM = {
     "executable_path": "/usr/bin/chromium",
-    "args": [*FLAGS.split(), f"--host-resolver-rules=MAP {NAME} 127.0.0.1"],
+    "args": [
+        *FLAGS.split(),
+        f"--disable-features={','.join(WITHOUT.split())}",
+        f"--host-resolver-rules=MAP {NAME} 127.0.0.1",
+    ],
 }
 SIZES = {
     "small phone": (320, 568),
@@ -33,7 +52,6 @@ SIZES = {
     "phone on its side": (667, 375),
     "desktop": (1440, 900),
 }
-ADDRESSES = cycle(range(2, 250))
 NO_CONNECTION = "No connection. This page catches up by itself."
 
 expect.set_options(timeout=10_000)
@@ -85,6 +103,31 @@ def offline() -> Callable[..., AbstractContextManager[None]]:
     return offline
 
 
+def listen(context: BrowserContext, problems: list[str]) -> dict[str, Callable[..., None]]:
+    """Notes from now on what goes wrong in a browser's pages; returns by which listeners."""
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            problems.append(f"{message.page.url}: {message.text}")
+
+    def fail(error: WebError) -> None:
+        problems.append(str(error.error))
+
+    def note(request: Request) -> None:
+        if not request.url.startswith((f"http://{NAME}:", "data:")):
+            problems.append(f"asked another host: {request.url}")
+
+    listeners = {"console": hear, "weberror": fail, "request": note}
+    for event, listener in listeners.items():
+        context.on(event, listener)
+    return listeners
+
+
+def nothing_but_refusals(problems: list[str]) -> None:
+    """What a browser notes of a refusal (409, 429), or a server that is away, is fine: tests are about it."""
+    assert [problem for problem in problems if "Failed to load resource" not in problem] == []
+
+
 @pytest.fixture
 def visit(chromium: Browser, problems: list[str]) -> Iterator[Callable[..., Page]]:
     """Somebody opens a link in a browser of her own: on a phone, unless another size is named.
@@ -92,14 +135,6 @@ def visit(chromium: Browser, problems: list[str]) -> Iterator[Callable[..., Page
     With a folder as `profile`, it keeps there what it knows, and can be closed and opened again.
     """
     contexts = []
-
-    def hear(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            problems.append(f"{message.page.url}: {message.text}")
-
-    def note(request: Request) -> None:
-        if not request.url.startswith((f"http://{NAME}:", "data:")):
-            problems.append(f"asked another host: {request.url}")
 
     def visit(link: str, size: str = "phone", profile: Path | None = None, **options: object) -> Page:
         options["viewport"] = dict(zip(("width", "height"), SIZES[size], strict=True))
@@ -110,9 +145,7 @@ def visit(chromium: Browser, problems: list[str]) -> Iterator[Callable[..., Page
         contexts.append(context)
         context.set_default_timeout(10_000)
         context.add_init_script(path=HERE / "ears.js")
-        context.on("console", hear)
-        context.on("weberror", lambda error: problems.append(str(error.error)))
-        context.on("request", note)
+        listen(context, problems)
         page = context.new_page()
         page.goto(link.replace("127.0.0.1", NAME))
         return page
@@ -120,34 +153,60 @@ def visit(chromium: Browser, problems: list[str]) -> Iterator[Callable[..., Page
     yield visit
     for context in contexts:
         context.close()
-    # browsers note a refusal (409, 429), or a server that is away, as an error; some tests are about these
-    assert [problem for problem in problems if "Failed to load resource" not in problem] == []
+    nothing_but_refusals(problems)
 
 
 @pytest.fixture(scope="package")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that all tests share which don't start one of their own."""
-    server = Server(tmp_path_factory.mktemp("shared") / "data", places="open")
-    yield server
-    server.kill()
+def windows(chromium: Browser) -> Iterator[Callable[[bool], Page]]:
+    """A page with scripts, and one without, for all tests that only look: each is opened once."""
+    opened = {}
+
+    def windows(scripts: bool) -> Page:
+        if scripts not in opened:
+            context = chromium.new_context(java_script_enabled=scripts)
+            context.set_default_timeout(10_000)
+            context.add_init_script(path=HERE / "ears.js")
+            opened[scripts] = context.new_page()
+        return opened[scripts]
+
+    yield windows
+    for page in opened.values():
+        page.context.close()
+
+
+@pytest.fixture
+def look(windows: Callable[[bool], Page], problems: list[str]) -> Iterator[Callable[..., Page]]:
+    """As visit(), for somebody who only looks: in the one browser of them all, which forgets her then."""
+    listeners = {}
+
+    def look(link: str, size: str = "phone", scripts: bool = True) -> Page:
+        page = windows(scripts)
+        listeners[page] = listen(page.context, problems)
+        page.set_viewport_size(dict(zip(("width", "height"), SIZES[size], strict=True)))
+        page.goto(link.replace("127.0.0.1", NAME))
+        return page
+
+    yield look
+    for page, heard in listeners.items():
+        page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+        page.goto("about:blank")
+        page.context.clear_cookies()
+        page.emulate_media(media="null", color_scheme="null", reduced_motion="null")
+        for event, listener in heard.items():
+            page.context.remove_listener(event, listener)
+    nothing_but_refusals(problems)
+
+
+@pytest.fixture(scope="package")
+def server(shared_server: Server) -> Server:
+    """The server of all tests that don't start one of their own."""
+    return shared_server
 
 
 @pytest.fixture
 def open_shop(server: Server) -> Callable[..., Shop]:
-    """Opens places on the shared server, each from an address of its own: one opens only so many an hour."""
-
-    def open_shop(**asked: object) -> Shop:
-        address = f"127.0.0.{next(ADDRESSES)}"
-        connection = HTTPConnection("127.0.0.1", server.port, timeout=30, source_address=(address, 0))
-        body = json.dumps({"name": "Corner Deli", "queue": "Deli", "timezone": "UTC"} | asked)
-        connection.request("POST", "/places", body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        content = json.load(answer)
-        connection.close()
-        assert answer.status == 201, content
-        return Shop(server, content)
-
-    return open_shop
+    """Opens places on the shared server."""
+    return lambda **asked: server.open_shop(**{"timezone": "UTC"} | asked)
 
 
 @pytest.fixture

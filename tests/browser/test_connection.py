@@ -1,5 +1,6 @@
 """The server went away, a stream is refused, nobody looks at a page: each page catches up by itself."""
 
+import pytest
 from inside import Inside, shows, taps
 from playwright.sync_api import expect
 
@@ -46,6 +47,7 @@ def test_pages_say_that_the_server_is_gone_and_catch_up_when_it_is_back(start_se
     expect(ana.get_by_label("Now serving")).to_contain_text("A1")
 
 
+@pytest.mark.alone
 def test_a_page_without_a_stream_still_learns_of_its_turn(start_server, visit, notices):
     server = start_server(streams_per_address=1)
     shop = server.open_shop()
@@ -78,6 +80,7 @@ def test_a_page_that_nobody_sees_closes_its_stream_and_catches_up_when_it_is_see
     notices(phone, rings=2, stream="open")
 
 
+@pytest.mark.alone
 def test_a_board_that_was_offline_announces_each_call_once_one_after_another(
     server, shop, visit, notices, offline
 ):
@@ -98,6 +101,7 @@ def test_a_board_that_was_offline_announces_each_call_once_one_after_another(
     expect(board.locator("[data-calling]")).to_have_count(0)
 
 
+@pytest.mark.alone
 def test_a_board_says_every_call_in_order(server, shop, visit, notices):
     board = visit(shop.links["board"], "desktop")
     desks = [shop.desk(name, f"Window {number}") for number, name in enumerate(("Ana", "Ben"), 1)]

@@ -31,6 +31,7 @@ def field(page, label):
 # ----- one number everywhere
 
 
+@pytest.mark.alone
 def test_a_tap_is_on_every_page_within_a_second(inside, door, visit, notices):
     inside.tap(20)
     pages = {

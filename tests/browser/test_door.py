@@ -187,6 +187,7 @@ def test_doors_that_are_offline_at_the_same_time_add_up(inside, door, visit):
     assert inside.count == 8
 
 
+@pytest.mark.alone
 def test_what_was_tapped_before_a_recount_elsewhere_is_in_it(inside, door):
     shows(door, 0)
     door.context.set_offline(True)

@@ -394,6 +394,12 @@ STATES = [  # a page, and what must be in view without scrolling
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def axe(windows):
+    """It takes a while to come in; all who only look share it."""
+    windows(scripts=True).context.add_init_script(AXE)
+
+
 def violations(page: Page) -> list[str]:
     """What axe-core finds wrong."""
     if not page.evaluate("() => 'axe' in window"):
@@ -423,8 +429,8 @@ def check(page: Page, main: tuple[str, str] | None) -> None:
 
 
 @pytest.mark.parametrize(("state", "main"), STATES, ids=[state.__name__ for state, _ in STATES])
-def test_every_page_can_be_read_and_used_by_anybody(open_shop, visit, problems, state, main):
-    page = visit(state(open_shop()))
+def test_every_page_can_be_read_and_used_by_anybody(open_shop, look, problems, state, main):
+    page = look(state(open_shop()))
     check(page, main)
     if state is not an_address_that_is_unknown:
         assert problems == []
@@ -447,9 +453,9 @@ def test_every_page_can_be_read_and_used_by_anybody(open_shop, visit, problems, 
         a_chart_of_a_new_counter,
     ],
 )
-def test_a_long_name_fits(open_shop, visit, state):
+def test_a_long_name_fits(open_shop, look, state):
     shop = open_shop(name=LONG)
-    page = visit(state(shop), "small phone")
+    page = look(state(shop), "small phone")
     assert page.evaluate(WHAT_STICKS_OUT) == []
 
 
@@ -470,12 +476,12 @@ def test_a_long_name_fits(open_shop, visit, state):
         a_ticket_that_may_come_in,
     ],
 )
-def test_scripts_use_the_words_of_the_templates(open_shop, visit, notices, state):
+def test_scripts_use_the_words_of_the_templates(open_shop, look, notices, state):
     shop = open_shop()
     shop.desk("Dora", "Window 9")
     link = state(shop)
-    as_sent = visit(link, java_script_enabled=False).get_by_role("main").inner_text()
-    live = visit(link)
+    as_sent = look(link, scripts=False).get_by_role("main").inner_text()
+    live = look(link)
     notices(live, stream="open")
     live.wait_for_timeout(200)
     assert live.get_by_role("main").inner_text() == as_sent
@@ -506,8 +512,8 @@ def home_of_a_place(start_server):
         (home_of_a_place, ("link", "Corner Deli")),
     ],
 )
-def test_home_can_be_read_and_used_by_anybody(start_server, visit, problems, state, main):
-    check(visit(state(start_server)), main)
+def test_home_can_be_read_and_used_by_anybody(start_server, look, problems, state, main):
+    check(look(state(start_server)), main)
     assert problems == []
 
 
@@ -524,8 +530,8 @@ def test_a_lost_bookmark_is_found_with_the_setup_code(start_server, visit):
     expect(page).to_have_title("Corner Deli · owner")
 
 
-def test_recount_can_be_read_and_used_by_anybody(inside, visit, problems):
-    page = visit(inside.door())
+def test_recount_can_be_read_and_used_by_anybody(inside, look, problems):
+    page = look(inside.door())
     page.get_by_role("button", name="Recount").click()
     for size, (width, height) in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
@@ -625,8 +631,8 @@ PAPERS = {
 
 @pytest.mark.parametrize("name", ["Corner Deli", LONG])
 @pytest.mark.parametrize("paper", PAPERS)
-def test_the_poster_is_one_page(open_shop, visit, paper, name):
-    page = visit(a_poster(open_shop(name=name)), "desktop")
+def test_the_poster_is_one_page(open_shop, look, paper, name):
+    page = look(a_poster(open_shop(name=name)), "desktop")
     pdf = page.pdf(format=paper, prefer_css_page_size=True)
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 1
     page.emulate_media(media="print")

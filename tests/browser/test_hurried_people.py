@@ -38,6 +38,7 @@ def presses(page, button):
 # ----- a customer
 
 
+@pytest.mark.alone
 def test_a_double_press_takes_one_number(shop, phone):
     phone.get_by_role("button", name="Take a number").dblclick()
     expect(phone.get_by_role("heading", name="A1")).to_be_visible()
@@ -167,6 +168,7 @@ def test_yesterdays_phone_page_does_not_ring_for_todays_number(server, open_shop
 # ----- a servicer
 
 
+@pytest.mark.alone
 def test_a_double_press_calls_one_customer(shop, ana):
     for _ in range(3):
         shop.take()
@@ -178,6 +180,7 @@ def test_a_double_press_calls_one_customer(shop, ana):
     assert shop.waiting() == ["A2", "A3"]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("button", "then"), [("Pause", "Paused"), ("Start", "A1"), ("Next customer", "A1")])
 def test_a_double_press_does_not_press_what_comes_under_the_finger(shop, ana, button, then):
     shop.take()
@@ -193,6 +196,7 @@ def test_a_double_press_does_not_press_what_comes_under_the_finger(shop, ana, bu
     expect(served(ana)).to_have_text(then)
 
 
+@pytest.mark.alone
 def test_two_desks_race_for_the_last_customer(shop, ana, visit):
     ben = visit(shop.desk("Ben", "Window 3"), "desktop")
     shop.take()
@@ -239,6 +243,7 @@ def test_a_late_press_on_a_live_page_is_answered_in_place(server, shop, visit, o
     assert shop.waiting() == ["A3"]
 
 
+@pytest.mark.alone
 def test_what_a_press_led_to_is_said_though_news_overtook_the_answer(shop, ana):
     ana.evaluate(ANSWER_LATE)
     with ana.expect_response("**/next"):
@@ -298,7 +303,8 @@ def test_the_buttons_of_a_desk(shop, ana, buttons, now, waiting):
         shop.take()
     expect(ana.get_by_text("4 waiting")).to_be_visible()
     for button in ["Next customer", *buttons]:
-        presses(ana, button)
+        with ana.expect_response(lambda answer: answer.request.method == "POST"):
+            presses(ana, button)
     expect(served(ana)).to_have_text(now)
     assert shop.waiting() == waiting
 

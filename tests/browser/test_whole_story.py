@@ -1,5 +1,6 @@
 """A shop runs its line from one link: the owner opens it, a customer takes a number, a servicer calls it."""
 
+import pytest
 from playwright.sync_api import expect
 
 SOON_S = 3  # a second is what we promise; a machine that runs other tests beside this one may be slower
@@ -21,6 +22,7 @@ def link(page, label):
     return page.get_by_label(label, exact=True).input_value()
 
 
+@pytest.mark.alone
 def test_the_whole_story(start_server, visit, notices):
     owner = visit(start_server().url, "desktop")
     owner.get_by_label("Name of your place").fill("Corner Deli")
