@@ -177,7 +177,9 @@ def set_fact(db: Connection, at: float, name: str) -> None:
 @dataclass(eq=False)
 class _Job:
     function: Callable[[Connection], Any]
+    is_note: bool = False
     result: Any = None
+    changed: bool = False
     problem: Exception | None = None
     begun: threading.Lock = field(default_factory=threading.Lock)  # by the writer, or given up by who asked
     done: threading.Lock = field(default_factory=threading.Lock)
@@ -193,6 +195,8 @@ class Database:
     def __init__(self, path: Path):
         self.on_commit: Callable[[], None] = lambda: None
         self.busy_since: float | None = None  # when the transaction under way began, by time.monotonic()
+        self.changes = 0  # how many writes that changed something were committed; notes don't count
+        self.paused: str | None = None  # why nothing may be written
         self._readers, self._writers = _engine(path, "query_only = ON"), _engine(path)
         self._long_read = threading.Lock()
         self._connection: Connection | None = None
@@ -219,7 +223,26 @@ class Database:
         The function may be run twice, so it touches nothing but the connection. What it raises is raised
         here, with nothing of it stored. Raises Unavailable when the writer is too busy to begin.
         """
-        job = _Job(lambda db: function(db, *args, **kwargs))
+        return self._done(_Job(lambda db: function(db, *args, **kwargs)))
+
+    def note(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """As write(), for what is not a shop's: no change to be backed up, and no pause keeps it waiting."""
+        return self._done(_Job(lambda db: function(db, *args, **kwargs), is_note=True))
+
+    def pause(self, sentence: str) -> None:
+        """Refuses writes with this sentence until resume(); returns when those begun are on the disk."""
+        before, self.paused = self.paused, sentence
+        try:
+            self.note(lambda db: None)  # the writer comes to it after them
+        except BaseException:  # so nobody knows what still comes
+            self.paused = before
+            raise
+
+    def resume(self) -> None:
+        """Lets writes in again."""
+        self.paused = None
+
+    def _done(self, job: _Job) -> Any:
         job.done.acquire()
         self._jobs.put(job)
         in_time = job.done.acquire(timeout=PATIENCE_S)
@@ -259,6 +282,7 @@ class Database:
             for job in jobs:
                 self._run_in_savepoint(db, job)
             raw.execute("COMMIT")
+            self.changes += sum(job.changed for job in jobs)
         except Exception as problem:  # not swallowed: it's what the callers are told
             self._drop_connection()
             if began and len(jobs) > 1:
@@ -278,12 +302,16 @@ class Database:
         raw = db.connection.driver_connection
         raw.execute("SAVEPOINT one")
         try:
+            if (why := self.paused) and not job.is_note:  # asked here: what is asked by a request may be old
+                raise Unavailable(why, retry_after=2)
+            before = raw.total_changes
             job.result, job.problem = job.function(db), None
+            job.changed = raw.total_changes > before and not job.is_note
         except Exception as problem:  # its caller's alone, as long as the transaction stands
             if not raw.in_transaction:
                 raise
             raw.execute("ROLLBACK TO one")
-            job.problem = problem
+            job.problem, job.changed = problem, False
         raw.execute("RELEASE one")
 
     def _drop_connection(self) -> None:
