@@ -3,6 +3,8 @@
 # requires-python = ">=3.11"
 # dependencies = [
 #   "alembic==1.20.1",
+#   "boto3==1.44.5",
+#   "botocore==1.44.5",
 #   "click==8.5.1",
 #   "flask==3.1.3",
 #   "flask-wtf==1.3.0",
@@ -20,7 +22,7 @@ Customers take a number on their own phone, servicers press "Next customer", eve
 One Flask app and one SQLite file. This file is the app: its pages, and its command line. What they call
 stands in rooms/, one file a room, to be read in this order:
 
-    settings, storage, places, line, counters, numbers, live, clock
+    settings, storage, places, line, counters, numbers, live, clock, backup
 
 The rooms know nothing of Flask: they take a connection and plain values, return rows or small dataclasses,
 raise the few exceptions of the first room, and use none but the rooms before them. Data goes one way: a

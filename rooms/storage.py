@@ -25,6 +25,9 @@ HERE = Path(__file__).resolve().parent.parent
 SCHEMA = "0003"  # the newest file in migrations/versions: what this code reads and writes
 PATIENCE_S = 10.0  # how long a request waits for the writer, and how long the writer may be silent
 
+KEEP_FACT = """INSERT INTO fact (name, value) VALUES (:name, :value)
+               ON CONFLICT (name) DO UPDATE SET value = excluded.value"""
+
 metadata = sa.MetaData()
 _STATEMENTS: dict[str, sa.TextClause | sa.TextualSelect] = {}  # SQL, and what run() made of it
 
@@ -164,14 +167,20 @@ def record(db: Connection, at: float, place_id: int, kind: str, **more: Any) -> 
     insert(db, "event", "", place_id=place_id, happened_at=at, kind=kind, **more)
 
 
-def fact(db: Connection, name: str) -> str:
-    """One of the few values that belong to the whole database: `secret_key`, `epoch`."""
-    return run(db, "SELECT value FROM fact WHERE name = :name", name=name).scalar_one()
+def fact(db: Connection, name: str, *default: str | None) -> str | None:
+    """One of the few values that belong to the whole database: `secret_key`, `epoch`; else the default."""
+    found = run(db, "SELECT value FROM fact WHERE name = :name", name=name)
+    return found.scalars().first() or default[0] if default else found.scalar_one()
 
 
 def set_fact(db: Connection, at: float, name: str) -> None:
     """Notes the time under a name: `pulse`, to see that the writer writes."""
     run(db, "UPDATE fact SET value = :at WHERE name = :name", at=str(at), name=name)
+
+
+def keep_fact(db: Connection, name: str, value: str) -> None:
+    """Stores one of those values, whether there was one by this name or not."""
+    run(db, KEEP_FACT, name=name, value=value)
 
 
 @dataclass(eq=False)
@@ -348,7 +357,14 @@ def revision_of(path: Path) -> str | None:
                 raise CannotStart(f"{path} is a database of something else. Choose another data directory.")
             return found[0] if found else None
     except sqlite3.Error as problem:
+        if getattr(problem, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY:
+            raise CannotStart(f"{path} is being restored or upgraded. Try again when that is done.") from None
         raise CannotStart(f"{path} is no database ({problem}). Restore it from a backup.") from None
+
+
+def is_newer(revision: str) -> bool:
+    """Whether a schema is of a newer version of the code than this one."""
+    return not (HERE / "migrations" / "versions" / f"{revision}.py").exists()
 
 
 def open_database(settings: Settings, upgrade: bool = False) -> Database:
@@ -365,14 +381,21 @@ def open_database(settings: Settings, upgrade: bool = False) -> Database:
     if found is None and (settings.require_database or not upgrade):
         raise CannotStart(f"There is no database at {path}. Start the server once, or restore a backup.")
     if found not in (None, SCHEMA):
-        if not (HERE / "migrations" / "versions" / f"{found}.py").exists():
+        if is_newer(found):
             raise CannotStart(f"{path} was written by a newer version of Take A Number. Install that one.")
         if not upgrade:
             raise CannotStart(f"{path} is of an older version. Start the server once to bring it up to date.")
-        _upgrade(path)
+        beside = path.with_name(f"{path.name}.before-{SCHEMA}")
+        with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(beside)) as copy:
+            old.backup(copy)
+        upgrade_file(path)
+    return make_database(path) if found is None else Database(path)
+
+
+def make_database(path: Path) -> Database:
+    """A new database at this path."""
     database = Database(path)
-    if found is None:
-        database.write(_make)
+    database.write(_make)
     return database
 
 
@@ -384,13 +407,11 @@ def _make(db: Connection) -> None:
         insert(db, "fact", name=name, value=secrets.token_hex(16))
 
 
-def _upgrade(path: Path) -> None:
+def upgrade_file(path: Path, name: str | None = None) -> None:
+    """Brings a database up to date; or raises CannotStart, with `name` in it, and leaves it as it was."""
     from alembic import command  # imported here: it is needed once a release, and weighs 10 MB
     from alembic.config import Config
 
-    copy = path.with_name(f"{path.name}.before-{SCHEMA}")
-    with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(copy)) as new:
-        old.backup(new)
     engine = _engine(path, "foreign_keys = OFF")  # or rebuilding a table would take its children along
     try:
         with engine.connect() as db:  # which undoes what was not committed
@@ -403,6 +424,6 @@ def _upgrade(path: Path) -> None:
             run(db, "COMMIT")
     except Exception as problem:
         why = str(problem).partition("\n")[0]
-        raise CannotStart(f"Upgrading {path} failed, so it was left as it was: {why}") from problem
+        raise CannotStart(f"Upgrading {name or path} failed, so it was left as it was: {why}") from problem
     finally:
         engine.dispose()
