@@ -22,7 +22,7 @@ Customers take a number on their own phone, servicers press "Next customer", eve
 One Flask app and one SQLite file. This file is the app: its pages, and its command line. What they call
 stands in rooms/, one file a room, to be read in this order:
 
-    settings, storage, places, line, counters, numbers, live, clock, backup
+    settings, storage, places, line, counters, numbers, live, clock, backup, keeper
 
 The rooms know nothing of Flask: they take a connection and plain values, return rows or small dataclasses,
 raise the few exceptions of the first room, and use none but the rooms before them. Data goes one way: a
@@ -94,6 +94,7 @@ from rooms.counters import (
     store_taps,
     use_code,
 )
+from rooms.keeper import Keeper
 from rooms.line import (
     add_customer,
     bring_back,
@@ -187,6 +188,7 @@ class Service:
     settings: Settings
     database: Database
     live: Live
+    keeper: Keeper | None = None  # without a place for backups
     lock: threading.Lock = field(default_factory=threading.Lock)
     hits: dict[tuple, tuple[float, int]] = field(default_factory=dict)  # see limit()
     lines: dict[tuple[str, str], tuple[float, Callable]] = field(default_factory=dict)  # see expectation()
@@ -213,7 +215,8 @@ def create_app(threads: int = 256, **options: Any) -> flask.Flask:
     CSRFProtect(app)
     app.register_blueprint(pages)
     live = Live(database, max(1, threads - FREE_THREADS), settings.streams_per_address)
-    app.extensions["takeanumber"] = Service(settings, database, live)
+    keeper = Keeper(database, settings) if settings.backup_url else None
+    app.extensions["takeanumber"] = Service(settings, database, live, keeper)
     words_of = {"qr": qr_code, "duration": duration, "wait": wait_in_words, "clock": lambda at: at[11:16]}
     words_of |= {"date": date_in_words}
     app.jinja_env.filters |= words_of
@@ -261,11 +264,23 @@ def limit(what: str, most: int, seconds: int, place: str | None = None) -> None:
 
 @pages.before_app_request
 def check_form() -> None:
-    """Refuses a form without its token; JSON needs none, since a foreign page can't send it unasked."""
+    """Refuses a form without its token; JSON needs none, since a foreign page can't send it unasked.
+
+    While writes are paused it refuses all that is sent, before a limit counts what will be sent again.
+    """
     if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
         flask.abort(413)
-    if request.method == "POST" and request.url_rule and not request.is_json:
-        current_app.extensions["csrf"].protect()
+    if request.method == "POST" and request.url_rule:
+        if not request.is_json:
+            current_app.extensions["csrf"].protect()
+        if why := service().database.paused:
+            raise Unavailable(why, retry_after=None if role() == "read-only" else 2)
+
+
+def role() -> str:
+    """Whether this server is "master" of its shops, "handing over" to another, or "read-only" after that."""
+    keeper = getattr(service(), "keeper", None)
+    return keeper.status()["role"] if keeper else "master"
 
 
 def browser() -> str:
@@ -665,7 +680,47 @@ def healthz() -> Answer:
     with service().database.read() as db:
         fact(db, "epoch")
     service().database.note(set_fact, now(), "pulse")
-    return flask.jsonify({"status": "ok"})
+    content = {"status": "ok"}
+    if request.args.get("verbose") == "1":
+        content |= {"paused": service().database.paused, "backup": backup_content(ZoneInfo("UTC"))}
+        if content["backup"] and content["backup"]["problem"]:  # which says where the backups are: not to anybody
+            hidden = content["backup"]["problem"]
+            content["backup"]["problem"] = "The owner's page says why."
+    return flask.jsonify(content)
+
+
+# What is said of the backups, in a word beside the colour.
+BACKUP_WORDS = {"green": "Backed up", "amber": "Late", "red": "Not backed up"}
+ROLE_WORDS = {"handing over": "Moving", "read-only": "Handed over"}
+
+
+def backup_content(zone: ZoneInfo) -> dict[str, Any] | None:
+    """How the backups are, in figures and in words; None where there are to be none."""
+    keeper = getattr(service(), "keeper", None)
+    if keeper is None:
+        return None
+    content, at = keeper.status(), now()
+    done, tested, behind = content["last_at"], content["verified_at"], content["behind_s"]
+    content["age_s"] = None if done is None else max(0, round(at - done))
+    content["word"] = ROLE_WORDS.get(content["role"]) or BACKUP_WORDS[content["state"]]
+    if done is None and content["word"] == "Backed up":
+        content["word"] = "Not yet"
+    said = "No backup yet" if done is None else f"Last backup {duration(at - done)} ago"
+    said += f", {verified_in_words(content, iso(tested, zone), at)}."
+    if behind and content["state"] != "green":
+        said += f" What changed in the last {duration(behind)} is not in it."
+    first = (service().database.paused, content["problem"])
+    content["said"] = " ".join([*dict.fromkeys(filter(None, first)), said])
+    return content | {name: iso(content[name], zone) for name in ("last_at", "verified_at")}
+
+
+def verified_in_words(status: Mapping[str, Any], when: str | None, at: float) -> str:
+    """When a backup was last restored, to see that it can be, and what it held."""
+    if when is None:
+        return "not verified yet"
+    many = status["verified_tickets"]
+    day = "" if at - status["verified_at"] < 86400 else f" of {date_in_words(when[:10])}"
+    return f"last verified restore {when[11:16]}{day}, {many:,} {'ticket' if many == 1 else 'tickets'}"
 
 
 @pages.get("/<place>")
@@ -1277,6 +1332,8 @@ def serve(threads: int, **options: Any) -> None:
         why = getattr(problem, "strerror", None) or problem
         said = f"Can't listen at {host}, port {port}: {why}. Choose another --host or --port."
         raise CannotStart(said) from None
+    if parts.keeper:
+        parts.keeper.start()  # before anything is written, which may be another's turn by now
     stopped = start_clock(parts.database, parts.settings)
 
     def stop(*_: Any) -> None:
@@ -1288,6 +1345,8 @@ def serve(threads: int, **options: Any) -> None:
     tell_address(parts.settings, getattr(server, "effective_port", port))
     server.run()
     stopped.set()
+    if parts.keeper:
+        parts.keeper.stop()
     parts.database.close()
 
 

@@ -365,9 +365,9 @@ def stamp(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
-def copies(store: Store) -> list[Copy]:
-    """All copies, the newest first: by generation, then sequence; no clock is asked."""
-    return _copies(store.names())
+def copies(store: Store, prefix: str = "") -> list[Copy]:
+    """All copies whose names begin so, the newest first: by generation, then sequence; no clock is asked."""
+    return _copies(store.names(prefix))
 
 
 def _copies(stored: list[Stored]) -> list[Copy]:

@@ -205,7 +205,8 @@ class Database:
         self.on_commit: Callable[[], None] = lambda: None
         self.busy_since: float | None = None  # when the transaction under way began, by time.monotonic()
         self.changes = 0  # how many writes that changed something were committed; notes don't count
-        self.paused: str | None = None  # why nothing may be written
+        self._paused: str | None = None  # why nothing may be written just now
+        self._ended: str | None = None  # or for good
         self._readers, self._writers = _engine(path, "query_only = ON"), _engine(path)
         self._long_read = threading.Lock()
         self._connection: Connection | None = None
@@ -238,18 +239,25 @@ class Database:
         """As write(), for what is not a shop's: no change to be backed up, and no pause keeps it waiting."""
         return self._done(_Job(lambda db: function(db, *args, **kwargs), is_note=True))
 
-    def pause(self, sentence: str) -> None:
+    @property
+    def paused(self) -> str | None:
+        """Why nothing may be written, None while it may."""
+        return self._ended or self._paused
+
+    def pause(self, sentence: str, for_good: bool = False) -> None:
         """Refuses writes with this sentence until resume(); returns when those begun are on the disk."""
-        before, self.paused = self.paused, sentence
+        before, self._paused = self._paused, sentence
+        if for_good:
+            self._ended = sentence
         try:
             self.note(lambda db: None)  # the writer comes to it after them
         except BaseException:  # so nobody knows what still comes
-            self.paused = before
+            self._paused = before
             raise
 
     def resume(self) -> None:
-        """Lets writes in again."""
-        self.paused = None
+        """Lets writes in again, unless they were ended for good."""
+        self._paused = None
 
     def _done(self, job: _Job) -> Any:
         job.done.acquire()
@@ -369,7 +377,7 @@ def is_newer(revision: str) -> bool:
 
 def open_database(settings: Settings, upgrade: bool = False) -> Database:
     """Opens the database; `upgrade` makes it, or brings it up to date. Raises CannotStart when that fails."""
-    path = Path(settings.data) / "takeanumber.db"
+    path = settings.path
     try:
         if upgrade:
             path.parent.mkdir(parents=True, exist_ok=True)
