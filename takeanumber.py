@@ -53,7 +53,7 @@ import unicodedata
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from wtforms import BooleanField, Field, Form, IntegerField, SelectMultipleField, StringField
 from wtforms.validators import Length, NumberRange, Optional, Regexp, ValidationError
 
+from rooms.backup import Copy, Store, back_up, copies, restore, store_of, verify
 from rooms.clock import start_clock
 from rooms.counters import (
     CODE_S,
@@ -1288,6 +1289,7 @@ WAITRESS = {
     "channel_request_lookahead": 1,  # or a stream whose page was closed would not be noticed
 }
 DATA = click.option("--data", type=Path, help="Directory of the database [TAKEANUMBER_DATA, or data].")
+FROM = click.option("--from", "url", metavar="URL", help="Where the backups are [TAKEANUMBER_BACKUP_URL].")
 
 
 class ServesByDefault(click.Group):
@@ -1406,6 +1408,79 @@ def links(data: Path | None) -> None:
         click.echo(f"{place.name}: {base}/{place.slug}/manage/{place.manage_token}")
     if not places:
         click.echo("No place is open here yet. Start the server, and open one in a browser.")
+
+
+def to_and_from(url: str | None, data: Path | None) -> tuple[Settings, Store]:
+    """The settings, and the place for backups that was given, or else set."""
+    settings = Settings.read(os.environ, data=data, backup_url=url)
+    return settings, store_of(settings.backup_url)
+
+
+def tell_copy(copy: Copy) -> str:
+    """A copy, in words for whoever looks for one."""
+    many = f"{copy.tickets:,} {'ticket' if copy.tickets == 1 else 'tickets'}"
+    when = datetime.fromtimestamp(copy.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{when}, {copy.generation}/{copy.sequence}, {copy.size / 1000:,.1f} kB, {many}, schema {copy.schema}"
+
+
+@cli.command()
+@click.option("--to", "url", metavar="URL", help="s3://bucket/prefix or a directory [TAKEANUMBER_BACKUP_URL].")
+@DATA
+def backup(url: str | None, data: Path | None) -> None:
+    """Backs up the database, also while a server writes to it."""
+    settings, store = to_and_from(url, data)
+    click.echo(f"Backed up to {store.url}: {tell_copy(back_up(settings.path, store))}.")
+
+
+@cli.command("restore")
+@FROM
+@click.option("--at", metavar="TIME", help="The newest made until then, as 2026-11-21T10:00Z (UTC without a zone).")
+@click.option("--replace", is_flag=True, help="Replace the database that is there; it is kept beside.")
+@click.option("--or-new", is_flag=True, help="Make a new database if there certainly was no backup yet.")
+@click.option("--hand-over", is_flag=True, help="First let the server that still runs hand over.")
+@DATA
+def restore_newest(url: str | None, at: str | None, hand_over: bool, data: Path | None, **how: bool) -> None:
+    """Makes the newest backup that is whole the database."""
+    settings, store = to_and_from(url, data)
+    try:
+        before = at and datetime.fromisoformat(at)
+        before = before and (before if before.tzinfo else before.replace(tzinfo=UTC)).timestamp()
+    except ValueError:
+        raise CannotStart(f"--at must look like 2026-11-21T10:00Z, not '{at}'.") from None
+    wait = settings.handover_s if hand_over else None
+    done = restore(settings.path, store, before, hand_over_s=wait, warn=warn, **how)
+    what = f"Restored {tell_copy(done.copy)}" if done.copy else f"Made a new database at {settings.path}"
+    kept = f" The old one is {done.kept}." if done.kept else ""
+    click.echo(f"{what}; it is generation {done.generation} now.{kept}")
+
+
+def warn(sentence: str) -> None:
+    """Says what is not as it should be, though it goes on."""
+    click.echo(f"Warning: {sentence}", err=True)
+
+
+@cli.command()
+@FROM
+def backups(url: str | None) -> None:
+    """Lists the backups, the newest first."""
+    _, store = to_and_from(url, None)
+    found = copies(store)
+    for copy in found:
+        said = "verified" if copy.verified else ""
+        said = said if copy.stored == copy.size else "broken"
+        click.echo(", ".join(filter(None, (tell_copy(copy), copy.kind, said))))
+    if not found:
+        click.echo(f"There is no backup at {store.url} yet.")
+
+
+@cli.command("verify")
+@FROM
+@DATA
+def verify_newest(url: str | None, data: Path | None) -> None:
+    """Restores the newest backup beside the database, and counts it."""
+    settings, store = to_and_from(url, data)
+    copy, inside = verify(settings.path, store)
+    click.echo(f"Verified {tell_copy(copy)}: restored and whole, {inside.tickets:,} tickets.")
 
 
 @cli.command()

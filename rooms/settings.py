@@ -78,6 +78,11 @@ class Settings:
             if high and not low <= getattr(self, item.name) <= high:
                 raise CannotStart(f"{variable(item.name)} must be a whole number from {low} to {high}.")
 
+    @property
+    def path(self) -> Path:
+        """Where the database is."""
+        return Path(self.data) / "takeanumber.db"
+
     @classmethod
     def read(cls, environment: Mapping[str, str], **options: Any) -> Settings:
         """The settings of an environment, and options given over them; raises CannotStart for nonsense."""
