@@ -1420,11 +1420,12 @@ def tell_copy(copy: Copy) -> str:
     """A copy, in words for whoever looks for one."""
     many = f"{copy.tickets:,} {'ticket' if copy.tickets == 1 else 'tickets'}"
     when = datetime.fromtimestamp(copy.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return f"{when}, {copy.generation}/{copy.sequence}, {copy.size / 1000:,.1f} kB, {many}, schema {copy.schema}"
+    size = f"{copy.size / 1000:,.1f} kB"
+    return f"{when}, {copy.generation}/{copy.sequence}, {size}, {many}, schema {copy.schema}"
 
 
 @cli.command()
-@click.option("--to", "url", metavar="URL", help="s3://bucket/prefix or a directory [TAKEANUMBER_BACKUP_URL].")
+@click.option("--to", "url", metavar="URL", help="s3://… or a directory [TAKEANUMBER_BACKUP_URL].")
 @DATA
 def backup(url: str | None, data: Path | None) -> None:
     """Backs up the database, also while a server writes to it."""
@@ -1434,7 +1435,7 @@ def backup(url: str | None, data: Path | None) -> None:
 
 @cli.command("restore")
 @FROM
-@click.option("--at", metavar="TIME", help="The newest made until then, as 2026-11-21T10:00Z (UTC without a zone).")
+@click.option("--at", metavar="TIME", help="The newest made until then: 2026-11-21T10:00Z, or +01:00.")
 @click.option("--replace", is_flag=True, help="Replace the database that is there; it is kept beside.")
 @click.option("--or-new", is_flag=True, help="Make a new database if there certainly was no backup yet.")
 @click.option("--hand-over", is_flag=True, help="First let the server that still runs hand over.")
