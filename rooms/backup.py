@@ -211,7 +211,7 @@ class S3:
             found = []
             for page in self._client.get_paginator("list_objects_v2").paginate(**asked):
                 if "IsTruncated" not in page:  # or any web server's answer would be an empty list
-                    raise StorageFailed(f"What answers for {self.url} is no S3: check AWS_ENDPOINT_URL_S3.")
+                    raise self._no_s3()
                 found += [Stored(each["Key"], each["Size"]) for each in page.get("Contents", [])]
             return [Stored(name.removeprefix(self._prefix), size) for name, size in found]
 
@@ -243,7 +243,10 @@ class S3:
             with _opened(content) as source, self._trouble():
                 key = {"Bucket": self._bucket, "Key": self._prefix + name}
                 try:
-                    return self._client.put_object(**key, Body=source, **how) and None
+                    answer = self._client.put_object(**key, Body=source, **how)
+                    if not answer.get("ETag"):
+                        raise self._no_s3()
+                    return
                 except ClientError as problem:
                     if problem.response["Error"]["Code"] in ("PreconditionFailed", "412"):
                         raise Taken(name) from None
@@ -277,6 +280,9 @@ class S3:
         except (BotoCoreError, ResponseParserError, OSError, ValueError) as problem:
             said = f"The place for backups {self.url} can't be reached: {_why(problem)}."
             raise StorageFailed(said) from None
+
+    def _no_s3(self) -> StorageFailed:
+        return StorageFailed(f"What answers for {self.url} is no S3: check AWS_ENDPOINT_URL_S3.")
 
     def _refused(self, answer: dict[str, Any]) -> str:
         code, status = answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]
