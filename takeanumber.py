@@ -58,6 +58,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import click
 import flask
@@ -148,6 +149,7 @@ from rooms.places import (
     delete_place,
     find_place,
     find_queue,
+    iso,
     next_day,
     queues_of,
     queues_served,
@@ -280,7 +282,7 @@ def check_form() -> None:
 
 def role() -> str:
     """Whether this server is "master" of its shops, "handing over" to another, or "read-only" after that."""
-    keeper = getattr(service(), "keeper", None)
+    keeper = service().keeper
     return keeper.status()["role"] if keeper else "master"
 
 
@@ -555,14 +557,14 @@ def under(seconds: float) -> str:
 def refused(problem: Refused) -> Answer:
     """Says what can't be done: in JSON, with the state of now for a Conflict; or on the button's own page."""
     said, parts = str(problem), request.url_rule.rule.split("/") if request.url_rule else []
-    view = AGAIN.get(parts[2]) if len(parts) > 2 else home
+    view, given = AGAIN.get(parts[2]) if len(parts) > 2 else home, request.view_args or {}
+    given = {name: given[name] for name in ("place", "token") if name in given}
     shows_it = problem.status in ((409,) if wants_json() else (400, 403, 409))
-    if request.method == "POST" and view and shows_it and not g.get("error"):
+    later = problem.status == 503 and problem.retry_after and not wants_json()
+    if request.method == "POST" and view and (shows_it or later) and not g.get("error"):
         g.error = said
-        given = request.view_args or {}
-        given = {name: given[name] for name in ("place", "token") if name in given}
         try:
-            answer = flask.make_response(view(**given))
+            answer = again(view, given) if later else flask.make_response(view(**given))
         except Refused as other:  # the page isn't there either
             return refused(other)
         answer = flask.jsonify({"error": said} | answer.get_json()) if wants_json() else answer
@@ -572,6 +574,19 @@ def refused(problem: Refused) -> Answer:
     if problem.retry_after:
         answer.headers["Retry-After"] = str(problem.retry_after)
     return answer
+
+
+def again(view: Callable, given: Mapping[str, str]) -> Answer:
+    """The page for a form that can't be taken just now: it keeps what was typed, and can send it again.
+
+    It does so by itself where that is sure to help: while writes are paused.
+    """
+    place, moving = None, g.error == service().database.paused
+    if moving and given:  # or not even reading may be possible
+        with service().database.read() as db:
+            place = find_place(db, given["place"])
+    back = url_for(f"pages.{view.__name__}", **given)
+    return page("again.html", {}, place, sentence=g.error, moving=moving, back=back)
 
 
 HTTP_SENTENCES = {
@@ -684,9 +699,6 @@ def healthz() -> Answer:
     content = {"status": "ok"}
     if request.args.get("verbose") == "1":
         content |= {"paused": service().database.paused, "backup": backup_content(ZoneInfo("UTC"))}
-        if content["backup"] and content["backup"]["problem"]:  # which says where the backups are: not to anybody
-            hidden = content["backup"]["problem"]
-            content["backup"]["problem"] = "The owner's page says why."
     return flask.jsonify(content)
 
 
@@ -695,9 +707,12 @@ BACKUP_WORDS = {"green": "Backed up", "amber": "Late", "red": "Not backed up"}
 ROLE_WORDS = {"handing over": "Moving", "read-only": "Handed over"}
 
 
-def backup_content(zone: ZoneInfo) -> dict[str, Any] | None:
-    """How the backups are, in figures and in words; None where there are to be none."""
-    keeper = getattr(service(), "keeper", None)
+def backup_content(zone: ZoneInfo, owner: bool = False) -> dict[str, Any] | None:
+    """How the backups are, in figures and in words; None where there are to be none.
+
+    What is wrong with them names the place where they are: that is for the owner alone.
+    """
+    keeper = service().keeper
     if keeper is None:
         return None
     content, at = keeper.status(), now()
@@ -710,8 +725,10 @@ def backup_content(zone: ZoneInfo) -> dict[str, Any] | None:
     said += f", {verified_in_words(content, iso(tested, zone), at)}."
     if behind and content["state"] != "green":
         said += f" What changed in the last {duration(behind)} is not in it."
-    first = (service().database.paused, content["problem"])
-    content["said"] = " ".join([*dict.fromkeys(filter(None, first)), said])
+    paused, wrong = service().database.paused, content["problem"]
+    if wrong and wrong != paused and not owner:
+        content["problem"] = wrong = "The owner's page says what is wrong."
+    content["said"] = " ".join([*dict.fromkeys(filter(None, (paused, wrong))), said])
     return content | {name: iso(content[name], zone) for name in ("last_at", "verified_at")}
 
 
@@ -951,6 +968,7 @@ def manage(place: str, token: str) -> Answer:
     content["links"] = links
     content["staff_code"] = code and shown(code, row, "ends_at") | {"code": code.digits}
     fresh = not wants_json() and session.pop("fresh", None) == place
+    content["backup"] = backup_content(ZoneInfo(row.timezone), owner=True)
     more = {"fresh": fresh, "timezones": zones(), "today": day_of(row, at)}
     return page("manage.html", content, row, owner=content, **more)
 

@@ -4,6 +4,7 @@ const POLL = 4000;        // ms between looks at the picture while there is no s
 const UNSURE = 40_000;    // nothing heard for so long: ask once whether the server is still there
 const SILENT = 75_000;    // a stream speaks at least once a minute; one that doesn't is dead without saying so
 const PATIENCE = 8000;    // an answer that takes longer won't come
+const AGAIN = 2000;       // between looks whether a server that is moving takes what is sent
 
 const { live, picture, here } = document.body.dataset;
 const offline = yes => { document.getElementById('offline').hidden = !yes; };
@@ -15,6 +16,24 @@ export async function ask(url, options = {}) {
     return await fetch(url, { cache: 'no-store', signal: stop.signal, ...options });
   } finally {
     clearTimeout(timer);
+  }
+}
+
+// Waits, two seconds at least, until a server that is moving to another machine takes what is sent. It is asked, not sent
+// the same over and over: of what meets a machine that goes away, nobody can tell whether it was stored.
+export async function whenReady(tell) {
+  let ready, told;
+  const say = why => { if (why !== told) tell(told = why); };
+  while (!ready) {
+    await new Promise(done => setTimeout(done, AGAIN * (1 + Math.random() / 4)));  // not all phones in the same second
+    try {
+      const answer = await ask('/healthz?verbose=1', { headers: { Accept: 'application/json' } });
+      const { paused, backup } = await answer.json();  // a proxy before a server that starts answers in HTML
+      ready = !paused || backup?.role === 'read-only';  // which the answer to what is sent says itself
+      if (!ready) say(paused);
+    } catch {
+      say('No connection.');
+    }
   }
 }
 
