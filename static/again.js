@@ -1,5 +1,5 @@
 // Sends a form again by itself, as soon as the server takes what is sent: whatever it then answers is the next page.
-import { whenReady } from './live.js';
+import { whenReady, write } from './live.js';
 
 const form = document.querySelector('form'), why = document.getElementById('why');
 let sent = false;
@@ -16,5 +16,5 @@ addEventListener('pageshow', event => {
 });
 
 document.getElementById('itself').hidden = false;
-await whenReady(sentence => { why.textContent = sentence; });
+await whenReady(sentence => write(why, sentence));
 if (!sent) form.querySelector('button').click();

@@ -1,6 +1,6 @@
 // A door: counts at the touch, whatever the network does, and shows what all doors together have counted.
 import { stayAwake } from './awake.js';
-import { say, watch, whenReady } from './live.js';
+import { say, watch, whenReady, write } from './live.js';
 import { quietForms, refresh } from './swap.js';
 import { post, tapsOf } from './taps.js';
 import { room, waiting } from './words.js';
@@ -188,7 +188,7 @@ document.addEventListener('submit', event => {
 
 const recount = dialog.querySelector('form'), set = recount.querySelector('[type=submit]');
 const problem = dialog.querySelector('[role=alert]');
-const explain = text => { problem.textContent = text; };
+const explain = text => write(problem, text);
 let opened = 0;  // times
 
 find('recounts').addEventListener('click', () => {

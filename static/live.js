@@ -22,17 +22,15 @@ export async function ask(url, options = {}) {
 // Waits, two seconds at least, until a server that is moving to another machine takes what is sent. It is asked, not sent
 // the same over and over: of what meets a machine that goes away, nobody can tell whether it was stored.
 export async function whenReady(tell) {
-  let ready, told;
-  const say = why => { if (why !== told) tell(told = why); };
-  while (!ready) {
+  for (let ready; !ready;) {
     await new Promise(done => setTimeout(done, AGAIN * (1 + Math.random() / 4)));  // not all phones in the same second
     try {
       const answer = await ask('/healthz?verbose=1', { headers: { Accept: 'application/json' } });
       const { paused, backup } = await answer.json();  // a proxy before a server that starts answers in HTML
       ready = !paused || backup?.role === 'read-only';  // which the answer to what is sent says itself
-      if (!ready) say(paused);
+      if (!ready) tell(paused);
     } catch {
-      say('No connection.');
+      tell('No connection.');
     }
   }
 }
@@ -124,6 +122,11 @@ export function watch(onPicture, { evenHidden = false } = {}) {
   addEventListener('pagehide', sleep);
   addEventListener('pageshow', event => { if (event.persisted) wake(); });
   wake();
+}
+
+// Shows a text; what it showed already is not read out again.
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 // Says something to a screen reader, without showing it.

@@ -1,12 +1,12 @@
 // Changes a page without leaving it. Its HTML is made by the server alone: what changed is fetched again and
 // put in place, region by region, and nothing that somebody is typing is lost.
-import { ask, whenReady } from './live.js';
+import { ask, whenReady, write } from './live.js';
 
 const SECOND_PRESS = 400;  // ms: a finger that slips presses twice within this
 
 const { here } = document.body.dataset;
 const parse = html => new DOMParser().parseFromString(html, 'text/html');
-const tell = text => { document.getElementById('message').textContent = text; };
+const tell = text => write(document.getElementById('message'), text);
 
 // What a control is known by in the old and in the new HTML.
 const sign = control => control.id || [
