@@ -202,7 +202,7 @@ class S3:
         sums = ("request_checksum_calculation", "response_checksum_validation")
         plain = dict.fromkeys(sums, "when_required")  # which not every other S3 knows; we send our own
         with self._trouble():
-            self._client = boto3.client("s3", config=Config(**patience, **plain))
+            self._client = boto3.Session().client("s3", config=Config(**patience, **plain))
 
     def names(self, prefix: str = "") -> list[Stored]:
         """All whose names begin so."""
