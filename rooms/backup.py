@@ -569,7 +569,7 @@ def inspect(file: Path) -> Inside:
     try:
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as raw:
             if (said := raw.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
-                raise Broken(said)
+                raise Broken(said.splitlines()[-1])
             if raw.execute("PRAGMA foreign_key_check").fetchone():
                 raise Broken("it holds rows that belong to nothing")
             tables = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
