@@ -73,17 +73,43 @@ class Bucket:
         return self.client.head_object(Bucket=self.name, Key=f"deli/{name}")
 
 
+class Folder:
+    """The same in a directory, such as one on a USB stick."""
+
+    def __init__(self, path: Path):
+        self.path, self.url = path, str(path)
+        path.mkdir()
+
+    def names(self, prefix: str = "") -> list[str]:
+        """What is stored, sorted; hidden files too."""
+        files = (each.relative_to(self.path).as_posix() for each in self.path.rglob("*") if each.is_file())
+        return sorted(name for name in files if name.startswith(prefix))
+
+    def copies(self) -> list[str]:
+        """The names of the recent copies, the oldest first."""
+        return self.names("0")
+
+    def read(self, name: str) -> bytes:
+        return (self.path / name).read_bytes()
+
+    def put(self, name: str, content: bytes) -> None:
+        """Stores it, over whatever is there."""
+        (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.path / name).write_bytes(content)
+
+
 class Way:
     """The way to the S3: a proxy that hands on what it is told, as long as nothing is set to be wrong.
 
-    `wrong` says what happens to each request whose method is in `of`: a status with its code, such as
-    (403, "AccessDenied"); "hangs"; "cut" (half of what is put is stored, and the answer is lost; half of what
-    is asked for arrives); "deaf" (all is done, but the answer is lost); "web" (some page).
+    `wrong` says what happens to each request whose method is in `of`, with `where` in its path: a status with
+    its code, such as (403, "AccessDenied"); "hangs"; "cut" (half of what is put is stored, and the answer is
+    lost; half of what is asked for arrives); "deaf" (all is done, but the answer is lost); "web" (some page).
     """
 
     def __init__(self, port: int):
         self.wrong: tuple[int, str] | str | None = None
         self.of = {"GET", "PUT"}
+        self.where = ""  # in the path
         self.times: int | None = None  # after so many it is right again
         self.asked: list[tuple[str, str]] = []  # method and path of each request
         self.freed = threading.Event()  # which ends what hangs
@@ -111,7 +137,7 @@ class Way:
         """Answers one request."""
         method, path = request.command, request.path
         self.asked.append((method, path))
-        wrong = self.wrong if method in self.of and self.times != 0 else None
+        wrong = self.wrong if method in self.of and self.where in path and self.times != 0 else None
         if wrong and self.times:
             self.times -= 1
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
@@ -234,3 +260,15 @@ def way(bucket: Bucket, s3_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", way.url)
     yield way
     way.close()
+
+
+@pytest.fixture
+def stick(tmp_path: Path) -> Folder:
+    """A directory for backups."""
+    return Folder(tmp_path / "stick")
+
+
+@pytest.fixture(params=["bucket", "stick"])
+def storage(request: pytest.FixtureRequest) -> Bucket | Folder:
+    """One place for backups after the other."""
+    return request.getfixturevalue(request.param)
