@@ -560,11 +560,11 @@ def refused(problem: Refused) -> Answer:
     view, given = AGAIN.get(parts[2]) if len(parts) > 2 else home, request.view_args or {}
     given = {name: given[name] for name in ("place", "token") if name in given}
     shows_it = problem.status in ((409,) if wants_json() else (400, 403, 409))
-    later = problem.status == 503 and problem.retry_after and not wants_json()
+    later = problem.status == 503 and not wants_json()
     if request.method == "POST" and view and (shows_it or later) and not g.get("error"):
         g.error = said
         try:
-            answer = again(view, given) if later else flask.make_response(view(**given))
+            answer = again(problem, view, given) if later else flask.make_response(view(**given))
         except Refused as other:  # the page isn't there either
             return refused(other)
         answer = flask.jsonify({"error": said} | answer.get_json()) if wants_json() else answer
@@ -576,17 +576,17 @@ def refused(problem: Refused) -> Answer:
     return answer
 
 
-def again(view: Callable, given: Mapping[str, str]) -> Answer:
+def again(problem: Refused, view: Callable, given: Mapping[str, str]) -> Answer:
     """The page for a form that can't be taken just now: it keeps what was typed, and can send it again.
 
-    It does so by itself where that is sure to help: while writes are paused.
+    It does so by itself where that will help: while writes are paused, and not for good.
     """
-    place, moving = None, g.error == service().database.paused
-    if moving and given:  # or not even reading may be possible
+    place, paused = None, str(problem) == service().database.paused
+    if paused and given:  # or not even reading may be possible
         with service().database.read() as db:
             place = find_place(db, given["place"])
-    back = url_for(f"pages.{view.__name__}", **given)
-    return page("again.html", {}, place, sentence=g.error, moving=moving, back=back)
+    more = {"moving": paused and problem.retry_after, "back": url_for(f"pages.{view.__name__}", **given)}
+    return page("again.html", {}, place, sentence=str(problem), **more)
 
 
 HTTP_SENTENCES = {

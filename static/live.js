@@ -26,9 +26,9 @@ export async function whenReady(tell) {
     await new Promise(done => setTimeout(done, AGAIN * (1 + Math.random() / 4)));  // not all phones in the same second
     try {
       const answer = await ask('/healthz?verbose=1', { headers: { Accept: 'application/json' } });
-      const { paused, backup } = await answer.json();  // a proxy before a server that starts answers in HTML
-      ready = !paused || backup?.role === 'read-only';  // which the answer to what is sent says itself
-      if (!ready) tell(paused);
+      const { paused } = await answer.json();  // a proxy before a server that starts answers in HTML
+      ready = !paused;
+      if (paused) tell(paused);
     } catch {
       tell('No connection.');
     }

@@ -67,7 +67,7 @@ function replace(old, fresh) {
 export function swap(html, { message } = {}) {
   const next = parse(html);
   if (!next.querySelector('[data-region]')) {  // an error's own page
-    tell(next.querySelector('main p')?.textContent.trim() || '');
+    tell(next.querySelector('#why, main p')?.textContent.trim() || '');
     return;
   }
   document.title = next.title;
