@@ -693,7 +693,8 @@ def _next_generation(store: Store, or_new: bool) -> tuple[int, list[Copy]]:
         raise CannotStart(f"There is no backup at {store.url}.")
     for name, _ in [] if found else stored:
         if not name.startswith("masters/"):
-            raise CannotStart(f"There is no backup at {store.url}, but '{name}': is that the right place?")
+            said = f"There is no backup at {store.url}, but something else ('{name}')"
+            raise CannotStart(f"{said}. Choose another place, or a directory in it.")
         if name.endswith("/decided") and decided(store, int(name.split("/")[1])) == "taken":
             said = "was in use, and all its backups are gone. To begin anew, choose another place"
             raise CannotStart(f"{store.url} {said}.")
