@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from rooms.backup import (
@@ -49,7 +48,8 @@ log = logging.getLogger("takeanumber")
 TICK_S, LOOK_S = 0.5, 2.0  # how often the keeper looks for changes; and for a new server
 HOUR_S, DAY_S = 3600.0, 86400.0
 INTERVAL_S, MOST_S = 10.0, 300.0  # how far behind a copy may be for each megabyte of it, and at most
-LAST_S = 20.0  # how long the end of the server waits for its last copy
+AGAIN_S = 5.0  # how soon it is tried again when the storage failed for the first time
+FIRST_S, LAST_S = 8.0, 20.0  # how long the start waits for the storage, and the end for the last copy
 NEVER_S, LATE_S, UNVERIFIED_S = 600.0, 1800.0, 172800.0  # with no copy; behind; with no verified restore
 
 MASTER, MOVING, READ_ONLY = "master", "handing over", "read-only"
@@ -71,16 +71,13 @@ class HandOver:
         self._since: float | None = None  # when all was stored and writes were paused, by time.monotonic()
         self._answered = False  # whether we have said so
         self._last: Copy | None = None
+        self._looking = threading.Lock()
 
-    def start(self) -> None:
-        """Looks for the first time, before anything is written; CannotStart when we must not serve."""
-        try:
-            self.look()
-        except StorageFailed:
-            with self._database.read() as db:
-                if fact(db, "backup_handed", ""):  # somebody may be master by now: wait until we can ask
-                    self._pause()
-            raise
+    def doubt(self) -> None:
+        """Pauses writes when we had handed over, and can't ask yet who is the master now."""
+        with self._database.read() as db:
+            if fact(db, "backup_handed", ""):
+                self._pause()
 
     def own(self) -> None:
         """Makes our generation ours, or sees that a later one is taken; raises CannotStart."""
@@ -91,23 +88,24 @@ class HandOver:
         self.generation, self._next = generation, generation + 1
 
     def look(self) -> None:
-        """Looks whether a new server asks, and does what is next then; raises StorageFailed."""
-        if self.generation is None:
-            self.own()
-        while self.role != READ_ONLY and claimed(self._store, self._next):
-            outcome = decided(self._store, self._next)
-            if outcome == "taken":
-                self.end(HANDED_OVER)
-            elif outcome == "withdrawn":
-                self._next, self._answered = self._next + 1, False
-            elif not self._answered:
-                self._answer()
-            elif time.monotonic() - self._since < self._rollback_s:
-                return
-            else:  # the deploy was rolled back; or just now not, which the next round sees
-                decide(self._store, self._next, "withdrawn")
-        if self.role == MOVING:
-            self._go_on()
+        """Looks whether a new server asks, and does what is next then; raises CannotStart."""
+        with self._looking:
+            if self.generation is None:
+                self.own()
+            while self.role != READ_ONLY and claimed(self._store, self._next):
+                outcome = decided(self._store, self._next)
+                if outcome == "taken":
+                    self.end(HANDED_OVER)
+                elif outcome == "withdrawn":
+                    self._next, self._answered = self._next + 1, False
+                elif not self._answered:
+                    self._answer()
+                elif time.monotonic() - self._since < self._rollback_s:
+                    return
+                else:  # the deploy was rolled back; or just now not, which the next round sees
+                    decide(self._store, self._next, "withdrawn")
+            if self.role == MOVING:
+                self._go_on()
 
     def _answer(self) -> None:
         before = handed(self._store, self._next)  # by us, before we were started again
@@ -150,7 +148,7 @@ class Keeper:
     """Copies the database of a running server after changes, each hour and each day, and verifies that."""
 
     def __init__(self, database: Database, settings: Settings):
-        self._database, self._path = database, Path(settings.data) / "takeanumber.db"
+        self._database, self._path = database, settings.path
         self._store = store_of(settings.backup_url)
         self._turn = HandOver(database, self._store, settings.rollback_s, self._copy)
         self._stopped, self._lock = threading.Event(), threading.Lock()
@@ -168,15 +166,22 @@ class Keeper:
     def start(self) -> None:
         """Makes sure that this server is the master, and goes on in threads; CannotStart when it isn't."""
         remove_leftovers(self._path.parent)
-        try:
-            self._turn.start()
-        except StorageFailed as problem:
-            self._tell("look", str(problem))
+        said: list[Exception] = []
+        first = threading.Thread(target=self._look_first, args=(said,), name="keeper", daemon=True)
+        first.start()
+        first.join(FIRST_S)
+        if first.is_alive():
+            said.append(StorageFailed(f"The place for backups {self._store.url} does not answer."))
+        if said and not isinstance(said[0], StorageFailed):
+            raise said[0]
+        if said:
+            self._turn.doubt()
+            self._tell("look", str(said[0]))
         # What is done, how often, and how soon again when the storage failed: at first, and at most.
         works = (
-            (self._turn.look, LOOK_S, LOOK_S, 10),
-            (self._keep, TICK_S, 5, 300),
-            (self._verify, LOOK_S, 60, 3600),
+            (self._turn.look, LOOK_S, LOOK_S, 5),
+            (self._keep, TICK_S, AGAIN_S, 300),
+            (self._verify, LOOK_S, 12 * AGAIN_S, 3600),
         )
         for work in works:
             threading.Thread(target=self._repeat, args=work, name="keeper", daemon=True).start()
@@ -207,6 +212,12 @@ class Keeper:
             "problem": problem,
             "role": turn.role,
         }
+
+    def _look_first(self, said: list[Exception]) -> None:
+        try:
+            self._turn.look()
+        except Exception as problem:  # for start() to judge
+            said.append(problem)
 
     def _repeat(self, work: Callable[[], None], every: float, first: float, longest: float) -> None:
         name, failures = work.__name__.strip("_"), 0
@@ -249,9 +260,11 @@ class Keeper:
         half = self._interval / 2  # of it to collect changes, and the other to store them
         daily = at - self._kept["daily"] >= DAY_S  # though nothing changed, or the last would be thrown away
         hourly = at - self._kept["hourly"] >= HOUR_S and changed
-        if daily or (changed and at >= max(self._behind_since + half - 2 * TICK_S, self._began + half)):
-            kinds = [""] * changed + ["hourly"] * hourly + ["daily"] * daily
-            self._copy(*kinds)
+        due = at
+        if changed and self._last:  # the first one at once: a new master has none of its own
+            due = max(self._behind_since + half - 2 * TICK_S, self._began + half)
+        if at >= due and (changed or daily):
+            self._copy(*[""] * changed, *["hourly"] * hourly, *["daily"] * daily)
 
     def _made_last(self, kind: str) -> float:
         # When the newest of these copies was made. One that a clock put into the future counts as none.
