@@ -3,7 +3,7 @@
 # the instance, a failure now would throw the new one away, which has taken over from the old one by then.)
 # So this only tells; the owner's page goes on telling.
 set -uo pipefail
-for pause in ${EB_PAUSES:-0 5 10 20}; do
+for pause in ${EB_PAUSES-0 5 10 20}; do
   sleep "$pause" # the first backup of a new server may still be under way
   if "$(dirname "$0")/../../takeanumber" verify; then
     exit 0
