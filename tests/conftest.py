@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ["people", "real_server", "s3", "versions", "quick"]
+pytest_plugins = ["people", "real_server", "s3", "versions", "beanstalk", "quick"]
 
 # A test that keeps a real server or a page to the second is not to share the machine with another.
 ALONE = ("test_connection", "test_hurried_people", "test_whole_story", "test_door", "test_counters")
