@@ -1,6 +1,7 @@
 """Elastic Beanstalk: what its files say is so, and a deploy loses nothing."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -354,3 +355,14 @@ def test_data_that_a_deploy_would_replace_is_refused(instance, version, data):
     instance.properties["TAKEANUMBER_DATA"] = data.format(app=instance.app)
     with pytest.raises(Aborted, match="TAKEANUMBER_DATA"):
         instance.deploy(version())
+
+
+def test_what_root_makes_belongs_to_the_app(instance, version):
+    user = "nobody" if os.geteuid() == 0 else instance.roots["EB_APP_USER"]
+    instance.roots["EB_APP_USER"] = user
+    for _ in range(2):  # restored, and then backed up while no server has its WAL open
+        instance.run_hooks(version(), "hooks/prebuild")
+        instance.run_hooks(version(), "hooks/predeploy")
+        there = [instance.data, *instance.data.iterdir()]
+        assert {path.name: path.owner() for path in there} == {path.name: user for path in there}
+        assert instance.data / "takeanumber.db" in there
