@@ -54,9 +54,16 @@ NEVER_S, LATE_S, UNVERIFIED_S = 600.0, 1800.0, 172800.0  # with no copy; behind;
 
 MASTER, MOVING, READ_ONLY = "master", "handing over", "read-only"
 WAIT = "Moving to a new server, a moment please."
-HANDED_OVER = "A new server has taken over from this one, which only shows what was. Open the page again."
+ENDED = "Another server has taken over from this one, which only shows what was. Open the page again."
+HANDED_OVER = (
+    "A new server has taken over. To go on with this one instead: stop both, restore --replace here."
+)
 ENDING = "The server is being restarted, a moment please."
 RISK = "Until that is mended, what happens here is lost with this machine, or when a new server takes over."
+
+
+class NotMaster(CannotStart):
+    """The storage says that this server must not write."""
 
 
 class HandOver:
@@ -80,9 +87,14 @@ class HandOver:
                 self._pause()
 
     def own(self) -> None:
-        """Makes our generation ours, or sees that a later one is taken; raises CannotStart."""
+        """Makes our generation ours, or sees that a later one is taken; NotMaster if it is another's."""
         generation, mine = self._database.note(identity)
-        own(self._store, generation, mine)
+        try:
+            own(self._store, generation, mine)
+        except StorageFailed:
+            raise
+        except CannotStart as problem:
+            raise NotMaster(str(problem)) from None
         if taken_after(self._store, generation):
             self.end(HANDED_OVER)
         self.generation, self._next = generation, generation + 1
@@ -90,6 +102,8 @@ class HandOver:
     def look(self) -> None:
         """Looks whether a new server asks, and does what is next then; raises CannotStart."""
         with self._looking:
+            if self.role == READ_ONLY:
+                return
             if self.generation is None:
                 self.own()
             while self.role != READ_ONLY and claimed(self._store, self._next):
@@ -138,8 +152,8 @@ class HandOver:
 
     def end(self, why: str) -> None:
         """Lets nothing be written any more: another is the master."""
-        self.why = why
-        self._database.pause(why, for_good=True)
+        self.why = why  # which is for the owner: it says where the backups are
+        self._database.pause(ENDED, for_good=True)
         self.role = READ_ONLY
         log.error("Nothing is written any more: %s", why)
 
@@ -172,14 +186,14 @@ class Keeper:
         first.join(FIRST_S)
         if first.is_alive():
             said.append(StorageFailed(f"The place for backups {self._store.url} does not answer."))
-        if said and not isinstance(said[0], StorageFailed):
+        if said and isinstance(said[0], NotMaster):
             raise said[0]
         if said:
             self._turn.doubt()
             self._tell("look", str(said[0]))
         # What is done, how often, and how soon again when the storage failed: at first, and at most.
         works = (
-            (self._turn.look, LOOK_S, LOOK_S, 5),
+            (self._look, LOOK_S, LOOK_S, 5),
             (self._keep, TICK_S, AGAIN_S, 300),
             (self._verify, LOOK_S, 12 * AGAIN_S, 3600),
         )
@@ -199,7 +213,8 @@ class Keeper:
         """How the backup is, and since when; `*_at` are seconds since the epoch."""
         at, turn, since = time.monotonic(), self._turn, self._behind_since
         behind = at - since if since and turn.role != READ_ONLY else 0.0
-        verified_at, problem = self._verified.get("at"), turn.why or next(iter(self._problems.values()), None)
+        problem = ([turn.why] if turn.why else [*list(self._problems.values()), None])[0]
+        verified_at = self._verified.get("at")
         unverified = now() - verified_at if verified_at else at - self._started
         red = turn.role == READ_ONLY or behind > LATE_S or not (self._last or at - self._started < NEVER_S)
         amber = problem or turn.role == MOVING or behind > 3 * self._interval or unverified > UNVERIFIED_S
@@ -219,6 +234,12 @@ class Keeper:
         except Exception as problem:  # for start() to judge
             said.append(problem)
 
+    def _look(self) -> None:
+        try:
+            self._turn.look()
+        except NotMaster as problem:  # the storage is there again, and this server has begun without it
+            self._turn.end(str(problem))
+
     def _repeat(self, work: Callable[[], None], every: float, first: float, longest: float) -> None:
         name, failures = work.__name__.strip("_"), 0
         if name != "look" and sys.platform == "linux":  # where each thread has a priority of its own
@@ -229,8 +250,6 @@ class Keeper:
                 work()
             except (CannotStart, Refused) as said:
                 problem = str(said)
-                if name == "look" and not isinstance(said, StorageFailed | Refused):
-                    self._turn.end(problem)  # the storage is back, and says that we are not the master
             except Exception:  # told in the log, and tried again
                 log.exception("Keeping the backup failed")
                 problem = "The backup failed: the log says why."
