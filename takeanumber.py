@@ -726,9 +726,10 @@ def backup_content(zone: ZoneInfo, owner: bool = False) -> dict[str, Any] | None
     if behind and content["state"] != "green":
         said += f" What changed in the last {duration(behind)} is not in it."
     paused, wrong = service().database.paused, content["problem"]
-    if wrong and wrong != paused and not owner:
+    if wrong and not owner:
         content["problem"] = wrong = "The owner's page says what is wrong."
-    content["said"] = " ".join([*dict.fromkeys(filter(None, (paused, wrong))), said])
+    first = (wrong,) if wrong and content["role"] == "read-only" else (paused, wrong)
+    content["said"] = " ".join([*filter(None, first), said])
     return content | {name: iso(content[name], zone) for name in ("last_at", "verified_at")}
 
 

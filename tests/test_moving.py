@@ -9,7 +9,8 @@ from people import Api
 from test_forms import Browser, Forms
 
 MOVING = "Moving to a new server, a moment please."
-HANDED_OVER = "A new server has taken over from this one, which only shows what was. Open the page again."
+ENDED = "Another server has taken over from this one, which only shows what was. Open the page again."
+HANDED_OVER = "A new server has taken over. To go on with this one: restore --replace here."
 
 
 @pytest.fixture
@@ -303,14 +304,14 @@ def test_a_server_that_has_handed_over_says_so_and_lets_nothing_be_sent_again(
 ):
     form = phone.form("Take a number")
     keeps(state="red", role="read-only", problem=HANDED_OVER)
-    database.pause(HANDED_OVER, for_good=True)
+    database.pause(ENDED, for_good=True)
     told = place.owner_sees()["backup"]
     assert (told["word"], told["said"]) == ("Handed over", f"{HANDED_OVER} {WELL}")
     answer = place.take()
-    assert (answer.status, answer.body) == (503, {"error": HANDED_OVER})
+    assert (answer.status, answer.body) == (503, {"error": ENDED})
     assert "Retry-After" not in answer.headers
     phone.send(form)
     assert phone.status == 503
-    assert HANDED_OVER in phone.html
+    assert ENDED in phone.html
     assert "again.js" not in phone.html
     assert kept(phone)  # for a finger: the next time it may be the new server that hears
