@@ -19,6 +19,7 @@ import time
 import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from rooms.settings import BACKUP_URL, BACKUP_URLS, CannotStart, now
 from rooms.storage import (
@@ -41,9 +43,7 @@ from rooms.storage import (
 )
 
 CONNECT_S, ANSWER_S, ATTEMPTS = 3, 10, 2  # how long one asks S3, and how often at once
-PIECE = (
-    2**20
-)  # bytes that are worked on at a time, so that a large database takes no more memory than a small one
+PIECE = 2**20  # bytes worked on at a time, so that a large database takes no more memory than a small one
 KEPT_DAYS = {"": 2, "hourly": 7, "daily": 35}  # the kinds of copies; S3 does it by a lifecycle rule
 NOBODY = "nobody"  # has handed over in time
 KEPT_AT_LEAST = 5  # of each kind, in a directory, whatever its clock says
@@ -117,7 +117,8 @@ class Directory:
                     if entry.is_dir() and (f"{name}/".startswith(prefix) or prefix.startswith(f"{name}/")):
                         todo.append(Path(entry.path))
                     elif entry.is_file() and name.startswith(prefix):
-                        found.append(Stored(name, entry.stat().st_size))
+                        with suppress(FileNotFoundError):  # removed just now
+                            found.append(Stored(name, entry.stat().st_size))
             return sorted(found)
 
     def get(self, name: str, path: Path) -> bool:
@@ -181,9 +182,8 @@ class Directory:
     def _trouble(self) -> Iterator[None]:
         try:
             if not self._root.is_dir():  # never made: it may be on a disk that isn't plugged in
-                raise StorageFailed(
-                    f"There is no directory {self.url}: make it, or plug in the disk it is on."
-                )
+                said = f"There is no directory {self.url}: make it, or plug in the disk it is on."
+                raise StorageFailed(said)
             yield
         except OSError as problem:
             raise StorageFailed(f"The directory {self.url} can't be used: {_why(problem)}.") from None
@@ -250,9 +250,9 @@ class S3:
                 except ClientError as problem:
                     if problem.response["Error"]["Code"] in ("PreconditionFailed", "412"):
                         raise Taken(name) from None
-                    # Two at once: whoever asks again hears who has won.
                     if last or problem.response["Error"]["Code"] != "ConditionalRequestConflict":
                         raise
+                    time.sleep(0.2)  # two at once: whoever asks again hears who has won
 
     def _body(self, name: str) -> Any:
         from botocore.exceptions import ClientError
@@ -308,6 +308,7 @@ def _opened(content: Path | bytes) -> Iterator[BinaryIO]:
 
 
 def _why(problem: Exception) -> str:
+    problem = getattr(problem, "orig", problem)  # SQLite's own, without the statement
     said = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
     return said.partition("\n")[0].rstrip(".")
 
@@ -382,7 +383,10 @@ def _copies(stored: list[Stored]) -> list[Copy]:
     for name, size in stored:
         if parts := _NAME.fullmatch(name):
             kind, generation, sequence, at, schema, tickets, meant = parts.groups()
-            when = datetime.strptime(at, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+            try:
+                when = datetime.strptime(at, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+            except ValueError:
+                continue  # no name of ours
             numbers = (int(generation), int(sequence), int(when), schema, int(tickets), int(meant))
             copy = Copy(*numbers, kind=kind or "", stored=size)
             found.append(replace(copy, verified=copy.base in verified))
@@ -443,6 +447,10 @@ def own(store: Store, generation: int, mine: str) -> None:
     if not claim(store, generation, mine):
         said = "belong to another database: restore it, or choose another place for backups."
         raise CannotStart(f"The backups at {store.url} {said}")
+    with suppress(Taken):
+        store.put(_master(generation, "claim"), _says("claim", mine))
+        said = "overwrites what is there (no If-None-Match), so two servers could both be the master"
+        raise CannotStart(f"The place for backups {store.url} {said}. Choose another.")
     if decide(store, generation, "taken") != "taken":
         said = "The old server went on while this one was being set up, so this database is out of date."
         raise CannotStart(f"{said} Hand over again: restore --hand-over --replace.")
@@ -450,9 +458,8 @@ def own(store: Store, generation: int, mine: str) -> None:
 
 def _put_first(store: Store, generation: int, what: str, value: str) -> str:
     # What it is in the end. When the answer to a put is lost, asking tells whose it was.
-    content = json.dumps({what: value, "at": stamp(now())}).encode()
     try:
-        store.put(f"masters/{generation:08}/{what}", content)
+        store.put(_master(generation, what), _says(what, value))
     except Taken:
         found = _read_master(store, generation, what)
         if found is None:
@@ -461,14 +468,22 @@ def _put_first(store: Store, generation: int, what: str, value: str) -> str:
     return value
 
 
+def _master(generation: int, what: str) -> str:
+    return f"masters/{generation:08}/{what}"
+
+
+def _says(what: str, value: str) -> bytes:
+    return json.dumps({what: value, "at": stamp(now())}).encode()
+
+
 def _read_master(store: Store, generation: int, what: str) -> str | None:
-    content = store.read(f"masters/{generation:08}/{what}")
+    content = store.read(_master(generation, what))
     if content is None:
         return None
     try:
         return str(json.loads(content)[what])
     except (ValueError, KeyError, TypeError):
-        said = f"masters/{generation:08}/{what} at {store.url} can't be read"
+        said = f"{_master(generation, what)} at {store.url} can't be read"
         raise StorageFailed(f"{said}: when it stays so, remove that file.") from None
 
 
@@ -482,20 +497,16 @@ def _newest_generation(stored: list[Stored]) -> int:
 
 def identity(db: Connection) -> tuple[int, str]:
     """The generation of a database and the id of its claim; to be run by write(), since both may be new."""
-    if _fact(db, "backup_claim") is None:
+    if not fact(db, "backup_claim", None):
         keep_fact(db, "backup_claim", secrets.token_hex(16))
-    return int(_fact(db, "backup_generation") or 1), fact(db, "backup_claim")
+    return int(fact(db, "backup_generation", "1")), fact(db, "backup_claim")
 
 
 def next_sequence(db: Connection) -> int:
     """Counts one more copy; to be run by write(), just before it is made."""
-    sequence = int(_fact(db, "backup_sequence") or 0) + 1
+    sequence = int(fact(db, "backup_sequence", "0")) + 1
     keep_fact(db, "backup_sequence", str(sequence))
     return sequence
-
-
-def _fact(db: Connection, name: str) -> str | None:
-    return fact(db, name, None)
 
 
 @contextmanager
@@ -511,15 +522,21 @@ def snapshot(path: Path, generation: int, sequence: int) -> Iterator[tuple[Copy,
             old.backup(new)
             new.execute("PRAGMA journal_mode = DELETE")  # all of it in one file
         at = int(now())
-        try:
-            inside = inspect(plain)
-        except Broken as problem:
-            raise CannotStart(f"{path} is damaged: {problem}. Restore a backup.") from None
-        with plain.open("rb") as source, gzip.GzipFile(packed, "wb", 1, mtime=0) as target:
-            shutil.copyfileobj(source, target, PIECE)
+        with ThreadPoolExecutor(1) as other:  # checking takes twice as long as packing
+            packing = other.submit(_pack, plain, packed)
+            try:
+                inside = inspect(plain)
+            except Broken as problem:
+                raise CannotStart(f"{path} is damaged: {problem}. Restore a backup.") from None
+            packing.result()
         plain.unlink()
         size = packed.stat().st_size
         yield Copy(generation, sequence, at, inside.schema, inside.tickets, size, stored=size), packed
+
+
+def _pack(plain: Path, packed: Path) -> None:
+    with plain.open("rb") as source, gzip.GzipFile(packed, "wb", 1, mtime=0) as target:
+        shutil.copyfileobj(source, target, PIECE)
 
 
 def put_copy(store: Store, copy: Copy, file: Path, kind: str = "") -> Copy:
@@ -535,7 +552,7 @@ def put_copy(store: Store, copy: Copy, file: Path, kind: str = "") -> Copy:
 
 def back_up(path: Path, store: Store) -> Copy:
     """Backs up a database, whether a server writes to it meanwhile or not; it is never upgraded."""
-    found = revision_of(path) if path.exists() else None
+    found = revision_of(path) if os.path.exists(path) else None
     if found is None:
         raise CannotStart(f"There is no database at {path} that could be backed up.")
     if is_newer(found):
@@ -549,6 +566,8 @@ def back_up(path: Path, store: Store) -> Copy:
         if isinstance(store, Directory):
             store.thin()
         return copy
+    except SQLAlchemyError as problem:
+        raise CannotStart(f"The backup of {path} failed: {_why(problem)}.") from None
     finally:
         database.close()
 
@@ -567,7 +586,7 @@ class Inside(NamedTuple):
 def inspect(file: Path) -> Inside:
     """Checks a database from end to end, and counts; raises Broken."""
     try:
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as raw:
+        with closing(sqlite3.connect(file)) as raw:
             if (said := raw.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
                 raise Broken(said.splitlines()[-1])
             if raw.execute("PRAGMA foreign_key_check").fetchone():
@@ -577,7 +596,7 @@ def inspect(file: Path) -> Inside:
                 raise Broken("it is no database of Take A Number" if tables else "it is empty")
             return Inside(*(raw.execute(f"SELECT {what}").fetchone()[0] for what in _COUNTED))
     except sqlite3.DatabaseError as problem:
-        if problem.sqlite_errorcode in _DAMAGED:
+        if _code(problem) in (*_DAMAGED, sqlite3.SQLITE_ERROR):
             raise Broken(str(problem)) from None
         raise
 
@@ -586,38 +605,46 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _COUNTED = ("max(version_num) FROM alembic_version", "count(*) FROM ticket", "count(*) FROM event")
 
 
+def _code(problem: sqlite3.Error) -> int:
+    # SQLite's, without its details; 0 for what Python itself has to say.
+    return getattr(problem, "sqlite_errorcode", 0) & 0xFF
+
+
 @contextmanager
 def temporary(data: Path, failed: str) -> Iterator[Path]:
     """A hidden directory in the data directory, gone afterwards; a full disk raises CannotStart."""
     try:
         data.mkdir(parents=True, exist_ok=True)
         remove_leftovers(data)
-        room = Path(tempfile.mkdtemp(prefix=".backup-", dir=data))
-        number = os.open(room, os.O_RDONLY)
+        with _locked(data):
+            room = Path(tempfile.mkdtemp(prefix=".backup-", dir=data))
+            mine = _locked(room)  # by which remove_leftovers() sees that somebody works here
+            mine.__enter__()
         try:
-            fcntl.flock(number, fcntl.LOCK_EX)  # by which remove_leftovers() sees that somebody works here
             yield room
         finally:
             shutil.rmtree(room, ignore_errors=True)
-            os.close(number)
-    except (OSError, sqlite3.Error) as problem:
+            mine.__exit__(None, None, None)
+    except (OSError, sqlite3.Error, SQLAlchemyError) as problem:
         raise CannotStart(f"{failed}: {_why(problem)}.") from None
 
 
 def remove_leftovers(data: Path) -> None:
     """Removes what a killed process left of its temporary files."""
     for room in data.glob(".backup-*"):
-        try:
-            number = os.open(room, os.O_RDONLY)
-        except OSError:
-            continue  # somebody else was quicker, or it isn't ours
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Not there any more, not ours, or its maker is still at work: then it stays.
+        with suppress(OSError), _locked(data), _locked(room, fcntl.LOCK_NB):
             shutil.rmtree(room, ignore_errors=True)
-        except BlockingIOError:
-            pass  # its maker is still at work
-        finally:
-            os.close(number)
+
+
+@contextmanager
+def _locked(directory: Path, how: int = 0) -> Iterator[None]:
+    number = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | how)
+        yield
+    finally:
+        os.close(number)
 
 
 # ----- from a copy to a database
@@ -647,20 +674,18 @@ def restore(
     new one where certainly none was. `hand_over_s`: asks the server that runs to hand over, and waits.
     Ended at any moment, the old database is there whole, or the new one.
     """
-    if path.exists() and not replace:
+    if os.path.exists(path) and not replace:
         raise CannotStart(f"There is a database at {path}. To replace it (it is kept beside), add --replace.")
     with temporary(path.parent, f"Restoring {path} failed") as room, _alone(path):
-        generation, found = _next_generation(store, or_new)
+        generation, found = _next_generation(store, or_new, before)
         mine, asks = secrets.token_hex(16), hand_over_s is not None
         if asks and not claim(store, generation, mine):
-            raise CannotStart(
-                f"Another server is taking over the backups at {store.url}. Let it finish first."
-            )
+            said = f"Another server is taking over the backups at {store.url}. Let it finish first."
+            raise CannotStart(said)
         try:
             if asks:
-                found = _last_copies(store, generation, hand_over_s)
-            fitting = [copy for copy in found if before is None or copy.at <= before]
-            copy, file = _whole(store, fitting, room, warn) if found or not or_new else (None, _new(room))
+                found = _last_copies(store, generation, hand_over_s, before)
+            copy, file = _whole(store, found, room, warn) if found or not or_new else (None, _new(room))
             _make_master(file, generation, mine, copy)
             return Restored(copy, generation, _put_in_place(file, path))
         except BaseException:
@@ -685,8 +710,8 @@ def verify(path: Path, store: Store) -> tuple[Copy, Inside]:
     return found[0], inside
 
 
-def _next_generation(store: Store, or_new: bool) -> tuple[int, list[Copy]]:
-    # What a restore would make, and the copies there are.
+def _next_generation(store: Store, or_new: bool, before: float | None) -> tuple[int, list[Copy]]:
+    # What a restore would make, and the copies it can choose from.
     stored = store.names()
     found = _copies(stored)
     if not found and not or_new:
@@ -698,19 +723,26 @@ def _next_generation(store: Store, or_new: bool) -> tuple[int, list[Copy]]:
         if name.endswith("/decided") and decided(store, int(name.split("/")[1])) == "taken":
             said = "was in use, and all its backups are gone. To begin anew, choose another place"
             raise CannotStart(f"{store.url} {said}.")
-    for newest in found[:1]:  # before anybody is asked to hand over
+    fitting = _made_until(before, found)
+    if found and not fitting:
+        raise CannotStart(f"There is no backup that old at {store.url}.")
+    for newest in fitting[:1]:  # before anybody is asked to hand over
         _refuse_newer(newest, newest.schema)
-    return _newest_generation(stored) + 1, found
+    return _newest_generation(stored) + 1, fitting
 
 
-def _last_copies(store: Store, generation: int, wait_s: float) -> list[Copy]:
+def _made_until(before: float | None, found: list[Copy]) -> list[Copy]:
+    return [copy for copy in found if before is None or copy.at <= before]
+
+
+def _last_copies(store: Store, generation: int, wait_s: float, before: float | None) -> list[Copy]:
     # The copies below a generation that is claimed, once the server before has stored its last.
     until = time.monotonic() + wait_s
     while generation > 1 and not handed(store, generation) and time.monotonic() < until:
         time.sleep(0.5)
     if generation > 1:
         hand(store, generation, None)  # so that one who comes too late knows that it wasn't waited for
-    return [copy for copy in copies(store) if copy.generation < generation]
+    return _made_until(before, [copy for copy in copies(store) if copy.generation < generation])
 
 
 def _give_up(store: Store, generation: int, warn: Callable[[str], None]) -> None:
@@ -732,7 +764,7 @@ def _whole(store: Store, found: list[Copy], room: Path, warn: Callable[[str], No
             continue
         _refuse_newer(copy, inside.schema)
         return copy, file
-    raise CannotStart(f"There is no {'whole backup' if found else 'backup that old'} at {store.url}.")
+    raise CannotStart(f"There is no whole backup at {store.url}.")
 
 
 def _refuse_newer(copy: Copy, schema: str) -> None:
@@ -787,17 +819,17 @@ def _alone(path: Path) -> Iterator[None]:
     raw, file = sqlite3.connect(path, isolation_level=None, timeout=1), None
     try:
         try:
-            raw.execute("PRAGMA journal_mode = DELETE")
+            if raw.execute("PRAGMA journal_mode = DELETE").fetchone() != ("delete",):
+                raise in_use
             raw.execute("BEGIN EXCLUSIVE")
         except sqlite3.DatabaseError as problem:
             raw.close()
-            if problem.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            if _code(problem) == sqlite3.SQLITE_BUSY:
                 raise in_use from None
-            if problem.sqlite_errorcode not in _DAMAGED:
+            if _code(problem) not in _DAMAGED:
                 raise
-            file = path.open(
-                "r+b"
-            )  # SQLite can't say who reads a damaged file: ask for the lock it would take
+            # SQLite can't say who reads a damaged file: ask for the lock that a reader would have.
+            file = path.open("r+b")
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 510, 0x40000002)
             except OSError:
@@ -827,9 +859,7 @@ def _put_in_place(file: Path, path: Path) -> Path | None:
         try:
             os.link(file, path)
         except FileExistsError:
-            raise CannotStart(
-                f"There is a database at {path} now: somebody else made it meanwhile."
-            ) from None
+            raise CannotStart(f"There is a database at {path} now, that somebody else made.") from None
         except OSError:  # a file system without links
             file.rename(path)
     _sync(path.parent)
