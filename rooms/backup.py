@@ -20,7 +20,7 @@ import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -616,15 +616,12 @@ def temporary(data: Path, failed: str) -> Iterator[Path]:
     try:
         data.mkdir(parents=True, exist_ok=True)
         remove_leftovers(data)
-        with _locked(data):
-            room = Path(tempfile.mkdtemp(prefix=".backup-", dir=data))
-            mine = _locked(room)  # by which remove_leftovers() sees that somebody works here
-            mine.__enter__()
-        try:
+        with ExitStack() as held:
+            with _locked(data):
+                room = Path(tempfile.mkdtemp(prefix=".backup-", dir=data))
+                held.enter_context(_locked(room))  # by which remove_leftovers() sees that somebody works here
+            held.callback(shutil.rmtree, room, ignore_errors=True)
             yield room
-        finally:
-            shutil.rmtree(room, ignore_errors=True)
-            mine.__exit__(None, None, None)
     except (OSError, sqlite3.Error, SQLAlchemyError) as problem:
         raise CannotStart(f"{failed}: {_why(problem)}.") from None
 
@@ -678,7 +675,7 @@ def restore(
         raise CannotStart(f"There is a database at {path}. To replace it (it is kept beside), add --replace.")
     with temporary(path.parent, f"Restoring {path} failed") as room, _alone(path):
         generation, found = _next_generation(store, or_new, before)
-        mine, asks = secrets.token_hex(16), hand_over_s is not None
+        mine, asks, or_new = secrets.token_hex(16), hand_over_s is not None, or_new and not found
         if asks and not claim(store, generation, mine):
             said = f"Another server is taking over the backups at {store.url}. Let it finish first."
             raise CannotStart(said)

@@ -394,8 +394,11 @@ def open_database(settings: Settings, upgrade: bool = False) -> Database:
         if not upgrade:
             raise CannotStart(f"{path} is of an older version. Start the server once to bring it up to date.")
         beside = path.with_name(f"{path.name}.before-{SCHEMA}")
-        with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(beside)) as copy:
-            old.backup(copy)
+        try:
+            with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(beside)) as copy:
+                old.backup(copy)
+        except sqlite3.Error as problem:
+            raise CannotStart(f"Upgrading {path} failed, so it was left as it was: {problem}.") from None
         upgrade_file(path)
     return make_database(path) if found is None else Database(path)
 
