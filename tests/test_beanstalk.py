@@ -119,7 +119,7 @@ def test_nginx_asks_where_the_app_listens_and_lets_through_what_it_takes():
 
 
 def test_the_template_and_the_bundle_say_the_same(template):
-    for namespace in ("aws:elasticbeanstalk:environment", "aws:elasticbeanstalk:managedactions"):
+    for namespace in CONFIG.keys() - {PROPERTIES}:
         for name, value in options_of(template, namespace).items():
             parameter = template["Parameters"].get(value["Ref"]) if "Ref" in value else None
             said = CONFIG[namespace].get(name)
