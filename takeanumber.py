@@ -728,8 +728,9 @@ def backup_content(zone: ZoneInfo, owner: bool = False) -> dict[str, Any] | None
     paused, wrong = service().database.paused, content["problem"]
     if wrong and not owner:
         content["problem"] = wrong = "The owner's page says what is wrong."
-    first = (wrong,) if wrong and content["role"] == "read-only" else (paused, wrong)
-    content["said"] = " ".join([*filter(None, first), said])
+    elif wrong and content["role"] == "read-only":
+        paused = None  # which is for customers, of the same
+    content["said"] = " ".join([*filter(None, (paused, wrong)), said])
     return content | {name: iso(content[name], zone) for name in ("last_at", "verified_at")}
 
 

@@ -307,6 +307,7 @@ def test_a_server_that_has_handed_over_says_so_and_lets_nothing_be_sent_again(
     database.pause(ENDED, for_good=True)
     told = place.owner_sees()["backup"]
     assert (told["word"], told["said"]) == ("Handed over", f"{HANDED_OVER} {WELL}")
+    assert place.api.get("/healthz?verbose=1").body["backup"]["said"].startswith(ENDED)
     answer = place.take()
     assert (answer.status, answer.body) == (503, {"error": ENDED})
     assert "Retry-After" not in answer.headers

@@ -1,4 +1,4 @@
-"""The shop moves to a new server: pages say so, keep what was typed and pressed, and send it by themselves."""
+"""The shop moves to a new server: pages say so, keep what was typed or pressed, and send it by themselves."""
 
 import json
 import re
