@@ -103,7 +103,8 @@ class Way:
 
     `wrong` says what happens to each request whose method is in `of`, with `where` in its path: a status with
     its code, such as (403, "AccessDenied"); "hangs"; "cut" (half of what is put is stored, and the answer is
-    lost; half of what is asked for arrives); "deaf" (all is done, but the answer is lost); "web" (some page).
+    lost; half of what is asked for arrives); "deaf" (all is done, but the answer is lost); "web" (some page);
+    "careless" (what is there is overwritten).
     """
 
     def __init__(self, port: int):
@@ -157,6 +158,8 @@ class Way:
             body = body[: len(body) // 2]
             heads = {name: value for name, value in heads.items() if name.lower() != "content-md5"}
             heads["Content-Length"] = str(len(body))
+        if wrong == "careless":
+            heads = {name: value for name, value in heads.items() if name.lower() != "if-none-match"}
         connection = HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request(request.command, request.path, body, heads)
         answer = connection.getresponse()

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -222,6 +223,24 @@ def test_a_file_that_is_no_database(typed, stick, tmp_path):
     assert "no database" in typed("backup", "--to", stick.url).said
 
 
+def test_a_full_disk(stick, database, tmp_path):
+    before = dump(database)
+    ended = subprocess.run(
+        [sys.executable, HERE / "takeanumber.py", "backup", "--to", stick.url, "--data", database.parent],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert re.fullmatch(r"Error: The backup of .* failed: .*\.\n", ended.stderr)
+    assert stick.copies() == []
+    assert [line for line in dump(database) if "fact" not in line] == [
+        line for line in before if "fact" not in line
+    ]
+    assert [path.name for path in database.parent.glob(".*")] == []
+
+
 # ----- when the place for backups fails
 
 WRONG = [
@@ -296,6 +315,12 @@ def test_an_answer_that_is_lost_is_asked_for_again(typed, bucket, way, shop):
         way.times = 1
         assert typed("verify", "--from", bucket.url).returncode == 0
     assert len(bucket.copies()) == 3
+
+
+def test_storage_that_overwrites_what_is_there_is_not_used(typed, bucket, way, shop):
+    way.wrong = "careless"
+    assert "If-None-Match" in typed("backup", "--to", bucket.url).said
+    assert bucket.copies() == []
 
 
 def test_nobody_answers(typed, bucket, shop, monkeypatch):

@@ -386,6 +386,8 @@ def test_one_of_a_newer_version_ends_it(typed, database, stored, elsewhere, tmp_
             assert "newer version" in typed("restore", *words, *where).said
     assert "newer version" in typed("restore", "--hand-over", "--data", str(elsewhere), *where).said
     assert "masters/00000002/claim" not in stored.names()  # nobody was asked to hand over for that
+    at = ("--at", "2026-11-21T10:30Z", "--data", str(tmp_path / "earlier"))
+    assert "1/1" in typed("restore", *at, *where).stdout  # one that was asked for
     assert dump(database) == before
     assert list(elsewhere.iterdir()) == []
 
