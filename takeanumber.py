@@ -1343,6 +1343,7 @@ def serve(threads: int, **options: Any) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it tells of each burst
     logging.getLogger("waitress").addFilter(without_tokens)
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells where it found its keys
     make_room_for(threads)
     app = create_app(threads, **options)
     parts: Service = app.extensions["takeanumber"]

@@ -564,7 +564,9 @@ def back_up(path: Path, store: Store) -> Copy:
         with snapshot(path, generation, database.write(next_sequence)) as (copy, file):
             put_copy(store, copy, file)
             if not any(0 <= copy.at - each.at < 86400 for each in copies(store, "daily/")):
-                put_copy(store, copy, file, "daily")  # or it would be gone in 2 days, where no server makes any
+                put_copy(
+                    store, copy, file, "daily"
+                )  # or it would be gone in 2 days, where no server makes any
         if isinstance(store, Directory):
             store.thin()
         return copy
@@ -685,7 +687,7 @@ def restore(
             if asks:
                 found = _last_copies(store, generation, hand_over_s, before)
             copy, file = _whole(store, found, room, warn) if found or not or_new else (None, _new(room))
-            _make_master(file, generation, mine, copy)
+            _make_master(file, generation, mine, copy, asks)
             return Restored(copy, generation, _put_in_place(file, path))
         except BaseException:
             if asks:
@@ -795,12 +797,14 @@ def _new(room: Path) -> Path:
     return room / "new.db"
 
 
-def _make_master(file: Path, generation: int, mine: str, copy: Copy | None) -> None:
-    # Up to date, in a generation and an epoch of its own, and on the disk.
+def _make_master(file: Path, generation: int, mine: str, copy: Copy | None, asks: bool) -> None:
+    # Up to date, in a generation and an epoch of its own, and on the disk. If it asks another server to hand
+    # over, that may go on after a while: so it waits with its first write until it has decided.
     if copy and revision_of(file) != SCHEMA:
         upgrade_file(file, f"the backup {copy.name}")
     facts = {"epoch": secrets.token_hex(16), "backup_claim": mine}
-    facts |= {"backup_generation": str(generation), "backup_sequence": "0", "backup_handed": ""}
+    facts |= {"backup_generation": str(generation), "backup_sequence": "0"}
+    facts |= {"backup_handed": "", "backup_asked": "1" if asks else ""}
     with closing(sqlite3.connect(file)) as raw:
         with raw:
             raw.executemany(KEEP_FACT, [{"name": name, "value": value} for name, value in facts.items()])

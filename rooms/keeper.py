@@ -81,9 +81,9 @@ class HandOver:
         self._looking = threading.Lock()
 
     def doubt(self) -> None:
-        """Pauses writes when we had handed over, and can't ask yet who is the master now."""
+        """Pauses writes where another server may be the master by now, until we can ask."""
         with self._database.read() as db:
-            if fact(db, "backup_handed", ""):
+            if fact(db, "backup_handed", "") or fact(db, "backup_asked", ""):
                 self._pause()
 
     def own(self) -> None:
@@ -97,6 +97,7 @@ class HandOver:
             raise NotMaster(str(problem)) from None
         if taken_after(self._store, generation):
             self.end(HANDED_OVER)
+        self._database.note(keep_fact, "backup_asked", "")
         self.generation, self._next = generation, generation + 1
 
     def look(self) -> None:
@@ -140,7 +141,7 @@ class HandOver:
 
     def _pause(self) -> None:
         if self.role == MASTER:
-            log.warning("A new server wants to take over: writes are paused.")
+            log.warning("Writes are paused until it is clear whether a new server takes over.")
         self._database.pause(WAIT)
         self.role = MOVING
 
@@ -229,10 +230,13 @@ class Keeper:
         }
 
     def _look_first(self, said: list[Exception]) -> None:
-        try:
-            self._turn.look()
-        except Exception as problem:  # for start() to judge
-            said.append(problem)
+        for again_s in (0.5, 1.0, None):  # one request may be lost
+            try:
+                return self._turn.look()
+            except Exception as problem:  # for start() to judge
+                if again_s is None or not isinstance(problem, StorageFailed):
+                    return said.append(problem)
+                time.sleep(again_s)
 
     def _look(self) -> None:
         try:
