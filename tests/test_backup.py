@@ -55,14 +55,16 @@ def test_a_backup_is_stored_and_listed(typed, shop, storage):
     (name,) = storage.copies()
     assert re.fullmatch(NAME, name)
     assert name.startswith(f"00000001/0000000001-20261121T100000Z-{SCHEMA}-1t-{len(storage.read(name))}b.")
-    (line,) = typed("backups", "--from", storage.url).stdout.splitlines()
+    assert storage.names("daily/") == [f"daily/{name}"]  # one a day is kept longer
+    line, daily = typed("backups", "--from", storage.url).stdout.splitlines()
+    assert daily == f"{line}, daily"
     assert re.match(r"2026-11-21T10:00:00Z, 1/1, .* kB, 1 ticket, schema", line)
     assert "verified" not in line
     verified = typed("verify", "--from", storage.url)
     assert (verified.returncode, verified.stderr) == (0, "")
     assert "1 ticket, " in verified.stdout
     assert typed("verify", "--from", storage.url).returncode == 0
-    assert typed("backups", "--from", storage.url).stdout == line + ", verified\n"
+    assert typed("backups", "--from", storage.url).stdout == f"{line}, verified\n{daily}, verified\n"
 
 
 def test_where_there_is_none_yet(typed, storage):
@@ -121,7 +123,8 @@ def test_a_clock_that_jumps_back_changes_nothing(typed, clock, shop, storage):
         assert typed("backup", "--to", storage.url).returncode == 0
         shop.customer()
         clock.advance(hours=-1)
-    listed = [line.split(", ")[:2] for line in typed("backups", "--from", storage.url).stdout.splitlines()]
+    told = typed("backups", "--from", storage.url).stdout.splitlines()
+    listed = [line.split(", ")[:2] for line in told if "daily" not in line]
     assert listed == [
         ["2026-11-21T08:00:00Z", "1/3"],
         ["2026-11-21T09:00:00Z", "1/2"],
@@ -136,7 +139,7 @@ def test_nothing_else_is_left_behind(typed, shop, storage):
     typed("backup", "--to", storage.url)
     typed("verify", "--from", storage.url)
     assert [path.name for path in shop.database.parent.glob(".*")] == []
-    assert [name for name in storage.names() if not re.match(r"0|masters/|verified/", name)] == []
+    assert [name for name in storage.names() if not re.match(r"0|daily/0|masters/|verified/", name)] == []
 
 
 def test_what_is_no_copy_is_not_listed(typed, shop, storage):
@@ -147,20 +150,16 @@ def test_what_is_no_copy_is_not_listed(typed, shop, storage):
     ):
         storage.put(name, b"?")
     typed("backup", "--to", storage.url)
-    assert len(typed("backups", "--from", storage.url).stdout.splitlines()) == 1
+    assert len(typed("backups", "--from", storage.url).stdout.splitlines()) == 2
 
 
 def test_a_directory_keeps_recent_copies_2_days_hourly_7_daily_35(typed, shop, stick):
-    def name(kind, number, days):
-        day = f"2026{'1122' if days == 0 else '1001' if days > 40 else '1110' if days > 10 else '1117'}"
-        return f"{kind}00000001/{number:010}-{day}T100000Z-{SCHEMA}-1t-1b.db.gz"
-
     for kind in ("", "hourly/", "daily/"):
-        for number, days in enumerate([50, 50, 11, 11, 4, 4, 4, 4, 4, 4]):
-            stick.put(name(kind, number, days), b"?")
+        for number, day in enumerate(["1001", "1001", "1110", "1110", *["1117"] * 6]):
+            stick.put(f"{kind}00000001/{number:010}-2026{day}T100000Z-{SCHEMA}-1t-1b.db.gz", b"?")
     typed("backup", "--to", stick.url)
     left = {kind: len(stick.names(kind)) for kind in ("0", "hourly/", "daily/")}
-    assert left == {"0": 6, "hourly/": 6, "daily/": 8}  # with the new one; never fewer than five of a kind
+    assert left == {"0": 5 + 1, "hourly/": 6, "daily/": 8 + 1}  # never fewer than five, and the new one
 
 
 # ----- whose backups these are
@@ -300,7 +299,7 @@ def test_an_upload_that_is_cut_in_half(typed, bucket, way, database):
     assert typed("backup", "--to", bucket.url).said
     assert len(bucket.copies()) == 2  # the half
     listed = typed("backups", "--from", bucket.url).stdout.splitlines()
-    assert [line.endswith("broken") for line in listed] == [True, False]
+    assert [line.endswith("broken") for line in listed] == [True, False, False]
     assert "broken" in typed("verify", "--from", bucket.url).said
     way.wrong = None
     assert typed("backup", "--to", bucket.url).returncode == 0
