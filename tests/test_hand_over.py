@@ -272,19 +272,24 @@ def test_an_old_one_that_is_ended_in_the_middle_of_it(machines):
     assert taken <= numbers(shop, new)
 
 
-def test_what_can_not_be_stored_is_not_handed_over(cloud, bucket, way):
-    """The storage takes no copy: the old one goes on, and another time it works."""
-    old = cloud.serve("old")
+def test_what_can_not_be_stored_is_not_handed_over(cloud, bucket, way, monkeypatch):
+    """The old one can't store its last copy: it goes on, and who restored without that must not serve."""
+    old = cloud.serve("old")  # behind the bad way
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", bucket.client.meta.endpoint_url)
     shop = old.open_shop()
-    assert shop.take().status == 201
     wait_for(bucket.copies)
-    way.wrong, way.of = (503, "SlowDown"), {"PUT"}
-    assert "answers 503" in done(cloud.restore("new"), 1)
-    assert shop.take().status == 201
+    way.of, way.wrong = {"PUT"}, (503, "SlowDown")
+    asks = cloud.restore("new", handover_s=4)
+    wait_for(lambda: "Writes are paused" in old.log)
+    wait_for(lambda: shop.take().status == 201)
+    assert "Restored" in done(asks)
     way.wrong = None
-    assert "Restored" in done(cloud.restore("new"))
-    new = cloud.serve("new")
-    assert numbers(shop) == numbers(shop, new)
+    wait_for(lambda: bucket.names("masters/00000002/decided"))
+    assert "The old server went on" in cloud.refused("new")
+    assert role(old) == "master"
+
+    assert "Restored" in done(cloud.restore("newer"))
+    assert numbers(shop, cloud.serve("newer")) == numbers(shop)
 
 
 def test_a_new_one_that_can_not_decide_waits_with_its_first_write(cloud, bucket, way):
