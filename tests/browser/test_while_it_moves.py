@@ -142,7 +142,11 @@ def test_a_door_goes_on_counting(shop, visit, new_server):
     other.get_by_role("button", name="Recount").click()
     expect(other.get_by_role("alert")).to_be_hidden()
     new_server.leaves()
+    with other.expect_response("**/healthz*"):  # the last that it asks
+        pass
     inside.becomes(3)
+    other.wait_for_timeout(300)
+    assert inside.count == 3
     expect(door.locator("#unsent")).to_have_text("")
     expect(door.locator("#message")).to_have_text("")
     new_server.asks()
