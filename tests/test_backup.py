@@ -260,7 +260,7 @@ def test_a_failure_is_a_sentence_and_never_taken_for_no_backup_yet(typed, bucket
     empty = str(database.parent.with_name("empty"))
     commands = [["backup", "--to"], ["restore", "--replace", "--from"]]
     commands += [["restore", "--or-new", "--hand-over", "--data", empty, "--from"]]
-    if wrong != "hangs":  # each of which takes its time
+    if wrong == (403, "AccessDenied"):  # once for all commands
         commands += [["backups", "--from"], ["verify", "--from"], ["restore", "--data", empty, "--from"]]
     for words in commands:
         assert word in typed(*words, bucket.url).said
