@@ -20,6 +20,7 @@ bench: .venv/tests
 	$(BIN)/python tests/bench/bench.py
 	$(BIN)/python tests/bench/stats.py
 	$(BIN)/python tests/bench/wait.py
+	$(BIN)/python tests/bench/backup.py
 
 bundle:
 	@git archive --format=zip --output=$(BUNDLE) HEAD $$(sed -n 's|^!/||p' .ebignore)
