@@ -1,8 +1,10 @@
 # make run: start it.  make test: all tests.  Both install what they need, in .venv.
+# make bundle: what was committed, of it what runs, as a zip for Elastic Beanstalk.
 PYTHON ?= python3
 BIN := .venv/bin
+BUNDLE ?= takeanumber.zip
 
-.PHONY: run test soak bench lint format screenshots clean
+.PHONY: run test soak bench bundle lint format screenshots clean
 
 run: .venv/runs
 	@$(BIN)/python takeanumber.py
@@ -18,6 +20,11 @@ bench: .venv/tests
 	$(BIN)/python tests/bench/bench.py
 	$(BIN)/python tests/bench/stats.py
 	$(BIN)/python tests/bench/wait.py
+	$(BIN)/python tests/bench/backup.py
+
+bundle:
+	@git archive --format=zip --output=$(BUNDLE) HEAD $$(sed -n 's|^!/||p' .ebignore)
+	@echo $(BUNDLE)
 
 lint: .venv/tests
 	$(BIN)/ruff format --check .
@@ -47,4 +54,4 @@ tests/node_modules/installed: .venv/tests tests/package-lock.json
 	@touch $@
 
 clean:
-	rm -rf .venv tests/node_modules .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv tests/node_modules .pytest_cache .ruff_cache .hypothesis takeanumber.zip

@@ -3,6 +3,8 @@
 # requires-python = ">=3.11"
 # dependencies = [
 #   "alembic==1.20.1",
+#   "boto3==1.44.5",
+#   "botocore==1.44.5",
 #   "click==8.5.1",
 #   "flask==3.1.3",
 #   "flask-wtf==1.3.0",
@@ -20,7 +22,7 @@ Customers take a number on their own phone, servicers press "Next customer", eve
 One Flask app and one SQLite file. This file is the app: its pages, and its command line. What they call
 stands in rooms/, one file a room, to be read in this order:
 
-    settings, storage, places, line, counters, numbers, live, clock
+    settings, storage, places, line, counters, numbers, live, clock, backup, keeper
 
 The rooms know nothing of Flask: they take a connection and plain values, return rows or small dataclasses,
 raise the few exceptions of the first room, and use none but the rooms before them. Data goes one way: a
@@ -52,11 +54,12 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import click
 import flask
@@ -71,6 +74,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from wtforms import BooleanField, Field, Form, IntegerField, SelectMultipleField, StringField
 from wtforms.validators import Length, NumberRange, Optional, Regexp, ValidationError
 
+from rooms.backup import Copy, Store, back_up, copies, restore, store_of, verify
 from rooms.clock import start_clock
 from rooms.counters import (
     CODE_S,
@@ -93,6 +97,7 @@ from rooms.counters import (
     store_taps,
     use_code,
 )
+from rooms.keeper import Keeper
 from rooms.line import (
     add_customer,
     bring_back,
@@ -145,6 +150,7 @@ from rooms.places import (
     delete_place,
     find_place,
     find_queue,
+    iso,
     next_day,
     queues_of,
     queues_served,
@@ -186,6 +192,7 @@ class Service:
     settings: Settings
     database: Database
     live: Live
+    keeper: Keeper | None = None  # without a place for backups
     lock: threading.Lock = field(default_factory=threading.Lock)
     hits: dict[tuple, tuple[float, int]] = field(default_factory=dict)  # see limit()
     lines: dict[tuple[str, str], tuple[float, Callable]] = field(default_factory=dict)  # see expectation()
@@ -212,7 +219,8 @@ def create_app(threads: int = 256, **options: Any) -> flask.Flask:
     CSRFProtect(app)
     app.register_blueprint(pages)
     live = Live(database, max(1, threads - FREE_THREADS), settings.streams_per_address)
-    app.extensions["takeanumber"] = Service(settings, database, live)
+    keeper = Keeper(database, settings) if settings.backup_url else None
+    app.extensions["takeanumber"] = Service(settings, database, live, keeper)
     words_of = {"qr": qr_code, "duration": duration, "wait": wait_in_words, "clock": lambda at: at[11:16]}
     words_of |= {"date": date_in_words}
     app.jinja_env.filters |= words_of
@@ -260,11 +268,23 @@ def limit(what: str, most: int, seconds: int, place: str | None = None) -> None:
 
 @pages.before_app_request
 def check_form() -> None:
-    """Refuses a form without its token; JSON needs none, since a foreign page can't send it unasked."""
+    """Refuses a form without its token; JSON needs none, since a foreign page can't send it unasked.
+
+    While writes are paused it refuses all that is sent, before a limit counts what will be sent again.
+    """
     if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
         flask.abort(413)
-    if request.method == "POST" and request.url_rule and not request.is_json:
-        current_app.extensions["csrf"].protect()
+    if request.method == "POST" and request.url_rule:
+        if not request.is_json:
+            current_app.extensions["csrf"].protect()
+        if why := service().database.paused:
+            raise Unavailable(why, retry_after=None if role() == "read-only" else 2)
+
+
+def role() -> str:
+    """Whether this server is "master" of its shops, "handing over" to another, or "read-only" after that."""
+    keeper = service().keeper
+    return keeper.status()["role"] if keeper else "master"
 
 
 def browser() -> str:
@@ -538,14 +558,14 @@ def under(seconds: float) -> str:
 def refused(problem: Refused) -> Answer:
     """Says what can't be done: in JSON, with the state of now for a Conflict; or on the button's own page."""
     said, parts = str(problem), request.url_rule.rule.split("/") if request.url_rule else []
-    view = AGAIN.get(parts[2]) if len(parts) > 2 else home
+    view, given = AGAIN.get(parts[2]) if len(parts) > 2 else home, request.view_args or {}
+    given = {name: given[name] for name in ("place", "token") if name in given}
     shows_it = problem.status in ((409,) if wants_json() else (400, 403, 409))
-    if request.method == "POST" and view and shows_it and not g.get("error"):
+    later = problem.status == 503 and not wants_json()
+    if request.method == "POST" and view and (shows_it or later) and not g.get("error"):
         g.error = said
-        given = request.view_args or {}
-        given = {name: given[name] for name in ("place", "token") if name in given}
         try:
-            answer = flask.make_response(view(**given))
+            answer = again(problem, view, given) if later else flask.make_response(view(**given))
         except Refused as other:  # the page isn't there either
             return refused(other)
         answer = flask.jsonify({"error": said} | answer.get_json()) if wants_json() else answer
@@ -563,6 +583,19 @@ def its_place(problem: Refused) -> Row | None:
         with suppress(NotFound, SQLAlchemyError), service().database.read() as db:
             return find_place(db, request.view_args["place"])
     return None
+
+
+def again(problem: Refused, view: Callable, given: Mapping[str, str]) -> Answer:
+    """The page for a form that can't be taken just now: it keeps what was typed, and can send it again.
+
+    It does so by itself where that will help: while writes are paused, and not for good.
+    """
+    place, paused = None, str(problem) == service().database.paused
+    if paused and given:  # or not even reading may be possible
+        with service().database.read() as db:
+            place = find_place(db, given["place"])
+    more = {"moving": paused and problem.retry_after, "back": url_for(f"pages.{view.__name__}", **given)}
+    return page("again.html", {}, place, sentence=str(problem), **more)
 
 
 HTTP_SENTENCES = {
@@ -671,8 +704,52 @@ def healthz() -> Answer:
     """For a balancer: 200 when the writer and a reader answer."""
     with service().database.read() as db:
         fact(db, "epoch")
-    write(set_fact, "pulse")
-    return flask.jsonify({"status": "ok"})
+    service().database.note(set_fact, now(), "pulse")
+    content = {"status": "ok"}
+    if request.args.get("verbose") == "1":
+        content |= {"paused": service().database.paused, "backup": backup_content(ZoneInfo("UTC"))}
+    return flask.jsonify(content)
+
+
+# What is said of the backups, in a word beside the colour.
+BACKUP_WORDS = {"green": "Backed up", "amber": "Late", "red": "Not backed up"}
+ROLE_WORDS = {"handing over": "Moving", "read-only": "Handed over"}
+
+
+def backup_content(zone: ZoneInfo, owner: bool = False) -> dict[str, Any] | None:
+    """How the backups are, in figures and in words; None where there are to be none.
+
+    What is wrong with them names the place where they are: that is for the owner alone.
+    """
+    keeper = service().keeper
+    if keeper is None:
+        return None
+    content, at = keeper.status(), now()
+    done, tested, behind = content["last_at"], content["verified_at"], content["behind_s"]
+    content["age_s"] = None if done is None else max(0, round(at - done))
+    content["word"] = ROLE_WORDS.get(content["role"]) or BACKUP_WORDS[content["state"]]
+    if done is None and content["word"] == "Backed up":
+        content["word"] = "Not yet"
+    said = "No backup yet" if done is None else f"Last backup {duration(at - done)} ago"
+    said += f", {verified_in_words(content, iso(tested, zone), at)}."
+    if behind and content["state"] != "green":
+        said += f" What changed in the last {duration(behind)} is not in it."
+    paused, wrong = service().database.paused, content["problem"]
+    if wrong and not owner:
+        content["problem"] = wrong = "The owner's page says what is wrong."
+    elif wrong and content["role"] == "read-only":
+        paused = None  # which is for customers, of the same
+    content["said"] = " ".join([*filter(None, (paused, wrong)), said])
+    return content | {name: iso(content[name], zone) for name in ("last_at", "verified_at")}
+
+
+def verified_in_words(status: Mapping[str, Any], when: str | None, at: float) -> str:
+    """When a backup was last restored, to see that it can be, and what it held."""
+    if when is None:
+        return "not verified yet"
+    many = status["verified_tickets"]
+    day = "" if at - status["verified_at"] < 86400 else f" of {date_in_words(when[:10])}"
+    return f"last verified restore {when[11:16]}{day}, {many:,} {'ticket' if many == 1 else 'tickets'}"
 
 
 @pages.get("/<place>")
@@ -902,6 +979,7 @@ def manage(place: str, token: str) -> Answer:
     content["links"] = links
     content["staff_code"] = code and shown(code, row, "ends_at") | {"code": code.digits}
     fresh = not wants_json() and session.pop("fresh", None) == place
+    content["backup"] = backup_content(ZoneInfo(row.timezone), owner=True)
     more = {"fresh": fresh, "timezones": zones(), "today": day_of(row, at)}
     return page("manage.html", content, row, owner=content, **more)
 
@@ -1240,6 +1318,7 @@ WAITRESS = {
     "channel_request_lookahead": 1,  # or a stream whose page was closed would not be noticed
 }
 DATA = click.option("--data", type=Path, help="Directory of the database [TAKEANUMBER_DATA, or data].")
+FROM = click.option("--from", "url", metavar="URL", help="Where the backups are [TAKEANUMBER_BACKUP_URL].")
 
 
 class ServesByDefault(click.Group):
@@ -1273,6 +1352,7 @@ def serve(threads: int, **options: Any) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it tells of each burst
     logging.getLogger("waitress").addFilter(without_tokens)
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells where it found its keys
     make_room_for(threads)
     app = create_app(threads, **options)
     parts: Service = app.extensions["takeanumber"]
@@ -1284,6 +1364,8 @@ def serve(threads: int, **options: Any) -> None:
         why = getattr(problem, "strerror", None) or problem
         said = f"Can't listen at {host}, port {port}: {why}. Choose another --host or --port."
         raise CannotStart(said) from None
+    if parts.keeper:
+        parts.keeper.start()  # before anything is written, which may be another's turn by now
     stopped = start_clock(parts.database, parts.settings)
 
     def stop(*_: Any) -> None:
@@ -1295,6 +1377,8 @@ def serve(threads: int, **options: Any) -> None:
     tell_address(parts.settings, getattr(server, "effective_port", port))
     server.run()
     stopped.set()
+    if parts.keeper:
+        parts.keeper.stop()
     parts.database.close()
 
 
@@ -1354,6 +1438,80 @@ def links(data: Path | None) -> None:
         click.echo(f"{place.name}: {base}/{place.slug}/manage/{place.manage_token}")
     if not places:
         click.echo("No place is open here yet. Start the server, and open one in a browser.")
+
+
+def to_and_from(url: str | None, data: Path | None) -> tuple[Settings, Store]:
+    """The settings, and the place for backups that was given, or else set."""
+    settings = Settings.read(os.environ, data=data, backup_url=url)
+    return settings, store_of(settings.backup_url)
+
+
+def tell_copy(copy: Copy) -> str:
+    """A copy, in words for whoever looks for one."""
+    many = f"{copy.tickets:,} {'ticket' if copy.tickets == 1 else 'tickets'}"
+    when = datetime.fromtimestamp(copy.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    size = f"{copy.size / 1000:,.1f} kB"
+    return f"{when}, {copy.generation}/{copy.sequence}, {size}, {many}, schema {copy.schema}"
+
+
+@cli.command()
+@click.option("--to", "url", metavar="URL", help="s3://… or a directory [TAKEANUMBER_BACKUP_URL].")
+@DATA
+def backup(url: str | None, data: Path | None) -> None:
+    """Backs up the database, also while a server writes to it."""
+    settings, store = to_and_from(url, data)
+    click.echo(f"Backed up to {store.url}: {tell_copy(back_up(settings.path, store))}.")
+
+
+@cli.command("restore")
+@FROM
+@click.option("--at", metavar="TIME", help="The newest made until then: 2026-11-21T10:00Z, or +01:00.")
+@click.option("--replace", is_flag=True, help="Replace the database that is there; it is kept beside.")
+@click.option("--or-new", is_flag=True, help="Make a new database if there certainly was no backup yet.")
+@click.option("--hand-over", is_flag=True, help="First let the server that still runs hand over.")
+@DATA
+def restore_newest(url: str | None, at: str | None, hand_over: bool, data: Path | None, **how: bool) -> None:
+    """Makes the newest backup that is whole the database."""
+    settings, store = to_and_from(url, data)
+    try:
+        before = at and datetime.fromisoformat(at)
+        before = before and (before if before.tzinfo else before.replace(tzinfo=UTC)).timestamp()
+    except ValueError:
+        raise CannotStart(f"--at must look like 2026-11-21T10:00Z, not '{at}'.") from None
+    wait = settings.handover_s if hand_over else None
+    done = restore(settings.path, store, before, hand_over_s=wait, warn=warn, **how)
+    what = f"Restored {tell_copy(done.copy)}" if done.copy else f"Made a new database at {settings.path}"
+    kept = f" The old one is {done.kept}." if done.kept else ""
+    click.echo(f"{what}; it is generation {done.generation} now.{kept}")
+
+
+def warn(sentence: str) -> None:
+    """Says what is not as it should be, though it goes on."""
+    click.echo(f"Warning: {sentence}", err=True)
+
+
+@cli.command()
+@FROM
+def backups(url: str | None) -> None:
+    """Lists the backups, the newest first."""
+    _, store = to_and_from(url, None)
+    found = copies(store)
+    for copy in found:
+        said = "verified" if copy.verified else ""
+        said = said if copy.stored == copy.size else "broken"
+        click.echo(", ".join(filter(None, (tell_copy(copy), copy.kind, said))))
+    if not found:
+        click.echo(f"There is no backup at {store.url} yet.")
+
+
+@cli.command("verify")
+@FROM
+@DATA
+def verify_newest(url: str | None, data: Path | None) -> None:
+    """Restores the newest backup beside the database, and counts it."""
+    settings, store = to_and_from(url, data)
+    copy, inside = verify(settings.path, store)
+    click.echo(f"Verified {tell_copy(copy)}: restored and whole, {inside.tickets:,} tickets.")
 
 
 @cli.command()

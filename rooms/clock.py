@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from rooms.line import erase_personal_data, held_too_long, release_spaces
 from rooms.places import erase_deleted_places
-from rooms.settings import Settings, now
+from rooms.settings import Settings, Unavailable, now
 from rooms.storage import PATIENCE_S, Database
 
 log = logging.getLogger("takeanumber")
@@ -41,6 +41,8 @@ def _run_jobs(stopped: threading.Event, jobs: list[tuple[float, Callable[[], boo
                 due[number] = time.monotonic() + every
                 try:
                     due[number] -= every * job()  # more to do: at once
+                except Unavailable as problem:  # the writer is busy, or writes are paused
+                    log.info("A job of the clock waits for its next time: %s", problem)
                 except Exception:  # tried again at its next time
                     log.exception("A job of the clock failed")
 

@@ -32,6 +32,10 @@ class CannotStart(Exception):
     """Why a command can't do its work, in one sentence for whoever typed it."""
 
 
+BACKUP_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]+[a-z0-9])((/[\w!.*'()-]+)*)/?|(?![^/]*:/)\S.*")
+BACKUP_URLS = "s3://bucket/prefix or /a/directory"
+
+
 def _within(default: int, low: int, high: int) -> Any:
     return field(default=default, metadata={"within": (low, high)})
 
@@ -51,6 +55,9 @@ class Settings:
     proxies: int = _within(0, 0, 10)
     keep_personal_days: int = _within(30, 0, 36500)
     require_database: int = _within(0, 0, 1)
+    backup_url: str = ""
+    handover_s: int = _within(30, 0, 3600)
+    rollback_s: int = _within(180, 1, 86400)
     host: str = "0.0.0.0"
     port: int = _within(8000, 0, 65535)
 
@@ -62,10 +69,19 @@ class Settings:
         url = re.fullmatch(r"https?://(\[[0-9a-f:]+\]|[\w.-]+)(:([1-9][0-9]{0,4}))?/?", self.url)
         if self.url and not (url and int(url[3] or 80) < 65536):
             raise CannotStart(f"TAKEANUMBER_URL must look like https://queue.example.org, not '{self.url}'.")
+        if self.backup_url and not BACKUP_URL.fullmatch(self.backup_url):
+            raise CannotStart(
+                f"TAKEANUMBER_BACKUP_URL must look like {BACKUP_URLS}, not '{self.backup_url}'."
+            )
         for item in fields(self):
             low, high = item.metadata.get("within", (0, 0))
             if high and not low <= getattr(self, item.name) <= high:
                 raise CannotStart(f"{variable(item.name)} must be a whole number from {low} to {high}.")
+
+    @property
+    def path(self) -> Path:
+        """Where the database is."""
+        return Path(self.data) / "takeanumber.db"
 
     @classmethod
     def read(cls, environment: Mapping[str, str], **options: Any) -> Settings:

@@ -25,6 +25,9 @@ HERE = Path(__file__).resolve().parent.parent
 SCHEMA = "0003"  # the newest file in migrations/versions: what this code reads and writes
 PATIENCE_S = 10.0  # how long a request waits for the writer, and how long the writer may be silent
 
+KEEP_FACT = """INSERT INTO fact (name, value) VALUES (:name, :value)
+               ON CONFLICT (name) DO UPDATE SET value = excluded.value"""
+
 metadata = sa.MetaData()
 _STATEMENTS: dict[str, sa.TextClause | sa.TextualSelect] = {}  # SQL, and what run() made of it
 
@@ -164,9 +167,10 @@ def record(db: Connection, at: float, place_id: int, kind: str, **more: Any) -> 
     insert(db, "event", "", place_id=place_id, happened_at=at, kind=kind, **more)
 
 
-def fact(db: Connection, name: str) -> str:
-    """One of the few values that belong to the whole database: `secret_key`, `epoch`."""
-    return run(db, "SELECT value FROM fact WHERE name = :name", name=name).scalar_one()
+def fact(db: Connection, name: str, *default: str | None) -> str | None:
+    """One of the few values that belong to the whole database: `secret_key`, `epoch`; else the default."""
+    found = run(db, "SELECT value FROM fact WHERE name = :name", name=name)
+    return found.scalars().first() or default[0] if default else found.scalar_one()
 
 
 def set_fact(db: Connection, at: float, name: str) -> None:
@@ -174,10 +178,17 @@ def set_fact(db: Connection, at: float, name: str) -> None:
     run(db, "UPDATE fact SET value = :at WHERE name = :name", at=str(at), name=name)
 
 
+def keep_fact(db: Connection, name: str, value: str) -> None:
+    """Stores one of those values, whether there was one by this name or not."""
+    run(db, KEEP_FACT, name=name, value=value)
+
+
 @dataclass(eq=False)
 class _Job:
     function: Callable[[Connection], Any]
+    is_note: bool = False
     result: Any = None
+    changed: bool = False
     problem: Exception | None = None
     begun: threading.Lock = field(default_factory=threading.Lock)  # by the writer, or given up by who asked
     done: threading.Lock = field(default_factory=threading.Lock)
@@ -193,6 +204,9 @@ class Database:
     def __init__(self, path: Path):
         self.on_commit: Callable[[], None] = lambda: None
         self.busy_since: float | None = None  # when the transaction under way began, by time.monotonic()
+        self.changes = 0  # how many writes that changed something were committed; notes don't count
+        self._paused: str | None = None  # why nothing may be written just now
+        self._ended: str | None = None  # or for good
         self._readers, self._writers = _engine(path, "query_only = ON"), _engine(path)
         self._long_read = threading.Lock()
         self._connection: Connection | None = None
@@ -219,7 +233,33 @@ class Database:
         The function may be run twice, so it touches nothing but the connection. What it raises is raised
         here, with nothing of it stored. Raises Unavailable when the writer is too busy to begin.
         """
-        job = _Job(lambda db: function(db, *args, **kwargs))
+        return self._done(_Job(lambda db: function(db, *args, **kwargs)))
+
+    def note(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """As write(), for what is not a shop's: no change to be backed up, and no pause keeps it waiting."""
+        return self._done(_Job(lambda db: function(db, *args, **kwargs), is_note=True))
+
+    @property
+    def paused(self) -> str | None:
+        """Why nothing may be written, None while it may."""
+        return self._ended or self._paused
+
+    def pause(self, sentence: str, for_good: bool = False) -> None:
+        """Refuses writes with this sentence until resume(); returns when those begun are on the disk."""
+        before, self._paused = self._paused, sentence
+        if for_good:
+            self._ended = sentence
+        try:
+            self.note(lambda db: None)  # the writer comes to it after them
+        except BaseException:  # so nobody knows what still comes
+            self._paused = before
+            raise
+
+    def resume(self) -> None:
+        """Lets writes in again, unless they were ended for good."""
+        self._paused = None
+
+    def _done(self, job: _Job) -> Any:
         job.done.acquire()
         self._jobs.put(job)
         in_time = job.done.acquire(timeout=PATIENCE_S)
@@ -259,6 +299,7 @@ class Database:
             for job in jobs:
                 self._run_in_savepoint(db, job)
             raw.execute("COMMIT")
+            self.changes += sum(job.changed for job in jobs)
         except Exception as problem:  # not swallowed: it's what the callers are told
             self._drop_connection()
             if began and len(jobs) > 1:
@@ -278,12 +319,16 @@ class Database:
         raw = db.connection.driver_connection
         raw.execute("SAVEPOINT one")
         try:
+            if (why := self.paused) and not job.is_note:  # asked here: what is asked by a request may be old
+                raise Unavailable(why, retry_after=2)
+            before = raw.total_changes
             job.result, job.problem = job.function(db), None
+            job.changed = raw.total_changes > before and not job.is_note
         except Exception as problem:  # its caller's alone, as long as the transaction stands
             if not raw.in_transaction:
                 raise
             raw.execute("ROLLBACK TO one")
-            job.problem = problem
+            job.problem, job.changed = problem, False
         raw.execute("RELEASE one")
 
     def _drop_connection(self) -> None:
@@ -320,12 +365,19 @@ def revision_of(path: Path) -> str | None:
                 raise CannotStart(f"{path} is a database of something else. Choose another data directory.")
             return found[0] if found else None
     except sqlite3.Error as problem:
+        if getattr(problem, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY:
+            raise CannotStart(f"{path} is being restored or upgraded. Try again when that is done.") from None
         raise CannotStart(f"{path} is no database ({problem}). Restore it from a backup.") from None
+
+
+def is_newer(revision: str) -> bool:
+    """Whether a schema is of a newer version of the code than this one."""
+    return not (HERE / "migrations" / "versions" / f"{revision}.py").exists()
 
 
 def open_database(settings: Settings, upgrade: bool = False) -> Database:
     """Opens the database; `upgrade` makes it, or brings it up to date. Raises CannotStart when that fails."""
-    path = Path(settings.data) / "takeanumber.db"
+    path = settings.path
     try:
         if upgrade:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -337,14 +389,24 @@ def open_database(settings: Settings, upgrade: bool = False) -> Database:
     if found is None and (settings.require_database or not upgrade):
         raise CannotStart(f"There is no database at {path}. Start the server once, or restore a backup.")
     if found not in (None, SCHEMA):
-        if not (HERE / "migrations" / "versions" / f"{found}.py").exists():
+        if is_newer(found):
             raise CannotStart(f"{path} was written by a newer version of Take A Number. Install that one.")
         if not upgrade:
             raise CannotStart(f"{path} is of an older version. Start the server once to bring it up to date.")
-        _upgrade(path)
+        beside = path.with_name(f"{path.name}.before-{SCHEMA}")
+        try:
+            with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(beside)) as copy:
+                old.backup(copy)
+        except sqlite3.Error as problem:
+            raise CannotStart(f"Upgrading {path} failed, so it was left as it was: {problem}.") from None
+        upgrade_file(path)
+    return make_database(path) if found is None else Database(path)
+
+
+def make_database(path: Path) -> Database:
+    """A new database at this path."""
     database = Database(path)
-    if found is None:
-        database.write(_make)
+    database.write(_make)
     return database
 
 
@@ -356,13 +418,11 @@ def _make(db: Connection) -> None:
         insert(db, "fact", name=name, value=secrets.token_hex(16))
 
 
-def _upgrade(path: Path) -> None:
+def upgrade_file(path: Path, name: str | None = None) -> None:
+    """Brings a database up to date; or raises CannotStart, with `name` in it, and leaves it as it was."""
     from alembic import command  # imported here: it is needed once a release, and weighs 10 MB
     from alembic.config import Config
 
-    copy = path.with_name(f"{path.name}.before-{SCHEMA}")
-    with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(copy)) as new:
-        old.backup(new)
     engine = _engine(path, "foreign_keys = OFF")  # or rebuilding a table would take its children along
     try:
         with engine.connect() as db:  # which undoes what was not committed
@@ -375,6 +435,6 @@ def _upgrade(path: Path) -> None:
             run(db, "COMMIT")
     except Exception as problem:
         why = str(problem).partition("\n")[0]
-        raise CannotStart(f"Upgrading {path} failed, so it was left as it was: {why}") from problem
+        raise CannotStart(f"Upgrading {name or path} failed, so it was left as it was: {why}") from problem
     finally:
         engine.dispose()

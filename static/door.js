@@ -1,6 +1,6 @@
 // A door: counts at the touch, whatever the network does, and shows what all doors together have counted.
 import { stayAwake } from './awake.js';
-import { say, watch } from './live.js';
+import { say, watch, whenReady, write } from './live.js';
 import { quietForms, refresh } from './swap.js';
 import { post, tapsOf } from './taps.js';
 import { room, waiting } from './words.js';
@@ -190,36 +190,52 @@ document.addEventListener('submit', event => {
 
 // ----- recount
 
-const recount = dialog.querySelector('form'), problem = dialog.querySelector('[role=alert]');
+const recount = dialog.querySelector('form'), set = recount.querySelector('[type=submit]');
+const problem = dialog.querySelector('[role=alert]');
+const explain = text => write(problem, text);
+let opened = 0;  // times
 
 find('recounts').addEventListener('click', () => {
-  problem.textContent = '';
+  opened += 1;
+  explain('');
+  set.disabled = false;
   recount.reset();
   dialog.showModal();
 });
 dialog.querySelector('[type=button]').addEventListener('click', () => dialog.close());
 
+// A server that is moving to another machine gets it when it has arrived, if the dialog is still there to be seen.
+async function send(content, turn) {
+  for (;;) {
+    const answer = await post(recount.action, content);
+    if (answer.status !== 503 || !answer.after) return answer;
+    explain(answer.content.error);
+    await whenReady(why => turn === opened && explain(why));
+    if (!dialog.open || turn !== opened) return null;
+  }
+}
+
 recount.addEventListener('submit', async event => {
   event.preventDefault();
-  const button = recount.querySelector('[type=submit]');
-  if (button.disabled) return;
-  button.disabled = true;
-  problem.textContent = '';
+  const turn = opened;
+  if (set.disabled) return;
+  set.disabled = true;
+  explain('');
   try {
     await taps.send();  // those that can't be sent before it are older than it: the server leaves them out
-    const { status, content } = await post(recount.action, { count: recount.elements.count.valueAsNumber });
-    if (status === 200) {
+    const answer = await send({ count: recount.elements.count.valueAsNumber }, turn);
+    if (answer?.status === 200) {
       remember([]);
-      answered(content);
+      answered(answer.content);
       announce();
       dialog.close();
-    } else {
-      problem.textContent = content.error;
+    } else if (answer) {
+      explain(answer.content.error);
     }
   } catch {
-    problem.textContent = 'No connection. Press again when it is back.';
+    explain('No connection. Press again when it is back.');
   } finally {
-    button.disabled = false;
+    if (turn === opened) set.disabled = false;
   }
 });
 

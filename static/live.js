@@ -4,6 +4,7 @@ const POLL = 4000;        // ms between looks at the picture while there is no s
 const UNSURE = 40_000;    // nothing heard for so long: ask once whether the server is still there
 const SILENT = 75_000;    // a stream speaks at least once a minute; one that doesn't is dead without saying so
 const PATIENCE = 8000;    // an answer that takes longer won't come
+const AGAIN = 2000;       // between looks whether a server that is moving takes what is sent
 
 const { live, picture, here } = document.body.dataset;
 const offline = yes => { document.getElementById('offline').hidden = !yes; };
@@ -15,6 +16,22 @@ export async function ask(url, options = {}) {
     return await fetch(url, { cache: 'no-store', signal: stop.signal, ...options });
   } finally {
     clearTimeout(timer);
+  }
+}
+
+// Waits, two seconds at least, until a server that is moving to another machine takes what is sent. It is asked, not sent
+// the same over and over: of what meets a machine that goes away, nobody can tell whether it was stored.
+export async function whenReady(tell) {
+  for (let ready; !ready;) {
+    await new Promise(done => setTimeout(done, AGAIN * (1 + Math.random() / 4)));  // not all phones in the same second
+    try {
+      const answer = await ask('/healthz?verbose=1', { headers: { Accept: 'application/json' } });
+      const { paused } = await answer.json();  // a proxy before a server that starts answers in HTML
+      ready = !paused;
+      if (paused) tell(paused);
+    } catch {
+      tell('No connection.');
+    }
   }
 }
 
@@ -105,6 +122,11 @@ export function watch(onPicture, { evenHidden = false } = {}) {
   addEventListener('pagehide', sleep);
   addEventListener('pageshow', event => { if (event.persisted) wake(); });
   wake();
+}
+
+// Shows a text; what it showed already is not read out again.
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 // Says something to a screen reader, without showing it.

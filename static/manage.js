@@ -1,4 +1,5 @@
 // Copies links, ticks boxes, and shows how many are inside as the doors count them.
+import { showBackup } from './backup.js';
 import { watch } from './live.js';
 import { inside } from './words.js';
 
@@ -24,4 +25,5 @@ for (const all of document.querySelectorAll('[data-all]')) {
   all.addEventListener('change', () => boxes.forEach(box => { box.checked = all.checked; }));
 }
 
+showBackup(document.getElementById('backup'));
 watch(({ counters }) => inside(counters));

@@ -1,10 +1,12 @@
 // Changes a page without leaving it. Its HTML is made by the server alone: what changed is fetched again and
 // put in place, region by region, and nothing that somebody is typing is lost.
-import { ask } from './live.js';
+import { ask, whenReady, write } from './live.js';
 
 const SECOND_PRESS = 400;  // ms: a finger that slips presses twice within this
 
 const { here } = document.body.dataset;
+const parse = html => new DOMParser().parseFromString(html, 'text/html');
+const tell = text => write(document.getElementById('message'), text);
 
 // What a control is known by in the old and in the new HTML.
 const sign = control => control.id || [
@@ -63,9 +65,9 @@ function replace(old, fresh) {
 
 // Puts a whole page's HTML into this one: each region (an element with data-region and an id) that differs.
 export function swap(html, { message } = {}) {
-  const next = new DOMParser().parseFromString(html, 'text/html');
+  const next = parse(html);
   if (!next.querySelector('[data-region]')) {  // an error's own page
-    document.getElementById('message').textContent = next.querySelector('main p')?.textContent.trim() || '';
+    tell(next.querySelector('#why, main p')?.textContent.trim() || '');
     return;
   }
   document.title = next.title;
@@ -86,7 +88,11 @@ let asked = 0, answered = 0;
 
 async function load(url, { message, accepted, ...options } = {}) {
   const turn = ++asked, answer = await ask(url, { headers: { Accept: 'text/html' }, ...options });
-  const html = await answer.text();
+  const html = await answer.text(), moves = answer.status === 503 && parse(html).querySelector('[data-moving] h1');
+  if (moves) {
+    await patience(moves.textContent);
+    return load(url, { message, accepted, ...options });
+  }
   if (answer.redirected && new URL(answer.url).pathname !== new URL(here, location.href).pathname) {
     return location.assign(answer.url);
   }
@@ -96,6 +102,22 @@ async function load(url, { message, accepted, ...options } = {}) {
   answered = Math.max(turn, answered);
   swap(html, { message });
   if (late) refresh();
+}
+
+// What meets a server that is moving to another machine is sent again when it has arrived. Meanwhile no button can be
+// pressed: it would mean what is no longer so.
+let moving = 0;
+
+async function patience(why) {
+  document.body.dataset.moving = ++moving;
+  const explain = why => tell(`${why} What you pressed is sent by itself.`);
+  explain(why);
+  hold();
+  try {
+    await whenReady(explain);
+  } finally {
+    if (!--moving) delete document.body.dataset.moving;
+  }
 }
 
 let refreshing, again;
@@ -121,7 +143,7 @@ export async function refresh() {
 // one that a swap has put under the finger.
 const held = new Map();
 const buttons = () => [...document.querySelectorAll('form[data-quiet] button')];
-const isHeld = button => held.has(button.form.action)
+const isHeld = button => moving || held.has(button.form.action)
   || [...held.values()].some(({ x, y }) => button.contains(document.elementFromPoint(x, y)));
 const hold = () => buttons().filter(button => !button.disabled && isHeld(button)).forEach(button => {
   button.disabled = button.dataset.held = true;
@@ -156,7 +178,7 @@ export function quietForms() {
     try {
       await load(action, { method: 'POST', body, message: true, accepted });
     } catch {
-      document.getElementById('message').textContent = 'No connection. Press again when it is back.';
+      tell('No connection. Press again when it is back.');
     } finally {
       setTimeout(release, SECOND_PRESS, action, focused);
     }

@@ -17,6 +17,12 @@ export function wait(span) {
   return low ? `about ${low} to ${high} minutes` : `up to ${high} minutes`;
 }
 
+export function duration(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 1) return `${seconds} s`;
+  return minutes < 60 ? `${minutes} min ${seconds % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
 // Writes how many are inside where the page shows it; false when it shows other counters than there are.
 export function inside(counters) {
   const shown = [...document.querySelectorAll('[data-counter]')];

@@ -147,7 +147,7 @@ class Server:
         connection = self.connect()
         head = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if body else {})
         try:
-            connection.request(method, urlsplit(url).path, body, head)
+            connection.request(method, urlsplit(url)._replace(scheme="", netloc="").geturl(), body, head)
             answer = connection.getresponse()
             text = answer.read().decode()
         except (OSError, HTTPException):

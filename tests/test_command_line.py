@@ -37,14 +37,20 @@ def database(tmp_path):
 def test_help_names_each_command_and_reads_well(command):
     ended = command("--help")
     assert (ended.returncode, ended.stderr) == (0, "")
-    for word in ("serve", "links", "demo"):
+    for word in ("serve", "links", "backup", "restore", "backups", "verify", "demo"):
         assert re.search(rf"^  {word}  +[A-Z].*\.?$", ended.stdout, re.MULTILINE)
     assert max(map(len, ended.stdout.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(
     ("word", "options"),
-    [("serve", "--host --port --data --threads"), ("links", "--data"), ("demo", "--url --speed")],
+    [
+        ("serve", "--host --port --data --threads"),
+        ("links", "--data"),
+        ("backup", "--to --data"),
+        ("restore", "--from --at --replace --or-new --hand-over --data"),
+        ("demo", "--url --speed"),
+    ],
 )
 def test_help_of_each_command(command, word, options):
     ended = command(word, "--help")

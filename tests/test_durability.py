@@ -3,6 +3,7 @@
 import os
 import random
 import resource
+import shutil
 import sqlite3
 import subprocess
 import threading
@@ -276,3 +277,45 @@ def test_a_long_lock_is_said_and_then_it_goes_on(server):
     assert server.post(f"{desk}/next", {"finished": None}).content["current"]["number"] == "A1"
     time.sleep(2)
     assert server.process.poll() is None
+
+
+# ----- a machine that is lost, with its data
+
+
+@pytest.mark.parametrize("losses", [1, pytest.param(20, marks=pytest.mark.soak)])
+def test_a_lost_machine_loses_ten_seconds_at_most(start_server, command, tmp_path, losses):
+    (tmp_path / "backups").mkdir()
+    shop = None
+    for _ in range(losses):
+        server, taken = start_server(backup_url=tmp_path / "backups"), {}
+        shop = shop or server.open_shop()
+        people = [threading.Thread(target=take_until_lost, args=(shop, server, taken)) for _ in range(4)]
+        for person in people:
+            person.start()
+        time.sleep(random.uniform(8, 16))
+        server.kill()
+        lost_at = time.monotonic()
+        for person in people:
+            person.join()
+        shutil.rmtree(server.data)
+        ended = command("restore", "--from", str(tmp_path / "backups"))
+        assert ended.returncode == 0, ended.stderr
+
+        with closing(sqlite3.connect(server.data / "takeanumber.db")) as db:
+            there = {number for (number,) in db.execute("SELECT number FROM ticket")}
+        missing = [lost_at - answered for number, answered in taken.items() if number not in there]
+        assert max(missing, default=0) < 10
+        assert len(there) > 10
+        assert there == {f"A{number}" for number in range(1, len(there) + 1)}, "there is a hole"
+
+
+def take_until_lost(shop, server, taken):
+    """Takes numbers until the server is gone, and notes when each was answered."""
+    try:
+        while True:
+            answer = server.post(shop.take_url)
+            assert answer.status == 201, answer
+            taken[answer.content["number"]] = time.monotonic()
+            time.sleep(0.1)  # or a copy would be larger than a megabyte in the end
+    except (OSError, HTTPException):
+        return

@@ -2,56 +2,15 @@
 
 import re
 import shutil
-import sqlite3
 import sys
-from contextlib import closing
-from itertools import count
 
 import pytest
-import sqlalchemy as sa
-from alembic import command as alembic
-from alembic.config import Config
 from people import HERE, Api, Place, tap
+from versions import FAILS, LOSES_CHILDREN, NEXT, REBUILDS_PLACE, dump, make_schema, rows
 
 from rooms.storage import SCHEMA
 
 FIRST_TABLES = ("place", "queue", "servicer", "servicer_queue", "ticket", "event", "fact")  # of schema 0001
-NEXT = f"{int(SCHEMA) + 1:04}"
-HEAD = f'revision = "{NEXT}"\ndown_revision = "{SCHEMA}"\n'
-# As migrations are written: SQLite can't change a column, so the table is made anew and its rows are copied.
-REBUILDS_PLACE = f"""
-import sqlalchemy as sa
-from alembic import op
-{HEAD}
-def upgrade() -> None:
-    with op.batch_alter_table("place", recreate="always") as table:
-        table.add_column(sa.Column("motto", sa.Text(), nullable=False, server_default="Fresh every day"))
-"""
-FAILS = f"""
-from alembic import op
-{HEAD}
-def upgrade() -> None:
-    op.execute("UPDATE ticket SET number = 'Z' || id")
-    op.execute("CREATE TABLE half (id INTEGER)")
-    op.execute("UPDATE nonsense SET id = 1")
-"""
-LOSES_CHILDREN = f"""
-from alembic import op
-{HEAD}
-def upgrade() -> None:
-    op.execute("DELETE FROM queue")
-"""
-
-
-def rows(path, sql):
-    with closing(sqlite3.connect(path)) as db:
-        return db.execute(sql).fetchall()
-
-
-def dump(path):
-    """All that a database holds."""
-    with closing(sqlite3.connect(path)) as db:
-        return list(db.iterdump())
 
 
 def schema(path):
@@ -76,46 +35,9 @@ def schema(path):
     return found
 
 
-@pytest.fixture
-def database(tmp_path, start, api, place):
-    """A database of this version that was in use: one customer at a desk, one in the line."""
-    desk = place.desk()
-    place.customer(name="Zoë")
-    place.customer()
-    desk.calls_next()
-    service = api.client.application.extensions["takeanumber"]
-    service.live.close()
-    service.database.close()
-    return tmp_path / "data" / "takeanumber.db"
-
-
-@pytest.fixture
-def next_version(tmp_path):
-    """Makes the next version of the program, with one more migration."""
-    versions = count(1)
-
-    def make(migration):
-        program = tmp_path / f"next-{next(versions)}"
-        program.mkdir()
-        for part in ("rooms", "templates", "static", "migrations"):
-            shutil.copytree(HERE / part, program / part, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(HERE / "takeanumber.py", program)
-        code = (HERE / "rooms" / "storage.py").read_text()
-        changed, times = re.subn(r'^SCHEMA = "\d+"', f'SCHEMA = "{NEXT}"', code, flags=re.MULTILINE)
-        assert times == 1
-        (program / "rooms" / "storage.py").write_text(changed)
-        (program / "migrations" / "versions" / f"{NEXT}.py").write_text(migration)
-        return program
-
-    return make
-
-
 def test_a_new_database_has_the_schema_of_an_upgraded_one(tmp_path, database):
     upgraded = tmp_path / "upgraded.db"
-    with sa.create_engine(f"sqlite:///{upgraded}").begin() as db:
-        config = Config(attributes={"connection": db})
-        config.set_main_option("script_location", str(HERE / "migrations"))
-        alembic.upgrade(config, "head")
+    make_schema(upgraded, "head")
     made, grown = schema(database), schema(upgraded)
     assert made.keys() == grown.keys()
     for name in made:
@@ -124,25 +46,8 @@ def test_a_new_database_has_the_schema_of_an_upgraded_one(tmp_path, database):
     assert rows(database, version) == rows(upgraded, version) == [(SCHEMA,)]
 
 
-@pytest.fixture
-def first_version(tmp_path, database):
-    """The same shop in a database of the first version, before there were counters."""
-    old = tmp_path / "first" / "takeanumber.db"
-    old.parent.mkdir()
-    with sa.create_engine(f"sqlite:///{old}").begin() as db:
-        config = Config(attributes={"connection": db})
-        config.set_main_option("script_location", str(HERE / "migrations"))
-        alembic.upgrade(config, "0001")
-    with closing(sqlite3.connect(old)) as db:
-        db.execute("ATTACH :new AS new", {"new": str(database)})
-        for table in FIRST_TABLES:
-            columns = ", ".join(column for _, column, *_ in rows(old, f"PRAGMA table_info({table})"))
-            db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}")
-        db.commit()
-    return old
-
-
-def test_a_shop_of_the_first_version_goes_on_and_gets_counters(place, first_version, start):
+def test_a_shop_of_the_first_version_goes_on_and_gets_counters(place, old_version, start):
+    first_version = old_version("0001")
     assert rows(first_version, "SELECT version_num FROM alembic_version") == [("0001",)]
     columns = {
         table: ", ".join(column for _, column, *_ in rows(first_version, f"PRAGMA table_info({table})"))

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# The data directory. The app's user owns the directory too, since SQLite makes -wal and -shm beside the file.
+set -euo pipefail
+data=${TAKEANUMBER_DATA:-}
+app=${EB_APP:-/var/app}
+case "$data" in
+  "" | [!/]* | "$app" | "$app"/*)
+    echo "TAKEANUMBER_DATA is '$data': it must be a directory outside of $app, which deploys replace." >&2
+    exit 1
+    ;;
+esac
+mkdir -p "$data"
+chown "${EB_APP_USER:-webapp}:" "$data"
+chmod 700 "$data"

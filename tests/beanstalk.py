@@ -1,0 +1,168 @@
+"""An instance of Elastic Beanstalk: a directory tree of its form, and the real hooks in its engine's order.
+
+def test_a_deploy(instance, version):
+    instance.deploy(version())
+    assert instance.server.open_shop().take().content["number"] == "A1"
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import pytest
+import yaml
+from people import HERE
+from real_server import Server
+
+CONFIG = yaml.safe_load((HERE / ".ebextensions" / "takeanumber.config").read_text())["option_settings"]
+PROPERTIES = "aws:elasticbeanstalk:application:environment"
+BUNDLED = [line[2:].rstrip("/") for line in (HERE / ".ebignore").read_text().splitlines() if line[0] == "!"]
+
+
+class Aborted(Exception):
+    """A hook failed; what it said."""
+
+
+def resolved(value: Any, **names: str) -> str:
+    """An option's value: what stands in backticks is a function of CloudFormation's."""
+
+    def call(function: Any) -> str:
+        if isinstance(function, str):
+            return function
+        if "Ref" in function:
+            return names[function["Ref"]]
+        between, parts = function["Fn::Join"]
+        return between.join(map(call, parts))
+
+    return re.sub("`(.*?)`", lambda found: call(json.loads(found[1])), str(value))
+
+
+def properties_of(name: str) -> dict[str, str]:
+    """The environment properties that .ebextensions gives to an environment of this name."""
+    names = {"AWSEBEnvironmentName": name, "AWS::Region": "eu-central-1", "AWS::AccountId": "123456789012"}
+    return {key: resolved(value, **names) for key, value in CONFIG[PROPERTIES].items()}
+
+
+class Instance:
+    """One machine. Its roots lie in a directory; all else is as the bundle's own files say."""
+
+    def __init__(self, root: Path, **properties: str):
+        self.app, self.data = root / "var" / "app", root / "var" / "takeanumber"
+        self.properties = properties_of("shop") | properties | {"TAKEANUMBER_DATA": str(self.data)}
+        self.server: Server | None = None
+        self.said = ""  # by the hooks of the last deploy
+        bin = self.app / "venv" / "staging-LQM1lest" / "bin"
+        bin.mkdir(parents=True)
+        python = bin / "python3"  # a link would not find what is installed
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
+        self.roots = {
+            "EB_APP": str(self.app),
+            "EB_VENV": str(bin.parent.parent),
+            "EB_APP_USER": pwd.getpwuid(os.geteuid()).pw_name,
+        }
+        self.pauses = ""  # before each attempt to verify; so none, which saves the time
+
+    def deploy(self, version: Path) -> None:
+        """Deploys a version, as the engine does; raises Aborted, with the old one still serving."""
+        staging, current, self.said = self.app / "staging", self.app / "current", ""
+        shutil.rmtree(staging, ignore_errors=True)
+        shutil.copytree(version, staging)
+        self.run_hooks(staging, "hooks/prebuild")
+        self.run_hooks(staging, "hooks/predeploy")
+        self.stop()
+        shutil.rmtree(current, ignore_errors=True)
+        staging.rename(current)
+        self.serve()
+        self.run_hooks(current, "hooks/postdeploy")
+
+    def configure(self, **properties: str) -> None:
+        """Changes properties of the environment; the version stays."""
+        self.properties |= properties
+        self.run_hooks(self.app / "current", "confighooks/predeploy")
+        self.stop()
+        self.serve()
+
+    def serve(self) -> None:
+        """Starts the process that the Procfile names."""
+        current = self.app / "current"
+        (web,) = re.findall("^web: (.*)$", (current / "Procfile").read_text(), re.MULTILINE)
+        given = [f"export {name}={quote(value)}" for name, value in self.properties.items()]
+        path = f"export PATH={self.app}/venv/staging-LQM1lest/bin:$PATH"
+        unit = self.app.parent / "web.sh"
+        unit.write_text("\n".join([*given, path, f"cd {current}", f"exec {web}\n"]))
+        if self.server is None:
+            self.server = Server(self.data, command=["bash", str(unit)])
+        else:
+            self.server.start()
+
+    def stop(self) -> None:
+        """Ends the process, as a deploy does and one that ends an instance."""
+        if self.server and self.server.process.poll() is None:
+            self.server.stop(within=30)
+
+    def run_hooks(self, version: Path, kind: str) -> None:
+        """Runs all hooks of a kind, by their names, with what the engine gives them; raises Aborted."""
+        for hook in sorted((version / ".platform" / kind).iterdir()):
+            self.run(f".platform/{kind}/{hook.name}", cwd=version)
+
+    def run(self, *words: str, cwd: Path, **environment: str) -> str:
+        """Runs a program as root's; returns what it says, and raises Aborted when it fails."""
+        given = {"HOME": "/root", "PATH": "/usr/local/bin:/usr/bin:/bin", "PORT": "8000"} | self.properties
+        ended = subprocess.run(
+            words,
+            cwd=cwd,
+            env=given | self.roots | {"EB_PAUSES": self.pauses} | environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        self.said += ended.stdout + ended.stderr
+        if ended.returncode:
+            raise Aborted(ended.stderr)
+        return ended.stdout
+
+
+@pytest.fixture
+def version(tmp_path: Path, next_version: Callable[[str], Path]) -> Callable[..., Path]:
+    """Makes an unzipped bundle: of this version, or of the next with one more migration."""
+
+    def make(migration: str = "") -> Path:
+        made = next_version(migration) if migration else tmp_path / "version"
+        made.mkdir(exist_ok=True)
+        for name in BUNDLED:
+            if (made / name).exists():
+                continue
+            if (HERE / name).is_dir():
+                shutil.copytree(HERE / name, made / name)
+            else:
+                shutil.copy(HERE / name, made)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def instances(tmp_path: Path) -> Iterator[Callable[..., Instance]]:
+    """Makes instances; ends what they serve after the test."""
+    made: list[Instance] = []
+
+    def make(**properties: str) -> Instance:
+        made.append(Instance(tmp_path / f"instance-{len(made) + 1}", **properties))
+        return made[-1]
+
+    yield make
+    for each in made:
+        if each.server and each.server.process.poll() is None:
+            each.server.kill()

@@ -1,0 +1,215 @@
+"""The shop moves to a new server: pages say so, keep what was typed or pressed, and send it by themselves."""
+
+import json
+import re
+
+import pytest
+from inside import Inside, shows, taps
+from playwright.sync_api import expect
+from quick import wait_for
+from test_every_page import check
+
+MOVING = "Moving to a new server, a moment please."
+PRESSED = f"{MOVING} What you pressed is sent by itself."
+ENDED = re.compile("server has taken over from this one")
+
+
+class NewServer:
+    """The new server, as far as the old one sees it: by what stands in the place for backups."""
+
+    def __init__(self, old, path):
+        self.old, self.path, self.generation = old, path, 1
+
+    def says(self, what, value, role):
+        part = self.path / "part"
+        part.write_text(json.dumps({what: value}))
+        (self.path / f"masters/{self.generation:08}").mkdir(exist_ok=True)
+        part.rename(self.path / f"masters/{self.generation:08}/{what}")
+        wait_for(lambda: self.old.get("/healthz?verbose=1").content["backup"]["role"] == role)
+
+    def asks(self):
+        self.generation += 1
+        self.says("claim", "somebody else", "handing over")
+
+    def leaves(self):
+        self.says("decided", "withdrawn", "master")
+
+    def takes_over(self):
+        self.says("decided", "taken", "read-only")
+
+
+@pytest.fixture
+def shop(start_quick, tmp_path):
+    """A shop on a server of its own, with backups."""
+    path = tmp_path / "backups"
+    path.mkdir()
+    return start_quick(path).open_shop()
+
+
+@pytest.fixture
+def new_server(shop, tmp_path):
+    return NewServer(shop.server, tmp_path / "backups")
+
+
+def posts(page):
+    """What a page sends from now on."""
+    sent = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    return sent
+
+
+def take(page):
+    page.get_by_role("button", name="Take a number").click()
+
+
+def test_a_customer_gets_the_number_that_she_asked_for_meanwhile(shop, visit, new_server):
+    shop.server.post(f"{shop.links['manage']}/queues/deli", {"asks": ["name"]})
+    phone, other = (visit(shop.links["customers"]) for _ in range(2))
+    new_server.asks()
+    sent = posts(phone)
+    phone.get_by_label("Your name").fill("Zoë")
+    take(phone)
+    expect(phone.get_by_role("heading", name=MOVING)).to_be_visible()
+    expect(phone.get_by_text("It is sent again by itself.")).to_be_visible()
+    check(phone, ("button", "Send again"))
+    take(other)
+    other.get_by_role("link", name="Don’t send it").click()
+    expect(other.get_by_role("button", name="Take a number")).to_be_visible()
+
+    with phone.expect_request("**/healthz*"):  # who looks again and again sends nothing meanwhile
+        pass
+    assert len(sent) == 1
+    new_server.leaves()
+    expect(phone.get_by_role("heading", name="A1")).to_be_visible()
+    assert len(sent) == 2
+    (ticket,) = shop.tickets()
+    assert (ticket["number"], ticket["name"]) == ("A1", "Zoë")
+    phone.go_back()
+    expect(phone.get_by_role("heading", name="A1")).to_be_visible()
+    assert (len(sent), len(shop.tickets())) == (2, 1)
+
+
+def test_a_customer_without_javascript_sends_it_again_herself(shop, visit, new_server):
+    phone = visit(shop.links["customers"], java_script_enabled=False)
+    new_server.asks()
+    take(phone)
+    for _ in range(2):
+        expect(phone.get_by_role("heading", name=MOVING)).to_be_visible()
+        expect(phone.get_by_text("by itself")).to_be_hidden()
+        phone.get_by_role("button", name="Send again").click()
+    new_server.leaves()
+    phone.get_by_role("button", name="Send again").click()
+    expect(phone.get_by_role("heading", name="A1")).to_be_visible()
+    assert shop.waiting() == ["A1"]
+
+
+def test_a_desk_keeps_what_was_pressed(shop, visit, new_server):
+    desk = shop.desk("Ana", "Window 2")
+    for _ in range(3):
+        shop.take()
+    ana, customer = visit(desk, "desktop"), visit(shop.take().content["links"]["ticket"])
+    new_server.asks()
+    sent = posts(ana)
+    ana.get_by_role("button", name="Next customer").click()
+    expect(ana.locator("#message")).to_have_text(PRESSED)
+    for name in ("Next customer", "Pause", "Call A1", "Add a customer"):
+        expect(ana.get_by_role("button", name=name)).to_be_disabled()
+    customer.get_by_role("button", name="I no longer need help").click()
+    expect(customer.locator("#message")).to_have_text(PRESSED)
+    new_server.leaves()
+    expect(ana.get_by_label("Now serving")).to_contain_text("A1")
+    expect(ana.locator("#message")).to_have_text("")
+    expect(customer.locator("#state")).to_have_text("You left the line.")
+    assert len(sent) == 2
+    ana.get_by_role("button", name="Next customer").click()
+    expect(ana.get_by_label("Now serving")).to_contain_text("A2")
+    assert shop.waiting() == ["A3"]
+
+
+def test_a_door_goes_on_counting(shop, visit, new_server):
+    inside = Inside(shop)
+    door, other = visit(inside.door(), has_touch=True), visit(inside.door(), "phone on its side")
+    new_server.asks()
+    taps(door, "In")
+    expect(door.locator("#message")).to_have_text(f"{MOVING} What was tapped is kept on this device.")
+    taps(door, "+2")
+    shows(door, 3, unsent=2)
+    other.get_by_role("button", name="Recount").click()
+    other.get_by_role("spinbutton").fill("40")
+    other.get_by_role("button", name="Set the count").click()
+    expect(other.get_by_role("alert")).to_have_text(MOVING)
+    other.get_by_role("button", name="Cancel").click()  # and so it is not sent
+    other.get_by_role("button", name="Recount").click()
+    expect(other.get_by_role("alert")).to_be_hidden()
+    new_server.leaves()
+    with other.expect_response("**/healthz*"):  # the last that it asks
+        pass
+    inside.becomes(3)
+    other.wait_for_timeout(300)
+    assert inside.count == 3
+    expect(door.locator("#unsent")).to_have_text("")
+    expect(door.locator("#message")).to_have_text("")
+    new_server.asks()
+    other.get_by_role("spinbutton").fill("50")
+    other.get_by_role("button", name="Set the count").click()
+    expect(other.get_by_role("alert")).to_have_text(MOVING)
+    new_server.leaves()
+    inside.becomes(50)
+    expect(other.get_by_role("dialog")).to_be_hidden()
+    assert [event["kind"] for event in inside.history()].count("recount") == 1
+
+
+def test_what_is_answered_in_the_end_is_shown(shop, visit, new_server):
+    """The line to the server breaks meanwhile, and then the queue is closed: it isn't sent for ever."""
+    phone = visit(shop.links["customers"])
+    new_server.asks()
+    sent = posts(phone)
+    take(phone)
+    expect(phone.get_by_role("heading", name=MOVING)).to_be_visible()
+    phone.route("**/healthz*", lambda route: route.abort())
+    expect(phone.get_by_role("heading", name="No connection.")).to_be_visible()
+    new_server.leaves()
+    shop.server.post(f"{shop.links['manage']}/queues/deli/close")
+    phone.unroute_all()
+    expect(phone.get_by_role("main")).to_contain_text("Closed: no new numbers now.")
+    phone.wait_for_timeout(100)
+    assert len(sent) == 2
+
+
+def test_a_server_that_has_handed_over_says_so(shop, visit, new_server):
+    owner, phone, ana = visit(shop.links["manage"]), visit(shop.links["customers"]), visit(shop.desk())
+    late = visit(shop.links["customers"])
+    wait_for(lambda: shop.server.get(shop.links["manage"]).content["backup"]["verified_at"])
+    word, line = owner.locator("#backup .level"), owner.locator("#backup")
+
+    def look():  # as when the owner comes back to her page; else it does so every ten seconds
+        owner.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
+
+    look()
+    expect(word).to_have_text("Backed up")
+    expect(line).to_have_text(
+        re.compile(r"Last backup \d+ s ago, last verified restore \d\d:\d\d, 0 tickets\.")
+    )
+    owner.evaluate("() => { fetch = null; }")
+    before = line.inner_text()
+    expect(line).not_to_have_text(before)
+    owner.reload()
+
+    new_server.asks()
+    look()
+    expect(word).to_have_text("Moving")
+    sent = posts(phone), posts(ana)
+    take(phone)
+    ana.get_by_role("button", name="Next customer").click()
+    expect(ana.locator("#message")).to_have_text(PRESSED)
+    new_server.takes_over()
+    expect(phone.get_by_role("heading", name=ENDED)).to_be_visible()
+    expect(ana.locator("#message")).to_have_text(ENDED)
+    look()
+    expect(word).to_have_text("Handed over")
+    check(owner, None)
+    take(late)
+    expect(late.get_by_role("heading", name=ENDED)).to_be_visible()
+    expect(late.get_by_text("by itself")).to_be_hidden()
+    expect(late.get_by_role("button", name="Send again")).to_be_visible()
+    assert [len(each) for each in sent] == [1, 1]

@@ -1,0 +1,42 @@
+"""Servers for whose keeper of backups ten seconds are one; and patience."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from real_server import Server
+
+QUICK = """
+import takeanumber
+from rooms import keeper
+
+keeper.TICK_S, keeper.LOOK_S, keeper.INTERVAL_S, keeper.AGAIN_S = 0.1, 0.3, 1.0, 0.4
+keeper.FIRST_S, keeper.LAST_S = 1.0, 2.0
+keeper.HOUR_S, keeper.DAY_S = {hour}, {day}
+takeanumber.cli(["serve"])
+"""
+
+
+@pytest.fixture
+def start_quick(start_server: Callable[..., Server]) -> Callable[..., Server]:
+    """Starts a server for whose keeper ten seconds are one, and an hour and a day so many seconds."""
+
+    def start(backup_url: Path | str, hour: float = 3600, day: float = 86400, **settings: Any) -> Server:
+        command = [sys.executable, "-c", QUICK.format(hour=hour, day=day)]
+        return start_server(command=command, backup_url=backup_url, **settings)
+
+    return start
+
+
+def wait_for(wanted: Callable[[], Any], within: float = 20) -> Any:
+    """Waits until it is so, and returns what it is."""
+    until = time.monotonic() + within
+    while not (found := wanted()):
+        assert time.monotonic() < until, "it was not so in time"
+        time.sleep(0.05)
+    return found

@@ -1,0 +1,394 @@
+"""Elastic Beanstalk: what its files say is so, and a deploy loses nothing."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from http.client import HTTPException
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import yaml
+from beanstalk import BUNDLED, CONFIG, PROPERTIES, Aborted, properties_of
+from people import HERE
+from real_server import Shop
+from s3 import ENVIRONMENT, Bucket
+from versions import NEXT, REBUILDS_PLACE, rows
+
+from rooms.settings import Settings, variable
+from rooms.storage import SCHEMA
+from takeanumber import WAITRESS
+
+TOOLS = Path(sys.executable).parent
+HOOKS = sorted((HERE / ".platform").glob("*hooks/*/*"))
+SCRIPTS = [HERE / ".platform" / "takeanumber", *HOOKS]
+BUCKET = "elasticbeanstalk-eu-central-1-123456789012"
+FORMER = sorted(path.stem for path in (HERE / "migrations" / "versions").glob("*.py"))[:-1]
+
+
+# ----- its files
+
+
+# git reads a repository of another user's, too: CI may have cloned it as somebody else.
+ANYBODYS = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
+
+
+def run(*words, cwd=HERE):
+    """Runs a program that must succeed, and returns what it prints."""
+    env = {**os.environ, **ANYBODYS}
+    return subprocess.run(words, cwd=cwd, env=env, check=True, capture_output=True, text=True).stdout
+
+
+def git(*words, cwd=HERE):
+    return run("git", *words, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def template():
+    class Loader(yaml.SafeLoader):
+        pass
+
+    def function(loader, name, node):
+        kind = type(node).__name__.removesuffix("Node").lower()
+        more = {} if kind == "scalar" else {"deep": True}
+        return {name: getattr(loader, f"construct_{kind}")(node, **more)}
+
+    Loader.add_multi_constructor("!", function)
+    return yaml.load((HERE / "deploy" / "takeanumber.yaml").read_text(), Loader)
+
+
+def options_of(template, namespace):
+    settings = template["Resources"]["Environment"]["Properties"]["OptionSettings"]
+    return {each["OptionName"]: each["Value"] for each in settings if each["Namespace"] == namespace}
+
+
+def test_hooks_can_be_run_wherever_they_were_checked_out():
+    assert [hook.parent.name for hook in HOOKS] == ["predeploy", "postdeploy", "prebuild", "predeploy"]
+    modes = {line.split("\t")[1]: line.split()[0] for line in git("ls-files", "-s", ".platform").splitlines()}
+    for script in SCRIPTS:
+        assert modes[str(script.relative_to(HERE))] == "100755"
+        assert script.read_bytes().startswith(b"#!/usr/bin/env bash\n")
+        assert b"\r" not in script.read_bytes()
+    paths = [str(path.relative_to(HERE)) for path in SCRIPTS]
+    assert {line.split(": ")[2] for line in git("check-attr", "eol", "--", *paths).splitlines()} == {"lf"}
+
+
+def test_shellcheck_has_nothing_to_say():
+    ended = subprocess.run([TOOLS / "shellcheck", *SCRIPTS], capture_output=True, text=True, check=False)
+    assert ended.stdout + ended.stderr == ""
+
+
+def test_cfn_lint_has_nothing_to_say():
+    words = [TOOLS / "cfn-lint", HERE / "deploy" / "takeanumber.yaml"]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout + ended.stderr) == (0, "")
+
+
+def test_only_settings_are_named_that_there_are():
+    known = {variable(name) for name in Settings.__dataclass_fields__}
+    files = [*(HERE / "deploy").iterdir(), *SCRIPTS, HERE / ".ebextensions" / "takeanumber.config"]
+    for path in files:
+        assert set(re.findall(r"\bTAKEANUMBER_[A-Z_]+", path.read_text())) <= known, path
+
+
+def test_the_properties_are_settings_that_make_sense(template):
+    properties = properties_of("my-shop")
+    assert properties["TAKEANUMBER_BACKUP_URL"] == f"s3://{BUCKET}/takeanumber/my-shop"
+    settings = Settings.read(properties)
+    assert (settings.require_database, settings.proxies) == (1, 1)
+    assert Path(settings.data).is_absolute()
+    assert not Path(settings.data).is_relative_to("/var/app")
+    over = dict.fromkeys(options_of(template, PROPERTIES), "x" * 10)
+    assert set(over) <= {variable(name) for name in Settings.__dataclass_fields__}
+    over |= {"TAKEANUMBER_PROXIES": options_of(template, PROPERTIES)["TAKEANUMBER_PROXIES"]}
+    over |= {
+        "TAKEANUMBER_URL": "https://d111111abcdef8.cloudfront.net",
+        "TAKEANUMBER_BACKUP_URL": "s3://bucket/takeanumber",
+    }
+    assert Settings.read(properties | over).proxies == 2
+
+
+def test_nginx_asks_where_the_app_listens_and_lets_through_what_it_takes():
+    (program,) = re.findall("^web: (.*)$", (HERE / "Procfile").read_text(), re.MULTILINE)
+    assert program.split()[:2] == ["python3", "takeanumber.py"]
+    nginx = {path.name: path.read_text() for path in (HERE / ".platform" / "nginx").rglob("*.conf")}
+    asked = re.findall(r"proxy_pass ([^;]+);", "".join(nginx.values()))
+    assert set(asked) == {f"http://127.0.0.1:{Settings().port}"}
+    most = re.search(r"client_max_body_size (\d+)m;", nginx["takeanumber.conf"])[1]
+    assert int(most) * 2**20 == WAITRESS["max_request_body_size"]
+    stream = re.search(r"location ~ (\S+) {", nginx["takeanumber.conf"])[1]
+    urls = ("/corner-deli/live", "/corner-deli", "/corner-deli/t/live", "/static/live.js")
+    assert [bool(re.search(stream, url)) for url in urls] == [True, False, False, False]
+    assert "proxy_set_header" not in nginx["00_application.conf"]
+
+
+def test_the_template_and_the_bundle_say_the_same(template):
+    for namespace in CONFIG.keys() - {PROPERTIES}:
+        for name, value in options_of(template, namespace).items():
+            parameter = template["Parameters"].get(value["Ref"]) if "Ref" in value else None
+            said = CONFIG[namespace].get(name)
+            assert said in (None, parameter["Default"] if parameter else value)
+    rules = json.loads((HERE / "deploy" / "lifecycle.json").read_text().replace("PREFIX", "takeanumber"))[
+        "Rules"
+    ]
+    by_hand = {each["ID"]: (each["Filter"]["Prefix"], each["Expiration"]["Days"]) for each in rules}
+    bucket = template["Resources"]["Backups"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert {each["Id"]: (each["Prefix"], each["ExpirationInDays"]) for each in bucket} == by_hand
+    assert [days for _, days in by_hand.values()] == [2, 7, 35, 35]
+    assert template["Parameters"]["SetupCode"].keys() & {"Default"} == set()
+
+
+def test_the_other_ways_to_run_it_take_the_same_files_and_settings():
+    image, unit = ((HERE / "deploy" / name).read_text() for name in ("Dockerfile", "takeanumber.service"))
+    assert set(re.findall(r"^COPY (\S+) ", image, re.MULTILINE)) == {
+        name for name in BUNDLED if not name.startswith(".") and name not in ("LICENSE", "Procfile")
+    }
+    (data,) = re.findall(r"TAKEANUMBER_DATA=(\S+)", image)
+    assert re.findall(r"^VOLUME (.*)$", image, re.MULTILINE) == [data]
+    (state,) = re.findall(r"^StateDirectory=(.*)$", unit, re.MULTILINE)
+    assert f"Environment=TAKEANUMBER_DATA=/var/lib/{state}\n" in unit
+    assert f"EXPOSE {Settings().port}\n" in image
+
+
+def test_only_what_runs_is_sent(tmp_path):
+    git("init", "--quiet", cwd=tmp_path)
+    for name in (
+        "data/takeanumber.db",
+        "tests/test_x.py",
+        "rooms/new.py",
+        "rooms/__pycache__/new.pyc",
+        ".env",
+        "notes",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    sent = git("ls-files", "--others", f"--exclude-from={HERE / '.ebignore'}", cwd=tmp_path)
+    assert sent.split() == ["rooms/new.py"]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    made = tmp_path_factory.mktemp("bundle") / "takeanumber.zip"
+    run("make", "bundle", f"BUNDLE={made}")
+    return made
+
+
+def test_the_bundle_holds_what_was_committed_and_no_more(bundle):
+    with zipfile.ZipFile(bundle) as zipped:
+        held = {item.filename: item.external_attr >> 16 for item in zipped.infolist() if not item.is_dir()}
+    committed = set(git("ls-tree", "-r", "--name-only", "HEAD").split("\n")) - {""}
+    ignored = set(git("ls-files", "--cached", "--ignored", "--exclude-from=.ebignore").split("\n"))
+    assert set(held) == committed - ignored
+    assert {name.split("/")[0] for name in held} == set(BUNDLED)
+    for script in SCRIPTS:
+        assert held[str(script.relative_to(HERE))] & 0o111 == 0o111
+
+
+# ----- deploys
+
+
+@pytest.fixture
+def s3(s3_port):
+    """A bucket of this test; only what the environment's properties say leads there."""
+    return Bucket(f"http://127.0.0.1:{s3_port}")
+
+
+@pytest.fixture
+def new_instance(instances, s3, s3_port):
+    """Makes an instance of the same environment."""
+    given = ENVIRONMENT | {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{s3_port}"}
+    given |= {"TAKEANUMBER_BACKUP_URL": s3.url, "TAKEANUMBER_HANDOVER_S": "10"}
+    return lambda **more: instances(**given | more)
+
+
+@pytest.fixture
+def instance(new_instance):
+    return new_instance()
+
+
+def schema_of(path):
+    return rows(path, "SELECT version_num FROM alembic_version")[0][0]
+
+
+class Customers:
+    """Customers who take numbers all the time, and try again until they were answered."""
+
+    def __init__(self, shop, many=3):
+        self.shop, self.numbers, self.over = shop, [], threading.Event()
+        self.people = [threading.Thread(target=self._take) for _ in range(many)]
+
+    def __enter__(self):
+        for each in self.people:
+            each.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for each in self.people:
+            each.join()
+
+    def _take(self):
+        while not self.over.is_set():
+            mine, answered = str(uuid4()), False
+            while not answered:
+                try:
+                    answer = self.shop.take(request_id=mine)
+                    assert answer.status in (200, 201, 503), answer
+                    answered = answer.status != 503
+                except (OSError, HTTPException):
+                    time.sleep(0.02)  # nobody listens just now
+            self.numbers.append(answer.content["number"])
+            time.sleep(0.05)
+
+    def check(self):
+        """Nobody's number was lost, and none was given twice."""
+        there = [ticket["number"] for ticket in self.shop.tickets()]
+        assert len(there) == len(set(there))
+        assert len(self.numbers) == len(set(self.numbers))
+        assert sorted(self.numbers) == sorted(there)
+
+
+def test_the_bundle_starts_and_can_be_asked_by_hand(new_instance, bundle, tmp_path, s3):
+    s3.client.create_bucket(Bucket=BUCKET)
+    instance = new_instance(TAKEANUMBER_BACKUP_URL=f"s3://{BUCKET}/takeanumber/shop")  # as .ebextensions says
+    with zipfile.ZipFile(bundle) as zipped:
+        for item in zipped.infolist():
+            path = zipped.extract(item, tmp_path / "bundle")
+            os.chmod(path, item.external_attr >> 16 or os.stat(path).st_mode)  # as unzip does
+    instance.pauses = "0 1 2 3"
+    instance.deploy(tmp_path / "bundle")
+    assert instance.server.open_shop().take().content["number"] == "A1"
+    assert "Verified" in instance.said
+    assert instance.data.stat().st_mode & 0o777 == 0o700
+
+    tool = tmp_path / "get-config"  # the platform's own
+    tool.write_text(
+        f"#!/bin/sh\n[ \"$1\" = environment ] && cat <<'END'\n{json.dumps(instance.properties)}\nEND\n"
+    )
+    tool.chmod(0o755)
+    none = dict.fromkeys(instance.properties, "")
+    command = [str(instance.app / "current" / ".platform" / "takeanumber"), "backups"]
+    assert "schema" in instance.run(*command, cwd=tmp_path, EB_GET_CONFIG=str(tool), **none)
+    with pytest.raises(Aborted, match="TAKEANUMBER_DATA is not set"):
+        instance.run(*command, cwd=tmp_path, EB_GET_CONFIG="/bin/true", **none)
+
+
+@pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.soak)])
+def test_deploys_lose_nothing_and_give_nothing_twice(instance, version, s3, times):
+    instance.deploy(version())
+    with Customers(instance.server.open_shop()) as customers:
+        for _ in range(times):
+            before = len(customers.numbers)
+            instance.deploy(version())
+            time.sleep(0.3)
+            assert len(customers.numbers) > before
+    customers.check()
+    assert "A1" in customers.numbers
+    instance.stop()
+    assert f"-{len(customers.numbers)}t-" in s3.copies()[-1]  # a last one, at the end
+
+
+BROKEN = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}, {"TAKEANUMBER_BACKUP_URL": "s3://not-there/shop"}
+
+
+def test_a_deploy_that_is_not_safe_is_aborted_and_the_old_version_goes_on(instance, version):
+    instance.deploy(version())
+    shop, server, properties = instance.server.open_shop(), instance.server.process.pid, instance.properties
+    database = instance.data / "takeanumber.db"
+    for broken in BROKEN:  # no backup, no deploy
+        instance.properties = properties | broken
+        with pytest.raises(Aborted, match=r"^Error: .*\.\n$"):
+            instance.deploy(version(REBUILDS_PLACE))
+        assert shop.take().status == 201
+    assert (instance.server.process.pid, schema_of(database)) == (server, SCHEMA)
+
+    instance.properties = properties
+    instance.deploy(version(REBUILDS_PLACE))
+    assert schema_of(database) == NEXT
+    with pytest.raises(Aborted, match="newer version"):  # the database can't be taken back
+        instance.deploy(version())
+    assert shop.take().content["number"] == "A3"
+    assert shop.waiting() == ["A1", "A2", "A3"]
+    assert schema_of(database) == NEXT
+
+
+@pytest.mark.parametrize("schema", FORMER)
+def test_a_database_of_an_earlier_schema_is_upgraded_by_deploying(old_version, instance, version, s3, schema):
+    shutil.copytree(old_version(schema).parent, instance.data)
+    instance.deploy(version())
+    assert schema_of(instance.data / "takeanumber.db") == SCHEMA
+    assert rows(instance.data / "takeanumber.db", "SELECT number FROM ticket") == [("A1",), ("A2",)]
+    (line,) = instance.server.get("/corner-deli").content["queues"]
+    assert [called["number"] for called in line["called"]] == ["A1"]
+    assert f"-{schema}-2t-" in s3.copies()[0]  # as it was before
+
+
+def test_a_new_instance_takes_over_from_the_old_one(instance, new_instance, version):
+    instance.deploy(version())
+    shop, new = instance.server.open_shop(), new_instance()
+    with Customers(shop) as customers:
+        time.sleep(0.5)
+        customers.over.set()  # whoever is not answered any more tries again, at the new one
+        new.deploy(version())
+        customers.shop = Shop.__new__(Shop)
+        customers.shop.__dict__ = shop.__dict__ | {"server": new.server}
+    customers.check()
+    assert shop.take().status == 503  # only one of the two may write
+    assert instance.server.get(shop.links["board"]).status == 200
+
+
+def test_a_lost_file_is_an_error_and_no_empty_shop(instance, version):
+    instance.deploy(version())
+    instance.server.open_shop().take()
+    instance.stop()
+    for path in instance.data.glob("takeanumber.db*"):
+        path.unlink()
+    with pytest.raises(AssertionError, match="There is no database at"):
+        instance.serve()
+    assert list(instance.data.glob("takeanumber.db*")) == []
+    instance.properties["TAKEANUMBER_HANDOVER_S"] = "1"
+    instance.deploy(version())
+    assert instance.server.get("/corner-deli").content["queues"][0]["waiting"] == ["A1"]
+
+
+def test_storage_that_does_not_answer_is_not_taken_for_a_new_shop(instance, version):
+    instance.properties["AWS_ENDPOINT_URL_S3"] = "http://127.0.0.1:9"
+    with pytest.raises(Aborted, match=r"^Error: .*\.\n$"):
+        instance.deploy(version())
+    assert list(instance.data.iterdir()) == []
+
+
+def test_changed_properties_are_backed_up_before(instance, version, s3):
+    instance.deploy(version())
+    shop = instance.server.open_shop()
+    shop.take()
+    instance.configure(TAKEANUMBER_MAX_WAITING="7")
+    assert "-1t-" in s3.copies()[-1]
+    assert shop.waiting() == ["A1"]
+    with pytest.raises(Aborted):
+        instance.configure(TAKEANUMBER_BACKUP_URL="s3://not-there/shop")
+    assert shop.take().content["number"] == "A2"
+
+
+@pytest.mark.parametrize("data", ["", "data", "{app}", "{app}/current/data"])
+def test_data_that_a_deploy_would_replace_is_refused(instance, version, data):
+    instance.properties["TAKEANUMBER_DATA"] = data.format(app=instance.app)
+    with pytest.raises(Aborted, match="TAKEANUMBER_DATA"):
+        instance.deploy(version())
+
+
+def test_what_root_makes_belongs_to_the_app(instance, version):
+    user = "nobody" if os.geteuid() == 0 else instance.roots["EB_APP_USER"]
+    instance.roots["EB_APP_USER"] = user
+    for _ in range(2):  # restored, and then backed up while no server has its WAL open
+        instance.run_hooks(version(), "hooks/prebuild")
+        instance.run_hooks(version(), "hooks/predeploy")
+        there = [instance.data, *instance.data.iterdir()]
+        assert {path.name: path.owner() for path in there} == {path.name: user for path in there}
+        assert instance.data / "takeanumber.db" in there

@@ -1,0 +1,347 @@
+"""While the server runs, its backup is kept up to date; and no trouble with the backups is a customer's."""
+
+import gzip
+import json
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from quick import wait_for
+from real_server import ROOT
+
+
+class Stick:
+    """A directory for backups."""
+
+    def __init__(self, path):
+        self.path = path
+        path.mkdir()
+
+    def names(self, under="0*"):
+        """The copies there, the oldest first: the recent ones, or those of another kind."""
+        return sorted(path.relative_to(self.path).as_posix() for path in self.path.glob(f"{under}/*.gz"))
+
+    def holds(self, name):
+        """The numbers that a copy holds."""
+        with sqlite3.connect(":memory:") as db:
+            db.deserialize(gzip.decompress((self.path / name).read_bytes()))
+            return {number for (number,) in db.execute("SELECT number FROM ticket")}
+
+    def newest(self):
+        return self.names()[-1]
+
+    def age(self, kind, **by):
+        """Lets the newest copy of this kind look older, or newer, than it is."""
+        newest = self.path / self.names(f"{kind}/*")[-1]
+        now = datetime.now(UTC) - timedelta(**by)
+        newest.rename(newest.with_name(re.sub(r"\d{8}T\d{6}Z", now.strftime("%Y%m%dT%H%M%SZ"), newest.name)))
+
+
+@pytest.fixture
+def stick(tmp_path):
+    return Stick(tmp_path / "stick")
+
+
+def status(shop):
+    """What the owner sees of the backups."""
+    return shop.server.get(shop.links["manage"]).content["backup"]
+
+
+def test_it_is_ten_seconds_behind_at_most(start_server, stick):
+    """One upload for many changes, none without, though a balancer asks all the time; a last one at an end"""
+    server = start_server(backup_url=stick.path)
+    shop, taken, over = server.open_shop(), {}, threading.Event()
+
+    def customers():
+        while not over.wait(0.05):
+            taken[shop.take().content["number"]] = time.monotonic()
+
+    line = threading.Thread(target=customers)
+    line.start()
+    until, worst = time.monotonic() + 11, 0.0
+    while time.monotonic() < until:
+        time.sleep(0.2)
+        at, there = time.monotonic(), stick.holds(stick.newest()) if stick.names() else set()
+        missing = [when for number, when in dict(taken).items() if number not in there]
+        worst = max([worst, *(at - when for when in missing)])
+    over.set()
+    line.join()
+    assert worst < 10
+    assert 3 <= len(stick.names()) <= 4
+
+    wait_for(lambda: taken.keys() <= stick.holds(stick.newest()))
+    before = stick.names()
+    until = time.monotonic() + 5.5
+    while time.monotonic() < until:
+        assert server.get("/healthz").status == 200
+        time.sleep(0.02)
+    assert stick.names() == before
+
+    last = shop.take().content["number"]
+    assert server.stop(signal.SIGTERM) == 0
+    assert len(stick.names()) == len(before) + 1
+    assert stick.holds(stick.newest()) == {*taken, last}
+
+
+def test_what_was_stored_by_others_does_not_count(start_quick, stick, command):
+    """The command's backup has the next number, and the server's come after it."""
+    server = start_quick(stick.path)
+    server.open_shop().take()
+    wait_for(stick.names)
+    ended = command("backup", TAKEANUMBER_BACKUP_URL=str(stick.path), TAKEANUMBER_DATA=str(server.data))
+    assert ended.returncode == 0, ended.stderr
+    server.restart()
+    wait_for(lambda: len(stick.names()) >= 3)
+    assert [name[9:19] for name in stick.names()] == [f"{n:010}" for n in range(1, len(stick.names()) + 1)]
+
+
+def test_copies_each_hour_and_each_day_and_a_restore_to_see_that_they_are_whole(start_quick, stick):
+    server = start_quick(stick.path, hour=2, day=4)
+    shop = server.open_shop()
+    shop.take()
+    for kind in ("hourly", "daily"):
+        wait_for(lambda kind=kind: stick.names(f"{kind}/*"))
+    first = wait_for(lambda: status(shop)["verified_at"] and status(shop))
+    assert {"state": "green", "role": "master", "problem": None}.items() <= first.items()
+    wait_for(lambda: stick.holds(stick.newest()) == {"A1"})
+    assert len(stick.names("hourly/*")) == 1
+
+    time.sleep(2)  # an "hour", in which nothing changed
+    assert len(stick.names("hourly/*")) == 1
+    shop.take()
+    wait_for(lambda: len(stick.names("hourly/*")) == 2)
+    recent = stick.names()
+
+    wait_for(lambda: len(stick.names("daily/*")) == 2)  # though nothing changed
+    assert stick.names() == recent
+    wait_for(lambda: status(shop)["verified_tickets"] == 2)
+
+
+def test_a_new_start_knows_when_the_last_were_made(start_quick, stick):
+    """From their names; one that a wrong clock put into the future counts as none."""
+    server = start_quick(stick.path)
+    server.open_shop().take()
+    wait_for(lambda: stick.names("daily/*"))
+    for hourly, daily, more in (({"hours": 2}, {"hours": -1}, 1), ({"minutes": 10}, {"hours": 2}, 0)):
+        server.stop()
+        stick.age("hourly", **hourly)
+        stick.age("daily", **daily)
+        before = [len(stick.names(kind)) for kind in ("0*", "hourly/*", "daily/*")]
+        server.start()
+        wait_for(lambda before=before: len(stick.names()) > before[0])
+        wait_for(lambda before=before, more=more: len(stick.names("daily/*")) == before[2] + more)
+        assert len(stick.names("hourly/*")) == before[1] + more
+
+
+# ----- trouble with the place for backups
+
+
+def press_on(shop, seconds):
+    """Customers take numbers for so long; each is answered soon."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        before = time.monotonic()
+        assert shop.take().status == 201
+        assert shop.server.get("/healthz").status == 200
+        assert shop.server.get(shop.links["manage"]).status == 200
+        assert time.monotonic() - before < 1
+        time.sleep(0.05)
+
+
+def test_a_stick_that_is_taken_out_and_put_in_again(start_quick, stick):
+    server = start_quick(stick.path)
+    shop = server.open_shop()
+    shop.take()
+    wait_for(stick.names)
+
+    stick.path.rename(stick.path.with_name("drawer"))
+    press_on(shop, 1.5)
+    wait_for(lambda: status(shop)["behind_s"] > 3)
+    assert status(shop)["problem"].startswith("There is no directory")
+    assert status(shop)["state"] == "amber"
+    assert server.log.count("The backup fails (keep)") == 1
+
+    stick.path.with_name("drawer").rename(stick.path)
+    last = shop.take().content["number"]
+    wait_for(lambda: last in stick.holds(stick.newest()))
+    wait_for(lambda: status(shop)["state"] == "green")
+    assert status(shop)["problem"] is None
+    assert server.log.count("The backup works again (keep)") == 1
+    assert "Traceback" not in server.log
+
+
+def test_a_stick_that_is_put_in_later(start_quick, stick):
+    stick.path.rename(stick.path.with_name("drawer"))
+    server = start_quick(stick.path)
+    shop = server.open_shop()
+    assert shop.take().status == 201
+    assert "is lost with this machine, or when a new server takes over" in status(shop)["problem"]
+    assert status(shop)["state"] == "amber"
+    stick.path.with_name("drawer").rename(stick.path)
+    wait_for(lambda: stick.names() and "A1" in stick.holds(stick.newest()))
+    wait_for(lambda: status(shop)["state"] == "green")
+
+
+@pytest.mark.parametrize("wrong", ["hangs", (503, "SlowDown")], ids=str)
+def test_bad_storage_slows_nobody(start_quick, bucket, way, wrong):
+    server = start_quick(bucket.url)
+    shop = server.open_shop()
+    wait_for(bucket.copies)
+    way.wrong = wrong
+    press_on(shop, 1.5)
+    if wrong != "hangs":  # nobody knows yet that it does
+        assert wait_for(lambda: status(shop)["problem"])
+    way.wrong = None
+    way.freed.set()
+    last = shop.take().content["number"]
+    wait_for(lambda: holds(bucket, last))
+    wait_for(lambda: status(shop)["problem"] is None)
+
+
+def holds(bucket, number):
+    """Whether the newest copy is whole, and holds this number."""
+    try:
+        with sqlite3.connect(":memory:") as db:
+            db.deserialize(gzip.decompress(bucket.read(bucket.copies()[-1])))
+            return db.execute("SELECT count(*) FROM ticket WHERE number = ?", [number]).fetchone()[0] == 1
+    except EOFError:
+        return False
+
+
+def test_storage_that_hangs_neither_keeps_it_from_starting_nor_from_ending(start_quick, bucket, way):
+    way.wrong = "hangs"
+    before = time.monotonic()
+    server = start_quick(bucket.url)
+    shop = server.open_shop()
+    assert shop.take().status == 201
+    assert time.monotonic() - before < 10  # one attempt to ask it takes twenty
+    assert "does not answer" in status(shop)["problem"]
+    before = time.monotonic()
+    assert server.stop(signal.SIGTERM) == 0
+    assert time.monotonic() - before < 10
+    assert "The last backup could not be stored" in server.log
+    assert bucket.names() == []
+
+
+def test_an_upload_that_was_cut_in_half_or_not_confirmed(start_quick, bucket, way):
+    server = start_quick(bucket.url)
+    shop = server.open_shop()
+    for wrong in ("cut", "deaf"):
+        way.of, way.wrong = {"PUT"}, wrong
+        last = shop.take().content["number"]
+        wait_for(lambda: status(shop)["problem"])
+        way.wrong = None
+        wait_for(lambda last=last: holds(bucket, last))
+    wait_for(lambda: status(shop)["state"] == "green")
+
+
+# ----- whose backups they are
+
+
+def test_the_backups_of_another_shop_are_left_alone(start_quick, stick, command, tmp_path):
+    server = start_quick(stick.path)
+    server.open_shop()
+    server.stop()
+    before = sorted(stick.path.rglob("*"))
+    other = {"TAKEANUMBER_BACKUP_URL": str(stick.path), "TAKEANUMBER_DATA": str(tmp_path / "other")}
+    ended = command("--host", "127.0.0.1", "--port", "0", **other)
+    assert ended.returncode == 1
+    assert "belong to another database" in ended.stderr
+    assert sorted(stick.path.rglob("*")) == before
+
+
+def test_backups_of_another_shop_that_are_found_later(start_quick, start_server, stick, tmp_path):
+    drawer = stick.path.with_name("drawer")
+    stick.path.rename(drawer)
+    mine = start_quick(stick.path)
+    shop = mine.open_shop()
+    assert shop.take().status == 201
+    other = start_server(data=tmp_path / "other", backup_url=drawer)
+    drawer.rename(stick.path)
+    wait_for(lambda: status(shop)["role"] == "read-only")
+    assert "belong to another database" in status(shop)["problem"]
+    assert status(shop)["state"] == "red"
+    answer = shop.take()
+    assert (answer.status, "Another server" in answer.content["error"]) == (503, True)
+    other.kill()
+
+
+@pytest.mark.parametrize("url", [None, "stick"])
+def test_where_a_database_is_required_none_is_made(command, stick, tmp_path, url):
+    required = {"TAKEANUMBER_REQUIRE_DATABASE": "1"}
+    if url:
+        required["TAKEANUMBER_BACKUP_URL"] = str(stick.path)
+    ended = command("serve", **required)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert re.fullmatch(r"Error: There is no database at .*\n", ended.stderr)
+    assert not (tmp_path / "data" / "takeanumber.db").exists()
+    assert list(stick.path.iterdir()) == []
+
+
+def test_without_a_place_for_backups_there_is_none(server):
+    shop = server.open_shop()
+    assert status(shop) is None
+    assert server.stop(signal.SIGTERM) == 0
+    assert "backup" not in server.log
+
+
+def test_healthz_says_how_it_is(start_quick, stick):
+    server = start_quick(stick.path)
+    server.open_shop().take()
+    wait_for(stick.names)
+    said = server.get("/healthz?verbose=1").content["backup"]
+    assert {"state": "green", "role": "master"}.items() <= said.items()
+    assert json.dumps(said)
+
+
+# ----- a long day
+
+
+@pytest.mark.soak
+def test_a_day_of_a_lively_shop_is_backed_up_unnoticed(start_server, stick):
+    """Played at speed: memory doesn't grow, and no request takes over a second."""
+    server = start_server(backup_url=stick.path, places="open")
+    shop = server.open_shop()
+    memory, took, over = [], [0.0], threading.Event()
+
+    def timed(ask, *what):
+        before = time.monotonic()
+        answer = ask(*what)
+        took.append(time.monotonic() - before)
+        return answer
+
+    def look():
+        while not over.wait(0.05):
+            mine = timed(shop.take).content["links"]
+            timed(shop.picture)
+            timed(server.post, mine["cancel"])
+
+    looks = threading.Thread(target=look)
+    looks.start()
+    play = [sys.executable, str(ROOT / "takeanumber.py"), "demo", "--url", server.url]
+    with subprocess.Popen([*play, "--hours", "24", "--speed", "400"], stdout=subprocess.DEVNULL) as day:
+        while day.poll() is None:
+            time.sleep(5)
+            memory.append(memory_of(server.process.pid))
+    over.set()
+    looks.join()
+    assert day.returncode == 0
+    assert max(took) < 1
+    quarter = len(memory) // 4
+    assert max(memory[-quarter:]) < max(memory[-2 * quarter : -quarter]) + 5_000, f"it grew: {memory} kB"
+    assert len(stick.names()) >= 20
+    assert server.stop(signal.SIGTERM) == 0
+    assert len(stick.holds(stick.newest())) > 500
+
+
+def memory_of(pid):
+    """What a process holds in memory, in kB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)[1])

@@ -1,0 +1,318 @@
+"""While writes are paused nothing that was typed is lost; and pages say how the backups are."""
+
+import dataclasses
+import io
+import sqlite3
+
+import pytest
+from people import Api
+from test_forms import Browser, Forms
+
+MOVING = "Moving to a new server, a moment please."
+ENDED = "Another server has taken over from this one, which only shows what was. Open the page again."
+HANDED_OVER = "A new server has taken over. To go on with this one: restore --replace here."
+
+
+@pytest.fixture
+def database(app):
+    return app.extensions["takeanumber"].database
+
+
+@pytest.fixture
+def phone(app, place):
+    """A customer's phone that scanned the code on the door."""
+    return Browser(app).open(place.links["customers"])
+
+
+def kept(browser):
+    """The form that a page keeps, as a browser sends it: without an action, to where the page came from."""
+    (form,) = Forms(browser.html).all
+    assert (form["action"], form["method"], form["buttons"]) == (None, "post", ["Send again"])
+    return form | {"action": browser.url}
+
+
+def typed(form):
+    return [field for field in form["fields"] if field[0] != "csrf_token"]
+
+
+# ----- while writes are paused
+
+
+def test_what_is_sent_is_refused_with_a_sentence_and_what_is_looked_at_goes_on(place, ana, database):
+    customer = place.customer()
+    database.pause(MOVING)
+    for answer in (place.take(), customer.leaves(), ana.presses("next", finished=None), place.owner_sends()):
+        assert (answer.status, answer.body) == (503, {"error": MOVING})
+        assert answer.headers["Retry-After"] == "2"
+    assert place.line()["waiting"] == ["A1"]
+    assert (customer.sees()["state"], ana.serves()) == ("waiting", None)
+    assert place.api.get("/healthz").status == 200
+    database.resume()
+    assert ana.calls_next()["number"] == "A1"
+
+
+def test_a_stream_goes_on(place, database):
+    database.pause(MOVING)
+    stream = place.api.client.get(place.links["live"])
+    assert b"event: state" in next(stream.response)
+    stream.close()
+
+
+def test_a_form_is_kept_as_it_was_and_sent_again(place, phone, database):
+    place.owner_sends("/queues/deli", asks=["name", "note"])
+    form = phone.open(place.links["customers"]).form("Take a number")
+    database.pause(MOVING)
+    sent = {"name": "Zoë <b>", "note": "a cake,\nif you have one"}
+    phone.send(form, **sent)
+    assert phone.status == 503
+    assert MOVING in phone.html
+    assert "again.js" in phone.html
+    (request_id,) = (value for name, value in form["fields"] if name == "request_id")
+    assert sorted(typed(kept(phone))) == sorted([("request_id", request_id), *sent.items()])
+    phone.send(kept(phone))
+    assert (phone.status, typed(kept(phone))) == (503, [("request_id", request_id), *sent.items()])
+    again = kept(phone)
+    database.resume()
+    assert "A1" in phone.send(again).html
+    assert phone.redirects == [303]
+    assert "A1" in phone.send(again).html  # it is still the same request
+    (ticket,) = place.export()["ticket"]
+    assert (ticket["name"], ticket["note"]) == tuple(sent.values())
+
+
+def test_the_button_and_each_tick_are_kept(app, bakery, door, database):
+    """Fields of one name, and the one that a button adds; days that stand in the address"""
+    owner = Browser(app).open(bakery.links["manage"])
+    boxes = next(form for form in Forms(owner.html).all if ("_boxes", "1") in form["fields"])
+    database.pause(MOVING)
+    owner.send(boxes, asks=["name", "party"])
+    assert [value for name, value in typed(kept(owner)) if name == "asks"] == ["name", "party"]
+    phone = Browser(app).open(door.link)
+    phone.press("+4", delta="4")
+    assert ("delta", "4") in typed(kept(phone))
+    again = kept(phone)
+    database.resume()
+    assert phone.send(again).url in door.link
+    assert door.sees()["count"] == 4
+
+
+def test_whatever_else_is_answered_then_is_shown(phone, place, database):
+    """A queue that was closed meanwhile, a place that is gone: no page that sends for ever."""
+    database.pause(MOVING)
+    again = kept(phone.press("Take a number"))
+    database.resume()
+    place.owner_sends("/queues/deli/close")
+    phone.send(again)
+    assert (phone.status, "again.js" in phone.html) == (409, False)
+    assert "closed" in phone.html
+    place.owner_sends("/delete", name="Corner Deli")
+    phone.send(again)
+    assert (phone.status, "again.js" in phone.html) == (404, False)
+
+
+def test_a_form_without_its_token_is_not_kept(place, phone, database):
+    """Or another site could let this page send what it likes."""
+    database.pause(MOVING)
+    phone.press("Take a number", csrf_token="made up")
+    assert phone.status == 400
+    assert "again.js" not in phone.html
+
+
+def test_there_is_a_way_back(app, ana, shop, database):
+    database.pause(MOVING)
+    for page in (shop.links["customers"], shop.links["staff"], ana.link, shop.links["manage"]):
+        browser = Browser(app).open(page)
+        form = next(form for form in Forms(browser.html).all if form["method"] == "post")
+        browser.send(form)
+        path = page.removeprefix("http://localhost")
+        assert f'href="{path}"' in browser.html
+        assert browser.open(path).status == 200
+
+
+def test_a_place_that_was_to_be_opened(app, database):
+    owner = Browser(app).open("/")
+    database.pause(MOVING)
+    owner.press("Open", name="Corner Deli", queue="Deli")
+    again = kept(owner)
+    assert {("name", "Corner Deli"), ("queue", "Deli")} <= {*typed(again)}
+    assert 'href="/"' in owner.html
+    database.resume()
+    assert "/corner-deli/manage/" in owner.send(again).url
+
+
+def test_a_page_of_a_place_that_is_not_there(phone, database):
+    database.pause(MOVING)
+    form = phone.form("Take a number")
+    phone.send(form | {"action": "/nowhere/deli/tickets"})
+    assert phone.status == 404
+
+
+def test_a_file_is_not_sent_again(phone, place, database):
+    """A page can't keep it: it says so instead of sending half."""
+    form = dict(phone.form("Take a number")["fields"])
+    database.pause(MOVING)
+    form["file"] = io.BytesIO(b"name\r\nZoe\r\n"), "contacts.csv"
+    answer = phone.client.post(
+        f"{place.links['customers']}/deli/tickets", data=form, headers={"Accept": "text/html"}
+    )
+    assert answer.status_code == 503
+    assert "send it again" in answer.text
+    assert Forms(answer.text).all == []
+    assert "again.js" not in answer.text
+
+
+def test_what_is_refused_so_counts_for_no_limit(start):
+    app = start(takes_per_minute=2)
+    api = Api(app)
+    take = api.post("/places", {"name": "Deli"}).body["queues"][0]["links"]["take"]
+    app.extensions["takeanumber"].database.pause(MOVING)
+    assert {api.post(take).status for _ in range(5)} == {503}
+    app.extensions["takeanumber"].database.resume()
+    assert [api.post(take).status for _ in range(3)] == [201, 201, 429]
+
+
+def test_a_server_that_is_busy_keeps_what_was_typed_but_sends_nothing_by_itself(phone, database, monkeypatch):
+    """Nor one that can't store just now: what doesn't help is not done over and over."""
+
+    def write(*_, **__):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "write", write)
+        phone.press("Take a number")
+        assert phone.status == 503
+        assert "disk I/O error" in phone.html
+        assert "again.js" not in phone.html
+        again = kept(phone)
+    assert "A1" in phone.send(again).html
+
+
+# ----- how the backups are
+
+
+class Keeper:
+    """What a keeper of backups says, for the pages to tell."""
+
+    def __init__(self, clock, **said):
+        usual = {"state": "green", "last_at": clock() - 4, "behind_s": 0, "verified_at": clock() - 24600}
+        self.said = usual | {"verified_tickets": 1204, "problem": None, "role": "master"} | said
+
+    def status(self):
+        return dict(self.said)
+
+
+@pytest.fixture
+def keeps(app, clock):
+    """Lets the server have a keeper that says so."""
+
+    def keeps(**said):
+        parts = app.extensions["takeanumber"]
+        app.extensions["takeanumber"] = dataclasses.replace(parts, keeper=Keeper(clock, **said))
+
+    return keeps
+
+
+WELL = "Last backup 4 s ago, last verified restore 03:10, 1,204 tickets."
+LOST = "The bucket deli answers 403."
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "word", "sentence"),
+    [
+        ({}, "green", "Backed up", WELL),
+        ({"verified_tickets": 1}, "green", "Backed up", WELL.replace("1,204 tickets", "1 ticket")),
+        ({"last_at": None, "verified_at": None}, "green", "Not yet", "No backup yet, not verified yet."),
+        (
+            {"state": "amber", "verified_at": 1795003800},
+            "amber",
+            "Late",
+            "Last backup 4 s ago, last verified restore 12:10 of Wednesday 18 November 2026, 1,204 tickets.",
+        ),
+        (
+            {"state": "red", "behind_s": 2000, "problem": LOST},
+            "red",
+            "Not backed up",
+            f"{LOST} {WELL} What changed in the last 33 min 20 s is not in it.",
+        ),
+    ],
+    ids=["well", "one ticket", "none yet", "not verified for days", "failing"],
+)
+def test_pages_say_how_the_backups_are(place, keeps, app, said, state, word, sentence):
+    keeps(**said)
+    told = place.owner_sees()["backup"]
+    assert (told["state"], told["word"], told["said"]) == (state, word, sentence)
+    html = Browser(app).open(place.links["manage"]).html
+    assert f'id="backup" data-state="{state}"' in html
+    for text in (word, sentence):
+        assert text in html
+
+
+def test_its_times_are_those_of_the_place(place, keeps):
+    place.owner_sends(timezone="Asia/Tokyo")
+    keeps()
+    told = place.owner_sees()["backup"]
+    assert (told["last_at"], told["age_s"]) == ("2026-11-21T18:59:56+09:00", 4)
+    assert told["verified_at"] == "2026-11-21T12:10:00+09:00"
+    assert "last verified restore 12:10," in told["said"]
+    assert (told["behind_s"], told["verified_tickets"], told["role"]) == (0, 1204, "master")
+
+
+def test_a_clock_that_was_put_back_counts_nothing_below_zero(place, keeps, clock):
+    keeps(last_at=clock() + 3600)
+    assert place.owner_sees()["backup"]["age_s"] == 0
+    assert place.owner_sees()["backup"]["said"].startswith("Last backup 0 s ago")
+
+
+def test_without_a_place_for_backups(app, place):
+    assert place.owner_sees()["backup"] is None
+    html = Browser(app).open(place.links["manage"]).html
+    assert 'id="backup" data-state="amber"' in html
+    assert "No backups: set TAKEANUMBER_BACKUP_URL" in html
+
+
+def test_healthz_says_it_to_who_asks(place, keeps, database):
+    assert place.api.get("/healthz").body == {"status": "ok"}
+    well = place.api.get("/healthz?verbose=1").body
+    assert well == {"status": "ok", "paused": None, "backup": None}
+    keeps()
+    told = place.api.get("/healthz?verbose=1").body["backup"]
+    assert (told["state"], told["said"]) == ("green", WELL)
+    assert told["verified_at"] == "2026-11-21T03:10:00+00:00"
+    assert place.api.get("/healthz").body == {"status": "ok"}
+    database.pause(MOVING)
+    assert place.api.get("/healthz?verbose=1").body["paused"] == MOVING
+
+
+def test_where_the_backups_are_is_for_the_owner_alone(place, keeps):
+    keeps(state="amber", problem=LOST)
+    told = place.api.get("/healthz?verbose=1").body["backup"]
+    assert LOST not in str(told)
+    assert "The owner's page says what is wrong." in told["said"]
+    assert place.owner_sees()["backup"]["problem"] == LOST
+
+
+def test_the_owner_sees_that_it_moves(place, keeps, database, app):
+    keeps(state="amber", role="handing over")
+    database.pause(MOVING)
+    told = place.owner_sees()["backup"]
+    assert (told["word"], told["said"]) == ("Moving", f"{MOVING} {WELL}")
+    assert MOVING in Browser(app).open(place.links["manage"]).html
+
+
+def test_a_server_that_has_handed_over_says_so_and_lets_nothing_be_sent_again(
+    app, place, phone, keeps, database
+):
+    form = phone.form("Take a number")
+    keeps(state="red", role="read-only", problem=HANDED_OVER)
+    database.pause(ENDED, for_good=True)
+    told = place.owner_sees()["backup"]
+    assert (told["word"], told["said"]) == ("Handed over", f"{HANDED_OVER} {WELL}")
+    assert place.api.get("/healthz?verbose=1").body["backup"]["said"].startswith(ENDED)
+    answer = place.take()
+    assert (answer.status, answer.body) == (503, {"error": ENDED})
+    assert "Retry-After" not in answer.headers
+    phone.send(form)
+    assert phone.status == 503
+    assert ENDED in phone.html
+    assert "again.js" not in phone.html
+    assert kept(phone)  # for a finger: the next time it may be the new server that hears
