@@ -6,6 +6,7 @@
 #   "click==8.5.1",
 #   "flask==3.1.3",
 #   "flask-wtf==1.3.0",
+#   "phonenumbers==9.0.43",
 #   "qrcode==8.2",
 #   "sqlalchemy==2.1.9",
 #   "tzdata==2026.6",
@@ -20,7 +21,7 @@ Customers take a number on their own phone, servicers press "Next customer", eve
 One Flask app and one SQLite file. This file is the app: its pages, and its command line. What they call
 stands in rooms/, one file a room, to be read in this order:
 
-    settings, storage, places, line, counters, numbers, live, clock
+    settings, storage, places, line, counters, contacts, numbers, live, clock
 
 The rooms know nothing of Flask: they take a connection and plain values, return rows or small dataclasses,
 raise the few exceptions of the first room, and use none but the rooms before them. Data goes one way: a
