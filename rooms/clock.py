@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable
 
 from rooms.line import erase_personal_data, held_too_long, release_spaces
+from rooms.mail import send_mails
 from rooms.places import erase_deleted_places
 from rooms.settings import Settings, now
 from rooms.storage import PATIENCE_S, Database
@@ -28,7 +29,10 @@ def start_clock(database: Database, settings: Settings) -> threading.Event:
         (10, lambda: database.write(erase_deleted_places)),
         (1, lambda: _release_spaces(database)),
     ]
-    for work, what in ((_run_jobs, jobs), (_watch, database)):
+    threads = [(_run_jobs, jobs), (_watch, database)]
+    if settings.mails:  # in a thread of its own: a mail server that is slow holds up nothing else
+        threads.append((_run_jobs, [(5, lambda: send_mails(database, settings))]))
+    for work, what in threads:
         threading.Thread(target=work, args=(stopped, what), name=work.__name__, daemon=True).start()
     return stopped
 
