@@ -148,10 +148,10 @@ def take_number(db: Connection, at: float, slug: str, line: str, **asked: Any) -
     asked |= {"wait_from": wait.get("from"), "wait_to": wait.get("to")}
     sql = f"""INSERT INTO ticket (place_id, queue_id, token, series, ordinal, number, state, priority,
                                   taken_at, joined_at, request_key, browser, name, phone, note, party,
-                                  wait_from, wait_to)
+                                  wait_from, wait_to, tries, by_phone)
               VALUES (:place, :queue, :token, :series, :ordinal, :number, 'waiting', :normal, :at,
                       {JOINED_AT}, :request_key, :browser, :name, :phone, :note, :party,
-                      :wait_from, :wait_to) RETURNING *"""
+                      :wait_from, :wait_to, 0, 0) RETURNING *"""
     ticket = run(db, sql, **dict.fromkeys(("name", "phone", "note", "party")) | asked).one()
     _record_step(db, at, "take", ticket)
     if queue.counter_id:

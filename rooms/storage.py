@@ -22,7 +22,7 @@ from rooms.settings import CannotStart, Settings, Unavailable
 HERE = Path(__file__).resolve().parent.parent
 
 
-SCHEMA = "0003"  # the newest file in migrations/versions: what this code reads and writes
+SCHEMA = "0004"  # the newest file in migrations/versions: what this code reads and writes
 PATIENCE_S = 10.0  # how long a request waits for the writer, and how long the writer may be silent
 
 metadata = sa.MetaData()
@@ -81,8 +81,9 @@ _table(
     _index("queue_slug", "place_id slug", "deleted_at IS NULL", unique=True),
     _index("queue_prefix", "place_id prefix", "deleted_at IS NULL", unique=True),
     of="place counter?",  # counter: which admits it
-    text="slug name kind prefix asks series",  # series: in which last_number was given
-    whole="open max_waiting shared_tablet last_number waiting usual_service_s",  # waiting: kept by the line
+    text="slug name kind prefix asks series staff_email?",  # series: in which last_number was given
+    whole="open max_waiting shared_tablet last_number waiting usual_service_s"  # waiting: kept by the line
+    " claim_minutes retry_minutes most_tries public_form restricted",  # of a call list
     at="created_at deleted_at?",
 )
 _table(
@@ -101,6 +102,29 @@ _table(
     of="servicer queue",
 )
 _table(
+    "caller",  # who may work on a restricted call list
+    _index("caller_both", "queue_id servicer_id", unique=True),
+    _index("caller_servicer", "servicer_id"),
+    of="queue servicer",
+)
+_table("reason", _index("reason_once", "place_id name", unique=True), of="place", text="name")
+_table("outcome", _index("outcome_once", "place_id name", unique=True), of="place", text="name effect")
+_table("service", _index("service_once", "place_id name", unique=True), of="place", text="name phone? link?")
+_table(
+    "contact",
+    _index("contact_reference", "place_id reference", "reference IS NOT NULL", unique=True),
+    _index("contact_phone", "place_id phone"),
+    _index("contact_name", "place_id name id", "forgotten_at IS NULL"),
+    _index("contact_called", "place_id last_called_at id", "forgotten_at IS NULL"),
+    _index("contact_outcome", "place_id last_outcome", "forgotten_at IS NULL"),
+    _index("contact_personal", "changed_at", "forgotten_at IS NULL"),
+    of="place",
+    # tags: "\na\nb\n"; search: what is looked through, in one line of small letters
+    text="name phone email? address? notes? tags reference? timezone? search last_outcome?",
+    whole="do_not_call",
+    at="last_called_at? created_at changed_at forgotten_at?",
+)
+_table(
     "ticket",
     _index("ticket_token", "token", unique=True),
     _index("ticket_number", "place_id series number", unique=True),
@@ -112,10 +136,35 @@ _table(
     _index("ticket_ended_queue", "queue_id ended_at", "ended_at IS NOT NULL"),
     _index("ticket_ended_desk", "servicer_id ended_at", "ended_at IS NOT NULL"),
     _index("ticket_personal", "ended_at", "(name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL)"),
-    of="place queue servicer?",
-    text="token series number state request_key? browser? name? phone? note?",
-    whole="ordinal priority party? wait_from? wait_to?",  # wait_…: the range she was shown, in seconds
-    at="joined_at taken_at first_called_at? called_at? started_at? ended_at?",
+    _index("ticket_claim", "claim", "claim IS NOT NULL", unique=True),
+    _index("ticket_claimed_until", "queue_id claimed_until", "claimed_until IS NOT NULL"),
+    _index("ticket_contact", "contact_id", "contact_id IS NOT NULL"),
+    _index(
+        "ticket_one_a_contact",
+        "contact_id queue_id",
+        "contact_id IS NOT NULL AND state IN ('waiting', 'called', 'serving')",
+        unique=True,
+    ),
+    of="place queue servicer? contact?",
+    # claim: the latest; wait_…: the range she was shown, in seconds; tries: how often nobody answered before;
+    # by_phone: 1 where a customer in a walk-in line is to be called when it's her turn
+    text="token series number state request_key? browser? name? phone? note? reason? claim?",
+    whole="ordinal priority party? wait_from? wait_to? tries by_phone",
+    at="joined_at taken_at first_called_at? called_at? started_at? ended_at? claimed_until?",
+)
+_table(
+    "report",
+    _index("report_claim", "claim", unique=True),
+    _index("report_contact", "contact_id created_at", "contact_id IS NOT NULL"),
+    _index("report_queue", "queue_id created_at", "queue_id IS NOT NULL"),
+    _index("report_servicer", "servicer_id created_at", "servicer_id IS NOT NULL"),
+    _index("report_ticket", "ticket_id", "ticket_id IS NOT NULL"),
+    _index("report_place", "place_id created_at"),
+    _index("report_personal", "created_at", "notes IS NOT NULL"),
+    of="place queue? contact? ticket? servicer?",
+    text="claim outcome effect notes? referred_to?",  # referred_to: the name of a list or of a service
+    whole="closed incoming seconds",  # seconds: how long the call was
+    at="call_back_at? created_at",
 )
 _table(
     "event",
@@ -125,10 +174,37 @@ _table(
     _index("event_counter", "counter_id happened_at kind delta", "counter_id IS NOT NULL"),
     _index("event_tap", "counter_id tap", "tap IS NOT NULL", unique=True),
     _index("event_duty", "servicer_id happened_at", "kind IN ('start-serving', 'pause', 'resume')"),
-    of="place queue? ticket? servicer? counter? door?",
+    _index("event_public", "place_id id", "contact_id IS NULL"),  # what is of a contact changes no picture
+    _index("event_contact", "contact_id", "contact_id IS NOT NULL"),
+    _index("event_claim", "detail", "kind = 'claim'", unique=True),
+    of="place queue? ticket? servicer? counter? door? contact?",
     text="kind state? desk? detail? tap?",  # state: the ticket's, from now on; tap: its id
     whole="delta?",
     at="happened_at",
+)
+_table(
+    "import_file",  # a file of contacts, while it is read and looked at
+    _index("import_file_place", "place_id"),
+    of="place",
+    text="state name? columns why?",  # columns: of the file, as JSON: what each is taken for
+    whole="rows read add_rows change_rows refuse_rows",
+    at="created_at",
+)
+_table(
+    "import_row",
+    _index("import_row_number", "import_file_id number", unique=True),
+    of="import_file",
+    text="what fields why?",  # what: add, change or refuse; fields: as JSON
+    whole="number contact?",  # contact: the id of that which changes
+)
+_table(
+    "mail",  # to be sent; a row is erased when it was
+    _index("mail_due", "due_at"),
+    _index("mail_place", "place_id"),
+    of="place",
+    text="recipient subject content why?",
+    whole="tries",
+    at="due_at created_at",
 )
 _table("fact", _index("fact_name", "name", unique=True), text="name value")
 
