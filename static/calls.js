@@ -1,0 +1,114 @@
+// A caller's desk: how long her call is hers, and notes that nothing loses.
+import { ask, say, watch } from './live.js';
+import { quietForms, refresh } from './swap.js';
+
+const SOON = 120;        // seconds before the end of a claim that are worth a word
+const LOOK = 20_000;     // ms between looks at what is to be called: lists are not in the picture
+
+const page = document.querySelector('main');
+const find = id => document.getElementById(id);
+const { here } = document.body.dataset;
+
+// ----- how long the call is hers
+
+let ahead = 0;  // ms that the server's clock is ahead of this device's
+
+async function compare() {
+  try {
+    const began = Date.now(), answer = await ask(here, { method: 'HEAD' });
+    const at = Date.parse(answer.headers.get('Date')), middle = (began + Date.now()) / 2;
+    if (at && Math.abs(at + 500 - middle) > 2000) ahead = at + 500 - middle;  // it tells whole seconds
+    count();
+  } catch { /* the device's own clock, then */ }
+}
+
+const two = n => String(n).padStart(2, '0');
+const WORDS = {
+  long: left => `${left} left`,
+  soon: left => `${left} left: do you need more time?`,
+  over: () => 'Time is over: another may get it. Report it all the same.',
+};
+
+function count() {
+  const timer = document.querySelector('[data-until]');
+  if (!timer) return delete page.dataset.lasts;
+  const left = Math.max(0, Math.ceil((Date.parse(timer.dataset.until) - Date.now() - ahead) / 1000));
+  const lasts = left > SOON ? 'long' : left ? 'soon' : 'over';
+  timer.textContent = WORDS[lasts](`${Math.floor(left / 60)}:${two(left % 60)}`);
+  const before = page.dataset.lasts;
+  page.dataset.lasts = lasts;
+  if (before === lasts || lasts === 'long') return;
+  say(lasts === 'over' ? timer.textContent : 'This call is yours for two more minutes at most.');
+}
+
+// ----- notes: kept in this tab until they were accepted
+
+const key = form => `report ${form.elements.claim.value}`;
+const isReport = form => form?.id === 'report';
+
+function keep({ target }) {
+  if (!isReport(target.form)) return;
+  const { csrf_token: _, claim: __, ...typed } = Object.fromEntries(new FormData(target.form));
+  try { sessionStorage.setItem(key(target.form), JSON.stringify(typed)); } catch { /* forbidden: this page only */ }
+}
+
+function recall() {
+  const form = find('report');
+  if (!form || form.dataset.recalled) return;
+  let kept = null;
+  try { kept = JSON.parse(sessionStorage.getItem(key(form))); } catch { /* as above */ }
+  for (const [name, value] of Object.entries(kept || {})) {
+    const field = form.elements[name];
+    if (!field || field.value || !value) continue;
+    field.value = value;
+    field.closest('details')?.setAttribute('open', '');
+  }
+}
+
+document.addEventListener('input', keep);
+document.addEventListener('change', keep);
+document.addEventListener('reset', ({ target }) => {  // it was accepted, see swap.js
+  if (!isReport(target)) return;
+  try { sessionStorage.removeItem(key(target)); } catch { /* as above */ }
+});
+
+// ----- "Call back later" needs a time
+
+document.addEventListener('click', event => {
+  const button = event.target.closest('.outcomes [data-effect=later]');
+  const later = button?.form.querySelector('.later'), date = later?.querySelector('[type=date]');
+  if (!later || date.value) return;
+  event.preventDefault();
+  later.open = true;
+  date.focus();
+  later.scrollIntoView({ block: 'nearest' });
+});
+
+// ----- the page
+
+let shown = find('now').dataset.call;
+
+document.addEventListener('swapped', () => {
+  recall();
+  count();
+  const { call } = find('now').dataset;
+  if (call && call !== shown) {
+    say(find('now').querySelector('h1').textContent);
+    scrollTo({ top: 0 });
+  }
+  shown = call;
+});
+
+// A call that is hers stays on the page, whatever happens: she may be writing about it.
+function look() {
+  if (!document.hidden && !find('now').dataset.call) refresh();
+}
+
+watch(() => {});  // to say so when the connection is lost
+setInterval(look, LOOK);
+setInterval(count, 1000);
+document.addEventListener('visibilitychange', look);
+recall();
+count();
+compare();
+quietForms();
