@@ -33,7 +33,7 @@ class CannotStart(Exception):
 
 
 HOST = r"(\[[0-9a-f:]+\]|[\w.-]+)"  # of a URL
-ADDRESS = r"[^@<>,;\s]+@[^@<>,;\s]+\.[^@<>,;\s.]+"  # of an e-mail
+ADDRESS = r"[^@<>,;\s]+@[^@<>,;\s]+"  # of an e-mail
 
 
 def _within(default: int, low: int, high: int) -> Any:
