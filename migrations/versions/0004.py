@@ -20,10 +20,11 @@ def upgrade() -> None:
     _table(
         "import_file",
         "of place, text state name? columns why?, whole rows read add_rows change_rows"
-        " refuse_rows, at created_at",
+        " same_rows refuse_rows, at created_at",
     )
     _index("import_file_place", "import_file", "place_id")
-    _table("import_row", "of import_file, text what fields why?, whole number contact?")
+    columns = "name? phone? email? address? notes? tags? reference? timezone? search? why?"
+    _table("import_row", f"of import_file, text what {columns}, whole number do_not_call contact?")
     _index("import_row_number", "import_row", "import_file_id number", unique=True)
     _table("mail", "of place, text recipient subject content why?, whole tries, at due_at created_at")
     _index("mail_due", "mail", "due_at")
@@ -47,7 +48,8 @@ def _contacts() -> None:
     there = "forgotten_at IS NULL"
     _index("contact_reference", "contact", "place_id reference", "reference IS NOT NULL", unique=True)
     _index("contact_phone", "contact", "place_id phone")
-    _index("contact_name", "contact", "place_id name id", there)
+    _index("contact_search", "contact", "place_id search id", there)
+    _index("contact_tags", "contact", "place_id tags", "tags <> ''")
     _index("contact_called", "contact", "place_id last_called_at id", there)
     _index("contact_outcome", "contact", "place_id last_outcome", there)
     _index("contact_personal", "contact", "changed_at", there)
