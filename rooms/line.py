@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.engine import Connection, Row
 
 from rooms.places import (
+    CALLS,
     day_begins,
     day_of,
     find_place,
@@ -19,7 +20,7 @@ from rooms.places import (
     queues_served,
 )
 from rooms.settings import BadInput, Conflict, NotFound
-from rooms.storage import change, record, run
+from rooms.storage import change, insert_many, record, run
 
 OPEN = ("waiting", "called", "serving")
 BUSY = "state IN ('called', 'serving')"  # at a desk; in the words of the indexes, or they are not used
@@ -35,6 +36,11 @@ STEPS: dict[str, tuple[tuple[str, ...], str]] = {
     "put-back": (("called", "serving"), "waiting"),
     "move": (OPEN, "waiting"),
     "bring-back": (("done", "no_show", "cancelled"), "waiting"),
+    "claim": (("waiting",), "called"),  # from here on, of calls
+    "give-back": (("called",), "waiting"),
+    "lapse": (("called",), "waiting"),  # the time of the claim was up
+    "clear-claim": (("called",), "waiting"),  # by the owner
+    "report": (("waiting", "called"), "done"),
 }
 Taken = tuple[Row, Row, Row, bool]  # a place, its queue, the ticket, and whether the ticket is a new one
 NORMAL = 3  # the priority of everybody; 1 is called first
@@ -57,6 +63,22 @@ COUNTERS = f"""SELECT counter.*, queue.id AS queue_id, queue.slug AS admits,
                        WHERE place_id = counter.place_id AND queue_id = queue.id AND {AT_THE_DOOR}) AS held
                FROM counter LEFT JOIN queue ON queue.counter_id = counter.id
                WHERE counter.deleted_at IS NULL AND counter.place_id = :place"""
+OPEN_CALL = (
+    "contact_id IS NOT NULL AND state IN ('waiting', 'called', 'serving')"  # as its unique index has it
+)
+# The call that is next on these lists: of each list and each priority the first that is due, found by one
+# seek each; of those, and of the calls whose claim is over, the first.
+NEXT_CALL = """
+    SELECT id FROM ticket WHERE id IN (
+        SELECT (SELECT id FROM ticket AS first WHERE first.queue_id = queue.id AND state = 'waiting'
+                AND priority = level.number AND joined_at <= :at
+                AND (SELECT do_not_call FROM contact WHERE contact.id = contact_id) = 0
+                ORDER BY joined_at, id LIMIT 1)
+        FROM queue, (SELECT 1 AS number UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4
+                     UNION ALL SELECT 5) AS level WHERE queue.id IN :lists
+        UNION ALL
+        SELECT id FROM ticket WHERE queue_id IN :lists AND claimed_until IS NOT NULL AND claimed_until <= :at)
+    ORDER BY priority, joined_at, id LIMIT 1"""
 BRING_BACK_S = 3600
 UNCHANGED = "Nothing was changed; this is how it is now."
 # When somebody joins a queue: never before those who joined earlier, even when the clock was set back; and a
@@ -99,6 +121,7 @@ def _step(db: Connection, at: float, ticket: Row, kind: str, **columns: Any) -> 
         columns = {"servicer_id": None, "called_at": None, "started_at": None, "ended_at": None} | columns
     elif state not in OPEN:
         columns = {"ended_at": at, "browser": None} | columns
+    columns = {"claimed_until": None} | columns
     changed = change(db, "ticket", ticket.id, state=state, **columns)
     _count_waiting(db, ticket.queue_id, -int(ticket.state == "waiting"))
     _count_waiting(db, changed.queue_id, int(state == "waiting"))
@@ -115,6 +138,7 @@ def _count_waiting(db: Connection, queue_id: int, more: int) -> None:
 
 def _record_step(db: Connection, at: float, kind: str, ticket: Row, **more: Any) -> None:
     more = {"servicer_id": ticket.servicer_id, "queue_id": ticket.queue_id, "state": ticket.state} | more
+    more |= {"contact_id": ticket.contact_id} if ticket.contact_id else {}
     record(db, at, ticket.place_id, kind, ticket_id=ticket.id, **more)
 
 
@@ -383,6 +407,78 @@ def set_duty(db: Connection, at: float, desk: Desk, on_duty: bool) -> None:
 def add_customer(db: Connection, at: float, desk: Desk, queue: str, **asked: Any) -> Taken:
     """Takes a number for a customer without a phone; as take_number()."""
     return take_number(db, at, desk.place.slug, queue, **asked)
+
+
+# ----- a call
+
+
+def add_calls(
+    db: Connection,
+    at: float,
+    queue: Row,
+    contact_ids: list[int],
+    reason: str | None,
+    priority: int = NORMAL,
+    due_at: float | None = None,
+    tries: int = 0,
+) -> int:
+    """Puts contacts (up to 5,000) on a call list, to be called from `due_at` on; returns how many.
+
+    Those that are on it already, that must not be called, or that were forgotten, are left out.
+    """
+    sql = f"""SELECT id FROM contact WHERE id IN :ids AND place_id = :place AND do_not_call = 0
+              AND forgotten_at IS NULL AND NOT EXISTS (SELECT 1 FROM ticket WHERE {OPEN_CALL}
+              AND contact_id = contact.id AND queue_id = :queue) ORDER BY id"""
+    found = run(db, sql, ids=contact_ids, place=queue.place_id, queue=queue.id).scalars().all()
+    if not found:
+        return 0
+    sql = """UPDATE queue SET waiting = waiting + :many, last_number = last_number + :many
+             WHERE id = :queue RETURNING last_number - :many"""
+    last = run(db, sql, many=len(found), queue=queue.id).scalar_one()
+    before = run(db, "SELECT coalesce(max(id), 0) FROM ticket").scalar_one()
+    row = {"place_id": queue.place_id, "queue_id": queue.id, "series": CALLS, "state": "waiting"}
+    row |= {"priority": priority, "joined_at": at if due_at is None else due_at, "taken_at": at}
+    row |= {"reason": reason, "tries": tries, "by_phone": 0}
+    own = ((n, contact, secrets.token_urlsafe(16)) for n, contact in enumerate(found, last + 1))
+    rows = [
+        row | {"ordinal": n, "number": f"{queue.prefix}{n}", "contact_id": contact, "token": token}
+        for n, contact, token in own
+    ]
+    insert_many(db, "ticket", rows)
+    _record_calls(
+        db, at, "put-on", "waiting", "id > :before AND queue_id = :queue", before=before, queue=queue.id
+    )
+    return len(found)
+
+
+def _record_calls(db: Connection, at: float, kind: str, state: str | None, which: str, **values: Any) -> None:
+    # Events of many calls in one statement.
+    sql = f"""INSERT INTO event (place_id, queue_id, ticket_id, contact_id, servicer_id, happened_at, kind,
+                                 state)
+              SELECT place_id, queue_id, id, contact_id, servicer_id, :at, :kind, coalesce(:state, state)
+              FROM ticket WHERE {which} ORDER BY id"""
+    run(db, sql, at=at, kind=kind, state=state, **values)
+
+
+def cancel_calls(db: Connection, at: float, contact_ids: list[int], queue: Row | None = None) -> int:
+    """Takes contacts (up to 5,000) off a call list, or off all of them; returns how many calls that ended."""
+    which = f"{OPEN_CALL} AND contact_id IN :ids AND queue_id = coalesce(:queue, queue_id)"
+    values = {"ids": contact_ids, "queue": queue and queue.id}
+    sql = f"SELECT queue_id, count(*) FROM ticket WHERE {which} AND state = 'waiting' GROUP BY queue_id"
+    for queue_id, many in run(db, sql, **values).all():
+        _count_waiting(db, queue_id, -many)
+    _record_calls(db, at, "cancel", "cancelled", which, **values)
+    sql = f"""UPDATE ticket SET state = 'cancelled', ended_at = :at, claimed_until = NULL, browser = NULL
+              WHERE {which}"""
+    return run(db, sql, at=at, **values).rowcount
+
+
+def change_priority(db: Connection, at: float, queue: Row, contact_ids: list[int], by: int) -> int:
+    """Lets contacts (up to 5,000) be called sooner (`by` -1) or later; returns how many of them changed."""
+    which = f"{OPEN_CALL} AND contact_id IN :ids AND queue_id = :queue AND priority + :by BETWEEN 1 AND 5"
+    values = {"ids": contact_ids, "queue": queue.id, "by": by}
+    _record_calls(db, at, "change-priority", None, which, **values)
+    return run(db, f"UPDATE ticket SET priority = priority + :by WHERE {which}", **values).rowcount
 
 
 # ----- a door

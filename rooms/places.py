@@ -36,6 +36,14 @@ def slug_of(name: str, taken: set[str], fallback: str) -> str:
     return next(slug for slug in tries if slug not in taken and slug not in RESERVED.split())
 
 
+def tidy(text: str | None) -> str | None:
+    """What was typed, without control characters and the space around it."""
+    text = unicodedata.normalize("NFC", text or "")
+    if not text.isprintable():
+        text = "".join(c for c in text if c == "\n" or unicodedata.category(c) != "Cc")
+    return text.strip() or None
+
+
 @cache
 def zones() -> list[str]:
     """The names of all time zones, sorted."""
@@ -55,13 +63,17 @@ def iso(at: float | None, zone: ZoneInfo) -> str | None:
     return None if at is None else datetime.fromtimestamp(at, zone).isoformat(timespec="seconds")
 
 
+FLAGS = ("open", "shared_tablet", "all_queues", "on_duty", "public_form", "do_not_call", "closed", "incoming")
+FLAGS += ("by_phone",)
+
+
 def shown(row: Row, place: Row, names: str) -> dict[str, Any]:
     """Columns of a row as JSON has them: instants as ISO 8601, flags as true or false, seconds rounded."""
     content = {name: getattr(row, name) for name in names.split()}
     for name, value in content.items():
         if name.endswith(("_at", "_until")):
             content[name] = iso(value, ZoneInfo(place.timezone))
-        elif name in ("open", "shared_tablet", "all_queues", "on_duty"):
+        elif name in FLAGS:
             content[name] = bool(value)
         elif name == "asks":
             content[name] = value.split()
@@ -72,8 +84,13 @@ def shown(row: Row, place: Row, names: str) -> dict[str, Any]:
 
 @cache
 def day_begins(timezone: str, day: str, hour: int) -> float:
-    """When a day begins: at that hour, the first of two, or the next that exists where the clock skips it."""
-    zone, wanted = ZoneInfo(timezone), datetime.combine(date.fromisoformat(day), clock_time(hour))
+    """When a day begins: at that hour, as local_time() understands it."""
+    return local_time(timezone, datetime.combine(date.fromisoformat(day), clock_time(hour)))
+
+
+def local_time(timezone: str, wanted: datetime) -> float:
+    """When the clocks of a zone show this: the first of two, or the next that exists where they skip it."""
+    zone = ZoneInfo(timezone)
     first = min(wanted.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
     # Where the hour is skipped, `first` is before the change of the clock: count the seconds until then.
     return next(at for at in count(first) if datetime.fromtimestamp(at, zone).replace(tzinfo=None) >= wanted)
