@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.engine import Connection, Row
 
 from rooms.line import OPEN_CALL, add_calls, cancel_calls, change_priority, erase_calls
-from rooms.places import by_owner, day_begins, find_queue, tidy, zones
+from rooms.places import CALLS, by_owner, day_begins, find_queue, tidy, zones
 from rooms.settings import ADDRESS, BadInput, Conflict, NotFound, now
 from rooms.storage import Database, change, insert, record, run
 
@@ -267,7 +267,7 @@ def _matching(db: Connection, place: Row, filters: Mapping[str, Any]) -> tuple[s
     if "tag" in asked:
         values["tag"] = f"\n{asked['tag']}\n"
     if "in_list" in asked:
-        values["in_list"] = find_queue(db, place, asked["in_list"]).id
+        values["in_list"] = find_list(db, place, asked["in_list"]).id
     if "called_before" in asked:
         values["called_before"] = day_begins(place.timezone, asked["called_before"], place.day_starts)
     for number, word in enumerate(_words(filters.get("q") or "")):
@@ -356,10 +356,7 @@ def find_list(db: Connection, place: Row, slug: str | None) -> Row:
     """A place's call list by its slug; raises BadInput without one, NotFound."""
     if not slug:
         raise BadInput("List: please choose a call list.")
-    queue = find_queue(db, place, slug)
-    if queue.kind != "calls":
-        raise BadInput(f"List: {queue.name} is no call list.")
-    return queue
+    return find_queue(db, place, slug, CALLS)
 
 
 def _put_on(db: Connection, at: float, place: Row, ids: list[int], **asked: Any) -> Done:

@@ -190,7 +190,7 @@ _table(
     _index("import_file_place", "place_id"),
     of="place",
     text="state name? columns why?",  # columns: of the file, as JSON: what each is taken for
-    whole="rows read add_rows change_rows same_rows refuse_rows",
+    whole="rows read add_rows change_rows refuse_rows",
     at="created_at",
 )
 _table(
@@ -231,7 +231,7 @@ def insert(db: Connection, table: str, returning: str = "RETURNING *", **values:
     return run(db, f"INSERT INTO {table} ({columns}) VALUES ({parameters}) {returning}", **values)
 
 
-def insert_many(db: Connection, table: str, rows: list[dict[str, Any]]) -> None:
+def insert_all(db: Connection, table: str, rows: list[dict[str, Any]]) -> None:
     """Adds rows that have the same columns."""
     if rows:
         columns, parameters = ", ".join(rows[0]), ", ".join(f":{column}" for column in rows[0])

@@ -20,7 +20,7 @@ def upgrade() -> None:
     _table(
         "import_file",
         "of place, text state name? columns why?, whole rows read add_rows change_rows"
-        " same_rows refuse_rows, at created_at",
+        " refuse_rows, at created_at",
     )
     _index("import_file_place", "import_file", "place_id")
     columns = "name? phone? email? address? notes? tags? reference? timezone? search? why?"
