@@ -21,7 +21,7 @@ Customers take a number on their own phone, servicers press "Next customer", eve
 One Flask app and one SQLite file. This file is the app: its pages, and its command line. What they call
 stands in rooms/, one file a room, to be read in this order:
 
-    settings, storage, places, line, counters, contacts, mail, numbers, live, clock
+    settings, storage, places, line, counters, contacts, imports, mail, numbers, live, clock
 
 The rooms know nothing of Flask: they take a connection and plain values, return rows or small dataclasses,
 raise the few exceptions of the first room, and use none but the rooms before them. Data goes one way: a
@@ -33,6 +33,7 @@ from __future__ import annotations
 import base64
 import csv
 import gc
+import inspect
 import io
 import json
 import logging
@@ -48,15 +49,16 @@ import sqlite3
 import sys
 import threading
 import time
-import unicodedata
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import click
 import flask
@@ -72,6 +74,25 @@ from wtforms import BooleanField, Field, Form, IntegerField, SelectMultipleField
 from wtforms.validators import Length, NumberRange, Optional, Regexp, ValidationError
 
 from rooms.clock import start_clock
+from rooms.contacts import (
+    ACTIONS,
+    FIELDS,
+    SORTS,
+    act,
+    all_tags,
+    calls_of,
+    change_contact,
+    contacts_after,
+    contacts_page,
+    find_contact,
+    find_list,
+    forget_contact,
+    matching_ids,
+    phone_shown,
+    reports_of,
+    tags_of,
+    words_of,
+)
 from rooms.counters import (
     CODE_S,
     about_counter,
@@ -92,6 +113,21 @@ from rooms.counters import (
     staff_code,
     store_taps,
     use_code,
+)
+from rooms.imports import (
+    MOST_ROWS,
+    Given,
+    add_contacts,
+    begin_import,
+    discard_import,
+    erase_stored,
+    fail_unread,
+    find_import,
+    first_rows,
+    open_sheet,
+    read_file,
+    refused_rows,
+    store_import,
 )
 from rooms.line import (
     add_customer,
@@ -145,6 +181,7 @@ from rooms.places import (
     delete_place,
     find_place,
     find_queue,
+    iso,
     next_day,
     queues_of,
     queues_served,
@@ -153,6 +190,7 @@ from rooms.places import (
     servicers_of,
     shown,
     start_serving,
+    tidy,
     zones,
 )
 from rooms.settings import (
@@ -195,12 +233,13 @@ def create_app(threads: int = 256, **options: Any) -> flask.Flask:
     """The service as a WSGI app for so many threads; `options` go over the environment; CannotStart."""
     settings = Settings.read(os.environ, **options)
     database = open_database(settings, upgrade=True)
+    database.write(fail_unread)
     app = flask.Flask(__name__)
     app.json.sort_keys = False
     with database.read() as db:
         app.secret_key = fact(db, "secret_key")  # kept in the database, so that deploys and restores keep it
     app.config.update(
-        MAX_CONTENT_LENGTH=64 * 1024,
+        MAX_CONTENT_LENGTH=64 * 1024,  # but see check_form()
         WTF_CSRF_CHECK_DEFAULT=False,  # check_form() does, for every body that is not JSON
         WTF_CSRF_SSL_STRICT=False,  # our pages send no Referer
         WTF_CSRF_TIME_LIMIT=None,  # and stay open all day
@@ -258,10 +297,16 @@ def limit(what: str, most: int, seconds: int, place: str | None = None) -> None:
         )
 
 
+BIG = ("pages.add_contact", "pages.upload_contacts")  # what may be larger: lists and files of contacts
+BIG_BODY = 16 * 2**20 + 64 * 1024  # with a little around the file
+
+
 @pages.before_app_request
 def check_form() -> None:
     """Refuses a form without its token; JSON needs none, since a foreign page can't send it unasked."""
-    if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
+    if request.endpoint in BIG:
+        request.max_content_length = request.max_form_memory_size = BIG_BODY
+    if (request.content_length or 0) > (request.max_content_length or 0):
         flask.abort(413)
     if request.method == "POST" and request.url_rule and not request.is_json:
         current_app.extensions["csrf"].protect()
@@ -271,12 +316,6 @@ def browser() -> str:
     """This browser's name for us, kept in its signed cookie."""
     session.permanent = True
     return session.setdefault("browser", secrets.token_hex(8))
-
-
-def tidy(text: str | None) -> str | None:
-    """What was typed, without control characters and the space around it."""
-    text = unicodedata.normalize("NFC", text or "")
-    return "".join(c for c in text if c == "\n" or unicodedata.category(c) != "Cc").strip() or None
 
 
 def filled(form: Form, item: Field) -> None:
@@ -289,6 +328,14 @@ def a_zone(form: Form, item: Field) -> None:
     """Refuses what is no time zone."""
     if item.data not in zones():
         raise ValidationError("please choose a time zone such as Europe/Berlin.")
+
+
+def a_day(form: Form, item: Field) -> None:
+    """Refuses what is no day."""
+    try:
+        date.fromisoformat(item.data)
+    except ValueError:
+        raise ValidationError("please write a day such as 2026-11-21.") from None
 
 
 def words(label: str, most: int, *validators: Any) -> StringField:
@@ -376,6 +423,31 @@ TapForm = form(
 RecountForm = form(count=whole("How many are inside", 0, 100_000))
 CodeForm = form(code=words("Code", 20, filled))
 
+ContactForm = form(
+    **{name: words(label, most) for name, (label, most) in FIELDS.items() if name != "tags"},
+    tags=SelectMultipleField("Tags", validate_choice=False),
+    do_not_call=BooleanField("Do not call", false_values=NOT_TICKED),
+)
+FilterForm = form(
+    q=words("Search", 100),
+    in_list=words("On the list", 60),
+    never_called=BooleanField("Never called", false_values=NOT_TICKED),
+    last_outcome=words("Last outcome", 80),
+    tag=words("Tag", 40),
+    called_before=words("Called before", 10, Optional(), a_day),
+    do_not_call=BooleanField("Do not call", false_values=NOT_TICKED),
+    sort=words("Sort", 20, Optional(), Regexp(f"^-?({'|'.join(SORTS)})$", 0, "please choose a column.")),
+)
+PageForm = form(page=whole("Page", 1, 10**9))
+TextForm = form(text=StringField("Text"))
+ActionForm = form(
+    action=one_of("Action", *ACTIONS),
+    list=words("List", 60),
+    reason=words("Reason", 80),
+    priority=whole("Priority", 1, 5),
+    tag=words("Tag", 40),
+)
+
 fields_of = cache(lambda form: {item.name: item for item in form()})  # of a form, by their names
 
 
@@ -392,10 +464,11 @@ def body(form: type[Form], *required: str) -> dict[str, Any]:
     return check(form, {name: request.form.getlist(name) for name in sent}, *required)
 
 
-def check(form: type[Form], content: Any, *required: str) -> dict[str, Any]:
-    """The fields of a JSON object, whose types are checked first, or of a form's lists of texts."""
+def check(form: type[Form], content: Any, *required: str, typed: bool | None = None) -> dict[str, Any]:
+    """The fields of a JSON object (`typed`), whose types are checked first, or of a form's lists of texts."""
     known, found = fields_of(form), {}
-    given = json_fields(known, content) if request.is_json else content
+    typed = request.is_json if typed is None else typed
+    given = json_fields(known, content) if typed else content
     checked = form(MultiDict([(name, value) for name, values in given.items() for value in values or ()]))
     checked.validate()
     for name, item in known.items():
@@ -537,13 +610,12 @@ def under(seconds: float) -> str:
 @pages.app_errorhandler(Refused)
 def refused(problem: Refused) -> Answer:
     """Says what can't be done: in JSON, with the state of now for a Conflict; or on the button's own page."""
-    said, parts = str(problem), request.url_rule.rule.split("/") if request.url_rule else []
-    view = AGAIN.get(parts[2]) if len(parts) > 2 else home
+    said, view = str(problem), page_again(request.url_rule.rule if request.url_rule else "")
     shows_it = problem.status in ((409,) if wants_json() else (400, 403, 409))
     if request.method == "POST" and view and shows_it and not g.get("error"):
         g.error = said
-        given = request.view_args or {}
-        given = {name: given[name] for name in ("place", "token") if name in given}
+        known, given = inspect.signature(view).parameters, request.view_args or {}
+        given = {name: value for name, value in given.items() if name in known}
         try:
             answer = flask.make_response(view(**given))
         except Refused as other:  # the page isn't there either
@@ -555,6 +627,15 @@ def refused(problem: Refused) -> Answer:
     if problem.retry_after:
         answer.headers["Retry-After"] = str(problem.retry_after)
     return answer
+
+
+def page_again(rule: str) -> Callable | None:
+    """The page that shows what went wrong with a button: that of the longest beginning of its URL."""
+    path = rule.removeprefix("/<place>/")
+    if path == rule:
+        return home
+    pages_above = [each for each in AGAIN if f"{path}/".startswith(f"{each}/")]
+    return AGAIN[max(pages_above, key=len)] if pages_above else None
 
 
 HTTP_SENTENCES = {
@@ -569,7 +650,9 @@ HTTP_SENTENCES = {
 def failed(problem: Exception) -> Answer:
     """Whatever else went wrong, in a sentence; what is our mistake, or the storage's, goes into the log."""
     if isinstance(problem, HTTPException):
-        answer = refused(Refused(HTTP_SENTENCES.get(problem.code) or str(problem.description), problem.code))
+        said = HTTP_SENTENCES.get(problem.code) or str(problem.description)
+        said = said.replace("64 KiB", "16 MiB") if request.endpoint in BIG else said
+        answer = refused(Refused(said, problem.code))
         answer.allow.update(getattr(problem, "valid_methods", None) or ())
         return answer
     log.error("Failed at %s", request.url_rule, exc_info=problem)  # the rule: links don't belong in a log
@@ -1109,6 +1192,288 @@ def json_lines(rows: Iterator[tuple[str, dict]]) -> Iterator[str]:
     yield "]}\n"
 
 
+# ----- contacts
+
+CONTACTS = "manage/<token>/contacts"
+CONTACT = f"{CONTACTS}/<int(max=2147483647):contact_id>"
+IMPORT = f"{CONTACTS}/import/<int(max=2147483647):file_id>"
+
+
+@pages.get(f"/<place>/{CONTACTS}")
+def contacts(place: str, token: str) -> Answer:
+    filters, number = asked_filters(), check(PageForm, query(PageForm), typed=False).get("page", 1)
+    with service().database.read() as db:
+        row = find_place(db, place, manage_token=token)
+        found, total, number, of = contacts_page(db, row, filters, number)
+        content = {"contacts": contacts_content(db, row, found), "total": total, "page": number, "pages": of}
+        content |= {"filters": filters, "tags": all_tags(db, row)} | choices(db, row)
+    url = f"{owner_link(row)}/contacts"
+    links = {"contacts": url, "csv": f"{url}.csv", "actions": f"{url}/actions", "import": f"{url}/import"}
+    content["links"] = links | {"manage": owner_link(row)}
+    more = {name: content[name] for name in ("lists", "reasons", "outcomes")} | {"timezones": zones()}
+    return page("contacts.html", content, row, contacts=content, **more)
+
+
+def query(form: type[Form]) -> dict[str, list[str]]:
+    """What the query string says of a form's fields."""
+    return {name: request.args.getlist(name) for name in fields_of(form) if request.args.get(name)}
+
+
+def asked_filters() -> dict[str, Any]:
+    """Which contacts are to be shown: the query string says so, or what a form for many of them brought."""
+    given = query(FilterForm)
+    if request.endpoint == "pages.act_on_contacts" and not request.is_json:
+        names = [name for name in fields_of(FilterForm) if request.form.get(name)]
+        given |= {name: request.form.getlist(name) for name in names}
+    return {name: value for name, value in check(FilterForm, given, typed=False).items() if value}
+
+
+def choices(db: Connection, place: Row) -> dict[str, list[dict[str, Any]]]:
+    """What can be chosen where contacts are put on lists or looked for."""
+    found = {"lists": [named(each) for each in queues_of(db, place, "calls")]}
+    for name in ("reason", "outcome"):
+        found[f"{name}s"] = [{"id": each.id, "name": each.name} for each in words_of(db, place, name)]
+    return found
+
+
+def contacts_content(db: Connection, place: Row, found: list[Row]) -> list[dict[str, Any]]:
+    """What the owner sees of contacts."""
+    calls, shown_as = calls_of(db, [each.id for each in found]), []
+    for each in found:
+        content = shown(each, place, "id name")
+        content |= {"phone": phone_shown(each.phone, place.country), "tel": f"tel:{each.phone}"}
+        content |= shown(each, place, "email address notes") | {"tags": tags_of(each)}
+        content |= shown(each, place, "reference timezone do_not_call last_called_at last_outcome")
+        mine = [call for call in calls if call.contact_id == each.id]
+        content["lists"] = [shown(call, place, "slug name state due_at") for call in mine]
+        content["links"] = {"contact": f"{owner_link(place)}/contacts/{each.id}"}
+        shown_as.append(content)
+    return shown_as
+
+
+@pages.post(f"/<place>/{CONTACTS}")
+def add_contact(place: str, token: str) -> Answer:
+    if not request.is_json:
+        stored, refused = add_contacts(service().database, place, token, [contact_typed()])
+        if refused:
+            raise BadInput(refused[0].why)
+        return after(
+            contacts, ADDED if stored.add_rows else "Changed, since it was here.", place=place, token=token
+        )
+    rows = json_object().get("contacts")
+    if not isinstance(rows, list):
+        raise BadInput("Contacts: this must be a list of contacts, such as [].")
+    if len(rows) > MOST_ROWS:
+        raise Refused(f"At most {MOST_ROWS:,} contacts at once, please: send the others after them.", 413)
+    stored, refused = add_contacts(service().database, place, token, map(contact_given, rows))
+    content = {"added": stored.add_rows, "changed": stored.change_rows}
+    content["refused"] = [shown(each, None, "row why") for each in refused]
+    return flask.jsonify(content)
+
+
+def contact_given(content: Any) -> Given:
+    """What a JSON object says of a contact, or why it says nothing."""
+    if isinstance(content, dict) and isinstance(content.get("tags"), str):
+        content = content | {"tags": [content["tags"]]}
+    try:
+        given = json_fields(fields_of(ContactForm), content)
+    except BadInput as problem:
+        return problem
+    said = {
+        name: (values if name == "tags" else values[0]) if values else None for name, values in given.items()
+    }
+    return said | ({"do_not_call": said["do_not_call"] == "true"} if said.get("do_not_call") else {})
+
+
+def contact_typed() -> dict[str, Any]:
+    """What a form, or a JSON object, says of one contact; raises BadInput."""
+    if request.is_json:
+        given = contact_given(json_object())
+        if isinstance(given, Refused):
+            raise given
+        return given
+    given = {name: request.form[name] for name in FIELDS if name in request.form}
+    ticked = request.form.get("do_not_call", "") not in NOT_TICKED
+    return given | ({"do_not_call": ticked} if ticked or "_boxes" in request.form else {})
+
+
+@pages.get(f"/<place>/{CONTACT}")
+def contact(place: str, token: str, contact_id: int) -> Answer:
+    with service().database.read() as db:
+        row = find_place(db, place, manage_token=token)
+        its = find_contact(db, row, contact_id)
+        content = contacts_content(db, row, [its])[0]
+        reports, more = reports_of(db, its), choices(db, row)
+    said, zone = (
+        "servicer list outcome effect notes incoming closed call_back_at referred_to seconds",
+        row.timezone,
+    )
+    content["reports"] = [
+        {"at": iso(each.created_at, ZoneInfo(zone))} | shown(each, row, said) for each in reports
+    ]
+    url = content["links"]["contact"]
+    content["links"] |= {"forget": f"{url}/forget", "contacts": f"{owner_link(row)}/contacts"}
+    return page("contact.html", content, row, contact=content, timezones=zones(), **more)
+
+
+@pages.post(f"/<place>/{CONTACT}")
+def change_this_contact(place: str, token: str, contact_id: int) -> Answer:
+    write(by_owner, place, token, change_contact, contact_id, **contact_typed())
+    return after(contact, SAVED, place=place, token=token, contact_id=contact_id)
+
+
+@pages.post(f"/<place>/{CONTACT}/forget")
+def forget_this_contact(place: str, token: str, contact_id: int) -> Answer:
+    write(by_owner, place, token, forget_contact, contact_id)
+    said = "Forgotten: nothing is known of this person any more."
+    return after(contacts, said, place=place, token=token)
+
+
+@pages.get(f"/<place>/{CONTACTS}.csv")
+def contacts_csv(place: str, token: str) -> Answer:
+    columns = "name phone email address notes tags reference timezone do_not_call last_called_at last_outcome"
+    filters = asked_filters()
+    with service().database.read() as db:
+        row = find_place(db, place, manage_token=token)
+        matching_ids(db, row, {"in_list": filters.get("in_list")}, 0)  # better a sentence than half a file
+
+    def batch(db: Connection, at: float | None, seen: int) -> list[Any]:
+        found = contacts_after(db, row, filters, seen, 500)
+        lists: dict[int, list[str]] = {}
+        for call in calls_of(db, [each.id for each in found]):
+            lists.setdefault(call.contact_id, []).append(call.name)
+        return [
+            SimpleNamespace(
+                **each._asdict() | {"phone": phone_shown(each.phone, row.country)},
+                lists=", ".join(lists.get(each.id, ())),
+            )
+            for each in found
+        ]
+
+    return table(row, f"{columns} lists", batch)
+
+
+# What is said of many contacts after an action.
+ACTED = {
+    "add_to_list": "Added {many} to {list}",
+    "take_off": "Took {many} off {list}",
+    "raise": "Raised {many} on {list}",
+    "lower": "Lowered {many} on {list}",
+    "do_not_call": "Set “do not call” for {many}",
+    "may_call": "Took “do not call” off {many}",
+    "tag": "Tagged {many} with {tag}",
+    "untag": "Took {tag} off {many}",
+    "forget": "Forgot {many}",
+}
+
+
+@pages.post(f"/<place>/{CONTACTS}/actions")
+def act_on_contacts(place: str, token: str) -> Answer:
+    asked = body(ActionForm, "action")
+    if not request.is_json and "tag_named" in request.form:  # `tag` is what they are filtered by
+        asked["tag"] = tidy(request.form["tag_named"])
+    action = asked.pop("action")
+    with service().database.read() as db:
+        row = find_place(db, place, manage_token=token)
+        name = find_list(db, row, asked.get("list")).name if "{list}" in ACTED[action] else None
+        if "{tag}" in ACTED[action] and not asked.get("tag"):
+            raise BadInput("Tag: please name one.")
+        ids = chosen(db, row)
+    many, skipped = act(service().database, place, token, action, ids, **asked)
+    said = ACTED[action].format(many=f"{many:,}", list=name, tag=asked.get("tag"))
+    if skipped:
+        why = ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
+        said += f", {skipped.total():,} skipped: {why}"
+    content = {"added" if action == "add_to_list" else "changed": many, "skipped": dict(skipped)}
+    shown_again = (
+        {}
+        if request.is_json
+        else {name: value + 0 if value is True else value for name, value in asked_filters().items()}
+    )
+    return after(contacts, f"{said}.", 200, content, place=place, token=token, **shown_again)
+
+
+def chosen(db: Connection, place: Row) -> list[int]:
+    """The contacts that an action is for: `ids`, or all that `match` (in a form: `all`, and the filters)."""
+    if not request.is_json:
+        if request.form.get("all"):
+            return matching_ids(db, place, asked_filters())
+        ids: Any = [int(each) for each in request.form.getlist("ids") if re.fullmatch("[0-9]{1,9}", each)]
+    else:
+        content = json_object()
+        ids, match = content.get("ids"), content.get("match")
+        if (ids is None) == (match is None):
+            raise BadInput('Contacts: give either "ids", or "match": "all" or filters.')
+        if match is not None:
+            return matching_ids(db, place, {} if match == "all" else check(FilterForm, match))
+    if not isinstance(ids, list) or {*map(type, ids)} - {int} or any(abs(each) > 2**31 for each in ids):
+        raise BadInput("Ids: this must be a list of whole numbers.")
+    if not ids:
+        raise BadInput("Choose at least one contact.")
+    return list(dict.fromkeys(ids))
+
+
+@pages.post(f"/<place>/{CONTACTS}/import")
+def upload_contacts(place: str, token: str) -> Answer:
+    with service().database.read() as db:
+        row = find_place(db, place, manage_token=token)
+    sheet = open_sheet(uploaded())
+    file = write(by_owner, place, token, begin_import, sheet.rows, sheet)
+    read_file(service().database, row, file, sheet)
+    return after(upload, None, 201, place=place, token=token, file_id=file.id)
+
+
+def uploaded() -> bytes | str:
+    """The file of contacts, or what was pasted; raises BadInput without any."""
+    if request.is_json:
+        text = check(TextForm, json_object(), "text")["text"]
+    else:
+        file = request.files.get("file")
+        text = file.read() if file and file.filename else request.form.get("text")
+    if not text:
+        raise BadInput("File: please choose one, or paste the rows.")
+    return text
+
+
+@pages.get(f"/<place>/{IMPORT}")
+def upload(place: str, token: str, file_id: int) -> Answer:
+    with service().database.read() as db:
+        row = find_place(db, place, manage_token=token)
+        file = find_import(db, row, file_id)
+        first, refused = first_rows(db, file), refused_rows(db, file, 200)
+    content = shown(file, row, "id state rows read why")
+    content |= {"add": file.add_rows, "change": file.change_rows, "refuse": file.refuse_rows}
+    content["columns"] = json.loads(file.columns or "{}")
+    content["preview"] = []
+    for each in first:
+        phone = each.phone and phone_shown(each.phone, row.country)
+        content["preview"].append(
+            shown(each, row, "row what name")
+            | {"phone": phone}
+            | shown(each, row, "email address notes reference timezone why")
+            | {"tags": tags_of(each)}
+        )
+    content["refused"] = [shown(each, row, "row why") for each in refused]
+    url = f"{owner_link(row)}/contacts"
+    its = f"{url}/import/{file.id}"
+    content["links"] = {"import": its, "store": f"{its}/store", "discard": f"{its}/discard", "contacts": url}
+    return page("import.html", content, row, upload=content)
+
+
+@pages.post(f"/<place>/{IMPORT}/store")
+def store_upload(place: str, token: str, file_id: int) -> Answer:
+    file = write(by_owner, place, token, store_import, file_id)
+    erase_stored(service().database, file)
+    said = f"Added {file.add_rows:,}, changed {file.change_rows:,}, left out {file.refuse_rows:,}."
+    return after(upload, said, place=place, token=token, file_id=file_id)
+
+
+@pages.post(f"/<place>/{IMPORT}/discard")
+def discard_upload(place: str, token: str, file_id: int) -> Answer:
+    write(by_owner, place, token, discard_import, file_id)
+    return after(contacts, "Discarded: nothing of it was stored.", place=place, token=token)
+
+
 # ----- what can be pressed
 
 MOST_TAPS = 500  # in one request
@@ -1119,7 +1484,13 @@ MOST_TAPS = 500  # in one request
 HOLDERS = {"t": (by_customer, ticket), "desk": (by_desk, desk), "door": (by_door, door)}
 HOLDERS["manage"] = (by_owner, manage)
 AGAIN = {part: view for part, (_, view) in HOLDERS.items()} | {"<queue>": customers, "staff": staff}
-AGAIN["code"] = customers
+AGAIN |= {
+    "code": customers,
+    CONTACTS: contacts,
+    CONTACT: contact,
+    f"{CONTACTS}/import": contacts,
+    IMPORT: upload,
+}
 
 
 def button(path: str, reads: Callable, does: Callable, say: Any = None, shows: Any = None, **always: Any):

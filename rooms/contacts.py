@@ -154,11 +154,11 @@ def find_or_add_contact(
 
 
 def change_contact(db: Connection, at: float, place: Row, contact_id: int, **changes: Any) -> Row:
-    """Changes what read_contact() found of a contact; raises Conflict for another one's reference.
+    """Changes what is said of a contact, as read_contact() reads it; raises Conflict for another's reference.
 
     Who must not be called from now on is taken off every list.
     """
-    known = find_contact(db, place, contact_id)
+    known, changes = find_contact(db, place, contact_id), read_contact(changes, place.country)
     if "phone" in changes and not changes["phone"]:
         raise BadInput("Phone: please fill this in.")
     changes |= {"name": changes["name"] or ""} if "name" in changes else {}
@@ -185,7 +185,7 @@ def calls_of(db: Connection, contact_ids: list[int]) -> list[Row]:
 
 def reports_of(db: Connection, contact: Row, most: int = 100) -> list[Row]:
     """What callers said about a contact, newest first."""
-    sql = """SELECT report.*, report.created_at AS at, servicer.name AS servicer, queue.name AS list
+    sql = """SELECT report.*, servicer.name AS servicer, queue.name AS list
              FROM report LEFT JOIN servicer ON servicer.id = servicer_id
              LEFT JOIN queue ON queue.id = report.queue_id
              WHERE contact_id = :contact ORDER BY report.created_at DESC, report.id DESC LIMIT :most"""
@@ -307,10 +307,16 @@ def contacts_after(db: Connection, place: Row, filters: Mapping[str, Any], seen:
     return run(db, sql, seen=seen, most=most, **values).all()
 
 
-def matching_ids(db: Connection, place: Row, filters: Mapping[str, Any]) -> list[int]:
-    """The ids of all contacts that match."""
+def matching_ids(db: Connection, place: Row, filters: Mapping[str, Any], most: int = 10**9) -> list[int]:
+    """The ids of all contacts that match, or of so many."""
     where, values = _matching(db, place, filters)
-    return list(run(db, f"SELECT id FROM contact WHERE {where} ORDER BY id", **values).scalars())
+    sql = f"SELECT id FROM contact WHERE {where} ORDER BY id LIMIT :most"
+    return list(run(db, sql, most=most, **values).scalars())
+
+
+def words_of(db: Connection, place: Row, table: str) -> list[Row]:
+    """The owner's own `reason`s, `outcome`s or `service`s, as they were added."""
+    return run(db, f"SELECT * FROM {table} WHERE place_id = :place ORDER BY id", place=place.id).all()
 
 
 def all_tags(db: Connection, place: Row) -> list[str]:

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection, Row
 
 from rooms.contacts import EMPTY, FOUND_BY, read_contact, search_text, tags_of
 from rooms.line import OPEN_CALL, cancel_calls
+from rooms.places import by_owner, find_place
 from rooms.settings import BadInput, Conflict, NotFound, Refused, now
 from rooms.storage import Database, insert, insert_all, record, run
 
@@ -175,7 +176,7 @@ def begin_import(db: Connection, at: float, place: Row, rows: int, sheet: Sheet 
     """Makes room for the rows of a file, or (without a sheet) for contacts that a program sends."""
     columns = {"place_id": place.id, "state": "reading", "created_at": at, "rows": rows, "read": 0}
     columns |= dict.fromkeys(("add_rows", "change_rows", "refuse_rows"), 0)
-    columns["columns"] = json.dumps(sheet.columns()) if sheet else None
+    columns["columns"] = json.dumps(sheet.columns() if sheet else {})
     return insert(db, "import_file", **columns).one()
 
 
@@ -410,11 +411,29 @@ def _take_off(db: Connection, at: float, file: Row) -> None:
         cancel_calls(db, at, never[start : start + AT_ONCE])
 
 
+def add_contacts(database: Database, slug: str, token: str, rows: Iterable[Given]) -> tuple[Row, list[Row]]:
+    """Adds or changes contacts for whoever holds the manage link; the counts, and the rows refused."""
+    with database.read() as db:
+        place = find_place(db, slug, manage_token=token)
+    file = database.write(begin_import, now(), place, 0)
+    stage_rows(database, place, file, enumerate(rows, 1))
+    file = database.write(by_owner, now(), slug, token, store_import, file.id)
+    with database.read() as db:
+        refused = refused_rows(db, file)
+    database.write(_drop, file)
+    erase_imports(database)
+    return file, refused
+
+
+def _drop(db: Connection, file: Row) -> None:
+    run(db, "UPDATE import_file SET state = 'discarded' WHERE id = :id", id=file.id)
+
+
 def discard_import(db: Connection, at: float, place: Row, file_id: int) -> None:
     """Lets an import be; the clock erases its rows."""
     file = find_import(db, place, file_id)
     if file.state != "stored":
-        run(db, "UPDATE import_file SET state = 'discarded' WHERE id = :id", id=file.id)
+        _drop(db, file)
 
 
 def erase_imports(database: Database) -> bool:
