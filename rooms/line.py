@@ -249,7 +249,7 @@ def call_me(db: Connection, at: float, ticket: Row, phone: str) -> None:
 
 
 def may_call_back(db: Connection, place: Row, queue: Row, ticket: Row, at: float) -> bool:
-    """Whether a customer may be called instead of waiting: the place makes calls, and she is in no doors' line."""
+    """Whether a customer may be called instead of waiting: the place makes calls, and no door its line's."""
     waits = state_of(ticket, place, at) == "waiting" and queue.kind == "walk-in" and not queue.counter_id
     return waits and bool(queues_of(db, place, CALLS))
 
