@@ -41,35 +41,65 @@ function count() {
   say(lasts === 'over' ? timer.textContent : 'This call is yours for two more minutes at most.');
 }
 
-// ----- notes: kept in this tab until they were accepted
+// ----- notes: kept in this tab until they were accepted, also those of a call that is hers no more
 
-const key = form => `report ${form.elements.claim.value}`;
-const isReport = form => form?.id === 'report';
+const KEPT = 'report ';
+const late = find('late'), lateForm = late.querySelector('form');
+const claimOf = form => form.elements.claim.value;
+const isReport = form => form === lateForm || form?.id === 'report';
 
-function keep({ target }) {
-  if (!isReport(target.form)) return;
-  const { csrf_token: _, claim: __, ...typed } = Object.fromEntries(new FormData(target.form));
-  try { sessionStorage.setItem(key(target.form), JSON.stringify(typed)); } catch { /* forbidden: this page only */ }
+function forget(claim) {
+  try { sessionStorage.removeItem(KEPT + claim); } catch { /* forbidden: nothing is kept */ }
+}
+
+function kept() {
+  try {
+    const keys = Object.keys(sessionStorage).filter(key => key.startsWith(KEPT));
+    return new Map(keys.map(key => [key.slice(KEPT.length), JSON.parse(sessionStorage.getItem(key))]));
+  } catch {
+    return new Map();
+  }
+}
+
+function keep({ target: { form } }) {
+  if (!isReport(form)) return;
+  const { csrf_token: _, claim, ...typed } = Object.fromEntries(new FormData(form));
+  const whom = (form === lateForm ? late : find('now')).querySelector('h1, h2 span').textContent;
+  try { sessionStorage.setItem(KEPT + claim, JSON.stringify({ whom, typed })); } catch { /* as above */ }
 }
 
 function recall() {
-  const form = find('report');
-  if (!form || form.dataset.recalled) return;
-  let kept = null;
-  try { kept = JSON.parse(sessionStorage.getItem(key(form))); } catch { /* as above */ }
-  for (const [name, value] of Object.entries(kept || {})) {
+  const form = find('report'), known = kept();
+  for (const [name, value] of Object.entries((form && known.get(claimOf(form))?.typed) || {})) {
     const field = form.elements[name];
     if (!field || field.value || !value) continue;
     field.value = value;
     field.closest('details')?.setAttribute('open', '');
   }
+  if (!late.hidden) return;
+  const [claim, { whom, typed }] = [...known].find(([claim, { typed }]) =>
+    typed.notes && !(form && claim === claimOf(form))) || ['', {}];
+  late.hidden = !claim;
+  if (!claim) return;
+  late.querySelector('h2 span').textContent = whom;
+  lateForm.elements.claim.value = claim;
+  lateForm.elements.notes.value = typed.notes;
 }
 
+function dropLate() {
+  forget(claimOf(lateForm));
+  late.hidden = true;
+}
+
+late.querySelector('[type=button]').addEventListener('click', () => {
+  dropLate();
+  recall();
+});
 document.addEventListener('input', keep);
 document.addEventListener('change', keep);
 document.addEventListener('reset', ({ target }) => {  // it was accepted, see swap.js
-  if (!isReport(target)) return;
-  try { sessionStorage.removeItem(key(target)); } catch { /* as above */ }
+  if (target === lateForm) dropLate();
+  else if (isReport(target)) forget(claimOf(target));
 });
 
 // ----- "Call back later" needs a time
