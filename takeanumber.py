@@ -1338,17 +1338,15 @@ def contacts_csv(place: str, token: str) -> Answer:
         matching_ids(db, row, {"in_list": filters.get("in_list")}, 0)  # better a sentence than half a file
 
     def batch(db: Connection, at: float | None, seen: int) -> list[Any]:
-        found = contacts_after(db, row, filters, seen, 500)
+        found, rows = contacts_after(db, row, filters, seen, 500), []
         lists: dict[int, list[str]] = {}
         for call in calls_of(db, [each.id for each in found]):
             lists.setdefault(call.contact_id, []).append(call.name)
-        return [
-            SimpleNamespace(
-                **each._asdict() | {"phone": phone_shown(each.phone, row.country)},
-                lists=", ".join(lists.get(each.id, ())),
-            )
-            for each in found
-        ]
+        for each in found:
+            cells = each._asdict() | {"phone": phone_shown(each.phone, row.country)}
+            cells |= {"tags": ", ".join(tags_of(each)), "lists": ", ".join(lists.get(each.id, ()))}
+            rows.append(SimpleNamespace(**cells))
+        return rows
 
     return table(row, f"{columns} lists", batch)
 
@@ -1385,12 +1383,9 @@ def act_on_contacts(place: str, token: str) -> Answer:
         why = ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
         said += f", {skipped.total():,} skipped: {why}"
     content = {"added" if action == "add_to_list" else "changed": many, "skipped": dict(skipped)}
-    shown_again = (
-        {}
-        if request.is_json
-        else {name: value + 0 if value is True else value for name, value in asked_filters().items()}
-    )
-    return after(contacts, f"{said}.", 200, content, place=place, token=token, **shown_again)
+    again = {} if request.is_json else asked_filters()
+    again = {name: 1 if value is True else value for name, value in again.items()}
+    return after(contacts, f"{said}.", 200, content, place=place, token=token, **again)
 
 
 def chosen(db: Connection, place: Row) -> list[int]:
