@@ -549,7 +549,7 @@ def call_again(db: Connection, at: float, ticket: Row, due_at: float, tries: int
         return None
     again = find_call(db, queue, ticket.contact_id)
     columns = {name: getattr(ticket, name) for name in ("token", "request_key", "browser", "note")}
-    change(db, "ticket", ticket.id, token=again.token, request_key=None)
+    change(db, "ticket", ticket.id, token=secrets.token_urlsafe(16), request_key=None)
     return change(db, "ticket", again.id, **columns)
 
 
@@ -621,9 +621,15 @@ def _record_calls(db: Connection, at: float, kind: str, state: str | None, which
     run(db, sql, at=at, kind=kind, state=state, **values)
 
 
-def cancel_calls(db: Connection, at: float, contact_ids: list[int], queue: Row | None = None) -> int:
-    """Takes contacts (up to 5,000) off a call list, or off all of them; returns how many calls that ended."""
+def cancel_calls(
+    db: Connection, at: float, contact_ids: list[int], queue: Row | None = None, held: bool = True
+) -> int:
+    """Takes contacts (up to 5,000) off a call list, or off all of them; returns how many calls that ended.
+
+    Without `held`, the calls that a caller has now go on.
+    """
     which = f"{OPEN_CALL} AND contact_id IN :ids AND queue_id = coalesce(:queue, queue_id)"
+    which += "" if held else " AND state = 'waiting'"
     values = {"ids": contact_ids, "queue": queue and queue.id}
     sql = f"SELECT queue_id, count(*) FROM ticket WHERE {which} AND state = 'waiting' GROUP BY queue_id"
     for queue_id, many in run(db, sql, **values).all():

@@ -277,6 +277,8 @@ def change_queue(db: Connection, at: float, place: Row, queue: Row, **changes: A
     usual_service_s; of a call list claim_minutes, retry_minutes, most_tries, public_form, staff_email, and
     `callers`: the ids of those who may work on it, None for all.
     """
+    if changes.pop("kind", queue.kind) != queue.kind:
+        raise Conflict(f"{queue.name} stays a {KIND[queue.kind]}: add another one instead.")
     record(db, at, place.id, "change-queue", queue_id=queue.id, detail=" ".join(changes))
     return _set_queue(db, place, queue, changes)
 
