@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -182,6 +183,22 @@ class Place:
     def owner_sends(self, path: str = "", **content: Any) -> Answer:
         return self.api.post(self.links["manage"] + path, content)
 
+    def adds(self, *contacts: dict[str, Any]) -> dict[str, Any]:
+        """The owner adds contacts, or changes those she has; returns what became of them."""
+        answer = self.owner_sends("/contacts", contacts=list(contacts))
+        assert answer.status == 200, answer.body
+        return answer.body
+
+    def contacts(self, **filters: Any) -> dict[str, Any]:
+        """The owner's list of contacts."""
+        answer = self.api.get(f"{self.links['manage']}/contacts?{urlencode(filters)}")
+        assert answer.status == 200, answer.body
+        return answer.body
+
+    def names(self, **filters: Any) -> list[str]:
+        """The names of those on its first page."""
+        return [contact["name"] for contact in self.contacts(**filters)["contacts"]]
+
     def export(self) -> dict[str, list[dict[str, Any]]]:
         return self.api.get(self.owner_sees()["links"]["export"]).body
 
@@ -242,6 +259,14 @@ def open_deli(api: Api, **asked: Any) -> Place:
 @pytest.fixture
 def place(api: Api) -> Place:
     return open_deli(api)
+
+
+@pytest.fixture
+def clinic(api: Api) -> Place:
+    """A place in Berlin with a call list named "Follow-ups"."""
+    place = open_deli(api, timezone="Europe/Berlin")
+    assert place.owner_sends("/queues", name="Follow-ups", kind="calls").status == 201
+    return place
 
 
 @pytest.fixture
