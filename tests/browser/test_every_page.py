@@ -513,7 +513,7 @@ STATES = [  # a page, and what must be in view without scrolling
     (a_chart_of_a_day, None),
     (a_caller_without_calls, ("button", "Next call")),
     (a_caller_before_a_call, ("button", "Next call")),
-    (a_caller_with_a_call, ("link", "Call 030 2345 1000")),
+    (a_caller_with_a_call, ("link", "Call 030 23451000")),
     (a_desk_with_a_call_list, ("button", "Next customer")),
     (a_desk_that_calls_by_phone, ("button", "Next customer")),
     (a_ticket_that_is_called_by_phone, LEAVE),
