@@ -81,9 +81,9 @@ def open_sheet(content: bytes | str) -> Sheet:
     text = content if isinstance(content, str) else _decode(content)
     if "\0" in text:
         raise BadInput("This is not a text file. Please save the table as CSV, and upload that.")
+    text = text.removeprefix("\ufeff")
     if not text.strip():
         raise BadInput("There is nothing in this file.")
-    text = text.removeprefix("\ufeff")
     told = re.match(r"sep=(.)\r?\n", text)  # how Excel is told
     if told:
         text = text[told.end() :]
