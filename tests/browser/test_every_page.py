@@ -347,10 +347,6 @@ def a_call_list(shop, *names, **asked):
     return calling
 
 
-def a_caller_without_calls(shop):
-    return a_call_list(shop).caller()
-
-
 def a_caller_before_a_call(shop):
     calling = a_call_list(shop, "Zoë", "Ben")
     calling.owner("/queues", name=LONG[:60], kind="calls")
@@ -409,10 +405,6 @@ def the_owner_of_call_lists(shop):
     calling.owner("/services", name="Housing advice", phone="030 5550123", link="https://housing.example")
     calling.caller()
     return shop.links["manage"]
-
-
-def a_new_list(shop):
-    return a_call_list(shop).link
 
 
 def a_list_of_calls(shop):
@@ -511,7 +503,6 @@ STATES = [  # a page, and what must be in view without scrolling
     (the_owner_of_a_counter, None),
     (a_chart_of_a_new_counter, None),
     (a_chart_of_a_day, None),
-    (a_caller_without_calls, ("button", "Next call")),
     (a_caller_before_a_call, ("button", "Next call")),
     (a_caller_with_a_call, ("link", "Call 030 23451000")),
     (a_desk_with_a_call_list, ("button", "Next customer")),
@@ -521,7 +512,6 @@ STATES = [  # a page, and what must be in view without scrolling
     (a_request_that_waits, LEAVE),
     (customers_who_may_leave_a_number, ("button", "Take a number")),
     (the_owner_of_call_lists, None),
-    (a_new_list, None),
     (a_list_of_calls, None),
     (contacts_of_a_new_place, ("button", "Search")),
     (contacts_of_many, ("button", "Search")),
