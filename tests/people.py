@@ -110,6 +110,33 @@ class Desk:
         return answer.body["current"]
 
 
+class Caller(Desk):
+    """A servicer who makes calls."""
+
+    def page(self) -> dict[str, Any]:
+        """What her page of calls shows."""
+        return self.api.get(f"{self.link}/calls").body
+
+    def asks(self, **which: str) -> dict[str, Any] | None:
+        """Presses "Next call"; returns the call that is hers then."""
+        answer = self.presses("calls/next", **which)
+        assert answer.status == 200, answer.body
+        return answer.body["call"]
+
+    def says(self, call: dict[str, Any], outcome: str = "Reached", **more: Any) -> Answer:
+        """Reports a call."""
+        return self.presses("calls/report", claim=call["claim"], outcome=outcome, **more)
+
+    def calls(self, outcome: str = "Reached", **more: Any) -> str | None:
+        """Makes the next call and reports it; returns whom she called."""
+        call = self.asks()
+        if call is None:
+            return None
+        answer = self.says(call, outcome, **more)
+        assert (answer.status, answer.body.get("closed")) == (200, True), answer.body
+        return call["name"]
+
+
 def tap(delta: int = 1, **more: Any) -> dict[str, Any]:
     """A tap with an id of its own, as a device makes it."""
     return {"id": str(uuid4()), "delta": delta, **more}
@@ -192,6 +219,31 @@ class Place:
     def contacts(self, **filters: Any) -> dict[str, Any]:
         """The owner's list of contacts."""
         answer = self.api.get(f"{self.links['manage']}/contacts?{urlencode(filters)}")
+        assert answer.status == 200, answer.body
+        return answer.body
+
+    def caller(self, name: str = "Cleo", **more: Any) -> Caller:
+        """Somebody who just started calling."""
+        answer = self.api.post(self.links["staff"], {"name": name, **more})
+        assert answer.status == 201, answer.body
+        return Caller(self.api, answer.body)
+
+    def puts_on(self, *names: str, list: str = "follow-ups", **more: Any) -> dict[str, Any]:
+        """The owner puts those with these names on a call list, one after the other; new ones are added."""
+        known = {each["name"]: each["id"] for each in self.contacts(sort="name")["contacts"]}
+        fresh = [name for name in names if name not in known]
+        many = len(known)
+        self.adds(*({"name": name, "phone": f"030 {1000001 + many + n}"} for n, name in enumerate(fresh)))
+        known = {each["name"]: each["id"] for each in self.contacts()["contacts"]}
+        for name in names:
+            asked = {"action": "add_to_list", "list": list, "ids": [known[name]], **more}
+            answer = self.owner_sends("/contacts/actions", **asked)
+            assert answer.status == 200, answer.body
+        return answer.body
+
+    def list(self, slug: str = "follow-ups", **days: str) -> dict[str, Any]:
+        """The owner's page of a call list."""
+        answer = self.api.get(f"{self.links['manage']}/queues/{slug}?{urlencode(days)}")
         assert answer.status == 200, answer.body
         return answer.body
 
@@ -299,6 +351,18 @@ def ana(place: Place) -> Desk:
 def ben(place: Place) -> Desk:
     """Another one, at Window 3."""
     return place.desk("Ben", "Window 3")
+
+
+@pytest.fixture
+def cleo(clinic: Place) -> Caller:
+    """A caller of that place."""
+    return clinic.caller("Cleo")
+
+
+@pytest.fixture
+def dan(clinic: Place) -> Caller:
+    """Another one."""
+    return clinic.caller("Dan")
 
 
 @pytest.fixture
