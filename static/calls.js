@@ -65,11 +65,18 @@ function keep({ target: { form } }) {
   if (!isReport(form)) return;
   const { csrf_token: _, claim, ...typed } = Object.fromEntries(new FormData(form));
   const whom = (form === lateForm ? late : find('now')).querySelector('h1, h2 span').textContent;
-  try { sessionStorage.setItem(KEPT + claim, JSON.stringify({ whom, typed })); } catch { /* as above */ }
+  const call = form.elements.notes.id;
+  try { sessionStorage.setItem(KEPT + claim, JSON.stringify({ call, whom, typed })); } catch { /* as above */ }
 }
 
 function recall() {
-  const form = find('report'), known = kept();
+  const form = find('report');
+  for (const [claim, { call, ...rest }] of kept()) {  // she has the same call once more, by another claim
+    if (!form || claim === claimOf(form) || call !== form.elements.notes.id) continue;
+    forget(claim);
+    try { sessionStorage.setItem(KEPT + claimOf(form), JSON.stringify({ call, ...rest })); } catch { /* as above */ }
+  }
+  const known = kept();
   for (const [name, value] of Object.entries((form && known.get(claimOf(form))?.typed) || {})) {
     const field = form.elements[name];
     if (!field || field.value || !value) continue;

@@ -42,7 +42,7 @@ class Calling:
         return self.server.get(self.contacts_link).content["contacts"]
 
     def add(self, *names: str, **more: Any) -> list[int]:
-        """Adds contacts of these names; returns the ids of all that there are now."""
+        """Adds contacts of these names; returns the ids of the first fifty that there are then."""
         known = [each["id"] for each in self.contacts()]
         rows = [
             {"name": name, "phone": f"030 2345 {1000 + len(known) + nth}"} | more

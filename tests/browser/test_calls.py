@@ -180,6 +180,26 @@ def test_a_late_report_is_kept_and_closes_nothing(calling, visit):
     assert calling.calls(ben)["call"]["name"] == "Ann Lee"
 
 
+def test_notes_of_a_call_that_is_hers_no_more_can_still_be_sent(calling, visit):
+    ana, ben = calling.caller("Ana"), calling.caller("Ben")
+    call = calling.has_a_call(ana)
+    page = visit(ana)
+    notes(page).fill("Spoke to her.")
+    calling.shop.server.post(f"{calling.link}/clear-claim", {"id": call["id"]})
+    calling.has_a_call(ben)
+    page.reload()
+    expect(whom(page)).to_have_text("1 call to make")
+    late = page.get_by_label("Not reported yet: Ann Lee")
+    expect(late.get_by_label("Notes")).to_have_value("Spoke to her.")
+    presses(page, "Report it late")
+    expect(page.get_by_label("Your last calls")).to_contain_text("too late, kept as a note")
+    expect(late).to_be_hidden()
+    page.reload()
+    expect(page.get_by_label("Your last calls")).to_be_visible()
+    expect(late).to_be_hidden()
+    assert [each["notes"] for each in calling.calls(ben)["call"]["reports"]] == ["Spoke to her."]
+
+
 def test_it_is_given_back(calling, ana):
     presses(ana, "Next call")
     expect(whom(ana)).to_have_text("Ann Lee")
