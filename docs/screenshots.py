@@ -114,7 +114,8 @@ def call(shop: Shop) -> tuple[Calling, str]:
     ]:
         claim = calling.has_a_call(ana)["claim"]
         calling.calls(ana, "report", claim=claim, outcome=outcome, notes=notes)
-    calling.put_on(ids[1:2], "Appointment", priority=1)
+    heard = [each["id"] for each in calling.contacts() if each["last_outcome"] == "Left a message"]
+    calling.put_on(heard, "Appointment", priority=1)
     calling.has_a_call(ana)
     return calling, ana
 

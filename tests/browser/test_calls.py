@@ -262,6 +262,54 @@ def test_the_desk_leads_to_the_next_call(calling, visit):
     expect(whom(desk)).to_have_text("Ann Lee")
 
 
+# ----- the owner
+
+
+def test_the_owner_adds_a_list_with_words_of_her_own(calling, shop, visit):
+    ana = calling.caller("Ana")
+    owner = visit(shop.links["manage"])
+    owner.get_by_text("Add a call list", exact=True).click()
+    new = owner.locator("form:has([name=kind])")
+    new.get_by_label("Name").fill("Housing")
+    new.get_by_label("A public form").check()
+    presses(owner, "Add the call list")
+    expect(owner.get_by_label("Public form of Housing", exact=True)).to_have_value(
+        re.compile("/housing/tickets$")
+    )
+    owner.get_by_text("Settings of Housing").click()
+    settings = owner.locator("form[action$='/queues/housing']")
+    settings.get_by_label("Only those ticked here").check()
+    settings.get_by_label("Minutes that a call is its caller's").fill("5")
+    presses(owner, "Save Housing")
+    expect(owner.get_by_text("Saved.")).to_be_visible()
+    assert [each["name"] for each in calling.calls(ana)["lists"]] == ["Follow-ups"]
+    owner.get_by_text("Settings of Housing").click()
+    settings.get_by_label("Ana").check()
+    presses(owner, "Save Housing")
+    expect(owner.get_by_text("Saved.")).to_be_visible()
+    assert [each["name"] for each in calling.calls(ana)["lists"]] == ["Follow-ups", "Housing"]
+    owner.get_by_text("Outcomes of a call").click()
+    owner.get_by_label("Outcome", exact=True).fill("Appointment made")
+    presses(owner, "Add the outcome")
+    owner.get_by_text("Outcomes of a call").click()
+    presses(owner, "Remove Wrong number")
+    expect(owner.get_by_text("Removed.")).to_be_visible()
+    caller = visit(ana)
+    presses(caller, "Next call")
+    presses(caller, "Appointment made")
+    expect(whom(caller)).to_have_text("1 call to make")
+    expect(caller.get_by_role("button", name="Wrong number")).to_have_count(0)
+
+
+def test_the_owner_clears_a_claim(calling, visit):
+    calling.has_a_call(calling.caller("Ana"))
+    owner = visit(calling.link, "desktop")
+    expect(owner.get_by_text("by Ana, since")).to_be_visible()
+    presses(owner, "Clear a claim of Ana on Ann Lee")
+    expect(owner.get_by_text("The call is free again.")).to_be_visible()
+    assert calling.server.get(calling.link).content["being_called"] == []
+
+
 # ----- customers who ask for a call
 
 
