@@ -244,13 +244,14 @@ def _erase_notes(db: Connection, reports: list[int]) -> None:
 
 PAGE = 50
 NAMED = "place_id = :place AND forgotten_at IS NULL"
-ON_LIST = f"(SELECT contact_id FROM ticket WHERE queue_id = :in_list AND {OPEN_CALL})"
 CONDITIONS = {  # what each filter asks for
-    "in_list": f"id IN {ON_LIST}",
+    "in_list": f"""EXISTS (SELECT 1 FROM ticket WHERE contact_id = contact.id AND queue_id = :in_list
+                           AND {OPEN_CALL})""",
     "never_called": "last_called_at IS NULL",
     "last_outcome": "last_outcome = :last_outcome",
-    "tag": "tags <> '' AND replace(tags, :tag, '') <> tags",
-    "called_before": "last_called_at < :called_before",
+    "tag": "replace(tags, :tag, '') <> tags",
+    # Not by the index of last calls: most were, and would have to be sorted by name.
+    "called_before": "coalesce(last_called_at, 1e15) < :called_before",
     "do_not_call": "do_not_call = 1",
 }
 SORTS = {"name": "search", "phone": "phone", "reference": "reference", "last_called_at": "last_called_at"}
@@ -371,10 +372,12 @@ def _put_on(db: Connection, at: float, place: Row, ids: list[int], **asked: Any)
         sql = """INSERT INTO reason (place_id, name) SELECT :place, :name
                  WHERE NOT EXISTS (SELECT 1 FROM reason WHERE place_id = :place AND name = :name)"""
         run(db, sql, place=place.id, name=reason)
-    sql = "SELECT count(*) FROM contact WHERE id IN :ids AND do_not_call = 1"
-    never, on_it = run(db, sql, ids=ids).scalar_one(), _on_list(db, queue, ids)
     added = add_calls(db, at, queue, ids, reason, asked.get("priority") or 3)
-    return added, Counter({"already on it": on_it, "must not be called": never})
+    if added == len(ids):
+        return added, Counter()
+    sql = "SELECT count(*) FROM contact WHERE id IN :ids AND do_not_call = 1"
+    never = run(db, sql, ids=ids).scalar_one()
+    return added, Counter({"already on it": len(ids) - added - never, "must not be called": never})
 
 
 def _on_list(db: Connection, queue: Row, ids: list[int]) -> int:

@@ -112,14 +112,15 @@ _table(
 _table("reason", _index("reason_once", "place_id name", unique=True), of="place", text="name")
 _table("outcome", _index("outcome_once", "place_id name", unique=True), of="place", text="name effect")
 _table("service", _index("service_once", "place_id name", unique=True), of="place", text="name phone? link?")
+# All that contacts are filtered by: to count them, one index is read from end to end, and no row.
+FILTERED = "last_called_at last_outcome tags do_not_call forgotten_at"
 _table(
     "contact",
     _index("contact_reference", "place_id reference", "reference IS NOT NULL", unique=True),
     _index("contact_phone", "place_id phone"),
-    _index("contact_search", "place_id search id", "forgotten_at IS NULL"),
+    _index("contact_search", f"place_id search id {FILTERED}", "forgotten_at IS NULL"),
     _index("contact_tags", "place_id tags", "tags <> ''"),
     _index("contact_called", "place_id last_called_at id", "forgotten_at IS NULL"),
-    _index("contact_outcome", "place_id last_outcome", "forgotten_at IS NULL"),
     _index("contact_personal", "changed_at", "forgotten_at IS NULL"),
     of="place",
     # tags: "\na\nb\n"; search: what is looked through, in one line of small letters
@@ -235,7 +236,8 @@ def insert_all(db: Connection, table: str, rows: list[dict[str, Any]]) -> None:
     """Adds rows that have the same columns."""
     if rows:
         columns, parameters = ", ".join(rows[0]), ", ".join(f":{column}" for column in rows[0])
-        db.execute(sa.text(f"INSERT INTO {table} ({columns}) VALUES ({parameters})"), rows)
+        # By the driver, which takes the same names: a third of the cost.
+        db.exec_driver_sql(f"INSERT INTO {table} ({columns}) VALUES ({parameters})", rows)
 
 
 def change(db: Connection, table: str, row_id: int, **values: Any) -> Row:

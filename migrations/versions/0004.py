@@ -48,10 +48,10 @@ def _contacts() -> None:
     there = "forgotten_at IS NULL"
     _index("contact_reference", "contact", "place_id reference", "reference IS NOT NULL", unique=True)
     _index("contact_phone", "contact", "place_id phone")
-    _index("contact_search", "contact", "place_id search id", there)
+    filtered = "last_called_at last_outcome tags do_not_call forgotten_at"
+    _index("contact_search", "contact", f"place_id search id {filtered}", there)
     _index("contact_tags", "contact", "place_id tags", "tags <> ''")
     _index("contact_called", "contact", "place_id last_called_at id", there)
-    _index("contact_outcome", "contact", "place_id last_outcome", there)
     _index("contact_personal", "contact", "changed_at", there)
 
 
