@@ -1057,6 +1057,7 @@ def desk(place: str, token: str) -> Answer:
         current, recent = current_ticket(db, servicer), recent_at(db, servicer)
         content = shown(servicer, row, "name desk on_duty")
         content |= {"lists": lists_content(db, lists), "call": None}
+        earliest(row, content["lists"])
         if current and current.contact_id:
             content["call"] = call_content(db, row, call_of(db, now(), servicer))
             current = None
@@ -1654,8 +1655,7 @@ def lists_content(db: Connection, lists: list[Row]) -> list[dict[str, Any]]:
     content = []
     for queue in lists:
         waits = waits_on(db, now(), queue)
-        mine = {"waiting": queue.waiting, "due": waits["due"], "not_due": waits["not_due"]}
-        content.append(named(queue) | mine)
+        content.append(named(queue) | {"waiting": queue.waiting} | waits)
     return content
 
 
@@ -1677,7 +1677,7 @@ def calls_content(db: Connection, place: Row, servicer: Row) -> dict[str, Any]:
     lists, at = lists_of(db, servicer), now()
     content = shown(servicer, place, "name desk on_duty") | {"lists": lists_content(db, lists)}
     content["call"] = call_content(db, place, call_of(db, at, servicer))
-    content["next_at"] = next_at(db, place, servicer)
+    content["next_at"] = earliest(place, content["lists"])
     content["outcomes"] = [
         {"name": each.name, "effect": each.effect} for each in words_of(db, place, "outcome")
     ]
@@ -1698,9 +1698,9 @@ def calls_content(db: Connection, place: Row, servicer: Row) -> dict[str, Any]:
     return content | {"links": links}
 
 
-def next_at(db: Connection, place: Row, servicer: Row) -> str | None:
-    """When the next call of a caller's lists comes due, if any is not due yet."""
-    times = [waits_on(db, now(), queue)["next_at"] for queue in lists_of(db, servicer)]
+def earliest(place: Row, lists: list[dict[str, Any]]) -> str | None:
+    """When the next of these lists' calls comes due, if any is not due yet; takes that out of them."""
+    times = [each.pop("next_at") for each in lists]
     return iso(min((each for each in times if each), default=None), ZoneInfo(place.timezone))
 
 
@@ -1834,9 +1834,10 @@ def request_a_call() -> Answer:
         if mine is None and not claims:
             lists = [each for each in lists_of(db, servicer) if wanted in (None, each.slug)]
             call = peek_call(db, now(), lists)
-        content, due = call_content(db, row, mine or call, mine is not None), next_at(db, row, servicer)
-    if content:
-        return flask.jsonify({"call": content})
+        content = call_content(db, row, mine or call, mine is not None)
+        if content:
+            return flask.jsonify({"call": content})
+        due = earliest(row, lists_content(db, lists_of(db, servicer)))
     answer = flask.jsonify({"error": "Nobody is to be called now.", "next_at": due})
     answer.status_code = 404
     return answer
