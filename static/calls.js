@@ -128,9 +128,11 @@ let shown = find('now').dataset.call;
 document.addEventListener('swapped', () => {
   recall();
   count();
-  const { call } = find('now').dataset;
+  const now = find('now'), { call } = now.dataset;
   if (call && call !== shown) {
-    say(find('now').querySelector('h1').textContent);
+    say([...now.querySelectorAll('h1, .list')].map(each => each.textContent).reverse().join(', '));
+    now.tabIndex = -1;  // from here, the next Tab is at the number
+    now.focus();
     scrollTo({ top: 0 });
   }
   shown = call;

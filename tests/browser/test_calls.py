@@ -77,7 +77,8 @@ def test_a_day_by_keyboard(calling, ana):
     ana.keyboard.press("Enter")
     expect(whom(ana)).to_have_text("Ann Lee")
     ana.keyboard.press("Enter")  # a second one does nothing
-    reach(ana, "link", "Call 030 23451000")
+    ana.keyboard.press("Tab")
+    expect(ana.get_by_role("link", name="Call 030 23451000")).to_be_focused()
     reach(ana, "textbox", "Notes")
     ana.keyboard.type("Her daughter took the call.")
     reach(ana, "button", "Left a message")
