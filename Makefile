@@ -18,6 +18,8 @@ bench: .venv/tests
 	$(BIN)/python tests/bench/bench.py
 	$(BIN)/python tests/bench/stats.py
 	$(BIN)/python tests/bench/wait.py
+	$(BIN)/python tests/bench/contacts.py
+	$(BIN)/python tests/bench/calls.py
 
 lint: .venv/tests
 	$(BIN)/ruff format --check .

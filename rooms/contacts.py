@@ -329,7 +329,7 @@ def all_tags(db: Connection, place: Row) -> list[str]:
 
 # ----- what is done with many at once
 
-MANY = 2000  # in one write, so that nobody waits for long
+MANY = 1000  # in one write, so that nobody waits for long
 Done = tuple[int, Counter]  # how many it was done with, and how many were skipped: why
 
 
