@@ -99,20 +99,21 @@ def test_the_ticked_ones_go_on_the_list_without_javascript(calling, visit):
 
 
 def test_a_file_is_read_looked_at_and_stored(calling, owner, tmp_path):
-    rows = [f"Customer {n};+49 30 5550{n:04};spring" for n in range(3000)]
+    rows = [f"Customer {n};+49 30 5550{n:04};spring" for n in range(6000)]
     file = tmp_path / "customers.csv"
     file.write_text("\n".join(["Name;Phone;Tags", *rows, "Nobody;12;"]))
     owner.get_by_text("A file", exact=True).click()
     owner.get_by_label("CSV").set_input_files(file)
     presses(owner, "Upload")
+    expect(owner.get_by_role("progressbar", name="Rows read")).to_be_visible()
     expect(owner.get_by_role("heading", level=1)).to_have_text("Nothing is stored yet", timeout=20_000)
-    expect(owner.get_by_text("3,000")).to_be_visible()
-    expect(owner.get_by_text("Row 3002")).to_be_visible()
+    expect(owner.get_by_text("6,000")).to_be_visible()
+    expect(owner.get_by_text("Row 6002")).to_be_visible()
     assert len(calling.contacts()) == 6
     presses(owner, "Store them")
     expect(owner.get_by_role("heading", level=1)).to_have_text("Stored")
     owner.get_by_role("link", name="To the contacts").click()
-    expect(owner.get_by_text("3,006 contacts")).to_be_visible()
+    expect(owner.get_by_text("6,006 contacts")).to_be_visible()
 
 
 def test_a_contact_is_changed_and_forgotten(calling, owner):
