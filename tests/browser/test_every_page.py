@@ -416,10 +416,6 @@ def a_list_of_calls(shop):
     return calling.link
 
 
-def contacts_of_a_new_place(shop):
-    return Calling(shop).contacts_link
-
-
 def contacts_of_many(shop):
     names = (f"Maximiliane von Habsburg-Lothringen {n}" for n in range(53))
     return f"{a_call_list(shop, *names).contacts_link}?page=2"  # with three of them
@@ -513,7 +509,6 @@ STATES = [  # a page, and what must be in view without scrolling
     (customers_who_may_leave_a_number, ("button", "Take a number")),
     (the_owner_of_call_lists, None),
     (a_list_of_calls, None),
-    (contacts_of_a_new_place, ("button", "Search")),
     (contacts_of_many, ("button", "Search")),
     (a_contact, None),
     (an_upload_to_be_looked_at, ("button", "Store them")),
@@ -573,7 +568,6 @@ def test_every_page_can_be_read_and_used_by_anybody(open_shop, visit, problems, 
         a_ticket_that_may_come_in,
         a_chart_of_a_new_counter,
         a_caller_with_a_call,
-        a_form_for_the_public,
         a_list_of_calls,
         contacts_of_many,
     ],
