@@ -21,6 +21,8 @@ bench: .venv/tests
 	$(BIN)/python tests/bench/stats.py
 	$(BIN)/python tests/bench/wait.py
 	$(BIN)/python tests/bench/backup.py
+	$(BIN)/python tests/bench/contacts.py
+	$(BIN)/python tests/bench/calls.py
 
 bundle:
 	@git archive --format=zip --output=$(BUNDLE) HEAD $$(sed -n 's|^!/||p' .ebignore)

@@ -8,6 +8,7 @@
 #   "click==8.5.1",
 #   "flask==3.1.3",
 #   "flask-wtf==1.3.0",
+#   "phonenumbers==9.0.43",
 #   "qrcode==8.2",
 #   "sqlalchemy==2.1.9",
 #   "tzdata==2026.6",
@@ -22,7 +23,8 @@ Customers take a number on their own phone, servicers press "Next customer", eve
 One Flask app and one SQLite file. This file is the app: its pages, and its command line. What they call
 stands in rooms/, one file a room, to be read in this order:
 
-    settings, storage, places, line, counters, numbers, live, clock, backup, keeper
+    settings, storage, places, line, counters, contacts, imports, mail, calls, numbers, live, clock,
+    backup, keeper
 
 The rooms know nothing of Flask: they take a connection and plain values, return rows or small dataclasses,
 raise the few exceptions of the first room, and use none but the rooms before them. Data goes one way: a
@@ -34,6 +36,7 @@ from __future__ import annotations
 import base64
 import csv
 import gc
+import inspect
 import io
 import json
 import logging
@@ -49,7 +52,6 @@ import sqlite3
 import sys
 import threading
 import time
-import unicodedata
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -57,6 +59,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -75,7 +78,48 @@ from wtforms import BooleanField, Field, Form, IntegerField, SelectMultipleField
 from wtforms.validators import Length, NumberRange, Optional, Regexp, ValidationError
 
 from rooms.backup import Copy, Store, back_up, copies, restore, store_of, verify
+from rooms.calls import (
+    about_call,
+    add_word,
+    being_called,
+    call_instead,
+    call_of,
+    claim_next,
+    count_contacts,
+    done_since,
+    list_figures,
+    lists_of,
+    log_incoming,
+    recent_reports,
+    remove_word,
+    report_call,
+    reports_between,
+    request_call,
+    slug_of_desk,
+    stats_of,
+    upcoming,
+    waits_on,
+)
 from rooms.clock import start_clock
+from rooms.contacts import (
+    ACTIONS,
+    FIELDS,
+    SORTS,
+    act,
+    all_tags,
+    calls_of,
+    change_contact,
+    contacts_after,
+    contacts_page,
+    find_contact,
+    find_list,
+    forget_contact,
+    matching_ids,
+    phone_shown,
+    reports_of,
+    tags_of,
+    words_of,
+)
 from rooms.counters import (
     CODE_S,
     about_counter,
@@ -97,6 +141,21 @@ from rooms.counters import (
     store_taps,
     use_code,
 )
+from rooms.imports import (
+    MOST_ROWS,
+    Given,
+    add_contacts,
+    begin_import,
+    discard_import,
+    erase_stored,
+    fail_unread,
+    find_import,
+    first_rows,
+    open_sheet,
+    read_file,
+    refused_rows,
+    store_import,
+)
 from rooms.keeper import Keeper
 from rooms.line import (
     add_customer,
@@ -107,12 +166,17 @@ from rooms.line import (
     called_in,
     cancel_ticket,
     cancel_tickets,
+    clear_claim,
     count_ahead,
     current_ticket,
     delete_queue,
     find_desk,
     find_ticket,
+    give_back,
+    may_call_back,
+    more_time,
     move_ticket,
+    peek_call,
     press,
     recent_at,
     remove_servicer,
@@ -121,6 +185,7 @@ from rooms.line import (
     state_of,
     take_number,
     tickets_of_browser,
+    wait_here,
     waiting_in,
 )
 from rooms.live import FREE_THREADS, Live, counter_shown, version_of
@@ -138,10 +203,13 @@ from rooms.numbers import (
     tickets_between,
 )
 from rooms.places import (
+    CALLS,
+    EFFECTS,
     about_queue,
     add_queue,
     all_places,
     by_owner,
+    callers_of,
     change_place,
     change_queue,
     change_servicer,
@@ -150,6 +218,7 @@ from rooms.places import (
     delete_place,
     find_place,
     find_queue,
+    find_servicer,
     iso,
     next_day,
     queues_of,
@@ -159,9 +228,11 @@ from rooms.places import (
     servicers_of,
     shown,
     start_serving,
+    tidy,
     zones,
 )
 from rooms.settings import (
+    ADDRESS,
     BadInput,
     CannotStart,
     Forbidden,
@@ -202,12 +273,13 @@ def create_app(threads: int = 256, **options: Any) -> flask.Flask:
     """The service as a WSGI app for so many threads; `options` go over the environment; CannotStart."""
     settings = Settings.read(os.environ, **options)
     database = open_database(settings, upgrade=True)
+    database.write(fail_unread)
     app = flask.Flask(__name__)
     app.json.sort_keys = False
     with database.read() as db:
         app.secret_key = fact(db, "secret_key")  # kept in the database, so that deploys and restores keep it
     app.config.update(
-        MAX_CONTENT_LENGTH=64 * 1024,
+        MAX_CONTENT_LENGTH=64 * 1024,  # but see check_form()
         WTF_CSRF_CHECK_DEFAULT=False,  # check_form() does, for every body that is not JSON
         WTF_CSRF_SSL_STRICT=False,  # our pages send no Referer
         WTF_CSRF_TIME_LIMIT=None,  # and stay open all day
@@ -246,7 +318,12 @@ def write(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 def wants_json() -> bool:
     """Whether the answer is to be JSON: the Accept header says so, or the body is JSON."""
     wanted = ("text/html", "application/json")
-    return request.is_json or request.accept_mimetypes.best_match(wanted) == wanted[1]
+    return request.is_json or for_app() or request.accept_mimetypes.best_match(wanted) == wanted[1]
+
+
+def for_app() -> bool:
+    """Whether the request is a caller app's: it brings its own token, no cookie."""
+    return request.path.startswith("/api/")
 
 
 def limit(what: str, most: int, seconds: int, place: str | None = None) -> None:
@@ -266,16 +343,22 @@ def limit(what: str, most: int, seconds: int, place: str | None = None) -> None:
         )
 
 
+BIG = ("pages.add_contact", "pages.upload_contacts")  # what may be larger: lists and files of contacts
+BIG_BODY = 16 * 2**20 + 64 * 1024  # with a little around the file
+
+
 @pages.before_app_request
 def check_form() -> None:
     """Refuses a form without its token; JSON needs none, since a foreign page can't send it unasked.
 
     While writes are paused it refuses all that is sent, before a limit counts what will be sent again.
     """
-    if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
+    if request.endpoint in BIG:
+        request.max_content_length = request.max_form_memory_size = BIG_BODY
+    if (request.content_length or 0) > (request.max_content_length or 0):
         flask.abort(413)
     if request.method == "POST" and request.url_rule:
-        if not request.is_json:
+        if not (request.is_json or for_app()):
             current_app.extensions["csrf"].protect()
         if why := service().database.paused:
             raise Unavailable(why, retry_after=None if role() == "read-only" else 2)
@@ -293,12 +376,6 @@ def browser() -> str:
     return session.setdefault("browser", secrets.token_hex(8))
 
 
-def tidy(text: str | None) -> str | None:
-    """What was typed, without control characters and the space around it."""
-    text = unicodedata.normalize("NFC", text or "")
-    return "".join(c for c in text if c == "\n" or unicodedata.category(c) != "Cc").strip() or None
-
-
 def filled(form: Form, item: Field) -> None:
     """Refuses a field that was sent empty; one that was left out is the view's business."""
     if item.raw_data and not item.data:
@@ -309,6 +386,14 @@ def a_zone(form: Form, item: Field) -> None:
     """Refuses what is no time zone."""
     if item.data not in zones():
         raise ValidationError("please choose a time zone such as Europe/Berlin.")
+
+
+def a_day(form: Form, item: Field) -> None:
+    """Refuses what is no day."""
+    try:
+        date.fromisoformat(item.data)
+    except ValueError:
+        raise ValidationError("please write a day such as 2026-11-21.") from None
 
 
 def words(label: str, most: int, *validators: Any) -> StringField:
@@ -338,6 +423,7 @@ def one_of(label: str, *choices: str) -> StringField:
     return words(label, 20, Optional(), Regexp(f"^({'|'.join(choices)})$", message=sentence))
 
 
+AN_ADDRESS = "please write an address such as ana@example.org."
 NameForm = form(name=words("Name", 60, filled))
 PlaceForm = form(
     name=words("Name", 80, filled),
@@ -351,15 +437,59 @@ OpenForm = form(
     slug=words("Address", 40, Optional(), Regexp("^[a-z0-9]+(-[a-z0-9]+)*$", 0, "please use a-z, 0-9, -.")),
     setup_code=words("Setup code", 200),
     queue=words("Queue", 60, lambda form, item: filled(form, item) if request.is_json else None),
+    call_list=words("Call list", 60, lambda form, item: filled(form, item) if request.is_json else None),
 )
 QueueForm = form(
     NameForm,
-    kind=one_of("Kind", "walk-in"),
+    kind=one_of("Kind", "walk-in", CALLS),
     prefix=words("Letter", 3, Optional(), Regexp("^[A-Z]{1,3}$", 0, "please use one to three capitals.")),
     max_waiting=whole("Most people in line", 1, 1_000_000),
     asks=SelectMultipleField("Asks for", choices=["name", "phone", "note", "party"]),
     shared_tablet=BooleanField("Shared tablet", false_values=NOT_TICKED),
     usual_service_s=whole("Usual service in seconds", 10, 14_400),
+    claim_minutes=whole("Minutes that a call is its caller's", 1, 600),
+    retry_minutes=whole("Minutes until the next try", 1, 100_000),
+    most_tries=whole("Most tries", 1, 100),
+    public_form=BooleanField("Public form", false_values=NOT_TICKED),
+    staff_email=words("E-mail of the staff", 200, Optional(), Regexp(f"^{ADDRESS}$", 0, AN_ADDRESS)),
+    restricted=BooleanField(
+        "Only those ticked", false_values=NOT_TICKED
+    ),  # in a form; in JSON callers says it
+)
+WordForm = form(NameForm, name=words("Name", 80, filled))
+OutcomeForm = form(NameForm, effect=one_of("Effect", *EFFECTS))
+ServiceForm = form(
+    NameForm,
+    phone=words("Phone", 40),
+    link=words("Link", 300, Optional(), Regexp("^https?://[^ ]+$", 0, "please begin with https://")),
+)
+RequestForm = form(
+    request_id=words("Request", 100),
+    name=words("Name", 80),
+    phone=words("Phone", 40, filled),
+    email=words("E-mail", 200, Optional(), Regexp(f"^{ADDRESS}$", 0, AN_ADDRESS)),
+    note=words("Note", 500),
+)
+PhoneForm = form(phone=words("Phone", 40, filled))
+ListForm = form(list=words("List", 60))
+ClaimForm = form(claim=words("Claim", 60, filled))
+IdForm = form(id=whole("Id", 1, 2**31 - 1))
+SaidForm = form(
+    outcome=words("Outcome", 80, filled),
+    notes=words("Notes", 2000),
+    call_back_at=words("Call back at", 40),
+    call_back_date=words("Date", 20),
+    call_back_time=words("Time", 20),
+    refer_to=words("Refer to", 80),
+    refer_note=words("Note for them", 500),
+)
+ReportForm = form(SaidForm, claim=words("Claim", 60, filled))
+IncomingForm = form(
+    SaidForm,
+    phone=words("Phone", 40, filled),
+    name=words("Name", 80),
+    list=words("List", 60),
+    request_id=words("Request", 100),
 )
 CustomerForm = form(
     request_id=words("Request", 100),
@@ -396,10 +526,39 @@ TapForm = form(
 RecountForm = form(count=whole("How many are inside", 0, 100_000))
 CodeForm = form(code=words("Code", 20, filled))
 
+ContactForm = form(
+    **{name: words(label, most) for name, (label, most) in FIELDS.items() if name != "tags"},
+    tags=SelectMultipleField("Tags", validate_choice=False),
+    do_not_call=BooleanField("Do not call", false_values=NOT_TICKED),
+)
+FilterForm = form(
+    q=words("Search", 100),
+    in_list=words("On the list", 60),
+    never_called=BooleanField("Never called", false_values=NOT_TICKED),
+    last_outcome=words("Last outcome", 80),
+    tag=words("Tag", 40),
+    called_before=words("Called before", 10, Optional(), a_day),
+    do_not_call=BooleanField("Do not call", false_values=NOT_TICKED),
+    sort=words("Sort", 20, Optional(), Regexp(f"^-?({'|'.join(SORTS)})$", 0, "please choose a column.")),
+)
+PageForm = form(page=whole("Page", 1, 10**9))
+TextForm = form(text=StringField("Text"))
+ActionForm = form(
+    action=one_of("Action", *ACTIONS),
+    list=words("List", 60),
+    reason=words("Reason", 80),
+    priority=whole("Priority", 1, 5),
+    tag=words("Tag", 40),
+)
+
 fields_of = cache(lambda form: {item.name: item for item in form()})  # of a form, by their names
 
 
-NULL_SPEAKS = ("finished", "admits")  # in other fields null, or nothing typed, is as good as absent
+NULL_SPEAKS = (
+    "finished",
+    "admits",
+    "staff_email",
+)  # in other fields null, or nothing typed, is as good as absent
 
 
 def body(form: type[Form], *required: str) -> dict[str, Any]:
@@ -412,10 +571,11 @@ def body(form: type[Form], *required: str) -> dict[str, Any]:
     return check(form, {name: request.form.getlist(name) for name in sent}, *required)
 
 
-def check(form: type[Form], content: Any, *required: str) -> dict[str, Any]:
-    """The fields of a JSON object, whose types are checked first, or of a form's lists of texts."""
+def check(form: type[Form], content: Any, *required: str, typed: bool | None = None) -> dict[str, Any]:
+    """The fields of a JSON object (`typed`), whose types are checked first, or of a form's lists of texts."""
     known, found = fields_of(form), {}
-    given = json_fields(known, content) if request.is_json else content
+    typed = request.is_json if typed is None else typed
+    given = json_fields(known, content) if typed else content
     checked = form(MultiDict([(name, value) for name, values in given.items() for value in values or ()]))
     checked.validate()
     for name, item in known.items():
@@ -557,13 +717,13 @@ def under(seconds: float) -> str:
 @pages.app_errorhandler(Refused)
 def refused(problem: Refused) -> Answer:
     """Says what can't be done: in JSON, with the state of now for a Conflict; or on the button's own page."""
-    said, parts = str(problem), request.url_rule.rule.split("/") if request.url_rule else []
-    view, given = AGAIN.get(parts[2]) if len(parts) > 2 else home, request.view_args or {}
-    given = {name: given[name] for name in ("place", "token") if name in given}
+    said, view = str(problem), page_again(request.url_rule.rule if request.url_rule else "")
     shows_it = problem.status in ((409,) if wants_json() else (400, 403, 409))
     later = problem.status == 503 and not wants_json()
     if request.method == "POST" and view and (shows_it or later) and not g.get("error"):
         g.error = said
+        known, given = inspect.signature(view).parameters, request.view_args or {}
+        given = {name: value for name, value in given.items() if name in known}
         try:
             answer = again(problem, view, given) if later else flask.make_response(view(**given))
         except Refused as other:  # the page isn't there either
@@ -598,6 +758,15 @@ def again(problem: Refused, view: Callable, given: Mapping[str, str]) -> Answer:
     return page("again.html", {}, place, sentence=str(problem), **more)
 
 
+def page_again(rule: str) -> Callable | None:
+    """The page that shows what went wrong with a button: that of the longest beginning of its URL."""
+    path = rule.removeprefix("/<place>/")
+    if path == rule:
+        return home
+    pages_above = [each for each in AGAIN if f"{path}/".startswith(f"{each}/")]
+    return AGAIN[max(pages_above, key=len)] if pages_above else None
+
+
 HTTP_SENTENCES = {
     400: "This page was out of date, or cookies are switched off. Please try once more.",
     404: "There is nothing at this address. Check the link, or scan the QR code again.",
@@ -610,7 +779,9 @@ HTTP_SENTENCES = {
 def failed(problem: Exception) -> Answer:
     """Whatever else went wrong, in a sentence; what is our mistake, or the storage's, goes into the log."""
     if isinstance(problem, HTTPException):
-        answer = refused(Refused(HTTP_SENTENCES.get(problem.code) or str(problem.description), problem.code))
+        said = HTTP_SENTENCES.get(problem.code) or str(problem.description)
+        said = said.replace("64 KiB", "16 MiB") if request.endpoint in BIG else said
+        answer = refused(Refused(said, problem.code))
         answer.allow.update(getattr(problem, "valid_methods", None) or ())
         return answer
     log.error("Failed at %s", request.url_rule, exc_info=problem)  # the rule: links don't belong in a log
@@ -679,7 +850,7 @@ def find_links() -> Answer:
 def open_first() -> Answer:
     settings = service().settings
     limit("new place", 20, 3600)
-    asked = {"queue": None, "setup_code": None} | body(OpenForm, "name")
+    asked = {"queue": None, "call_list": None, "setup_code": None} | body(OpenForm, "name")
     code, counter = asked.pop("setup_code"), first_counter()
     if settings.setup_code:
         check_code(code)
@@ -761,31 +932,42 @@ def customers(place: str) -> Answer:
         return answer.make_conditional(request)
     with service().database.read() as db:
         mine = tickets_of_browser(db, now(), place, session["browser"]) if "browser" in session else []
+        lists = queues_of(db, find_place(db, place), CALLS)
     if mine and "stay" not in request.args and not g.get("error"):
         return flask.redirect(url_for("pages.ticket", place=place, token=mine[0].token))
     content, request_id = made.content, secrets.token_hex(8)
-    return page("customers.html", {}, content["place"], picture=content, mine=mine, request_id=request_id)
+    more = {"mine": mine, "request_id": request_id}
+    more["forms"] = [named(each) for each in lists if each.public_form and each.open]
+    return page("customers.html", {}, content["place"], picture=content, **more)
 
 
 @pages.post("/<place>/<queue>/tickets")
 def take(place: str, queue: str) -> Answer:
     limit("take", service().settings.takes_per_minute, 60)
+    expect = expectation(place, queue)
+    if expect is None:
+        return leave_number(place, queue)
     asked = body(CustomerForm) | ({} if request.is_json else {"browser": browser()})
-    row, line, mine, new = write(take_number, place, queue, expect=expectation(place, queue), **asked)
+    row, line, mine, new = write(take_number, place, queue, expect=expect, **asked)
     wait = {"from": mine.wait_from, "to": mine.wait_to} if new and mine.wait_to is not None else None
     content = ticket_content(row, line, mine, line.waiting - 1, wait) if new and wants_json() else None
     return after(ticket, None, 201 if new else 200, content, place=place, token=mine.token)
 
 
-def expectation(slug: str, queue: str) -> Callable[[int], dict[str, int] | None]:
-    """What to expect with so many ahead in a queue; a second old at most: a burst of customers asks once."""
+def expectation(slug: str, queue: str) -> Callable[[int], dict[str, int] | None] | None:
+    """What to expect with so many ahead in a queue; None of a call list.
+
+    It is a second old at most: a burst of customers asks once.
+    """
     made_at, expect = service().lines.get((slug, queue), (math.inf, None))
     if not 0 <= now() - made_at < 1:
         if expect:  # the others don't ask meanwhile
             service().lines[slug, queue] = now(), expect
         with service().database.read() as db:
             place = find_place(db, slug)
-            mine = find_queue(db, place, queue)
+            mine = find_queue(db, place, queue, None)
+            if mine.kind == CALLS:
+                return None
             line = lines_of(db, now(), place, service().live.memory).get(mine.id, NO_LINE)
         others = line.length(line.waiting | {mine.id: 0})
 
@@ -812,9 +994,11 @@ def ticket_content(
     content |= {"state": state_of(ticket, place, now()), "queue": queue.slug, "queue_name": queue.name}
     waits, called = content["state"] == "waiting", content["state"] in ("called", "serving")
     content |= {"ahead": ahead, "estimated_wait": wait, "steps": [*steps]} if waits else NOT_WAITING
-    here = shown(ticket, place, "desk door held_until") if called else NOT_CALLED
+    here = shown(ticket, place, "desk door held_until") if called and queue.kind != CALLS else NOT_CALLED
     url = link("ticket", place=place.slug, token=ticket.token)
     links = {"ticket": url, "cancel": f"{url}/cancel", "customers": link("customers", place=place.slug)}
+    here |= {"kind": queue.kind, "by_phone": bool(ticket.by_phone)}
+    here["phone"] = phone_shown(ticket.phone, place.country) if ticket.by_phone and ticket.phone else None
     return content | here | {"links": links}
 
 
@@ -823,11 +1007,17 @@ def ticket(place: str, token: str) -> Answer:
     with service().database.read() as db:
         row, queue, mine = find_ticket(db, place, token)
         ahead, wait, steps = {}, None, []
-        if mine.state == "waiting":
+        callable_back = may_call_back(db, row, queue, mine, now())
+        if mine.state == "waiting" and queue.kind != CALLS:
             line = lines_of(db, now(), row, service().live.memory).get(queue.id, NO_LINE)
             ahead = count_ahead(db, mine, line.counts_as, day_of(row, now()))
             wait, steps = line.expect(line.length(ahead))[0], steps_of(db, row, mine)
         content = ticket_content(row, queue, mine, ahead.get(queue.id, 0), wait, steps)
+        if queue.kind == CALLS:
+            content["phone"] = phone_shown(about_call(db, mine)[1].phone, row.country)
+    if callable_back:
+        which = "wait_here" if mine.by_phone else "call_me"
+        content["links"][which] = f"{content['links']['ticket']}/{which.replace('_', '-')}"
     if wants_json():
         return flask.jsonify(content)
     picture = service().live.current(place, base_url()).content
@@ -902,7 +1092,7 @@ def staff(place: str, token: str) -> Answer:
     with service().database.read() as db:
         row = find_place(db, place, staff_token=token)
         known = servicer_of_browser(db, row, session.get("browser"))
-        lines = queues_of(db, row)
+        lines = queues_of(db, row) + [each for each in queues_of(db, row, CALLS) if not each.restricted]
     queues = [named(queue) for queue in lines]
     at_desks = [queue.slug for queue in lines if not queue.counter_id] or [queue.slug for queue in lines]
     if known and not wants_json() and "new" not in request.args and not g.get("error"):
@@ -924,32 +1114,52 @@ def sit_down(place: str, token: str) -> Answer:
 def servicer_content(db: Connection, place: Row, servicer: Row) -> dict[str, Any]:
     """What the owner sees of a servicer."""
     content = shown(servicer, place, "id name desk all_queues on_duty")
-    content["queues"] = [queue.slug for queue in queues_served(db, servicer)]
+    served = [*queues_served(db, servicer), *queues_served(db, servicer, CALLS)]
+    content["queues"] = [queue.slug for queue in served]
     content["current"] = getattr(current_ticket(db, servicer), "number", None)
     return content | {"links": {"desk": link("desk", place=place.slug, token=servicer.token)}}
 
 
 # What a servicer sees of a ticket; never the customer's links.
-DESK_TICKET = "number state queue queue_name name phone note party taken_at called_at started_at ended_at"
+DESK_TICKET = (
+    "number state queue queue_name name phone note party taken_at called_at started_at ended_at by_phone"
+)
+
+
+def desk_ticket(ticket: Row, place: Row) -> dict[str, Any]:
+    """What a servicer sees of a ticket; the number to tap of a customer who is to be called."""
+    content = shown(ticket, place, DESK_TICKET)
+    if ticket.by_phone and ticket.phone:
+        content |= {"phone": phone_shown(ticket.phone, place.country), "tel": f"tel:{ticket.phone}"}
+    return content
 
 
 @pages.get("/<place>/desk/<token>")
 def desk(place: str, token: str) -> Answer:
     with service().database.read() as db:
         row, servicer = find_desk(db, place, token)
-        everywhere, served = queues_of(db, row), queues_served(db, servicer)
+        everywhere, served, lists = queues_of(db, row), queues_served(db, servicer), lists_of(db, servicer)
         line = waiting_in(db, [queue.id for queue in served], day_of(row, now()))
         current, recent = current_ticket(db, servicer), recent_at(db, servicer)
-    content = shown(servicer, row, "name desk on_duty")
-    content |= {"queues": [queue.slug for queue in served], "lines": []}
+        content = shown(servicer, row, "name desk on_duty")
+        content |= {"lists": lists_content(db, lists), "call": None}
+        earliest(row, content["lists"])
+        if current and current.contact_id:
+            content["call"] = call_content(db, row, call_of(db, now(), servicer))
+            current = None
+    if not served and lists and request.method == "GET" and not wants_json():
+        return flask.redirect(url_for("pages.calls", place=place, token=token))
+    content |= {"queues": [queue.slug for queue in [*served, *lists]], "lines": []}
     for queue in served:
         waiting = sum(ticket.queue_id == queue.id for ticket in line)
         content["lines"].append(named(queue) | {"open": bool(queue.open), "waiting": waiting})
-    content["current"] = current and shown(current, row, DESK_TICKET)
-    content["recent"] = [shown(ticket, row, DESK_TICKET) for ticket in recent]
-    content["line"] = [shown(each, row, "number queue queue_name name note party taken_at") for each in line]
+    content["current"] = current and desk_ticket(current, row)
+    content["recent"] = [desk_ticket(ticket, row) for ticket in recent]
+    in_line = "number queue queue_name name note party taken_at by_phone"
+    content["line"] = [shown(each, row, in_line) for each in line]
     url = link("desk", place=place, token=token)
-    content["links"] = {"desk": url, "next": f"{url}/next", "add": f"{url}/add"}
+    links = {"desk": url, "next": f"{url}/next", "add": f"{url}/add"}
+    content["links"] = links | {"calls": f"{url}/calls", "next_call": f"{url}/calls/next"}
     return page("desk.html", content, row, desk=content, all_queues=[named(queue) for queue in everywhere])
 
 
@@ -969,12 +1179,15 @@ def manage(place: str, token: str) -> Answer:
         content = shown(row, row, "slug name timezone country day_starts wait_goal_minutes")
         content["counters"] = [counter_content(db, row, counter) for counter in counters_of(db, row, at)]
         code = staff_code(db, at, row)
-        content["queues"] = [queue_content(db, row, queue) for queue in queues_of(db, row)]
+        lines = [*queues_of(db, row), *queues_of(db, row, CALLS)]
+        content["queues"] = [queue_content(db, row, queue) for queue in lines]
+        content |= words_content(db, row)
         content["servicers"] = [servicer_content(db, row, servicer) for servicer in servicers_of(db, row)]
     url = owner_link(row)
     links = {name: link(name, place=place) for name in ("customers", "board", "live", "poster")}
     links |= {"staff": link("staff", place=place, token=row.staff_token), "manage": url}
     links |= {"stats": f"{url}/stats"}
+    links |= {each: f"{url}/{each}" for each in ("contacts", "reasons", "outcomes", "services")}
     links |= {"queues": f"{url}/queues", "tickets_csv": f"{url}/tickets.csv", "export": f"{url}/export.json"}
     content["links"] = links
     content["staff_code"] = code and shown(code, row, "ends_at") | {"code": code.digits}
@@ -1002,6 +1215,8 @@ def door_content(db: Connection, place: Row, door: Row) -> dict[str, Any]:
 
 def queue_content(db: Connection, place: Row, queue: Row) -> dict[str, Any]:
     """What the owner sees of a queue."""
+    if queue.kind == CALLS:
+        return list_content(db, place, queue)
     at, mine = now(), {"place": place.slug, "queue": queue.slug}
     day = day_of(place, at)
     content = shown(queue, place, "slug name kind prefix open max_waiting asks shared_tablet usual_service_s")
@@ -1195,6 +1410,544 @@ def json_lines(rows: Iterator[tuple[str, dict]]) -> Iterator[str]:
     yield "]}\n"
 
 
+# ----- contacts
+
+CONTACTS = "manage/<token>/contacts"
+CONTACT = f"{CONTACTS}/<int(max=2147483647):contact_id>"
+IMPORT = f"{CONTACTS}/import/<int(max=2147483647):file_id>"
+
+
+@pages.get(f"/<place>/{CONTACTS}")
+def contacts(place: str, token: str) -> Answer:
+    filters, number = asked_filters(), check(PageForm, query(PageForm), typed=False).get("page", 1)
+    with service().database.read() as db:
+        row = find_place(db, place, manage_token=token)
+        found, total, number, of = contacts_page(db, row, filters, number)
+        content = {"contacts": contacts_content(db, row, found), "total": total, "page": number, "pages": of}
+        content |= {"filters": filters, "tags": all_tags(db, row)} | choices(db, row)
+    url = f"{owner_link(row)}/contacts"
+    links = {"contacts": url, "csv": f"{url}.csv", "actions": f"{url}/actions", "import": f"{url}/import"}
+    content["links"] = links | {"manage": owner_link(row)}
+    more = {name: content[name] for name in ("lists", "reasons", "outcomes")} | {"timezones": zones()}
+    return page("contacts.html", content, row, contacts=content, **more)
+
+
+def query(form: type[Form]) -> dict[str, list[str]]:
+    """What the query string says of a form's fields."""
+    return {name: request.args.getlist(name) for name in fields_of(form) if request.args.get(name)}
+
+
+def asked_filters() -> dict[str, Any]:
+    """Which contacts are to be shown: the query string says so, or what a form for many of them brought."""
+    given = query(FilterForm)
+    if request.endpoint == "pages.act_on_contacts" and not request.is_json:
+        names = [name for name in fields_of(FilterForm) if request.form.get(name)]
+        given |= {name: request.form.getlist(name) for name in names}
+    return {name: value for name, value in check(FilterForm, given, typed=False).items() if value}
+
+
+def choices(db: Connection, place: Row) -> dict[str, list[dict[str, Any]]]:
+    """What can be chosen where contacts are put on lists or looked for."""
+    found = {"lists": [named(each) for each in queues_of(db, place, "calls")]}
+    for name in ("reason", "outcome"):
+        found[f"{name}s"] = [{"id": each.id, "name": each.name} for each in words_of(db, place, name)]
+    return found
+
+
+def contacts_content(db: Connection, place: Row, found: list[Row]) -> list[dict[str, Any]]:
+    """What the owner sees of contacts."""
+    calls, shown_as = calls_of(db, [each.id for each in found]), []
+    for each in found:
+        content = shown(each, place, "id name")
+        content |= {"phone": phone_shown(each.phone, place.country), "tel": f"tel:{each.phone}"}
+        content |= shown(each, place, "email address notes") | {"tags": tags_of(each)}
+        content |= shown(each, place, "reference timezone do_not_call last_called_at last_outcome")
+        mine = [call for call in calls if call.contact_id == each.id]
+        content["lists"] = [shown(call, place, "slug name state due_at") for call in mine]
+        content["links"] = {"contact": f"{owner_link(place)}/contacts/{each.id}"}
+        shown_as.append(content)
+    return shown_as
+
+
+@pages.post(f"/<place>/{CONTACTS}")
+def add_contact(place: str, token: str) -> Answer:
+    if not request.is_json:
+        stored, refused = add_contacts(service().database, place, token, [contact_typed()])
+        if refused:
+            raise BadInput(refused[0].why)
+        return after(
+            contacts, ADDED if stored.add_rows else "Changed, since it was here.", place=place, token=token
+        )
+    rows = json_object().get("contacts")
+    if not isinstance(rows, list):
+        raise BadInput("Contacts: this must be a list of contacts, such as [].")
+    if len(rows) > MOST_ROWS:
+        raise Refused(f"At most {MOST_ROWS:,} contacts at once, please: send the others after them.", 413)
+    stored, refused = add_contacts(service().database, place, token, map(contact_given, rows))
+    content = {"added": stored.add_rows, "changed": stored.change_rows}
+    content["refused"] = [shown(each, None, "row why") for each in refused]
+    return flask.jsonify(content)
+
+
+def contact_given(content: Any) -> Given:
+    """What a JSON object says of a contact, or why it says nothing."""
+    if isinstance(content, dict) and isinstance(content.get("tags"), str):
+        content = content | {"tags": [content["tags"]]}
+    try:
+        given = json_fields(fields_of(ContactForm), content)
+    except BadInput as problem:
+        return problem
+    said = {
+        name: (values if name == "tags" else values[0]) if values else None for name, values in given.items()
+    }
+    return said | ({"do_not_call": said["do_not_call"] == "true"} if said.get("do_not_call") else {})
+
+
+def contact_typed() -> dict[str, Any]:
+    """What a form, or a JSON object, says of one contact; raises BadInput."""
+    if request.is_json:
+        given = contact_given(json_object())
+        if isinstance(given, Refused):
+            raise given
+        return given
+    given = {name: request.form[name] for name in FIELDS if name in request.form}
+    ticked = request.form.get("do_not_call", "") not in NOT_TICKED
+    return given | ({"do_not_call": ticked} if ticked or "_boxes" in request.form else {})
+
+
+@pages.get(f"/<place>/{CONTACT}")
+def contact(place: str, token: str, contact_id: int) -> Answer:
+    with service().database.read() as db:
+        row = find_place(db, place, manage_token=token)
+        its = find_contact(db, row, contact_id)
+        content = contacts_content(db, row, [its])[0]
+        reports, more = reports_of(db, its), choices(db, row)
+    said, zone = (
+        "servicer list outcome effect notes incoming closed call_back_at referred_to seconds",
+        row.timezone,
+    )
+    content["reports"] = [
+        {"at": iso(each.created_at, ZoneInfo(zone))} | shown(each, row, said) for each in reports
+    ]
+    url = content["links"]["contact"]
+    content["links"] |= {"forget": f"{url}/forget", "contacts": f"{owner_link(row)}/contacts"}
+    return page("contact.html", content, row, contact=content, timezones=zones(), **more)
+
+
+@pages.post(f"/<place>/{CONTACT}")
+def change_this_contact(place: str, token: str, contact_id: int) -> Answer:
+    write(by_owner, place, token, change_contact, contact_id, **contact_typed())
+    return after(contact, SAVED, place=place, token=token, contact_id=contact_id)
+
+
+@pages.post(f"/<place>/{CONTACT}/forget")
+def forget_this_contact(place: str, token: str, contact_id: int) -> Answer:
+    write(by_owner, place, token, forget_contact, contact_id)
+    said = "Forgotten: nothing is known of this person any more."
+    return after(contacts, said, place=place, token=token)
+
+
+@pages.get(f"/<place>/{CONTACTS}.csv")
+def contacts_csv(place: str, token: str) -> Answer:
+    columns = "name phone email address notes tags reference timezone do_not_call last_called_at last_outcome"
+    filters = asked_filters()
+    with service().database.read() as db:
+        row = find_place(db, place, manage_token=token)
+        matching_ids(db, row, {"in_list": filters.get("in_list")}, 0)  # better a sentence than half a file
+
+    def batch(db: Connection, at: float | None, seen: int) -> list[Any]:
+        found, rows = contacts_after(db, row, filters, seen, 500), []
+        lists: dict[int, list[str]] = {}
+        for call in calls_of(db, [each.id for each in found]):
+            lists.setdefault(call.contact_id, []).append(call.name)
+        for each in found:
+            cells = each._asdict() | {"phone": phone_shown(each.phone, row.country)}
+            cells |= {"tags": ", ".join(tags_of(each)), "lists": ", ".join(lists.get(each.id, ()))}
+            rows.append(SimpleNamespace(**cells))
+        return rows
+
+    return table(row, f"{columns} lists", batch)
+
+
+# What is said of many contacts after an action.
+ACTED = {
+    "add_to_list": "Added {many} to {list}",
+    "take_off": "Took {many} off {list}",
+    "raise": "Raised {many} on {list}",
+    "lower": "Lowered {many} on {list}",
+    "do_not_call": "Set “do not call” for {many}",
+    "may_call": "Took “do not call” off {many}",
+    "tag": "Tagged {many} with {tag}",
+    "untag": "Took {tag} off {many}",
+    "forget": "Forgot {many}",
+}
+
+
+@pages.post(f"/<place>/{CONTACTS}/actions")
+def act_on_contacts(place: str, token: str) -> Answer:
+    asked = body(ActionForm, "action")
+    if not request.is_json and "tag_named" in request.form:  # `tag` is what they are filtered by
+        asked["tag"] = tidy(request.form["tag_named"])
+    action = asked.pop("action")
+    with service().database.read() as db:
+        row = find_place(db, place, manage_token=token)
+        name = find_list(db, row, asked.get("list")).name if "{list}" in ACTED[action] else None
+        if "{tag}" in ACTED[action] and not asked.get("tag"):
+            raise BadInput("Tag: please name one.")
+        ids = chosen(db, row)
+    many, skipped = act(service().database, place, token, action, ids, **asked)
+    said = ACTED[action].format(many=f"{many:,}", list=name, tag=asked.get("tag"))
+    if skipped:
+        why = ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
+        said += f", {skipped.total():,} skipped: {why}"
+    content = {"added" if action == "add_to_list" else "changed": many, "skipped": dict(skipped)}
+    again = {} if request.is_json else asked_filters()
+    again = {name: 1 if value is True else value for name, value in again.items()}
+    return after(contacts, f"{said}.", 200, content, place=place, token=token, **again)
+
+
+def chosen(db: Connection, place: Row) -> list[int]:
+    """The contacts that an action is for: `ids`, or all that `match` (in a form: `all`, and the filters)."""
+    if not request.is_json:
+        if request.form.get("all"):
+            return matching_ids(db, place, asked_filters())
+        ids: Any = [int(each) for each in request.form.getlist("ids") if re.fullmatch("[0-9]{1,9}", each)]
+    else:
+        content = json_object()
+        ids, match = content.get("ids"), content.get("match")
+        if (ids is None) == (match is None):
+            raise BadInput('Contacts: give either "ids", or "match": "all" or filters.')
+        if match is not None:
+            return matching_ids(db, place, {} if match == "all" else check(FilterForm, match))
+    if not isinstance(ids, list) or {*map(type, ids)} - {int} or any(abs(each) > 2**31 for each in ids):
+        raise BadInput("Ids: this must be a list of whole numbers.")
+    if not ids:
+        raise BadInput("Choose at least one contact.")
+    return list(dict.fromkeys(ids))
+
+
+@pages.post(f"/<place>/{CONTACTS}/import")
+def upload_contacts(place: str, token: str) -> Answer:
+    with service().database.read() as db:
+        row = find_place(db, place, manage_token=token)
+    sheet = open_sheet(uploaded())
+    file = write(by_owner, place, token, begin_import, sheet.rows, sheet)
+    read_file(service().database, row, file, sheet)
+    return after(upload, None, 201, place=place, token=token, file_id=file.id)
+
+
+def uploaded() -> bytes | str:
+    """The file of contacts, or what was pasted; raises BadInput without any."""
+    if request.is_json:
+        text = check(TextForm, json_object(), "text")["text"]
+    else:
+        file = request.files.get("file")
+        text = file.read() if file and file.filename else request.form.get("text")
+    if not text:
+        raise BadInput("File: please choose one, or paste the rows.")
+    return text
+
+
+@pages.get(f"/<place>/{IMPORT}")
+def upload(place: str, token: str, file_id: int) -> Answer:
+    with service().database.read() as db:
+        row = find_place(db, place, manage_token=token)
+        file = find_import(db, row, file_id)
+        first, refused = first_rows(db, file), refused_rows(db, file, 200)
+    content = shown(file, row, "id state rows read why")
+    content |= {"add": file.add_rows, "change": file.change_rows, "refuse": file.refuse_rows}
+    content["columns"] = json.loads(file.columns or "{}")
+    content["preview"] = []
+    for each in first:
+        phone = each.phone and phone_shown(each.phone, row.country)
+        content["preview"].append(
+            shown(each, row, "row what name")
+            | {"phone": phone}
+            | shown(each, row, "email address notes reference timezone why")
+            | {"tags": tags_of(each)}
+        )
+    content["refused"] = [shown(each, row, "row why") for each in refused]
+    url = f"{owner_link(row)}/contacts"
+    its = f"{url}/import/{file.id}"
+    content["links"] = {"import": its, "store": f"{its}/store", "discard": f"{its}/discard", "contacts": url}
+    return page("import.html", content, row, upload=content)
+
+
+@pages.post(f"/<place>/{IMPORT}/store")
+def store_upload(place: str, token: str, file_id: int) -> Answer:
+    file = write(by_owner, place, token, store_import, file_id)
+    erase_stored(service().database, file)
+    said = f"Added {file.add_rows:,}, changed {file.change_rows:,}, left out {file.refuse_rows:,}."
+    return after(upload, said, place=place, token=token, file_id=file_id)
+
+
+@pages.post(f"/<place>/{IMPORT}/discard")
+def discard_upload(place: str, token: str, file_id: int) -> Answer:
+    write(by_owner, place, token, discard_import, file_id)
+    return after(contacts, "Discarded: nothing of it was stored.", place=place, token=token)
+
+
+# ----- call lists
+
+LIST = "manage/<token>/queues/<queue>"
+LIST_SETTINGS = "slug name kind open claim_minutes retry_minutes most_tries public_form staff_email"
+
+
+def list_content(db: Connection, place: Row, queue: Row) -> dict[str, Any]:
+    """What the owner sees of a call list."""
+    url = f"{owner_link(place)}/queues/{queue.slug}"
+    links = {"queue": url, "list": url}
+    links |= {"request": link("take", place=place.slug, queue=queue.slug)} if queue.public_form else {}
+    content = shown(queue, place, LIST_SETTINGS) | {"callers": callers_of(db, queue)}
+    return content | {"waiting": queue.waiting, "links": links}
+
+
+def words_content(db: Connection, place: Row) -> dict[str, Any]:
+    """The owner's own words for calls, how many contacts there are, and whether mail is sent."""
+    content: dict[str, Any] = {
+        f"{name}s": [word_content(db, place, word) for word in words_of(db, place, name)]
+        for name in ("reason", "outcome", "service")
+    }
+    return content | {"contacts": count_contacts(db, place), "mail": service().settings.mails}
+
+
+def word_content(db: Connection, place: Row, word: Row) -> dict[str, Any]:
+    """A reason, an outcome or a service."""
+    return {name: value for name, value in word._mapping.items() if name != "place_id"}
+
+
+def call_content(db: Connection, place: Row, ticket: Row | None, mine: bool = True) -> dict[str, Any] | None:
+    """What a caller sees of a call: whom, the number, why, what was said; its claim only if it is `mine`."""
+    if ticket is None:
+        return None
+    queue, contact = about_call(db, ticket)
+    zone = contact.timezone or place.timezone
+    content = {"id": ticket.id, "claim": ticket.claim if mine else None, "number": ticket.number}
+    content |= {"name": contact.name, "phone": phone_shown(contact.phone, place.country)}
+    content |= {"tel": f"tel:{contact.phone}"} | shown(contact, place, "email address notes reference")
+    content |= {"tags": tags_of(contact), "note": ticket.note, "list": queue.slug, "list_name": queue.name}
+    content["reason"] = ": ".join(filter(None, (ticket.reason, ticket.note))) or None
+    content |= {"priority": ticket.priority, "tries": ticket.tries, "zone": zone}
+    times = {"claimed_at": ticket.called_at, "claimed_until": ticket.claimed_until}
+    content |= {name: iso(at, ZoneInfo(place.timezone)) if mine else None for name, at in times.items()}
+    said = reports_of(db, contact, 10)
+    content["reports"] = [shown(each, place, "servicer outcome notes list") for each in said]
+    for each, row in zip(content["reports"], said, strict=True):
+        each["at"] = iso(row.created_at, ZoneInfo(place.timezone))
+    return content
+
+
+def lists_content(db: Connection, lists: list[Row]) -> list[dict[str, Any]]:
+    """The lists that a caller works on, and how many calls of each are due."""
+    content = []
+    for queue in lists:
+        waits = waits_on(db, now(), queue)
+        content.append(named(queue) | {"waiting": queue.waiting} | waits)
+    return content
+
+
+def report_content(place: Row, report: Row) -> dict[str, Any]:
+    """A report as its caller sees it."""
+    content = shown(report, place, "id claim outcome effect notes call_back_at referred_to closed incoming")
+    return content | {"at": iso(report.created_at, ZoneInfo(place.timezone))}
+
+
+def reported_content(db: Connection, place: Row, report: Row) -> dict[str, Any]:
+    """What JSON says when a call was reported: the report, and what the caller has to do now."""
+    servicer = find_servicer(db, place, report.servicer_id)
+    said = {"report": report_content(place, report), "closed": bool(report.closed)}
+    return calls_content(db, place, servicer) | said
+
+
+def calls_content(db: Connection, place: Row, servicer: Row) -> dict[str, Any]:
+    """What a caller sees: her lists, her call, her last reports."""
+    lists, at = lists_of(db, servicer), now()
+    content = shown(servicer, place, "name desk on_duty") | {"lists": lists_content(db, lists)}
+    content["call"] = call_content(db, place, call_of(db, at, servicer))
+    content["next_at"] = earliest(place, content["lists"])
+    content["outcomes"] = [
+        {"name": each.name, "effect": each.effect} for each in words_of(db, place, "outcome")
+    ]
+    content["services"] = [
+        {"name": each.name, "phone": each.phone, "link": each.link} for each in words_of(db, place, "service")
+    ]
+    content["all_lists"] = [named(each) for each in queues_of(db, place, CALLS)]
+    content["stats"] = stats_of(db, at, place, servicer)
+    content["recent"] = [
+        report_content(place, each) | {"name": each.name, "list": each.list}
+        for each in recent_reports(db, servicer)
+    ]
+    content["walk_in"] = bool(queues_served(db, servicer))
+    url = link("desk", place=place.slug, token=servicer.token)
+    links = {"desk": url, "calls": f"{url}/calls"}
+    for name in ("next", "more_time", "give_back", "report", "incoming"):
+        links[name] = f"{url}/calls/{name.replace('_', '-')}"
+    return content | {"links": links}
+
+
+def earliest(place: Row, lists: list[dict[str, Any]]) -> str | None:
+    """When the next of these lists' calls comes due, if any is not due yet; takes that out of them."""
+    times = [each.pop("next_at") for each in lists]
+    return iso(min((each for each in times if each), default=None), ZoneInfo(place.timezone))
+
+
+@pages.get("/<place>/desk/<token>/calls")
+def calls(place: str, token: str) -> Answer:
+    with service().database.read() as db:
+        row, servicer = find_desk(db, place, token)
+        content = calls_content(db, row, servicer)
+    return page("calls.html", content, row, calls=content)
+
+
+@pages.get(f"/<place>/{LIST}")
+def call_list(place: str, token: str, queue: str) -> Answer:
+    with service().database.read_long() as db:
+        row, at = find_place(db, place, manage_token=token), now()
+        mine = find_queue(db, row, queue, None)
+        if mine.kind != CALLS:
+            return after_queue(place, token)
+        today = day_of(row, at)
+        days = asked_days(today) if {"from", "to"} & {*request.args} else (next_day(today, -6), today)
+        waits = waits_on(db, at, mine)
+        content = list_content(db, row, mine)
+        content |= {"waiting": waits["due"], "not_due": waits["not_due"]}
+        content["next_due_at"] = iso(waits["next_at"], ZoneInfo(row.timezone))
+        content["being_called"] = [claim_content(row, each) for each in being_called(db, at, mine)]
+        begins = day_begins(row.timezone, today, row.day_starts)
+        content["done_today"] = done_since(db, mine, begins)
+        content["upcoming"] = [
+            shown(each, row, "id reason priority tries")
+            | {"contact": {"id": each.contact_id, "name": each.contact_name}}
+            | {"due_at": iso(each.joined_at, ZoneInfo(row.timezone))}
+            for each in upcoming(db, mine)
+        ]
+        content |= list_figures(db, at, row, mine, *days)
+    for each in content["callers"]:
+        each["average_s"] = None if each["average_s"] is None else round(each["average_s"], 1)
+    url = content["links"]["list"]
+    more = {"reports_csv": f"{url}/reports.csv", "clear_claim": f"{url}/clear-claim"}
+    content["links"] |= more | {"contacts": f"{owner_link(row)}/contacts"}
+    return page("list.html", content, row, list=content)
+
+
+def after_queue(place: str, token: str) -> Answer:
+    """The page of a walk-in queue is the owner's page."""
+    if wants_json():
+        raise NotFound("Only call lists have a page of their own. Look at the owner's page.")
+    return flask.redirect(url_for("pages.manage", place=place, token=token))
+
+
+def claim_content(place: Row, ticket: Row) -> dict[str, Any]:
+    """Who is called by whom, as the owner sees it."""
+    times = {"since": ticket.called_at, "claimed_until": ticket.claimed_until}
+    content = {"id": ticket.id, "contact": {"id": ticket.contact_id, "name": ticket.contact_name}}
+    content["servicer"] = ticket.caller
+    return content | {name: iso(at, ZoneInfo(place.timezone)) for name, at in times.items()}
+
+
+@pages.get(f"/<place>/{LIST}/reports.csv")
+def reports_csv(place: str, token: str, queue: str) -> Answer:
+    columns = "created_at servicer name phone reference number reason tries outcome effect notes call_back_at"
+    columns, days = f"{columns} referred_to closed incoming seconds", asked_days()
+    with service().database.read() as db:
+        row = find_place(db, place, manage_token=token)
+        mine = find_queue(db, row, queue, CALLS)
+    since, until = (day_begins(row.timezone, day, row.day_starts) for day in (days[0], next_day(days[1])))
+
+    def batch(db: Connection, at: float | None, seen: int) -> list[Any]:
+        found = reports_between(db, mine, since if at is None else at, until, seen)
+        national = [{"phone": phone_shown(each.phone, row.country)} for each in found]
+        return [
+            SimpleNamespace(**each._asdict() | phone) for each, phone in zip(found, national, strict=True)
+        ]
+
+    return table(row, columns, batch)
+
+
+# ----- requests of the public
+
+
+@pages.get("/<place>/<queue>/tickets")
+def request_form(place: str, queue: str) -> Answer:
+    with service().database.read() as db:
+        row = find_place(db, place)
+        mine = find_queue(db, row, queue, None)
+    if mine.kind != CALLS or not mine.public_form:
+        raise NotFound("There is no form at this address. Look at the page of the place.")
+    url = link("take", place=place, queue=queue)
+    content = named(mine) | {"open": bool(mine.open), "links": {"request": url}}
+    more = {"queue": content, "values": request.form, "request_id": secrets.token_hex(8)}
+    return page("request.html", content, row, **more)
+
+
+def customers_or_form(place: str, queue: str) -> Answer:
+    """The page that shows what went wrong when somebody took a number, or left one."""
+    with service().database.read() as db:
+        is_list = find_queue(db, find_place(db, place), queue, None).kind == CALLS
+    return request_form(place, queue) if is_list else customers(place)
+
+
+def leave_number(place: str, queue: str) -> Answer:
+    """Somebody asks to be called; see take()."""
+    asked = body(RequestForm, "phone") | ({} if request.is_json else {"browser": browser()})
+    base = base_url() if service().settings.mails else None  # the writer's thread knows of no request
+    told = None if base is None else lambda token: f"{base}/{place}/t/{token}"
+    row, line, mine, new = write(request_call, place, queue, told=told, **asked)
+    content = ticket_content(row, line, mine, 0, None) if wants_json() else None
+    return after(ticket, None, 201 if new else 200, content, place=place, token=mine.token)
+
+
+# ----- caller apps
+
+
+def caller_of_app() -> tuple[str, str]:
+    """The place's slug and the desk's token of the request; raises 401."""
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not token.strip():
+        raise Refused("Send the token of your desk's link: Authorization: Bearer <token>.", 401)
+    with service().database.read() as db:
+        return slug_of_desk(db, token.strip()), token.strip()
+
+
+@pages.post("/api/requestCall")
+def request_a_call() -> Answer:
+    slug, token = caller_of_app()
+    wanted = check(ListForm, query(ListForm), typed=False).get("list")
+    claims = request.args.get("no_claim", "0") in NOT_TICKED
+    call = write(by_desk, slug, token, claim_next, list=wanted) if claims else None
+    with service().database.read() as db:
+        row, servicer = find_desk(db, slug, token)
+        mine = call or call_of(db, now(), servicer)
+        if mine is None and not claims:
+            lists = [each for each in lists_of(db, servicer) if wanted in (None, each.slug)]
+            call = peek_call(db, now(), lists)
+        content = call_content(db, row, mine or call, mine is not None)
+        if content:
+            return flask.jsonify({"call": content})
+        due = earliest(row, lists_content(db, lists_of(db, servicer)))
+    answer = flask.jsonify({"error": "Nobody is to be called now.", "next_at": due})
+    answer.status_code = 404
+    return answer
+
+
+@pages.post("/api/submitReport")
+def submit_report() -> Answer:
+    slug, token = caller_of_app()
+    report = write(by_desk, slug, token, report_call, **read_report())
+    with service().database.read() as db:
+        content = report_content(find_place(db, slug), report)
+    return flask.jsonify({"report": content, "closed": bool(report.closed)})
+
+
+@pages.get("/api/callerStats")
+def caller_stats() -> Answer:
+    slug, token = caller_of_app()
+    with service().database.read() as db:
+        row, servicer = find_desk(db, slug, token)
+        stats = stats_of(db, now(), row, servicer)
+    return flask.jsonify({name: stats[name] for name in ("total", "today")})
+
+
 # ----- what can be pressed
 
 MOST_TAPS = 500  # in one request
@@ -1204,8 +1957,17 @@ MOST_TAPS = 500  # in one request
 # or, with what went wrong, again.
 HOLDERS = {"t": (by_customer, ticket), "desk": (by_desk, desk), "door": (by_door, door)}
 HOLDERS["manage"] = (by_owner, manage)
+HOLDERS["desk/<token>/calls"] = (by_desk, calls)
+HOLDERS[f"{LIST}/clear-claim"] = (by_owner, call_list)
 AGAIN = {part: view for part, (_, view) in HOLDERS.items()} | {"<queue>": customers, "staff": staff}
-AGAIN["code"] = customers
+AGAIN |= {
+    "code": customers,
+    CONTACTS: contacts,
+    CONTACT: contact,
+    f"{CONTACTS}/import": contacts,
+    IMPORT: upload,
+    "<queue>/tickets": customers_or_form,
+}
 
 
 def button(path: str, reads: Callable, does: Callable, say: Any = None, shows: Any = None, **always: Any):
@@ -1214,7 +1976,7 @@ def button(path: str, reads: Callable, does: Callable, say: Any = None, shows: A
     `say` tells what was done, or makes that of the result. JSON is what `shows(db, place, result)` makes,
     else the page's own; the status is 201 for what was added.
     """
-    by, view = HOLDERS[path.split("/")[0]]
+    by, view = HOLDERS[max((each for each in HOLDERS if f"{path}/".startswith(f"{each}/")), key=len)]
 
     def pressed(place: str, token: str, **which: Any) -> Answer:
         result, content = write(by, place, token, does, **which, **reads(), **always), None
@@ -1222,7 +1984,9 @@ def button(path: str, reads: Callable, does: Callable, say: Any = None, shows: A
             with service().database.read() as db:
                 content = shows(db, find_place(db, place), result)
         said = say(result) if callable(say) else say
-        return after(view, said, 201 if say == ADDED else 200, content, place=place, token=token)
+        shown_with = {"place": place, "token": token} | which
+        shown_with = {name: shown_with[name] for name in inspect.signature(view).parameters}
+        return after(view, said, 201 if say == ADDED else 200, content, **shown_with)
 
     pages.add_url_rule(f"/<place>/{path}", path, pressed, methods=["POST"])
 
@@ -1259,7 +2023,58 @@ def tapped() -> dict[str, Any]:
 
 def a_queue() -> dict[str, Any]:
     """What the request says of a new queue; the settings limit its line, unless the owner does."""
-    return {"max_waiting": service().settings.max_waiting} | body(QueueForm, "name")
+    return {"max_waiting": service().settings.max_waiting} | a_changed_queue("name")
+
+
+def a_changed_queue(*required: str) -> dict[str, Any]:
+    """What the request says of a queue. Who may work on a list is a list of ids, or null for all; in a form
+    the ids that are ticked, if "only those" is."""
+    asked = body(QueueForm, *required)
+    only = asked.pop("restricted", None)
+    if not request.is_json:
+        ids = [int(each) for each in request.form.getlist("callers") if re.fullmatch("[0-9]{1,9}", each)]
+        return asked | ({"callers": ids if only else None} if only is not None else {})
+    content = json_object()
+    if "callers" in content:
+        asked["callers"] = content["callers"]
+        if not (asked["callers"] is None or is_ids(asked["callers"])):
+            raise BadInput("Callers: this must be a list of servicers' ids, or null.")
+    return asked
+
+
+def is_ids(items: Any) -> bool:
+    """Whether this is a list of whole numbers that can be ids."""
+    return type(items) is list and all(type(each) is int and 0 < each < 2**31 for each in items)
+
+
+def say_of(walk_in: str, calls: str) -> Callable[[Row], str]:
+    """What is said of a walk-in queue, and of a call list."""
+    return lambda queue: calls if queue.kind == CALLS else walk_in
+
+
+def say_called(call: Row | None) -> str | None:
+    """What is said when there was no next call."""
+    return None if call else "Nobody is to be called now."
+
+
+def said_of_call(form: type[Form], *required: str) -> Callable[[], dict[str, Any]]:
+    """Reads a report; in a form the time to call back may be two fields, a date and a time."""
+
+    def read() -> dict[str, Any]:
+        said = body(form, *required)
+        day, hour = said.pop("call_back_date", None), said.pop("call_back_time", None)
+        if (day or hour) and "call_back_at" not in said:
+            said["call_back_at"] = f"{day or ''}T{hour or ''}"
+        return said
+
+    return read
+
+
+def say_reported(report: Row) -> str:
+    """What is said of a report that was stored."""
+    if report.incoming:
+        return "The call was noted." if not report.closed else "The call was noted, and theirs is done."
+    return "Reported." if report.closed else "It came too late to end the call, and was kept as a note."
 
 
 given = partial(partial, body)  # what is read of the request
@@ -1281,14 +2096,25 @@ button("desk/<token>/bring-back", number, bring_back)
 button("desk/<token>/move", given(MoveForm, "number", "queue"), move_ticket)
 button("desk/<token>/pause", nothing, set_duty, on_duty=False)
 button("desk/<token>/resume", nothing, set_duty, on_duty=True)
+button("t/<token>/call-me", given(PhoneForm, "phone"), call_instead)
+button("t/<token>/wait-here", nothing, wait_here)
+DESK_CALLS, claim = "desk/<token>/calls", given(ClaimForm, "claim")
+button(f"{DESK_CALLS}/next", given(ListForm), claim_next, say_called)
+button(f"{DESK_CALLS}/more-time", claim, more_time)
+button(f"{DESK_CALLS}/give-back", claim, give_back, "Others can have this call now.")
+read_report = said_of_call(ReportForm, "claim", "outcome")
+read_incoming = said_of_call(IncomingForm, "phone", "outcome")
+button(f"{DESK_CALLS}/report", read_report, report_call, say_reported, reported_content)
+button(f"{DESK_CALLS}/incoming", read_incoming, log_incoming, say_reported, reported_content)
 
 button(OWNER, given(PlaceForm), change_place, SAVED)
 button(f"{OWNER}/links/staff/code", nothing, give_code, say_code)
 button(SERVICER, given(ServicerForm), change_servicer, SAVED)
 button(f"{SERVICER}/remove", nothing, remove_servicer, "The link was taken away.")
 button(f"{OWNER}/queues", a_queue, add_queue, ADDED, queue_content)
-button(QUEUE, given(QueueForm), about_queue, SAVED, queue_content, then=change_queue)
-OPENED, CLOSED = "Customers can take numbers again.", "Nobody can join now; those in line are still served."
+button(QUEUE, a_changed_queue, about_queue, SAVED, queue_content, then=change_queue)
+OPENED = say_of("Customers can take numbers again.", "Its calls are given out again.")
+CLOSED = say_of("Nobody can join now; those in line are still served.", "No call of it is given out now.")
 button(f"{QUEUE}/open", nothing, about_queue, OPENED, queue_content, then=change_queue, open=1)
 button(f"{QUEUE}/close", nothing, about_queue, CLOSED, queue_content, then=change_queue, open=0)
 button(f"{QUEUE}/reset", nothing, about_queue, "Numbers begin at 1 again.", queue_content, then=reset_numbers)
@@ -1296,6 +2122,14 @@ button(f"{QUEUE}/delete", nothing, about_queue, "The queue was deleted.", queue_
 numbers = given(NumbersForm, "numbers")
 button(f"{QUEUE}/cancel", numbers, about_queue, say_cancelled, cancelled_content, then=cancel_tickets)
 counter_and_capacity = given(CounterForm, "name", "capacity")
+button(f"{QUEUE}/clear-claim", given(IdForm, "id"), about_queue, "The call is free again.", then=clear_claim)
+for word, fields in {"reason": (WordForm, "name"), "service": (ServiceForm, "name")}.items():
+    button(f"{OWNER}/{word}s", given(*fields), add_word, ADDED, word_content, table=word)
+outcome_and_effect = given(OutcomeForm, "name", "effect")
+button(f"{OWNER}/outcomes", outcome_and_effect, add_word, ADDED, word_content, table="outcome")
+for word in ("reason", "outcome", "service"):
+    its = f"{OWNER}/{word}s/<int(max=2147483647):word_id>/remove"
+    button(its, nothing, remove_word, "Removed.", table=word)
 button(f"{OWNER}/counters", counter_and_capacity, add_counter, ADDED, counter_content)
 button(COUNTER, given(CounterForm), about_counter, SAVED, counter_content, then=change_counter)
 button(f"{COUNTER}/delete", nothing, about_counter, "The counter was deleted.", then=delete_counter)

@@ -16,6 +16,7 @@ from playwright.sync_api import Page, sync_playwright
 DOCS = Path(__file__).resolve().parent
 sys.path += [str(DOCS.parent / "tests"), str(DOCS.parent / "tests/browser")]
 
+from calling import Calling  # noqa: E402
 from inside import Inside, where_it_is  # noqa: E402
 from real_server import Server, Shop  # noqa: E402
 
@@ -99,6 +100,26 @@ def count(shop: Shop) -> Inside:
     return inside
 
 
+def call(shop: Shop) -> tuple[Calling, str]:
+    """A list of follow-ups, of which some were called; and the link of a caller who has a call."""
+    calling = Calling(shop)
+    names = [name for name in CUSTOMERS if name] + ["Marta Silva", "Pete Miller", "Aisha Khan", "Jo Novak"]
+    ids = calling.add(*names, tags=["spring"], notes="Speaks French, too.", address="Lange Straße 5")
+    calling.put_on(ids[:9])
+    ana = calling.caller("Ana")
+    for outcome, notes in [
+        ("Reached", "Feels better; the next check is in May."),
+        ("Left a message", "Her daughter took the call."),
+        ("No answer", None),
+    ]:
+        claim = calling.has_a_call(ana)["claim"]
+        calling.calls(ana, "report", claim=claim, outcome=outcome, notes=notes)
+    heard = [each["id"] for each in calling.contacts() if each["last_outcome"] == "Left a message"]
+    calling.put_on(heard, "Appointment", priority=1)
+    calling.has_a_call(ana)
+    return calling, ana
+
+
 def main() -> None:
     """Writes docs/*.png."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
@@ -138,6 +159,12 @@ def main() -> None:
                 shop.take()
             inside.change(admits="deli")
             take("screen", visit(inside.screen, SCREEN))
+            calling, ana = call(shop)
+            take("calls", visit(ana, TABLET))
+            contacts = visit(calling.contacts_link, (1000, 760))
+            for box in contacts.get_by_role("checkbox").all()[3:6]:
+                box.check()
+            take("contacts", contacts)
         finally:
             browser.close()
             server.kill()

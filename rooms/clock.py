@@ -11,7 +11,10 @@ import time
 import traceback
 from collections.abc import Callable
 
+from rooms.contacts import forget_old_contacts
+from rooms.imports import erase_imports
 from rooms.line import erase_personal_data, held_too_long, release_spaces
+from rooms.mail import send_mails
 from rooms.places import erase_deleted_places
 from rooms.settings import Settings, Unavailable, now
 from rooms.storage import PATIENCE_S, Database
@@ -25,10 +28,15 @@ def start_clock(database: Database, settings: Settings) -> threading.Event:
     # Every so many seconds, what is to be done; it says whether there is more to do at once.
     jobs: list[tuple[float, Callable[[], bool]]] = [
         (3600, lambda: database.write(erase_personal_data, now(), settings.keep_personal_days)),
+        (3600, lambda: forget_old_contacts(database, settings.keep_personal_days)),
         (10, lambda: database.write(erase_deleted_places)),
+        (10, lambda: erase_imports(database)),
         (1, lambda: _release_spaces(database)),
     ]
-    for work, what in ((_run_jobs, jobs), (_watch, database)):
+    threads = [(_run_jobs, jobs), (_watch, database)]
+    if settings.mails:  # in a thread of its own: a mail server that is slow holds up nothing else
+        threads.append((_run_jobs, [(5, lambda: send_mails(database, settings))]))
+    for work, what in threads:
         threading.Thread(target=work, args=(stopped, what), name=work.__name__, daemon=True).start()
     return stopped
 

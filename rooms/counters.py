@@ -9,7 +9,17 @@ from typing import Any
 from sqlalchemy.engine import Connection, Row
 
 from rooms.line import COUNTERS, STEPS, TICKETS, UNCHANGED, admit, called_in, open_day, step_at_door
-from rooms.places import add_queue, day_begins, day_of, find_place, find_queue, next_day, open_place, slug_of
+from rooms.places import (
+    CALLS,
+    add_queue,
+    day_begins,
+    day_of,
+    find_place,
+    find_queue,
+    next_day,
+    open_place,
+    slug_of,
+)
 from rooms.settings import BadInput, Conflict, NotFound
 from rooms.storage import change, insert, record, run
 
@@ -41,11 +51,19 @@ def find_counter(db: Connection, at: float, place: Row, slug: str) -> Row:
 
 
 def open_place_for(
-    db: Connection, at: float, max_waiting: int, queue: str | None, counter: dict | None, **asked: Any
+    db: Connection,
+    at: float,
+    max_waiting: int,
+    queue: str | None,
+    counter: dict | None,
+    call_list: str | None,
+    **asked: Any,
 ):
-    """Opens a place with its first queue, its first counter or both; as open_place()."""
+    """Opens a place with its first queue, counter or call list, or some of them; as open_place()."""
     place = open_place(db, at, **asked)
-    if queue or not counter:
+    if call_list:
+        add_queue(db, at, place, call_list, max_waiting, CALLS)
+    if queue or not (counter or call_list):
         add_queue(db, at, place, queue or "Line", max_waiting)
     if counter:
         add_counter(db, at, place, **counter)

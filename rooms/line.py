@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.engine import Connection, Row
 
 from rooms.places import (
+    CALLS,
     day_begins,
     day_of,
     find_place,
@@ -16,10 +17,11 @@ from rooms.places import (
     find_servicer,
     next_day,
     put_on_duty,
+    queues_of,
     queues_served,
 )
 from rooms.settings import BadInput, Conflict, NotFound
-from rooms.storage import change, record, run
+from rooms.storage import change, insert_all, record, run
 
 OPEN = ("waiting", "called", "serving")
 BUSY = "state IN ('called', 'serving')"  # at a desk; in the words of the indexes, or they are not used
@@ -35,6 +37,11 @@ STEPS: dict[str, tuple[tuple[str, ...], str]] = {
     "put-back": (("called", "serving"), "waiting"),
     "move": (OPEN, "waiting"),
     "bring-back": (("done", "no_show", "cancelled"), "waiting"),
+    "claim": (("waiting",), "called"),  # from here on, of calls
+    "give-back": (("called",), "waiting"),
+    "lapse": (("called",), "waiting"),  # the time of the claim was up
+    "clear-claim": (("called",), "waiting"),  # by the owner
+    "report": (("waiting", "called"), "done"),
 }
 Taken = tuple[Row, Row, Row, bool]  # a place, its queue, the ticket, and whether the ticket is a new one
 NORMAL = 3  # the priority of everybody; 1 is called first
@@ -57,6 +64,22 @@ COUNTERS = f"""SELECT counter.*, queue.id AS queue_id, queue.slug AS admits,
                        WHERE place_id = counter.place_id AND queue_id = queue.id AND {AT_THE_DOOR}) AS held
                FROM counter LEFT JOIN queue ON queue.counter_id = counter.id
                WHERE counter.deleted_at IS NULL AND counter.place_id = :place"""
+OPEN_CALL = (
+    "contact_id IS NOT NULL AND state IN ('waiting', 'called', 'serving')"  # as its unique index has it
+)
+# The call that is next on these lists: of each list and each priority the first that is due, found by one
+# seek each; of those, and of the calls whose claim is over, the first.
+NEXT_CALL = """
+    SELECT id FROM ticket WHERE id IN (
+        SELECT (SELECT id FROM ticket AS first WHERE first.queue_id = queue.id AND state = 'waiting'
+                AND priority = level.number AND joined_at <= :at
+                AND (SELECT do_not_call FROM contact WHERE contact.id = contact_id) = 0
+                ORDER BY joined_at, id LIMIT 1)
+        FROM queue, (SELECT 1 AS number UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4
+                     UNION ALL SELECT 5) AS level WHERE queue.id IN :lists
+        UNION ALL
+        SELECT id FROM ticket WHERE queue_id IN :lists AND claimed_until IS NOT NULL AND claimed_until <= :at)
+    ORDER BY priority, joined_at, id LIMIT 1"""
 BRING_BACK_S = 3600
 UNCHANGED = "Nothing was changed; this is how it is now."
 # When somebody joins a queue: never before those who joined earlier, even when the clock was set back; and a
@@ -99,6 +122,7 @@ def _step(db: Connection, at: float, ticket: Row, kind: str, **columns: Any) -> 
         columns = {"servicer_id": None, "called_at": None, "started_at": None, "ended_at": None} | columns
     elif state not in OPEN:
         columns = {"ended_at": at, "browser": None} | columns
+    columns = {"claimed_until": None} | columns
     changed = change(db, "ticket", ticket.id, state=state, **columns)
     _count_waiting(db, ticket.queue_id, -int(ticket.state == "waiting"))
     _count_waiting(db, changed.queue_id, int(state == "waiting"))
@@ -115,6 +139,7 @@ def _count_waiting(db: Connection, queue_id: int, more: int) -> None:
 
 def _record_step(db: Connection, at: float, kind: str, ticket: Row, **more: Any) -> None:
     more = {"servicer_id": ticket.servicer_id, "queue_id": ticket.queue_id, "state": ticket.state} | more
+    more |= {"contact_id": ticket.contact_id} if ticket.contact_id else {}
     record(db, at, ticket.place_id, kind, ticket_id=ticket.id, **more)
 
 
@@ -148,10 +173,10 @@ def take_number(db: Connection, at: float, slug: str, line: str, **asked: Any) -
     asked |= {"wait_from": wait.get("from"), "wait_to": wait.get("to")}
     sql = f"""INSERT INTO ticket (place_id, queue_id, token, series, ordinal, number, state, priority,
                                   taken_at, joined_at, request_key, browser, name, phone, note, party,
-                                  wait_from, wait_to)
+                                  wait_from, wait_to, tries, by_phone)
               VALUES (:place, :queue, :token, :series, :ordinal, :number, 'waiting', :normal, :at,
                       {JOINED_AT}, :request_key, :browser, :name, :phone, :note, :party,
-                      :wait_from, :wait_to) RETURNING *"""
+                      :wait_from, :wait_to, 0, 0) RETURNING *"""
     ticket = run(db, sql, **dict.fromkeys(("name", "phone", "note", "party")) | asked).one()
     _record_step(db, at, "take", ticket)
     if queue.counter_id:
@@ -188,9 +213,10 @@ def find_ticket(db: Connection, slug: str, token: str) -> tuple[Row, Row, Row]:
 
 
 def tickets_of_browser(db: Connection, at: float, slug: str, browser: str) -> list[Row]:
-    """The open tickets that a browser has in a place, newest first."""
+    """The open tickets that a browser has in a place's walk-in queues, newest first."""
     place = find_place(db, slug)
-    sql = f"{TICKETS} WHERE ticket.browser = :browser AND ticket.place_id = :place ORDER BY ticket.id DESC"
+    sql = f"""{TICKETS} WHERE ticket.browser = :browser AND ticket.place_id = :place AND contact_id IS NULL
+              ORDER BY ticket.id DESC"""
     tickets = run(db, sql, browser=browser, place=place.id)
     return [ticket for ticket in tickets if state_of(ticket, place, at) in OPEN]
 
@@ -207,6 +233,34 @@ def by_customer(db: Connection, at: float, slug: str, token: str, does: Callable
     """Runs `does(db, at, ticket, …)` for whoever holds a ticket's link; raises NotFound for others."""
     open_day(db, find_place(db, slug), at)
     return does(db, at, find_ticket(db, slug, token)[2], **more)
+
+
+def call_me(db: Connection, at: float, ticket: Row, phone: str) -> None:
+    """Lets a customer go home who waits in a walk-in line: at her turn she is called at this number.
+
+    She keeps her place in it. Raises BadInput for what is no number, Conflict where that can't be.
+    """
+    place = run(db, "SELECT * FROM place WHERE id = :id", id=ticket.place_id).one()
+    queue = run(db, "SELECT * FROM queue WHERE id = :id", id=ticket.queue_id).one()
+    if not may_call_back(db, place, queue, ticket, at):
+        raise Conflict("We can't call you instead: only while you wait, and where calls are made.")
+    change(db, "ticket", ticket.id, by_phone=1, phone=phone)
+    record(db, at, place.id, "call-me", queue_id=queue.id, ticket_id=ticket.id)
+
+
+def may_call_back(db: Connection, place: Row, queue: Row, ticket: Row, at: float) -> bool:
+    """Whether a customer may be called instead of waiting: the place makes calls, and no door its line's."""
+    waits = state_of(ticket, place, at) == "waiting" and queue.kind == "walk-in" and not queue.counter_id
+    return waits and bool(queues_of(db, place, CALLS))
+
+
+def wait_here(db: Connection, at: float, ticket: Row) -> None:
+    """Takes that back: she waits here again, and the number is erased unless the queue asks for it."""
+    if ticket.by_phone and ticket.state in OPEN:
+        asks = run(db, "SELECT asks FROM queue WHERE id = :id", id=ticket.queue_id).scalar_one()
+        phone = ticket.phone if "phone" in asks.split() else None
+        change(db, "ticket", ticket.id, by_phone=0, phone=phone)
+        record(db, at, ticket.place_id, "wait-here", queue_id=ticket.queue_id, ticket_id=ticket.id)
 
 
 def cancel_ticket(db: Connection, at: float, ticket: Row) -> None:
@@ -231,12 +285,13 @@ def cancel_tickets(db: Connection, at: float, place: Row, queue: Row, numbers: l
 
 
 class Desk(NamedTuple):
-    """A servicer at work: where, who, the day, and the ticket that is hers now."""
+    """A servicer at work: where, who, the day, and what is hers now: a customer's ticket, or a call."""
 
     place: Row
     servicer: Row
     day: str
     current: Row | None
+    call: Row | None
 
     def pick(self, number: str, tickets: list[Row | None], where: str, again: bool = True) -> Row:
         """The ticket with a number; raises Conflict, also if it is to wait `again` though its day is over."""
@@ -262,12 +317,21 @@ def by_desk(db: Connection, at: float, slug: str, token: str, does: Callable, *a
     """Runs `does(db, at, desk, …)` for whoever holds a desk's link; raises NotFound for others."""
     place, servicer = find_desk(db, slug, token)
     day = open_day(db, place, at)[:10]
-    return does(db, at, Desk(place, servicer, day, current_ticket(db, servicer)), *args, **more)
+    mine = current_ticket(db, servicer)
+    if mine and is_over(mine, at):
+        mine = free_call(db, at, mine, "lapse") and None
+    customer, call = (None, mine) if mine and mine.contact_id else (mine, None)
+    return does(db, at, Desk(place, servicer, day, customer, call), *args, **more)
 
 
 def current_ticket(db: Connection, servicer: Row) -> Row | None:
-    """The ticket that a servicer has called or is serving."""
+    """The ticket that a servicer has called or is serving; a call too, even when its time is over."""
     return run(db, f"{TICKETS} WHERE ticket.servicer_id = :id AND {BUSY}", id=servicer.id).first()
+
+
+def is_over(ticket: Row, at: float) -> bool:
+    """Whether the time of a claim is up; nobody needs to have noticed."""
+    return ticket.claimed_until is not None and ticket.claimed_until <= at
 
 
 def waiting_in(db: Connection, queue_ids: list[int], day: str, most: int = -1) -> list[Row]:
@@ -278,14 +342,15 @@ def waiting_in(db: Connection, queue_ids: list[int], day: str, most: int = -1) -
 
 
 def called_in(db: Connection, place: Row) -> list[Row]:
-    """The tickets that are called or being served in a place, the latest first."""
-    sql = f"{TICKETS} WHERE ticket.place_id = :id AND {BUSY} ORDER BY ticket.called_at DESC, ticket.id DESC"
+    """The customers' tickets that are called or being served in a place, the latest first."""
+    sql = f"""{TICKETS} WHERE ticket.place_id = :id AND {BUSY} AND contact_id IS NULL
+              ORDER BY ticket.called_at DESC, ticket.id DESC"""
     return run(db, sql, id=place.id).all()
 
 
 def recent_at(db: Connection, servicer: Row) -> list[Row]:
-    """The last ten tickets that ended at a desk, newest first."""
-    sql = f"""{TICKETS} WHERE ticket.servicer_id = :id AND ended_at IS NOT NULL
+    """The last ten customers' tickets that ended at a desk, newest first."""
+    sql = f"""{TICKETS} WHERE ticket.servicer_id = :id AND ended_at IS NOT NULL AND contact_id IS NULL
               ORDER BY ended_at DESC, ticket.id DESC LIMIT 10"""
     return run(db, sql, id=servicer.id).all()
 
@@ -297,6 +362,8 @@ def call_next(db: Connection, at: float, desk: Desk, finished: str | None, **ask
     serving, or None: where it isn't so, this is the second of two presses, or somebody was quicker: Conflict.
     """
     queue, number = asked.get("queue"), asked.get("number")
+    if desk.call:
+        raise Conflict("A call is yours: report it, or give it back, before you call a customer.")
     if (desk.current.number if desk.current else None) != finished:
         raise Conflict(f"Your desk has changed since this page was shown. {UNCHANGED}")
     if not desk.servicer.on_duty:
@@ -385,6 +452,202 @@ def add_customer(db: Connection, at: float, desk: Desk, queue: str, **asked: Any
     return take_number(db, at, desk.place.slug, queue, **asked)
 
 
+# ----- a call
+
+
+def next_call(db: Connection, at: float, desk: Desk, lists: list[Row]) -> Row | None:
+    """Makes the next call of these lists the servicer's for a while; None when there is none to be made now.
+
+    One at a time: who has one is given that again. Raises Conflict when a customer is at her desk.
+    """
+    if desk.call:
+        return desk.call
+    if desk.current:
+        raise Conflict(f"Finish {desk.current.number} first: it is at your desk.")
+    if not desk.servicer.on_duty:
+        raise Conflict("You are not on duty. Press Resume first.")
+    ids, lasts = [each.id for each in lists], {each.id: 60 * each.claim_minutes for each in lists}
+    sql = f"{TICKETS} WHERE ticket.queue_id IN :lists AND claimed_until IS NOT NULL AND claimed_until <= :at"
+    for ticket in run(db, sql, lists=ids, at=at).all():
+        free_call(db, at, ticket, "lapse")
+    # One statement, because twenty callers ask in the same millisecond.
+    sql = f"""UPDATE ticket SET state = 'called', servicer_id = :servicer, called_at = :at, claim = :claim,
+                                first_called_at = coalesce(first_called_at, :at)
+              WHERE id = ({NEXT_CALL}) AND state = 'waiting' RETURNING *"""
+    claim = secrets.token_urlsafe(16)
+    ticket = run(db, sql, servicer=desk.servicer.id, at=at, claim=claim, lists=ids).first()
+    if ticket is None:
+        return None
+    ticket = change(db, "ticket", ticket.id, claimed_until=at + lasts[ticket.queue_id])
+    _count_waiting(db, ticket.queue_id, -1)
+    _record_step(db, at, "claim", ticket, detail=claim)
+    return ticket
+
+
+def peek_call(db: Connection, at: float, lists: list[Row]) -> Row | None:
+    """The call that whoever asks now would get from these lists."""
+    sql = f"SELECT * FROM ticket WHERE id = ({NEXT_CALL})"
+    return run(db, sql, at=at, lists=[each.id for each in lists]).first()
+
+
+def free_call(db: Connection, at: float, ticket: Row, kind: str, **columns: Any) -> Row:
+    """Lets a call be anybody's again: give-back, lapse, clear-claim; or ends it where it must not be made."""
+    sql = "SELECT do_not_call FROM contact WHERE id = :id"
+    if run(db, sql, id=ticket.contact_id).scalar():
+        return _step(db, at, ticket, "cancel")
+    return _step(db, at, ticket, kind, **columns)
+
+
+def more_time(db: Connection, at: float, desk: Desk, claim: str) -> Row:
+    """Lets the caller keep her call as long again as a whole claim lasts, from now; raises Conflict."""
+    if desk.call is None or desk.call.claim != claim:
+        raise Conflict("This call is not yours any more: its time was up. You can still report it.")
+    sql = "SELECT claim_minutes FROM queue WHERE id = :id"
+    lasts = 60 * run(db, sql, id=desk.call.queue_id).scalar_one()
+    ticket = change(db, "ticket", desk.call.id, claimed_until=at + lasts)
+    _record_step(db, at, "more-time", ticket)
+    return ticket
+
+
+def give_back(db: Connection, at: float, desk: Desk, claim: str) -> None:
+    """Lets others have the caller's call, behind those that are due in its priority; twice is no change."""
+    if desk.call and desk.call.claim == claim:
+        free_call(db, at, desk.call, "give-back", joined_at=at)
+    elif find_claim(db, desk.servicer, claim)[1].state not in OPEN:
+        raise Conflict(f"This call has ended already. {UNCHANGED}")
+
+
+def find_claim(db: Connection, servicer: Row, claim: str) -> tuple[Row, Row]:
+    """The event of a claim of a servicer's, however long ago, and the call's ticket; raises NotFound."""
+    sql = "SELECT * FROM event WHERE kind = 'claim' AND detail = :claim AND servicer_id = :servicer"
+    event = run(db, sql, claim=claim, servicer=servicer.id).first()
+    if event is None:
+        raise NotFound("No call of yours has this claim. Press Next call.")
+    return event, run(db, f"{TICKETS} WHERE ticket.id = :id", id=event.ticket_id).one()
+
+
+def end_call(db: Connection, at: float, ticket: Row, servicer: Row) -> Row:
+    """Ends a call that was reported, also one that waits again, as done by this servicer."""
+    return _step(
+        db,
+        at,
+        ticket,
+        "report",
+        servicer_id=servicer.id,
+        called_at=ticket.called_at or at,
+        first_called_at=ticket.first_called_at or at,
+    )
+
+
+def call_again(db: Connection, at: float, ticket: Row, due_at: float, tries: int) -> Row | None:
+    """Puts the contact of a call that ended on its list again; the link that a customer has leads to it."""
+    sql = "SELECT * FROM queue WHERE id = :id AND deleted_at IS NULL"
+    queue = run(db, sql, id=ticket.queue_id).first()
+    if not queue or not add_calls(
+        db, at, queue, [ticket.contact_id], ticket.reason, ticket.priority, due_at, tries
+    ):
+        return None
+    again = find_call(db, queue, ticket.contact_id)
+    columns = {name: getattr(ticket, name) for name in ("token", "request_key", "browser", "note")}
+    change(db, "ticket", ticket.id, token=secrets.token_urlsafe(16), request_key=None)
+    return change(db, "ticket", again.id, **columns)
+
+
+def find_call(db: Connection, queue: Row, contact_id: int) -> Row | None:
+    """The open call of a contact on a list."""
+    sql = f"{TICKETS} WHERE {OPEN_CALL} AND contact_id = :contact AND ticket.queue_id = :queue"
+    return run(db, sql, contact=contact_id, queue=queue.id).first()
+
+
+def annotate_call(db: Connection, ticket: Row, **columns: Any) -> Row:
+    """Says more about a call: its note, or who asked for it (browser, request_key)."""
+    return change(db, "ticket", ticket.id, **columns)
+
+
+def clear_claim(db: Connection, at: float, place: Row, queue: Row, id: int) -> None:
+    """Lets others have a call whose caller went home; raises Conflict where nobody has it."""
+    sql = f"{TICKETS} WHERE ticket.id = :id AND ticket.queue_id = :queue AND claimed_until IS NOT NULL"
+    ticket = run(db, sql, id=id, queue=queue.id).first()
+    if ticket is None:
+        raise Conflict(f"Nobody has this call any more. {UNCHANGED}")
+    free_call(db, at, ticket, "clear-claim")
+
+
+def add_calls(
+    db: Connection,
+    at: float,
+    queue: Row,
+    contact_ids: list[int],
+    reason: str | None,
+    priority: int = NORMAL,
+    due_at: float | None = None,
+    tries: int = 0,
+) -> int:
+    """Puts contacts (up to 5,000) on a call list, to be called from `due_at` on; returns how many.
+
+    Those that are on it already, that must not be called, or that were forgotten, are left out.
+    """
+    sql = f"""SELECT id FROM contact WHERE id IN :ids AND place_id = :place AND do_not_call = 0
+              AND forgotten_at IS NULL AND NOT EXISTS (SELECT 1 FROM ticket WHERE {OPEN_CALL}
+              AND contact_id = contact.id AND queue_id = :queue) ORDER BY id"""
+    found = run(db, sql, ids=contact_ids, place=queue.place_id, queue=queue.id).scalars().all()
+    if not found:
+        return 0
+    sql = """UPDATE queue SET waiting = waiting + :many, last_number = last_number + :many
+             WHERE id = :queue RETURNING last_number - :many"""
+    last = run(db, sql, many=len(found), queue=queue.id).scalar_one()
+    before = run(db, "SELECT coalesce(max(id), 0) FROM ticket").scalar_one()
+    row = {"place_id": queue.place_id, "queue_id": queue.id, "series": CALLS, "state": "waiting"}
+    row |= {"priority": priority, "joined_at": at if due_at is None else due_at, "taken_at": at}
+    row |= {"reason": reason, "tries": tries, "by_phone": 0}
+    own = ((n, contact, secrets.token_urlsafe(16)) for n, contact in enumerate(found, last + 1))
+    rows = [
+        row | {"ordinal": n, "number": f"{queue.prefix}{n}", "contact_id": contact, "token": token}
+        for n, contact, token in own
+    ]
+    insert_all(db, "ticket", rows)
+    _record_calls(
+        db, at, "put-on", "waiting", "id > :before AND queue_id = :queue", before=before, queue=queue.id
+    )
+    return len(found)
+
+
+def _record_calls(db: Connection, at: float, kind: str, state: str | None, which: str, **values: Any) -> None:
+    # Events of many calls in one statement.
+    sql = f"""INSERT INTO event (place_id, queue_id, ticket_id, contact_id, servicer_id, happened_at, kind,
+                                 state)
+              SELECT place_id, queue_id, id, contact_id, servicer_id, :at, :kind, coalesce(:state, state)
+              FROM ticket WHERE {which} ORDER BY id"""
+    run(db, sql, at=at, kind=kind, state=state, **values)
+
+
+def cancel_calls(
+    db: Connection, at: float, contact_ids: list[int], queue: Row | None = None, held: bool = True
+) -> int:
+    """Takes contacts (up to 5,000) off a call list, or off all of them; returns how many calls that ended.
+
+    Without `held`, the calls that a caller has now go on.
+    """
+    which = f"{OPEN_CALL} AND contact_id IN :ids AND queue_id = coalesce(:queue, queue_id)"
+    which += "" if held else " AND state = 'waiting'"
+    values = {"ids": contact_ids, "queue": queue and queue.id}
+    sql = f"SELECT queue_id, count(*) FROM ticket WHERE {which} AND state = 'waiting' GROUP BY queue_id"
+    for queue_id, many in run(db, sql, **values).all():
+        _count_waiting(db, queue_id, -many)
+    _record_calls(db, at, "cancel", "cancelled", which, **values)
+    sql = f"""UPDATE ticket SET state = 'cancelled', ended_at = :at, claimed_until = NULL, browser = NULL
+              WHERE {which}"""
+    return run(db, sql, at=at, **values).rowcount
+
+
+def change_priority(db: Connection, at: float, queue: Row, contact_ids: list[int], by: int) -> int:
+    """Lets contacts (up to 5,000) be called sooner (`by` -1) or later; returns how many of them changed."""
+    which = f"{OPEN_CALL} AND contact_id IN :ids AND queue_id = :queue AND priority + :by BETWEEN 1 AND 5"
+    values = {"ids": contact_ids, "queue": queue.id, "by": by}
+    _record_calls(db, at, "change-priority", None, which, **values)
+    return run(db, f"UPDATE ticket SET priority = priority + :by WHERE {which}", **values).rowcount
+
+
 # ----- a door
 
 
@@ -435,13 +698,16 @@ def release_spaces(db: Connection, at: float) -> None:
 def delete_queue(db: Connection, at: float, place: Row, queue: Row) -> Row:
     """Takes a queue away; its tickets stay in the figures. Raises Conflict while somebody is in it."""
     _check_empty(db, at, place, queue)
-    run(db, "DELETE FROM servicer_queue WHERE queue_id = :queue", queue=queue.id)
+    for table in ("servicer_queue", "caller"):
+        run(db, f"DELETE FROM {table} WHERE queue_id = :queue", queue=queue.id)
     record(db, at, place.id, "delete-queue", queue_id=queue.id)
     return change(db, "queue", queue.id, deleted_at=at, counter_id=None)
 
 
 def reset_numbers(db: Connection, at: float, place: Row, queue: Row) -> Row:
     """Lets a queue count from 1 again, in a new series in which the other queues go on counting."""
+    if queue.kind == CALLS:
+        raise Conflict("The numbers of a call list always go on.")
     _check_empty(db, at, place, queue)
     series = open_day(db, place, at)
     day = series[:10]
@@ -456,17 +722,23 @@ def reset_numbers(db: Connection, at: float, place: Row, queue: Row) -> Row:
 
 
 def _check_empty(db: Connection, at: float, place: Row, queue: Row) -> None:
-    sql = "SELECT count(*) FROM ticket WHERE queue_id = :queue AND state IN ('called', 'serving')"
-    inside = run(db, sql, queue=queue.id).scalar_one() + len(waiting_in(db, [queue.id], day_of(place, at)))
+    sql = f"SELECT count(*) FROM ticket WHERE place_id = :place AND queue_id = :queue AND {BUSY}"
+    inside = run(db, sql, place=place.id, queue=queue.id).scalar_one()
+    if queue.kind == CALLS and inside + queue.waiting:
+        raise Conflict(f"{inside + queue.waiting} are on {queue.name} still. Take them off first.")
+    inside += len(waiting_in(db, [queue.id], day_of(place, at)))
     if inside:
         raise Conflict(f"{inside} in {queue.name} wait or are being served. Let them finish first.")
 
 
 def remove_servicer(db: Connection, at: float, place: Row, servicer_id: int) -> None:
-    """Takes a servicer's link away; the customer at her desk waits again, first in line."""
+    """Takes a servicer's link away; the customer at her desk waits again, first in line, as does her call."""
     servicer = find_servicer(db, place, servicer_id)
     ticket = current_ticket(db, servicer)
-    if ticket:
+    run(db, "DELETE FROM caller WHERE servicer_id = :id", id=servicer.id)
+    if ticket and ticket.contact_id:
+        free_call(db, at, ticket, "clear-claim")
+    elif ticket:
         _step(db, at, ticket, "put-back", **_in_line_behind(db, ticket.queue_id, day_of(place, at), 0))
     change(db, "servicer", servicer.id, removed_at=at, on_duty=0, browser=None)
     record(db, at, place.id, "remove-servicer", servicer_id=servicer.id)
@@ -478,3 +750,9 @@ def erase_personal_data(db: Connection, at: float, keep_days: int, most: int = 2
              (SELECT id FROM ticket WHERE (name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL)
               AND ended_at < :before LIMIT :most)"""
     return run(db, sql, before=at - keep_days * 86400, most=most).rowcount == most
+
+
+def erase_calls(db: Connection, contact_ids: list[int]) -> None:
+    """Erases what the calls of contacts say of them; the figures stay."""
+    sql = "UPDATE ticket SET name = NULL, phone = NULL, note = NULL WHERE contact_id IN :ids"
+    run(db, sql, ids=contact_ids)

@@ -27,6 +27,8 @@ PAUSE_S = 0.2  # between two pictures of a place: the first change is shown at o
 LOOK_S = 0.5  # how often we look for what another process wrote
 COMMENT_S = 15  # keeps proxies from closing a quiet stream
 FREE_THREADS = 64  # that streams leave for everything else
+# Of those that a picture shows: call lists are private, so nobody sees that something happened there.
+LATEST_EVENT = "(SELECT max(event.id) FROM event WHERE place_id = place.id AND contact_id IS NULL)"
 
 
 def picture(db: Connection, place: Row, at: float, base: str, memory: Memory) -> dict[str, Any]:
@@ -44,11 +46,14 @@ def picture(db: Connection, place: Row, at: float, base: str, memory: Memory) ->
         content["door"] = next((each.name for each in counters if each.queue_id == queue.id), None)
         for ticket in (each for each in called if each.queue_id == queue.id):
             since = {"since": iso(ticket.started_at or ticket.called_at, zone)}
-            content["called"].append(shown(ticket, place, "number series desk door held_until state") | since)
+            content["called"].append(
+                shown(ticket, place, "number series desk door held_until state by_phone") | since
+            )
         queues.append(content | {"waits": waits[:-1], "estimated_wait": waits[-1]})
     sql = """SELECT event.id, happened_at, desk, number, series, counter.name AS door
              FROM event JOIN ticket ON ticket.id = ticket_id LEFT JOIN counter ON counter.id = counter_id
-             WHERE event.place_id = :id AND kind IN ('call', 'call-again') ORDER BY event.id DESC LIMIT 20"""
+             WHERE event.place_id = :id AND kind IN ('call', 'call-again') AND by_phone = 0
+             ORDER BY event.id DESC LIMIT 20"""
     for call in reversed(run(db, sql, id=place.id).all()):
         calls.append(shown(call, place, "id number series desk door") | {"at": iso(call.happened_at, zone)})
     links = {"customers": mine, "board": f"{mine}/board", "live": f"{mine}/live"}
@@ -79,7 +84,7 @@ def counter_shown(counter: Row, place: Row) -> dict[str, Any]:
 
 def version_of(db: Connection, place: Row) -> dict[str, Any]:
     """The `version` of a place, which is its latest event, and the `epoch` in which that grows."""
-    version = run(db, "SELECT max(id) FROM event WHERE place_id = :id", id=place.id).scalar_one()
+    version = run(db, f"SELECT {LATEST_EVENT} FROM place WHERE id = :id", id=place.id).scalar_one()
     return {"epoch": fact(db, "epoch"), "version": version}
 
 
@@ -196,8 +201,8 @@ class Live:
     def _tell(self, watched: set[str], told: dict[str, tuple[Any, float]]) -> float:
         # Shows what changed to whom it concerns; returns how long to wait before looking again.
         with self._database.read() as db:
-            sql = """SELECT slug, id, (SELECT max(id) FROM event WHERE place_id = place.id) AS version
-                     FROM place WHERE slug IN :slugs AND deleted_at IS NULL"""
+            sql = f"""SELECT slug, id, {LATEST_EVENT} AS version
+                      FROM place WHERE slug IN :slugs AND deleted_at IS NULL"""
             found = {row.slug: (*row, now() // 60) for row in run(db, sql, slugs=list(watched))}
         pause = LOOK_S
         for slug in watched:

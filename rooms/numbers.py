@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Row
 
 from rooms.counters import COUNTED
 from rooms.line import BUSY, TICKETS
-from rooms.places import day_begins, day_of, iso, next_day, queues_of, shown, tables_of_place
+from rooms.places import CALLS, day_begins, day_of, iso, next_day, queues_of, shown, tables_of_place
 from rooms.storage import Database, run
 
 LATEST = 1000  # so many of a queue's last tickets teach how long a service takes, and how many leave
@@ -486,9 +486,9 @@ def count_days(
         return day[:4], (int(day[5:7]) - 1) // 3, begins.utcoffset().total_seconds()
 
     with database.read() as db:
-        sql = """SELECT (SELECT min(series) FROM ticket WHERE place_id = :place) AS first,
-                        (SELECT max(series) FROM ticket WHERE place_id = :place) AS last"""
-        there = run(db, sql, place=place.id).one()
+        sql = """SELECT (SELECT min(series) FROM ticket WHERE place_id = :place AND series < :end) AS first,
+                        (SELECT max(series) FROM ticket WHERE place_id = :place AND series < :end) AS last"""
+        there = run(db, sql, place=place.id, end=CALLS).one()
     first, last = max(first, (there.first or "9999")[:10]), min(last, (there.last or "0001")[:10])
     length = (date.fromisoformat(last) - date.fromisoformat(first)).days + 1 if first <= last else 0
     for (_, _, offset), some in groupby((next_day(first, n) for n in range(length)), part):

@@ -36,6 +36,14 @@ def slug_of(name: str, taken: set[str], fallback: str) -> str:
     return next(slug for slug in tries if slug not in taken and slug not in RESERVED.split())
 
 
+def tidy(text: str | None) -> str | None:
+    """What was typed, without control characters and the space around it."""
+    text = unicodedata.normalize("NFC", text or "")
+    if not text.isprintable():
+        text = "".join(c for c in text if c == "\n" or unicodedata.category(c) != "Cc")
+    return text.strip() or None
+
+
 @cache
 def zones() -> list[str]:
     """The names of all time zones, sorted."""
@@ -55,13 +63,17 @@ def iso(at: float | None, zone: ZoneInfo) -> str | None:
     return None if at is None else datetime.fromtimestamp(at, zone).isoformat(timespec="seconds")
 
 
+FLAGS = ("open", "shared_tablet", "all_queues", "on_duty", "public_form", "do_not_call", "closed", "incoming")
+FLAGS += ("by_phone",)
+
+
 def shown(row: Row, place: Row, names: str) -> dict[str, Any]:
     """Columns of a row as JSON has them: instants as ISO 8601, flags as true or false, seconds rounded."""
     content = {name: getattr(row, name) for name in names.split()}
     for name, value in content.items():
         if name.endswith(("_at", "_until")):
             content[name] = iso(value, ZoneInfo(place.timezone))
-        elif name in ("open", "shared_tablet", "all_queues", "on_duty"):
+        elif name in FLAGS:
             content[name] = bool(value)
         elif name == "asks":
             content[name] = value.split()
@@ -72,8 +84,13 @@ def shown(row: Row, place: Row, names: str) -> dict[str, Any]:
 
 @cache
 def day_begins(timezone: str, day: str, hour: int) -> float:
-    """When a day begins: at that hour, the first of two, or the next that exists where the clock skips it."""
-    zone, wanted = ZoneInfo(timezone), datetime.combine(date.fromisoformat(day), clock_time(hour))
+    """When a day begins: at that hour, as local_time() understands it."""
+    return local_time(timezone, datetime.combine(date.fromisoformat(day), clock_time(hour)))
+
+
+def local_time(timezone: str, wanted: datetime) -> float:
+    """When the clocks of a zone show this: the first of two, or the next that exists where they skip it."""
+    zone = ZoneInfo(timezone)
     first = min(wanted.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
     # Where the hour is skipped, `first` is before the change of the clock: count the seconds until then.
     return next(at for at in count(first) if datetime.fromtimestamp(at, zone).replace(tzinfo=None) >= wanted)
@@ -184,36 +201,64 @@ def erase_deleted_places(db: Connection, most: int = 2000) -> bool:
 USUAL_SERVICE_S = 180  # the guess of an owner who didn't say
 
 
-def queues_of(db: Connection, place: Row) -> list[Row]:
-    """The walk-in queues of a place, oldest first."""
-    sql = "SELECT * FROM queue WHERE place_id = :id AND kind = 'walk-in' AND deleted_at IS NULL ORDER BY id"
-    return run(db, sql, id=place.id).all()
+# What a queue is unless its owner says otherwise; the last ones are a call list's.
+USUAL = {"open": 1, "series": "", "last_number": 0, "waiting": 0, "shared_tablet": 0}
+USUAL |= {"usual_service_s": USUAL_SERVICE_S, "asks": "", "claim_minutes": 20, "retry_minutes": 60}
+USUAL |= {"most_tries": 3, "public_form": 0, "restricted": 0}
+KIND = {"walk-in": "queue", "calls": "call list"}
+CALLS = "calls"  # the series of all calls, which sorts after every day: call lists know no day
+MOST_CALLS = 1_000_000  # on a list
+# How a report of that outcome ends a call: with an owner's own words for it.
+EFFECTS = ("reached", "done", "again", "later", "wrong", "never")
+OUTCOMES = {"Reached": "reached", "No answer": "again", "Left a message": "done", "Call back later": "later"}
+OUTCOMES |= {"Wrong number": "wrong", "Do not call again": "never"}
 
 
-def find_queue(db: Connection, place: Row, slug: str) -> Row:
-    """A place's queue by its slug; raises NotFound."""
+def queues_of(db: Connection, place: Row, kind: str = "walk-in") -> list[Row]:
+    """The walk-in queues of a place, or its call lists (kind "calls"), oldest first."""
+    sql = "SELECT * FROM queue WHERE place_id = :id AND kind = :kind AND deleted_at IS NULL ORDER BY id"
+    return run(db, sql, id=place.id, kind=kind).all()
+
+
+def find_queue(db: Connection, place: Row, slug: str, kind: str | None = "walk-in") -> Row:
+    """A place's walk-in queue by its slug, a call list (kind "calls"), or either (None); raises NotFound."""
     sql = "SELECT * FROM queue WHERE place_id = :place AND slug = :slug AND deleted_at IS NULL"
     queue = run(db, sql, place=place.id, slug=slug).first()
-    if queue is None:
-        raise NotFound(f"{place.name} has no queue named {slug}.")
+    if queue is None or kind not in (None, queue.kind):
+        raise NotFound(f"{place.name} has no {KIND[kind or 'walk-in']} named {slug}.")
     return queue
 
 
-def add_queue(db: Connection, at: float, place: Row, name: str, max_waiting: int, **asked: Any) -> Row:
-    """Adds a walk-in queue; `asked` may hold prefix, asks, shared_tablet and usual_service_s."""
+def add_queue(
+    db: Connection, at: float, place: Row, name: str, max_waiting: int, kind: str = "walk-in", **asked: Any
+) -> Row:
+    """Adds a queue; `asked` may hold what change_queue() changes."""
+    lists = queues_of(db, place, CALLS)
     others = queues_of(db, place)
+    slug = slug_of(name, {queue.slug for queue in others + lists}, "queue")
+    columns = USUAL | {"name": name, "slug": slug, "kind": kind, "max_waiting": max_waiting}
+    if kind == CALLS:
+        # Its numbers go on where those of a list were that had this address before.
+        sql = """SELECT coalesce(max(ordinal), 0) FROM ticket WHERE place_id = :place AND series = :calls
+                 AND number = :prefix || CAST(ordinal AS TEXT)"""
+        prefix, asked["prefix"] = f"{slug}-", f"{slug}-"
+        columns["last_number"] = run(db, sql, place=place.id, calls=CALLS, prefix=prefix).scalar_one()
+        columns |= {"max_waiting": MOST_CALLS, "series": CALLS}
+        _add_outcomes(db, place)
     letters = ("".join(some) for size in count(1) for some in product(ascii_uppercase, repeat=size))
     free = (each for each in letters if each not in {other.prefix for other in others})
-    prefix = asked.pop("prefix", None) or next(free)
-    _check_prefix(prefix, others)
-    slug = slug_of(name, {queue.slug for queue in others}, "queue")
-    columns = {"name": name, "slug": slug, "kind": "walk-in", "prefix": prefix, "max_waiting": max_waiting}
-    columns |= {"open": 1, "series": "", "last_number": 0, "waiting": 0, "shared_tablet": 0}
-    columns["usual_service_s"] = USUAL_SERVICE_S
-    asked["asks"] = " ".join(asked.get("asks", ()))
-    queue = insert(db, "queue", place_id=place.id, created_at=at, **columns | asked).one()
+    columns["prefix"] = asked.pop("prefix", None) or next(free)
+    _check_prefix(columns["prefix"], others)
+    queue = insert(db, "queue", place_id=place.id, created_at=at, **columns).one()
     record(db, at, place.id, "add-queue", queue_id=queue.id)
-    return queue
+    return _set_queue(db, place, queue, asked)
+
+
+def _add_outcomes(db: Connection, place: Row) -> None:
+    # What a report may say to begin with; the owner changes it.
+    if not run(db, "SELECT count(*) FROM outcome WHERE place_id = :place", place=place.id).scalar_one():
+        for name, effect in OUTCOMES.items():
+            insert(db, "outcome", "", place_id=place.id, name=name, effect=effect)
 
 
 def _check_prefix(prefix: str, others: list[Row]) -> None:
@@ -224,18 +269,43 @@ def _check_prefix(prefix: str, others: list[Row]) -> None:
 
 def about_queue(db: Connection, at: float, place: Row, queue: str, then: Callable, **more: Any) -> Any:
     """Runs `then(db, at, place, queue, …)` for a queue of the owner's; raises NotFound."""
-    return then(db, at, place, find_queue(db, place, queue), **more)
+    return then(db, at, place, find_queue(db, place, queue, None), **more)
 
 
 def change_queue(db: Connection, at: float, place: Row, queue: Row, **changes: Any) -> Row:
-    """Changes a queue's columns: name, prefix, max_waiting, asks, shared_tablet, usual_service_s, open."""
+    """Changes a queue's columns: name, open, max_waiting; of a walk-in queue prefix, asks, shared_tablet and
+    usual_service_s; of a call list claim_minutes, retry_minutes, most_tries, public_form, staff_email, and
+    `callers`: the ids of those who may work on it, None for all.
+    """
+    if changes.pop("kind", queue.kind) != queue.kind:
+        raise Conflict(f"{queue.name} stays a {KIND[queue.kind]}: add another one instead.")
+    record(db, at, place.id, "change-queue", queue_id=queue.id, detail=" ".join(changes))
+    return _set_queue(db, place, queue, changes)
+
+
+def _set_queue(db: Connection, place: Row, queue: Row, changes: dict[str, Any]) -> Row:
+    changes = dict(changes)
+    if queue.kind == CALLS:
+        changes.pop("prefix", None)
     if "asks" in changes:
         changes["asks"] = " ".join(changes["asks"])
     if changes.get("prefix", queue.prefix) != queue.prefix:
         _check_prefix(changes["prefix"], queues_of(db, place))
         changes["series"] = ""  # numbers with the new letters go on where these letters were last
-    record(db, at, place.id, "change-queue", queue_id=queue.id, detail=" ".join(changes))
+    if "callers" in changes:
+        callers = changes.pop("callers")
+        changes["restricted"] = int(callers is not None)
+        run(db, "DELETE FROM caller WHERE queue_id = :queue", queue=queue.id)
+        for servicer_id in sorted(set(callers or ())):
+            servicer = find_servicer(db, place, servicer_id)
+            insert(db, "caller", "", queue_id=queue.id, servicer_id=servicer.id)
     return change(db, "queue", queue.id, **changes) if changes else queue
+
+
+def callers_of(db: Connection, queue: Row) -> list[int] | None:
+    """The ids of those who may work on a call list; None when all may."""
+    sql = "SELECT servicer_id FROM caller WHERE queue_id = :queue ORDER BY servicer_id"
+    return [*run(db, sql, queue=queue.id).scalars()] if queue.restricted else None
 
 
 # ----- its servicers
@@ -252,12 +322,16 @@ def servicer_of_browser(db: Connection, place: Row, browser: str | None) -> Row 
     return next((each for each in servicers_of(db, place) if browser and each.browser == browser), None)
 
 
-def queues_served(db: Connection, servicer: Row) -> list[Row]:
-    """The walk-in queues that a servicer calls from."""
-    sql = """SELECT * FROM queue WHERE place_id = :place AND kind = 'walk-in' AND deleted_at IS NULL
-             AND (:all = 1 OR id IN (SELECT queue_id FROM servicer_queue WHERE servicer_id = :servicer))
-             ORDER BY id"""
-    return run(db, sql, place=servicer.place_id, all=servicer.all_queues, servicer=servicer.id).all()
+def queues_served(db: Connection, servicer: Row, kind: str = "walk-in") -> list[Row]:
+    """The walk-in queues that a servicer calls from, or the call lists (kind "calls")."""
+    # Whom the owner chose for a restricted list works on it, and nobody else does.
+    sql = """SELECT * FROM queue WHERE place_id = :place AND kind = :kind AND deleted_at IS NULL
+             AND CASE WHEN restricted = 1
+                 THEN id IN (SELECT queue_id FROM caller WHERE servicer_id = :servicer)
+                 ELSE :all = 1 OR id IN (SELECT queue_id FROM servicer_queue WHERE servicer_id = :servicer)
+                 END ORDER BY id"""
+    values = {"place": servicer.place_id, "all": servicer.all_queues, "servicer": servicer.id, "kind": kind}
+    return run(db, sql, **values).all()
 
 
 def start_serving(db: Connection, at: float, slug: str, token: str, name: str, **asked: Any) -> Row:
@@ -280,9 +354,17 @@ def start_serving(db: Connection, at: float, slug: str, token: str, name: str, *
 
 
 def assign(db: Connection, place: Row, servicer: Row, queues: list[str]) -> Row:
-    """Lets a servicer serve these queues of the place, all when there are none; raises NotFound."""
-    chosen = {find_queue(db, place, slug).id for slug in queues}
-    if chosen == {queue.id for queue in queues_of(db, place)}:
+    """Lets a servicer serve these queues of the place, call lists too, all when there are none.
+
+    Raises NotFound, and Forbidden for a call list that is for others.
+    """
+    asked = [find_queue(db, place, slug, None) for slug in queues]
+    for queue in asked:
+        if queue.restricted and servicer.id not in callers_of(db, queue):
+            raise Forbidden(f"{queue.name} is for those whom the owner chose. Ask the owner to add you.")
+    chosen = {queue.id for queue in asked}
+    everything = queues_of(db, place) + [each for each in queues_of(db, place, CALLS) if not each.restricted]
+    if chosen >= {queue.id for queue in everything}:
         chosen = set()  # whoever serves all of them is to serve those that are added later, too
     run(db, "DELETE FROM servicer_queue WHERE servicer_id = :id", id=servicer.id)
     for queue_id in chosen:

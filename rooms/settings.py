@@ -34,6 +34,8 @@ class CannotStart(Exception):
 
 BACKUP_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]+[a-z0-9])((/[\w!.*'()-]+)*)/?|(?![^/]*:/)\S.*")
 BACKUP_URLS = "s3://bucket/prefix or /a/directory"
+HOST = r"(\[[0-9a-f:]+\]|[\w.-]+)"  # of a URL
+ADDRESS = r"[^@<>,;\s]+@[^@<>,;\s]+"  # of an e-mail
 
 
 def _within(default: int, low: int, high: int) -> Any:
@@ -58,6 +60,8 @@ class Settings:
     backup_url: str = ""
     handover_s: int = _within(30, 0, 3600)
     rollback_s: int = _within(180, 1, 86400)
+    smtp_url: str = ""
+    smtp_from: str = ""
     host: str = "0.0.0.0"
     port: int = _within(8000, 0, 65535)
 
@@ -66,13 +70,14 @@ class Settings:
             raise CannotStart("TAKEANUMBER_DATABASE_URL is not supported yet: leave it out to use SQLite.")
         if self.places not in ("one", "open"):
             raise CannotStart(f"TAKEANUMBER_PLACES must be 'one' or 'open', not '{self.places}'.")
-        url = re.fullmatch(r"https?://(\[[0-9a-f:]+\]|[\w.-]+)(:([1-9][0-9]{0,4}))?/?", self.url)
+        url = re.fullmatch(rf"https?://{HOST}(:([1-9][0-9]{{0,4}}))?/?", self.url)
         if self.url and not (url and int(url[3] or 80) < 65536):
             raise CannotStart(f"TAKEANUMBER_URL must look like https://queue.example.org, not '{self.url}'.")
         if self.backup_url and not BACKUP_URL.fullmatch(self.backup_url):
             raise CannotStart(
                 f"TAKEANUMBER_BACKUP_URL must look like {BACKUP_URLS}, not '{self.backup_url}'."
             )
+        self._check_mail()
         for item in fields(self):
             low, high = item.metadata.get("within", (0, 0))
             if high and not low <= getattr(self, item.name) <= high:
@@ -82,6 +87,24 @@ class Settings:
     def path(self) -> Path:
         """Where the database is."""
         return Path(self.data) / "takeanumber.db"
+
+    def _check_mail(self) -> None:
+        if bool(self.smtp_url) != bool(self.smtp_from):
+            raise CannotStart("Set both TAKEANUMBER_SMTP_URL and TAKEANUMBER_SMTP_FROM, or none of them.")
+        server = re.fullmatch(rf"smtps?://([^@/\s]+@)?{HOST}(:([1-9][0-9]{{0,4}}))?/?", self.smtp_url)
+        if self.smtp_url and not (
+            server and int(server[4] or 25) < 65536
+        ):  # it may hold a password: not shown
+            raise CannotStart(
+                "TAKEANUMBER_SMTP_URL must look like smtp://user:password@mail.example.org:587."
+            )
+        if self.smtp_from and not re.fullmatch(rf"{ADDRESS}|[^<>\s][^<>\r\n]*<{ADDRESS}>", self.smtp_from):
+            raise CannotStart("TAKEANUMBER_SMTP_FROM must be an address such as queue@example.org.")
+
+    @property
+    def mails(self) -> bool:
+        """Whether mail can be sent; else none is to be queued."""
+        return bool(self.smtp_url)
 
     @classmethod
     def read(cls, environment: Mapping[str, str], **options: Any) -> Settings:

@@ -3,6 +3,8 @@ import { say, watch } from './live.js';
 import { quietForms, refresh } from './swap.js';
 import { sound } from './sound.js';
 
+const CALLS = 60_000;  // ms between looks at how many calls there are to make
+
 const page = document.querySelector('main');
 const ring = sound(document.getElementById('ring'), 'ring', { usually: true });
 let waited, shown, newest;
@@ -42,5 +44,7 @@ document.addEventListener('swapped', () => {
   served = page.dataset.serving;
 });
 setInterval(count, 1000);
+// call lists are private: nothing of them is in the picture
+setInterval(() => { if (!document.hidden && document.querySelector('.to-call')) refresh(); }, CALLS);
 count();
 quietForms();

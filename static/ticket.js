@@ -6,7 +6,8 @@ import { sound } from './sound.js';
 import { ahead, serving, wait, where } from './words.js';
 
 const page = document.querySelector('main');
-const ring = sound(document.getElementById('sound'), 'sound');
+const button = document.getElementById('sound');
+const ring = button ? sound(button, 'sound') : () => {};
 const ended = () => !['waiting', 'called', 'serving'].includes(page.dataset.state);
 let epoch, heard;
 
@@ -49,7 +50,12 @@ function turn({ desk, door }) {
   if (navigator.userActivation?.hasBeenActive !== false) navigator.vibrate?.([300, 150, 300, 150, 600]);
 }
 
+// A call list is private: nothing of it is in the picture.
+const isCall = 'calls' in page.dataset, LOOK = 15_000;  // ms
+if (isCall) setInterval(() => { if (!document.hidden && !ended()) refresh(); }, LOOK);
+
 watch(picture => {
+  if (isCall) return;
   const { state, queue } = page.dataset, found = find(picture);
   const last = Math.max(0, ...picture.calls.filter(mine).map(call => call.id));
   const first = epoch !== picture.epoch;  // a page just opened, or a restore, that counts calls anew

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -112,6 +113,33 @@ class Desk:
         return answer.body["current"]
 
 
+class Caller(Desk):
+    """A servicer who makes calls."""
+
+    def page(self) -> dict[str, Any]:
+        """What her page of calls shows."""
+        return self.api.get(f"{self.link}/calls").body
+
+    def asks(self, **which: str) -> dict[str, Any] | None:
+        """Presses "Next call"; returns the call that is hers then."""
+        answer = self.presses("calls/next", **which)
+        assert answer.status == 200, answer.body
+        return answer.body["call"]
+
+    def says(self, call: dict[str, Any], outcome: str = "Reached", **more: Any) -> Answer:
+        """Reports a call."""
+        return self.presses("calls/report", claim=call["claim"], outcome=outcome, **more)
+
+    def calls(self, outcome: str = "Reached", **more: Any) -> str | None:
+        """Makes the next call and reports it; returns whom she called."""
+        call = self.asks()
+        if call is None:
+            return None
+        answer = self.says(call, outcome, **more)
+        assert (answer.status, answer.body.get("closed")) == (200, True), answer.body
+        return call["name"]
+
+
 def tap(delta: int = 1, **more: Any) -> dict[str, Any]:
     """A tap with an id of its own, as a device makes it."""
     return {"id": str(uuid4()), "delta": delta, **more}
@@ -187,6 +215,47 @@ class Place:
 
     def owner_sends(self, path: str = "", **content: Any) -> Answer:
         return self.api.post(self.links["manage"] + path, content)
+
+    def adds(self, *contacts: dict[str, Any]) -> dict[str, Any]:
+        """The owner adds contacts, or changes those she has; returns what became of them."""
+        answer = self.owner_sends("/contacts", contacts=list(contacts))
+        assert answer.status == 200, answer.body
+        return answer.body
+
+    def contacts(self, **filters: Any) -> dict[str, Any]:
+        """The owner's list of contacts."""
+        answer = self.api.get(f"{self.links['manage']}/contacts?{urlencode(filters)}")
+        assert answer.status == 200, answer.body
+        return answer.body
+
+    def caller(self, name: str = "Cleo", **more: Any) -> Caller:
+        """Somebody who just started calling."""
+        answer = self.api.post(self.links["staff"], {"name": name, **more})
+        assert answer.status == 201, answer.body
+        return Caller(self.api, answer.body)
+
+    def puts_on(self, *names: str, list: str = "follow-ups", **more: Any) -> dict[str, Any]:
+        """The owner puts those with these names on a call list, one after the other; new ones are added."""
+        known = {each["name"]: each["id"] for each in self.contacts(sort="name")["contacts"]}
+        fresh = [name for name in names if name not in known]
+        many = len(known)
+        self.adds(*({"name": name, "phone": f"030 {1000001 + many + n}"} for n, name in enumerate(fresh)))
+        known = {each["name"]: each["id"] for each in self.contacts()["contacts"]}
+        for name in names:
+            asked = {"action": "add_to_list", "list": list, "ids": [known[name]], **more}
+            answer = self.owner_sends("/contacts/actions", **asked)
+            assert answer.status == 200, answer.body
+        return answer.body
+
+    def list(self, slug: str = "follow-ups", **days: str) -> dict[str, Any]:
+        """The owner's page of a call list."""
+        answer = self.api.get(f"{self.links['manage']}/queues/{slug}?{urlencode(days)}")
+        assert answer.status == 200, answer.body
+        return answer.body
+
+    def names(self, **filters: Any) -> list[str]:
+        """The names of those on its first page."""
+        return [contact["name"] for contact in self.contacts(**filters)["contacts"]]
 
     def export(self) -> dict[str, list[dict[str, Any]]]:
         return self.api.get(self.owner_sees()["links"]["export"]).body
@@ -285,6 +354,14 @@ def place(api: Api) -> Place:
 
 
 @pytest.fixture
+def clinic(api: Api) -> Place:
+    """A place in Berlin with a call list named "Follow-ups"."""
+    place = open_deli(api, timezone="Europe/Berlin")
+    assert place.owner_sends("/queues", name="Follow-ups", kind="calls").status == 201
+    return place
+
+
+@pytest.fixture
 def bakery(place: Place) -> Place:
     """The same place with a second queue."""
     assert place.owner_sends("/queues", name="Bakery").status == 201
@@ -314,6 +391,18 @@ def ana(place: Place) -> Desk:
 def ben(place: Place) -> Desk:
     """Another one, at Window 3."""
     return place.desk("Ben", "Window 3")
+
+
+@pytest.fixture
+def cleo(clinic: Place) -> Caller:
+    """A caller of that place."""
+    return clinic.caller("Cleo")
+
+
+@pytest.fixture
+def dan(clinic: Place) -> Caller:
+    """Another one."""
+    return clinic.caller("Dan")
 
 
 @pytest.fixture

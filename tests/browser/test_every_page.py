@@ -1,9 +1,11 @@
 """Every page in each state: nothing is cut off, the main button is in view, anybody can read and use it."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
+from calling import Calling
 from inside import Inside, where_it_is
 from playwright.sync_api import Page, expect
 
@@ -333,6 +335,113 @@ def a_chart_of_a_day(shop):
     return inside.chart
 
 
+# ----- call lists
+
+
+def a_call_list(shop, *names, **asked):
+    """A call list with contacts of these names, all to be called."""
+    calling = Calling(shop, **asked)
+    if names:
+        notes = "Speaks French. Her daughter answers in the morning, and knows about everything."
+        calling.put_on(calling.add(*names, notes=notes, tags=["home visit"], email="zoe@example.org"))
+    return calling
+
+
+def a_caller_before_a_call(shop):
+    calling = a_call_list(shop, "Zoë", "Ben")
+    calling.owner("/queues", name=LONG[:60], kind="calls")
+    return calling.caller()
+
+
+def a_caller_with_a_call(shop):
+    calling = a_call_list(shop, "Maximiliane von Habsburg-Lothringen")
+    calling.owner("/services", name="Housing advice", phone="030 5550123", link="https://housing.example")
+    ana = calling.caller()
+    said = "Her daughter took the call.\nBest in the morning."
+    claim = calling.has_a_call(ana)["claim"]
+    calling.calls(ana, "report", claim=claim, outcome="Left a message", notes=said)
+    calling.put_on([calling.contacts()[0]["id"]])
+    calling.has_a_call(ana)
+    return ana
+
+
+def a_desk_with_a_call_list(shop):
+    return a_call_list(shop, "Zoë", "Ben").caller().removesuffix("/calls")
+
+
+def a_desk_that_calls_by_phone(shop):
+    Calling(shop)
+    ticket = shop.take(name="Zoë").content["links"]["ticket"]
+    assert shop.server.post(f"{ticket}/call-me", {"phone": "030 5550199"}).status == 200
+    desk = shop.desk()
+    shop.server.post(f"{desk}/next", {"finished": None})
+    return desk
+
+
+def a_ticket_that_is_called_by_phone(shop):
+    Calling(shop)
+    ticket = shop.take(name="Zoë").content["links"]["ticket"]
+    assert shop.server.post(f"{ticket}/call-me", {"phone": "030 5550199"}).status == 200
+    return ticket
+
+
+def a_form_for_the_public(shop):
+    Calling(shop, public_form=True)
+    return f"{shop.links['customers']}/follow-ups/tickets"
+
+
+def a_request_that_waits(shop):
+    answer = shop.server.post(a_form_for_the_public(shop), {"name": "Zoë", "phone": "030 5550199"})
+    return answer.content["links"]["ticket"]
+
+
+def customers_who_may_leave_a_number(shop):
+    Calling(shop, public_form=True)
+    return shop.links["customers"]
+
+
+def the_owner_of_call_lists(shop):
+    calling = a_call_list(shop, "Zoë", public_form=True)
+    calling.owner("/services", name="Housing advice", phone="030 5550123", link="https://housing.example")
+    calling.caller()
+    return shop.links["manage"]
+
+
+def a_list_of_calls(shop):
+    calling = a_call_list(shop, "Maximiliane von Habsburg-Lothringen", "Ben", "Zoë", "Dora")
+    ana, ben = calling.caller(), calling.caller("Ben")
+    for outcome in ("Reached", "No answer"):
+        calling.calls(ana, "report", claim=calling.has_a_call(ana)["claim"], outcome=outcome)
+    calling.has_a_call(ben)
+    return calling.link
+
+
+def contacts_of_many(shop):
+    names = (f"Maximiliane von Habsburg-Lothringen {n}" for n in range(53))
+    return f"{a_call_list(shop, *names).contacts_link}?page=2"  # with three of them
+
+
+def a_contact(shop):
+    a_caller_with_a_call(shop)
+    contact = shop.server.get(f"{shop.links['manage']}/contacts").content["contacts"][0]
+    return contact["links"]["contact"]
+
+
+def an_upload(shop, text):
+    answer = shop.server.post(f"{shop.links['manage']}/contacts/import", {"text": text})
+    link = answer.content["links"]["import"]
+    for _ in range(100):
+        if shop.server.get(link).content["state"] != "reading":
+            return link
+        time.sleep(0.05)
+    raise AssertionError("It was not read in five seconds.")
+
+
+def an_upload_to_be_looked_at(shop):
+    rows = "\n".join(f"Maximiliane von Habsburg-Lothringen,+49 30 555{n:04},P-{n}" for n in range(30))
+    return an_upload(shop, f"Name,Phone,Reference,Shoe size\n{rows}\nNobody,12,,\n")
+
+
 def an_address_that_is_unknown(shop):
     return f"{shop.links['customers']}/t/nothing"
 
@@ -390,6 +499,19 @@ STATES = [  # a page, and what must be in view without scrolling
     (the_owner_of_a_counter, None),
     (a_chart_of_a_new_counter, None),
     (a_chart_of_a_day, None),
+    (a_caller_before_a_call, ("button", "Next call")),
+    (a_caller_with_a_call, ("link", "Call 030 23451000")),
+    (a_desk_with_a_call_list, ("button", "Next customer")),
+    (a_desk_that_calls_by_phone, ("button", "Next customer")),
+    (a_ticket_that_is_called_by_phone, LEAVE),
+    (a_form_for_the_public, ("button", "Call me back")),
+    (a_request_that_waits, LEAVE),
+    (customers_who_may_leave_a_number, ("button", "Take a number")),
+    (the_owner_of_call_lists, None),
+    (a_list_of_calls, None),
+    (contacts_of_many, ("button", "Search")),
+    (a_contact, None),
+    (an_upload_to_be_looked_at, ("button", "Store them")),
     (an_address_that_is_unknown, ("link", "To the start")),
 ]
 
@@ -451,6 +573,9 @@ def test_every_page_can_be_read_and_used_by_anybody(open_shop, look, problems, s
         a_board_that_only_counts,
         a_ticket_that_may_come_in,
         a_chart_of_a_new_counter,
+        a_caller_with_a_call,
+        a_list_of_calls,
+        contacts_of_many,
     ],
 )
 def test_a_long_name_fits(open_shop, look, state):

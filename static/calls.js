@@ -1,0 +1,153 @@
+// A caller's desk: how long her call is hers, and notes that nothing loses.
+import { ask, say, watch } from './live.js';
+import { quietForms, refresh } from './swap.js';
+
+const SOON = 120;        // seconds before the end of a claim that are worth a word
+const LOOK = 20_000;     // ms between looks at what is to be called: lists are not in the picture
+
+const page = document.querySelector('main');
+const find = id => document.getElementById(id);
+const { here } = document.body.dataset;
+
+// ----- how long the call is hers
+
+let ahead = 0;  // ms that the server's clock is ahead of this device's
+
+async function compare() {
+  try {
+    const began = Date.now(), answer = await ask(here, { method: 'HEAD' });
+    const at = Date.parse(answer.headers.get('Date')), middle = (began + Date.now()) / 2;
+    if (at && Math.abs(at + 500 - middle) > 2000) ahead = at + 500 - middle;  // it tells whole seconds
+    count();
+  } catch { /* the device's own clock, then */ }
+}
+
+const two = n => String(n).padStart(2, '0');
+const WORDS = {
+  long: left => `${left} left`,
+  soon: left => `${left} left: do you need more time?`,
+  over: () => 'Time is over: another may get it. Report it all the same.',
+};
+
+function count() {
+  const timer = document.querySelector('[data-until]');
+  if (!timer) return delete page.dataset.lasts;
+  const left = Math.max(0, Math.ceil((Date.parse(timer.dataset.until) - Date.now() - ahead) / 1000));
+  const lasts = left > SOON ? 'long' : left ? 'soon' : 'over';
+  timer.textContent = WORDS[lasts](`${Math.floor(left / 60)}:${two(left % 60)}`);
+  const before = page.dataset.lasts;
+  page.dataset.lasts = lasts;
+  if (before === lasts || lasts === 'long') return;
+  say(lasts === 'over' ? timer.textContent : 'This call is yours for two more minutes at most.');
+}
+
+// ----- notes: kept in this tab until they were accepted, also those of a call that is hers no more
+
+const KEPT = 'report ';
+const late = find('late'), lateForm = late.querySelector('form');
+const claimOf = form => form.elements.claim.value;
+const isReport = form => form === lateForm || form?.id === 'report';
+
+function forget(claim) {
+  try { sessionStorage.removeItem(KEPT + claim); } catch { /* forbidden: nothing is kept */ }
+}
+
+function kept() {
+  try {
+    const keys = Object.keys(sessionStorage).filter(key => key.startsWith(KEPT));
+    return new Map(keys.map(key => [key.slice(KEPT.length), JSON.parse(sessionStorage.getItem(key))]));
+  } catch {
+    return new Map();
+  }
+}
+
+function keep({ target: { form } }) {
+  if (!isReport(form)) return;
+  const { csrf_token: _, claim, ...typed } = Object.fromEntries(new FormData(form));
+  const whom = (form === lateForm ? late : find('now')).querySelector('h1, h2 span').textContent;
+  const call = form.elements.notes.id;
+  try { sessionStorage.setItem(KEPT + claim, JSON.stringify({ call, whom, typed })); } catch { /* as above */ }
+}
+
+function recall() {
+  const form = find('report');
+  for (const [claim, { call, ...rest }] of kept()) {  // she has the same call once more, by another claim
+    if (!form || claim === claimOf(form) || call !== form.elements.notes.id) continue;
+    forget(claim);
+    try { sessionStorage.setItem(KEPT + claimOf(form), JSON.stringify({ call, ...rest })); } catch { /* as above */ }
+  }
+  const known = kept();
+  for (const [name, value] of Object.entries((form && known.get(claimOf(form))?.typed) || {})) {
+    const field = form.elements[name];
+    if (!field || field.value || !value) continue;
+    field.value = value;
+    field.closest('details')?.setAttribute('open', '');
+  }
+  if (!late.hidden) return;
+  const [claim, { whom, typed }] = [...known].find(([claim, { typed }]) =>
+    typed.notes && !(form && claim === claimOf(form))) || ['', {}];
+  late.hidden = !claim;
+  if (!claim) return;
+  late.querySelector('h2 span').textContent = whom;
+  lateForm.elements.claim.value = claim;
+  lateForm.elements.notes.value = typed.notes;
+}
+
+function dropLate() {
+  forget(claimOf(lateForm));
+  late.hidden = true;
+}
+
+late.querySelector('[type=button]').addEventListener('click', () => {
+  dropLate();
+  recall();
+});
+document.addEventListener('input', keep);
+document.addEventListener('change', keep);
+document.addEventListener('reset', ({ target }) => {  // it was accepted, see swap.js
+  if (target === lateForm) dropLate();
+  else if (isReport(target)) forget(claimOf(target));
+});
+
+// ----- "Call back later" needs a time
+
+document.addEventListener('click', event => {
+  const button = event.target.closest('.outcomes [data-effect=later]');
+  const later = button?.form.querySelector('.later'), date = later?.querySelector('[type=date]');
+  if (!later || date.value) return;
+  event.preventDefault();
+  later.open = true;
+  date.focus();
+  later.scrollIntoView({ block: 'nearest' });
+});
+
+// ----- the page
+
+let shown = find('now').dataset.call;
+
+document.addEventListener('swapped', () => {
+  recall();
+  count();
+  const now = find('now'), { call } = now.dataset;
+  if (call && call !== shown) {
+    say([...now.querySelectorAll('h1, .list')].map(each => each.textContent).reverse().join(', '));
+    now.tabIndex = -1;  // from here, the next Tab is at the number
+    now.focus();
+    scrollTo({ top: 0 });
+  }
+  shown = call;
+});
+
+// A call that is hers stays on the page, whatever happens: she may be writing about it.
+function look() {
+  if (!document.hidden && !find('now').dataset.call) refresh();
+}
+
+watch(() => {});  // to say so when the connection is lost
+setInterval(look, LOOK);
+setInterval(count, 1000);
+document.addEventListener('visibilitychange', look);
+recall();
+count();
+compare();
+quietForms();

@@ -1,0 +1,23 @@
+// Shows how far the reading of a file is.
+import { ask } from './live.js';
+import { refresh } from './swap.js';
+
+const LOOK = 700;  // ms
+const page = document.querySelector('main');
+
+async function look() {
+  if (page.dataset.state !== 'reading') return;
+  try {
+    const answer = await ask(document.body.dataset.here, { headers: { Accept: 'application/json' } });
+    const { state, rows, read } = await answer.json();
+    if (state !== 'reading') return refresh();
+    const bar = page.querySelector('progress');
+    bar.max = Math.max(rows || 0, read, 1);
+    bar.value = read;
+    document.getElementById('read').textContent =
+      `${read.toLocaleString('en')}${rows ? ` of ${rows.toLocaleString('en')}` : ''}`;
+  } catch { /* the next look */ }
+  setTimeout(look, LOOK);
+}
+
+look();

@@ -1,0 +1,78 @@
+"""A call list of a shop, as everybody knows it but the page that is tested.
+
+def test_a_caller_sees_whom_to_call(shop, visit):
+    calling = Calling(shop)
+    calling.put_on(calling.add("Zoë Jones"))
+    caller = visit(calling.caller("Ana"))
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from real_server import Shop
+
+
+class Calling:
+    """A call list that the owner of a shop adds, "Follow-ups" if nothing else is asked for."""
+
+    def __init__(self, shop: Shop, **asked: Any):
+        self.shop, self.server = shop, shop.server
+        self.owner("", country="DE")
+        self.slug = self.owner("/queues", **{"name": "Follow-ups", "kind": "calls"} | asked)["slug"]
+
+    def owner(self, path: str, **content: Any) -> Any:
+        """The owner sends this, and it is accepted."""
+        answer = self.server.post(f"{self.shop.links['manage']}{path}", content)
+        assert answer.status in (200, 201), answer
+        return answer.content
+
+    @property
+    def contacts_link(self) -> str:
+        """The owner's page of contacts."""
+        return f"{self.shop.links['manage']}/contacts"
+
+    @property
+    def link(self) -> str:
+        """The owner's page of the list."""
+        return f"{self.shop.links['manage']}/queues/{self.slug}"
+
+    def contacts(self) -> list[dict[str, Any]]:
+        """The first fifty."""
+        return self.server.get(self.contacts_link).content["contacts"]
+
+    def add(self, *names: str, **more: Any) -> list[int]:
+        """Adds contacts of these names; returns the ids of the first fifty that there are then."""
+        known = [each["id"] for each in self.contacts()]
+        rows = [
+            {"name": name, "phone": f"030 2345 {1000 + len(known) + nth}"} | more
+            for nth, name in enumerate(names)
+        ]
+        added = self.owner("/contacts", contacts=rows)
+        assert added["added"] == len(names), added
+        return [each["id"] for each in self.contacts()]
+
+    def put_on(self, ids: list[int], reason: str = "Blood results", **more: Any) -> None:
+        """Puts contacts on the list, to be called now."""
+        self.owner("/contacts/actions", action="add_to_list", list=self.slug, reason=reason, ids=ids, **more)
+
+    def caller(self, name: str = "Ana") -> str:
+        """Somebody begins to call; returns the link of her page of calls."""
+        answer = self.server.post(self.shop.links["staff"], {"name": name, "desk": None})
+        assert answer.status == 201, answer
+        return f"{answer.content['links']['desk']}/calls"
+
+    def calls(self, caller: str, path: str = "", **content: Any) -> dict[str, Any]:
+        """What a caller's page says, after she pressed this."""
+        answer = self.server.post(f"{caller}/{path}", content) if path else self.server.get(caller)
+        assert answer.status in (200, 201), answer
+        return answer.content
+
+    def has_a_call(self, caller: str) -> dict[str, Any]:
+        """She asks for the next call, and gets one."""
+        return self.calls(caller, "next")["call"]
+
+    def reported(self) -> dict[str, int]:
+        """How often each outcome was reported today."""
+        outcomes = self.server.get(self.link).content["outcomes"]
+        return {each["outcome"]: each["total"] for each in outcomes if each["total"]}

@@ -1,0 +1,135 @@
+"""Caller apps: the three addresses under /api, with the token of a desk's link."""
+
+import pytest
+
+
+class App:
+    """A caller app that knows the token of a desk."""
+
+    def __init__(self, caller):
+        self.api, self.head = caller.api, {"Authorization": f"Bearer {caller.link.split('/')[-1]}"}
+
+    def asks(self, query=""):
+        return self.api.post(f"http://localhost/api/requestCall{query}", {}, **self.head)
+
+    def says(self, call, outcome="Reached", **more):
+        content = {"claim": call["claim"], "outcome": outcome, **more}
+        return self.api.post("http://localhost/api/submitReport", content, **self.head)
+
+    def stats(self):
+        return self.api.get("http://localhost/api/callerStats", **self.head).body
+
+
+@pytest.fixture
+def app_of_cleo(cleo):
+    return App(cleo)
+
+
+def test_a_call_from_asking_to_reporting(clinic, cleo, app_of_cleo):
+    clinic.adds({"name": "Ida", "phone": "030 1234567", "address": "Main Street 1", "notes": "Deaf"})
+    clinic.puts_on("Ida", reason="Test results")
+    answer = app_of_cleo.asks()
+    assert answer.status == 200
+    call = answer.body["call"]
+    assert (
+        call.items()
+        >= {
+            "name": "Ida",
+            "phone": "030 1234567",
+            "address": "Main Street 1",
+            "notes": "Deaf",
+            "reason": "Test results",
+            "list": "follow-ups",
+            "claimed_until": "2026-11-21T11:20:00+01:00",
+            "reports": [],
+        }.items()
+    )
+    assert app_of_cleo.asks().body["call"] == call == cleo.page()["call"]
+    answer = app_of_cleo.says(call, "left a message", notes="With her son")
+    assert (answer.status, answer.body["closed"]) == (200, True)
+    assert answer.body["report"].items() >= {"outcome": "Left a message", "notes": "With her son"}.items()
+    assert app_of_cleo.says(call).body == answer.body
+    assert app_of_cleo.stats() == {"total": 1, "today": 1}
+
+
+def test_nothing_to_call_now(clinic, app_of_cleo):
+    answer = app_of_cleo.asks()
+    assert (answer.status, answer.body["next_at"]) == (404, None)
+    clinic.puts_on("Ida")
+    call = app_of_cleo.asks().body["call"]
+    app_of_cleo.says(call, "Call back later", call_back_at="2026-11-21T18:00")
+    answer = app_of_cleo.asks()
+    assert (answer.status, answer.body["next_at"]) == (404, "2026-11-21T18:00:00+01:00")
+
+
+def test_from_one_list(clinic, app_of_cleo):
+    clinic.owner_sends("/queues", name="Urgent", kind="calls")
+    clinic.puts_on("Ida")
+    clinic.puts_on("Joe", list="urgent")
+    assert app_of_cleo.asks("?list=nonsense").status == 400
+    assert app_of_cleo.asks("?list=urgent").body["call"]["name"] == "Joe"
+
+
+def test_looking_without_a_claim_changes_nothing(clinic, cleo, dan, app_of_cleo, clock):
+    clinic.puts_on("Ida", "Joe")
+    before = clinic.export()
+    looked = app_of_cleo.asks("?no_claim=1").body["call"]
+    assert (looked["name"], looked["claim"], looked["claimed_until"]) == ("Ida", None, None)
+    assert clinic.export() == before
+    assert dan.asks()["name"] == "Ida"
+    assert app_of_cleo.asks("?no_claim=1").body["call"]["name"] == "Joe"
+    clock.advance(minutes=20)
+    assert app_of_cleo.asks("?no_claim=1").body["call"]["name"] == "Ida"
+    mine = app_of_cleo.asks().body["call"]
+    assert app_of_cleo.asks("?no_claim=1").body["call"] == mine
+
+
+def test_a_late_report_is_kept_and_closes_nothing(clinic, dan, app_of_cleo, clock):
+    clinic.puts_on("Ida")
+    call = app_of_cleo.asks().body["call"]
+    clock.advance(minutes=20)
+    theirs = dan.asks()
+    assert app_of_cleo.says(call).body["closed"] is False
+    assert dan.says(theirs).body["closed"] is True
+    assert app_of_cleo.stats() == {"total": 1, "today": 1}
+
+
+@pytest.mark.parametrize("head", [{}, {"Authorization": "Bearer"}, {"Authorization": "Bearer nonsense"}])
+@pytest.mark.parametrize(
+    ("method", "name"), [("POST", "requestCall"), ("POST", "submitReport"), ("GET", "callerStats")]
+)
+def test_without_a_token_of_a_desk(clinic, head, method, name):
+    answer = clinic.api.send(method, f"http://localhost/api/{name}", headers=head, json={})
+    assert answer.status == 401
+    assert answer.body["error"].endswith(".")
+
+
+def test_the_token_of_another_kind_of_link_opens_nothing(clinic):
+    token = clinic.links["manage"].split("/")[-1]
+    head = {"Authorization": f"Bearer {token}"}
+    assert clinic.api.post("http://localhost/api/requestCall", {}, **head).status == 401
+
+
+def test_a_removed_caller_is_told_so(clinic, cleo, app_of_cleo):
+    clinic.owner_sends(f"/servicers/{cleo.id}/remove")
+    assert app_of_cleo.asks().status == 401
+
+
+def test_an_app_that_sends_no_body_and_accepts_anything(clinic, app, cleo):
+    clinic.puts_on("Ida")
+    head = {"Authorization": f"bearer {cleo.link.split('/')[-1]}"}
+    client = app.test_client()
+    answer = client.post("/api/requestCall", headers=head)
+    assert (answer.status_code, answer.json["call"]["name"]) == (200, "Ida")
+    answer = client.post("/api/submitReport", headers=head)
+    assert (answer.status_code, answer.json["error"]) == (400, "Outcome: please fill this in.")
+    assert client.get("/api/requestCall", headers=head).json["error"]
+    assert client.get("/api/requestCall").status_code == 405
+    assert client.get("/api/nonsense").status_code == 404
+
+
+def test_a_customer_at_her_desk(clinic, cleo, app_of_cleo):
+    clinic.puts_on("Ida")
+    clinic.customer()
+    cleo.calls_next()
+    assert app_of_cleo.asks().status == 409

@@ -1,0 +1,172 @@
+"""Many callers at the same instant: no call is ever two people's, each is reported once, in its order."""
+
+import random
+import sqlite3
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+
+CALLERS = 20
+
+
+class Hotline:
+    """A place with a call list on a real server."""
+
+    def __init__(self, server, calls):
+        opened = server.post(
+            "/places", {"name": "Hotline", "call_list": "Calls", "timezone": "Europe/Berlin"}
+        )
+        assert opened.status == 201, opened
+        self.server, self.links = server, opened.content["links"]
+        people = [{"name": f"N{n}", "phone": f"030 {1000001 + n}"} for n in range(calls)]
+        for start in range(0, calls, 500):
+            added = self.server.post(
+                f"{self.links['manage']}/contacts", {"contacts": people[start : start + 500]}
+            )
+            assert added.content["added"] == len(people[start : start + 500]), added
+        ids = list(range(1, calls + 1))
+        random.Random(7).shuffle(ids)
+        for n in range(min(5, calls)):  # so that their order is not that of their ids
+            asked = {"action": "add_to_list", "list": "calls", "priority": n % 3 + 1, "ids": ids[n::5]}
+            answer = self.server.post(f"{self.links['manage']}/contacts/actions", asked)
+            assert answer.content["added"] == len(ids[n::5]), answer
+
+    def claims_last(self, seconds):
+        """Lets claims end after seconds: owners can say minutes only."""
+        with closing(sqlite3.connect(self.server.data / "takeanumber.db", timeout=30)) as db:
+            db.execute("UPDATE queue SET claim_minutes = :minutes", {"minutes": seconds / 60})
+            db.commit()
+
+    def desk(self, name):
+        return self.server.post(self.links["staff"], {"name": name}).content["links"]["desk"]
+
+    def export(self):
+        return self.server.get(f"{self.links['manage']}/export.json").content
+
+
+def check(export, calls, claim_s):
+    """Goes through the history: who had which call, and whether it was the next one."""
+    tickets = {ticket["id"]: ticket for ticket in export["ticket"]}
+    waiting = {
+        (ticket["priority"], ticket["joined_at"], ticket["id"]): ticket["id"] for ticket in tickets.values()
+    }
+    keys, held, ended, lapses = {one: key for key, one in waiting.items()}, {}, Counter(), 0
+    for event in export["event"]:
+        one = event["ticket_id"]
+        if event["kind"] == "claim":
+            assert one not in held, f"{one} was somebody's"
+            assert event["servicer_id"] not in [who for who, _ in held.values()]
+            assert keys[one] == min(waiting), "another one was next"
+            del waiting[keys[one]]
+            held[one] = event["servicer_id"], event["happened_at"]
+        elif event["kind"] == "lapse":
+            assert event["happened_at"] >= held.pop(one)[1] + claim_s - 1e-6
+            waiting[keys[one]] = one
+            lapses += 1
+        elif event["kind"] == "report":
+            ended[one] += 1
+            held.pop(one, None)
+            waiting.pop(keys[one], None)
+    assert len(ended) == calls
+    assert set(ended.values()) == {1}
+    assert {ticket["state"] for ticket in tickets.values()} == {"done"}
+    closing_reports = Counter(report["ticket_id"] for report in export["report"] if report["closed"])
+    assert closing_reports == ended
+    assert all(queue["waiting"] == 0 for queue in export["queue"])
+    return lapses
+
+
+def work_through(server, calls, claim_s):
+    hotline = Hotline(server, calls)
+    hotline.claims_last(claim_s)
+    desks = [hotline.desk(f"Caller {n}") for n in range(CALLERS)]
+    closed, kept, over = [], [], threading.Event()
+
+    def report(desk, call):
+        said = {"claim": call["claim"], "outcome": "Reached"}
+        answer = server.post(f"{desk}/calls/report", said)
+        assert answer.status == 200, answer
+        (closed if answer.content["closed"] else kept).append(call["id"])
+        if len(closed) == calls:
+            over.set()
+
+    def caller(desk):
+        dice, forgotten = random.Random(desk), []
+        while not over.is_set():
+            answer = server.post(f"{desk}/calls/next")
+            assert answer.status == 200, answer
+            call = answer.content["call"]
+            if call is None:
+                time.sleep(0.05)
+            elif dice.random() < 1 / 3:
+                time.sleep(claim_s + 0.05)  # she went for a coffee
+                forgotten.append(call)
+            else:
+                report(desk, call)
+                if forgotten and dice.random() < 1 / 2:
+                    report(desk, forgotten.pop())
+        for call in forgotten:
+            report(desk, call)
+
+    with ThreadPoolExecutor(CALLERS) as people:
+        list(people.map(caller, desks))
+    assert sorted(closed) == sorted(set(closed))
+    assert len(closed) == calls
+    lapses = check(hotline.export(), calls, claim_s)
+    assert lapses > calls / 10
+    assert kept  # late reports, of calls that were somebody else's then
+
+
+def test_twenty_callers_and_a_third_of_the_calls_abandoned(server):
+    work_through(server, calls=240, claim_s=1)
+
+
+@pytest.mark.soak
+def test_twenty_callers_and_two_thousand_calls(server):
+    work_through(server, calls=2000, claim_s=2)
+
+
+def test_twenty_ask_at_the_same_instant_for_ten_calls(server):
+    hotline = Hotline(server, 10)
+    desks = [hotline.desk(f"Caller {n}") for n in range(CALLERS)]
+    answers = server.at_once(*[lambda desk=desk: server.post(f"{desk}/calls/next") for desk in desks])
+    ids = [answer.content["call"]["id"] for answer in answers if answer.content["call"]]
+    assert sorted(ids) == list(range(1, 11))
+
+
+def test_a_double_press_counts_once(server):
+    hotline = Hotline(server, 6)
+    desk = hotline.desk("Cleo")
+    presses = [("next", {}, "claim"), ("report", {"outcome": "No answer"}, "report")]
+    presses += [("give-back", {}, "give-back"), ("report", {"outcome": "Do not call again"}, "report")]
+    for path, content, kind in presses:
+        before = Counter(event["kind"] for event in hotline.export()["event"])
+        if path != "next":
+            content = content | {"claim": server.post(f"{desk}/calls/next").content["call"]["claim"]}
+            before["claim"] += 1
+        answers = server.at_once(
+            *[lambda path=path, content=content: server.post(f"{desk}/calls/{path}", content)] * 3
+        )
+        assert [answer.status for answer in answers] == [200] * 3
+        assert Counter(event["kind"] for event in hotline.export()["event"])[kind] == before[kind] + 1
+        if path == "report":
+            assert len({answer.content["report"]["id"] for answer in answers}) == 1
+    assert len(hotline.export()["report"]) == 2
+
+
+def test_a_report_at_the_instant_at_which_another_takes_the_call(server):
+    hotline = Hotline(server, 1)
+    hotline.claims_last(0.3)
+    cleo, dan = hotline.desk("Cleo"), hotline.desk("Dan")
+    call = server.post(f"{cleo}/calls/next").content["call"]
+    time.sleep(0.3)
+    said = {"claim": call["claim"], "outcome": "Reached"}
+    reported, asked = server.at_once(
+        lambda: server.post(f"{cleo}/calls/report", said), lambda: server.post(f"{dan}/calls/next")
+    )
+    assert (reported.status, asked.status) == (200, 200)
+    assert reported.content["closed"] is (asked.content["call"] is None)

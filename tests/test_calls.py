@@ -1,0 +1,566 @@
+"""What a caller does: ask for the next call, have it alone for a while, report it, and what follows."""
+
+import pytest
+from people import open_deli
+
+
+def at(clock, minutes=0.0):
+    """An instant from now on, as a form sends it: what a clock in Berlin shows."""
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    when = datetime.fromtimestamp(clock.at + 60 * minutes, ZoneInfo("Europe/Berlin"))
+    return when.replace(tzinfo=None).isoformat(timespec="seconds")
+
+
+# ----- the next call
+
+
+def test_she_sees_whom_to_call_and_why(clinic, cleo):
+    clinic.adds(
+        {"name": "Zoë", "phone": "030 1234567", "address": "Main Street 1", "notes": "Deaf", "tags": ["flu"]}
+    )
+    clinic.puts_on("Zoë", reason="Test results", priority=2)
+    call = cleo.asks()
+    assert (
+        call.items()
+        >= {
+            "name": "Zoë",
+            "phone": "030 1234567",
+            "tel": "tel:+49301234567",
+            "address": "Main Street 1",
+            "notes": "Deaf",
+            "tags": ["flu"],
+            "reason": "Test results",
+            "list": "follow-ups",
+            "list_name": "Follow-ups",
+            "priority": 2,
+            "tries": 0,
+            "zone": "Europe/Berlin",
+            "claimed_at": "2026-11-21T11:00:00+01:00",
+            "claimed_until": "2026-11-21T11:20:00+01:00",
+            "reports": [],
+        }.items()
+    )
+
+
+def test_by_priority_then_the_longest_waiting(clinic, cleo):
+    clinic.puts_on("Ida", "Joe")
+    clinic.puts_on("Kim", priority=1)
+    clinic.puts_on("Lou", priority=5)
+    clinic.puts_on("Max")
+    assert [cleo.calls() for _ in range(6)] == ["Kim", "Ida", "Joe", "Max", "Lou", None]
+
+
+def test_the_order_holds_over_several_lists(clinic, cleo, clock):
+    assert clinic.owner_sends("/queues", name="Urgent", kind="calls").status == 201
+    clinic.puts_on("Ida")
+    clock.advance(minutes=1)
+    clinic.puts_on("Joe", list="urgent")
+    clock.advance(minutes=1)
+    clinic.puts_on("Kim")
+    clinic.puts_on("Lou", list="urgent", priority=1)
+    assert [cleo.calls() for _ in range(4)] == ["Lou", "Ida", "Joe", "Kim"]
+
+
+def test_from_one_list_when_she_says_so(clinic, cleo):
+    clinic.owner_sends("/queues", name="Urgent", kind="calls")
+    clinic.puts_on("Ida")
+    clinic.puts_on("Joe", list="urgent")
+    assert cleo.asks(list="urgent")["name"] == "Joe"
+    answer = clinic.caller("Eve").presses("calls/next", list="nonsense")
+    assert answer.status == 400
+
+
+def test_asking_again_shows_the_call_that_she_has(clinic, cleo):
+    clinic.puts_on("Ida", "Joe")
+    first = cleo.asks()
+    assert cleo.asks() == first
+    assert cleo.page()["call"] == first
+    assert cleo.sees()["call"] == first
+
+
+def test_nobody_else_gets_it(clinic, cleo, dan):
+    clinic.puts_on("Ida", "Joe")
+    assert (cleo.asks()["name"], dan.asks()["name"]) == ("Ida", "Joe")
+    assert clinic.caller("Eve").asks() is None
+
+
+def test_nobody_to_call(clinic, cleo):
+    page = cleo.page()
+    assert (page["call"], page["next_at"]) == (None, None)
+    assert page["lists"] == [
+        {"slug": "follow-ups", "name": "Follow-ups", "waiting": 0, "due": 0, "not_due": 0}
+    ]
+    assert cleo.asks() is None
+
+
+def test_whoever_is_not_on_duty_gets_none(clinic, cleo):
+    clinic.puts_on("Ida")
+    cleo.presses("pause")
+    assert cleo.presses("calls/next").status == 409
+    cleo.presses("resume")
+    assert cleo.asks()["name"] == "Ida"
+
+
+# ----- how long it is hers
+
+
+@pytest.mark.parametrize(("seconds", "still"), [(0, True), (1199, True), (1200, False), (1201, False)])
+def test_a_claim_ends_to_the_second(clinic, cleo, dan, clock, seconds, still):
+    clinic.puts_on("Ida")
+    cleo.asks()
+    clock.advance(seconds=seconds)
+    assert bool(cleo.page()["call"]) is still
+    assert (dan.asks() is None) is still
+
+
+def test_a_claim_lasts_as_the_owner_says(clinic, cleo, dan, clock):
+    assert clinic.owner_sends("/queues/follow-ups", claim_minutes=1).body["claim_minutes"] == 1
+    clinic.puts_on("Ida")
+    cleo.asks()
+    clock.advance(seconds=59)
+    assert dan.asks() is None
+    clock.advance(seconds=1)
+    assert dan.asks()["name"] == "Ida"
+
+
+def test_who_lost_a_call_gets_the_next(clinic, cleo, dan, clock):
+    clinic.puts_on("Ida", "Joe")
+    first = cleo.asks()
+    clock.advance(minutes=20)
+    assert dan.asks()["name"] == "Ida"
+    assert cleo.asks()["name"] == "Joe"
+    assert cleo.page()["call"]["claim"] != first["claim"]
+
+
+def test_she_may_get_the_call_again_that_she_lost(clinic, cleo, clock):
+    clinic.puts_on("Ida")
+    first = cleo.asks()
+    clock.advance(minutes=20)
+    again = cleo.asks()
+    assert again["name"] == "Ida"
+    assert again["claim"] != first["claim"]
+
+
+def test_more_time_is_a_whole_claim_from_now(clinic, cleo, dan, clock):
+    clinic.puts_on("Ida")
+    call = cleo.asks()
+    clock.advance(minutes=19)
+    answer = cleo.presses("calls/more-time", claim=call["claim"])
+    assert answer.body["call"]["claimed_until"] == "2026-11-21T11:39:00+01:00"
+    clock.advance(minutes=19, seconds=59)
+    assert dan.asks() is None
+    clock.advance(seconds=1)
+    assert dan.asks()["name"] == "Ida"
+
+
+def test_no_more_time_for_what_is_not_hers_any_more(clinic, cleo, dan, clock):
+    clinic.puts_on("Ida")
+    call = cleo.asks()
+    assert dan.presses("calls/more-time", claim=call["claim"]).status == 409
+    clock.advance(minutes=20)
+    assert cleo.presses("calls/more-time", claim=call["claim"]).status == 409
+    assert dan.asks()["name"] == "Ida"
+    assert cleo.presses("calls/more-time", claim=call["claim"]).status == 409
+
+
+def test_giving_it_back(clinic, cleo, dan, clock):
+    clinic.puts_on("Ida", "Joe", "Kim")
+    call = cleo.asks()
+    clock.advance(seconds=5)
+    assert cleo.presses("calls/give-back", claim=call["claim"]).body["call"] is None
+    assert cleo.presses("calls/give-back", claim=call["claim"]).status == 200
+    assert [dan.calls() for _ in range(4)] == ["Joe", "Kim", "Ida", None]
+
+
+def test_giving_back_what_somebody_else_has_takes_it_from_nobody(clinic, cleo, dan, clock):
+    clinic.puts_on("Ida")
+    call = cleo.asks()
+    clock.advance(minutes=20)
+    theirs = dan.asks()
+    assert cleo.presses("calls/give-back", claim=call["claim"]).status == 200
+    assert dan.page()["call"] == theirs
+    assert dan.presses("calls/give-back", claim=call["claim"]).status == 404
+    assert dan.says(theirs).status == 200
+    assert dan.presses("calls/give-back", claim=theirs["claim"]).status == 409
+
+
+def test_the_clock_is_set_back_while_a_call_is_hers(clinic, cleo, dan, clock):
+    clinic.puts_on("Ida")
+    call = cleo.asks()
+    clock.advance(hours=-1)
+    assert dan.asks() is None
+    answer = cleo.says(call)
+    assert answer.body["closed"] is True
+    assert clinic.list(**{"from": "2026-11-21"})["callers"][0]["average_s"] == 0
+
+
+# ----- reports
+
+
+def test_a_report_ends_the_call_and_is_shown_the_next_time(clinic, cleo, clock):
+    clinic.puts_on("Ida")
+    clock.advance(minutes=1)
+    call = cleo.asks()
+    clock.advance(minutes=3)
+    answer = cleo.says(call, "Left a message", notes="With her son")
+    assert answer.body["closed"] is True
+    assert answer.body["report"].items() >= {"outcome": "Left a message", "notes": "With her son"}.items()
+    assert answer.body["call"] is None
+    assert answer.body["stats"] == {"total": 1, "today": 1, "reached_today": 0}
+    clinic.puts_on("Ida")
+    assert cleo.asks()["reports"] == [
+        {
+            "at": "2026-11-21T11:04:00+01:00",
+            "servicer": "Cleo",
+            "outcome": "Left a message",
+            "notes": "With her son",
+            "list": "Follow-ups",
+        }
+    ]
+
+
+def test_the_same_report_twice_is_one(clinic, cleo):
+    clinic.puts_on("Ida", "Joe")
+    call = cleo.asks()
+    first = cleo.says(call, "No answer").body["report"]
+    assert cleo.asks()["name"] == "Joe"
+    again = cleo.says(call, "Reached", notes="again")
+    assert (again.status, again.body["report"]) == (200, first)
+    assert again.body["call"]["name"] == "Joe"
+    assert clinic.list()["done_today"] == 1
+
+
+@pytest.mark.parametrize("outcome", ["no answer", "NO-ANSWER", "No_Answer", " noanswer "])
+def test_an_outcome_is_known_by_its_name_however_it_is_written(clinic, cleo, outcome):
+    clinic.puts_on("Ida")
+    assert cleo.says(cleo.asks(), outcome).body["report"]["outcome"] == "No answer"
+
+
+def test_an_unknown_outcome_or_claim(clinic, cleo, dan):
+    clinic.puts_on("Ida")
+    call = cleo.asks()
+    answer = cleo.says(call, "Fine")
+    assert (answer.status, answer.body["error"]) == (
+        400,
+        "Outcome: please choose Reached, No answer, Left a message, Call back later, Wrong number, "
+        "Do not call again.",
+    )
+    assert dan.says(call).status == 404
+    assert cleo.says({"claim": "nonsense"}).status == 404
+    assert cleo.page()["call"] == call
+
+
+def test_a_late_report_that_nobody_overtook_ends_the_call(clinic, cleo, dan, clock):
+    clinic.puts_on("Ida")
+    call = cleo.asks()
+    clock.advance(minutes=45)
+    assert cleo.says(call, "No answer").body["closed"] is True
+    assert dan.asks() is None
+    clock.advance(minutes=60)
+    assert dan.asks()["tries"] == 1
+
+
+def test_a_late_report_after_it_was_somebody_elses_is_kept_and_closes_nothing(clinic, cleo, dan, clock):
+    clinic.puts_on("Ida")
+    call = cleo.asks()
+    clock.advance(minutes=20)
+    theirs = dan.asks()
+    late = cleo.says(call, "Call back later", notes="She is at work", call_back_at=at(clock, 600))
+    assert (late.status, late.body["closed"]) == (200, False)
+    assert dan.page()["call"]["claim"] == theirs["claim"]
+    assert dan.page()["call"]["reports"][0]["notes"] == "She is at work"
+    assert cleo.says(call).body["closed"] is False
+    answer = dan.says(theirs, "Reached")
+    assert answer.body["closed"] is True
+    clock.advance(hours=11)
+    assert cleo.asks() is None
+
+
+def test_a_late_report_after_somebody_elses_was_given_back_closes_nothing(clinic, cleo, dan, clock):
+    clinic.puts_on("Ida")
+    call = cleo.asks()
+    clock.advance(minutes=20)
+    dan.presses("calls/give-back", claim=dan.asks()["claim"])
+    assert cleo.says(call).body["closed"] is False
+    assert dan.asks()["name"] == "Ida"
+
+
+def test_no_answer_comes_back_after_a_pause_so_many_times(clinic, cleo, clock):
+    clinic.owner_sends("/queues/follow-ups", retry_minutes=30, most_tries=2)
+    clinic.puts_on("Ida", reason="Test results", priority=2)
+    tries = []
+    for _ in range(3):
+        call = cleo.asks()
+        tries.append((call["tries"], call["reason"], call["priority"]))
+        assert cleo.says(call, "No answer").body["closed"] is True
+        clock.advance(minutes=29, seconds=59)
+        assert cleo.asks() is None
+        clock.advance(seconds=1)
+    assert tries == [(0, "Test results", 2), (1, "Test results", 2), (2, "Test results", 2)]
+    assert cleo.asks() is None
+    assert clinic.contacts()["contacts"][0]["lists"] == []
+
+
+def test_call_back_later_comes_to_the_second_behind_those_of_its_priority(clinic, cleo, clock):
+    clinic.puts_on("Ida")
+    assert cleo.calls("Call back later", call_back_at="2026-11-21T12:30") == "Ida"
+    assert cleo.page()["next_at"] == "2026-11-21T12:30:00+01:00"
+    assert cleo.page()["lists"][0].items() >= {"due": 0, "not_due": 1}.items()
+    clock.set("2026-11-21 12:29:59", "Europe/Berlin")
+    assert cleo.asks() is None
+    clinic.puts_on("Joe")
+    clock.advance(seconds=1)
+    clinic.puts_on("Kim", priority=5)
+    assert [cleo.calls() for _ in range(3)] == ["Joe", "Ida", "Kim"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "when", "shown"),
+    [
+        (None, "2026-11-23T14:30", "2026-11-23T14:30:00+01:00"),
+        ("America/New_York", "2026-11-23T14:30", "2026-11-23T20:30:00+01:00"),
+        (None, "2026-11-23T14:30+00:00", "2026-11-23T15:30:00+01:00"),
+        (None, "2027-03-28T02:30", "2027-03-28T03:00:00+02:00"),  # the hour that the clock skips
+        (None, "2027-03-28T03:30", "2027-03-28T03:30:00+02:00"),
+        (None, "2027-10-31T02:30", "2027-10-31T02:30:00+02:00"),  # the first of two
+    ],
+)
+def test_a_call_back_is_by_the_contacts_clock_or_the_places(clinic, cleo, zone, when, shown):
+    clinic.adds({"name": "Ida", "phone": "030 1000001"} | ({"timezone": zone} if zone else {}))
+    clinic.puts_on("Ida")
+    answer = cleo.says(cleo.asks(), "Call back later", call_back_at=when)
+    assert answer.body["report"]["call_back_at"] == shown
+    assert answer.body["next_at"] == shown
+
+
+@pytest.mark.parametrize(
+    "when", [None, "", "soon", "2026-11-21T10:59", "2029-01-01T10:00", "2026-11-31T10:00", "9999-12-31T23:59"]
+)
+def test_a_call_back_needs_a_time_to_come(clinic, cleo, when):
+    clinic.puts_on("Ida")
+    call = cleo.asks()
+    answer = cleo.says(call, "Call back later", **({} if when is None else {"call_back_at": when}))
+    assert answer.status == 400
+    assert answer.body["error"].startswith("Call back at: ")
+    assert cleo.page()["call"] == call
+
+
+def test_do_not_call_again_takes_the_contact_off_every_list(clinic, cleo, dan):
+    clinic.owner_sends("/queues", name="Urgent", kind="calls")
+    clinic.puts_on("Ida")
+    clinic.puts_on("Ida", list="urgent")
+    call = cleo.asks(list="urgent")
+    assert cleo.says(call, "Do not call again").body["closed"] is True
+    assert dan.asks() is None
+    contact = clinic.contacts()["contacts"][0]
+    assert (contact["do_not_call"], contact["lists"], contact["last_outcome"]) == (
+        True,
+        [],
+        "Do not call again",
+    )
+    assert clinic.puts_on("Ida")["skipped"] == {"must not be called": 1}
+
+
+def test_do_not_call_again_holds_though_it_came_late(clinic, cleo, dan, clock):
+    clinic.puts_on("Ida")
+    call = cleo.asks()
+    clock.advance(minutes=20)
+    theirs = dan.asks()
+    assert cleo.says(call, "Do not call again").body["closed"] is False
+    assert clinic.contacts()["contacts"][0]["do_not_call"] is True
+    assert dan.page()["call"] == theirs | {"reports": dan.page()["call"]["reports"]}
+    dan.presses("calls/give-back", claim=theirs["claim"])
+    assert cleo.asks() is None
+    assert clinic.list()["waiting"] == 0
+
+
+def test_whoever_must_not_be_called_from_now_on_is_not(clinic, cleo, clock):
+    clinic.puts_on("Ida")
+    call = cleo.asks()
+    clinic.owner_sends("/contacts/actions", action="do_not_call", match="all")
+    assert cleo.page()["call"] is None
+    assert cleo.says(call, "No answer").body["closed"] is False
+    clock.advance(hours=2)
+    assert cleo.asks() is None
+
+
+# ----- referrals
+
+
+def test_referring_to_another_list_with_a_note(clinic, cleo):
+    clinic.owner_sends("/queues", name="Interpreters", kind="calls")
+    clinic.puts_on("Ida")
+    assert cleo.calls(refer_to="interpreters", refer_note="Speaks Farsi") == "Ida"
+    call = cleo.asks()
+    assert (call["list"], call["reason"]) == ("interpreters", "Referred from Follow-ups: Speaks Farsi")
+    assert clinic.list()["referrals"] == [{"to": "Interpreters", "total": 1}]
+
+
+def test_referring_to_a_service_outside(clinic, cleo):
+    service = {"name": "Housing advice", "phone": "030 7654321", "link": "https://housing.example.org"}
+    assert clinic.owner_sends("/services", **service).status == 201
+    clinic.puts_on("Ida")
+    assert cleo.page()["services"] == [service]
+    assert cleo.calls(refer_to="housing advice") == "Ida"
+    assert cleo.asks() is None
+    assert clinic.list()["referrals"] == [{"to": "Housing advice", "total": 1}]
+
+
+def test_a_referral_to_nowhere_changes_nothing(clinic, cleo):
+    clinic.puts_on("Ida")
+    call = cleo.asks()
+    assert cleo.says(call, refer_to="nowhere").status == 400
+    clinic.owner_sends("/queues", name="Other", kind="calls")
+    assert cleo.says(call, "Do not call again", refer_to="other").status == 400
+    assert cleo.page()["call"] == call
+
+
+# ----- who phones in
+
+
+def test_an_incoming_call_ends_the_open_one(clinic, cleo, dan):
+    clinic.puts_on("Ida")
+    answer = dan.presses("calls/incoming", phone="+49 30 1000001", outcome="Reached", notes="She phoned")
+    assert answer.status == 200
+    assert answer.body["report"].items() >= {"closed": True, "incoming": True}.items()
+    assert cleo.asks() is None
+    assert clinic.list()["done_today"] == 1
+
+
+def test_an_incoming_call_of_somebody_new_adds_a_contact(clinic, cleo):
+    asked = {"phone": "030 5551234", "name": "Nele", "outcome": "Call back later", "list": "follow-ups"}
+    answer = cleo.presses("calls/incoming", **asked, call_back_at="2026-11-21T13:00")
+    assert answer.status == 200, answer.body
+    assert clinic.names() == ["Nele"]
+    assert answer.body["next_at"] == "2026-11-21T13:00:00+01:00"
+
+
+def test_an_incoming_call_does_not_end_the_call_that_somebody_has(clinic, cleo, dan):
+    clinic.puts_on("Ida")
+    call = cleo.asks()
+    answer = dan.presses("calls/incoming", phone="030 1000001", outcome="Reached")
+    assert (answer.status, answer.body["closed"]) == (200, False)
+    assert cleo.says(call).body["closed"] is True
+
+
+def test_an_incoming_call_sent_twice_is_one(clinic, cleo):
+    asked = {"phone": "030 1000001", "outcome": "Reached", "request_id": "abc"}
+    first = cleo.presses("calls/incoming", **asked).body["report"]
+    assert cleo.presses("calls/incoming", **asked).body["report"] == first
+    assert cleo.page()["stats"]["total"] == 1
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"phone": "12", "outcome": "Reached"},
+        {"phone": "030 1000001", "outcome": "Fine"},
+        {"phone": "030 1000001", "outcome": "Call back later", "call_back_at": "2026-11-21T13:00"},
+        {"phone": "030 1000001", "outcome": "Reached", "refer_to": "nowhere"},
+    ],
+)
+def test_an_incoming_call_that_makes_no_sense_adds_nobody(clinic, cleo, asked):
+    assert cleo.presses("calls/incoming", **asked).status == 400
+    assert clinic.names() == []
+
+
+# ----- one desk, two kinds of work
+
+
+def test_a_customer_at_her_desk_comes_first(clinic, cleo):
+    clinic.puts_on("Ida")
+    clinic.customer()
+    assert cleo.calls_next()["number"] == "A1"
+    answer = cleo.presses("calls/next")
+    assert (answer.status, answer.body["error"]) == (409, "Finish A1 first: it is at your desk.")
+    cleo.presses("done", number="A1")
+    assert cleo.asks()["name"] == "Ida"
+
+
+def test_no_customer_while_a_call_is_hers(clinic, cleo, clock):
+    clinic.puts_on("Ida")
+    clinic.customer()
+    call = cleo.asks()
+    assert cleo.presses("next", finished=None).status == 409
+    for button in ("start", "done", "no-show", "put-back", "call-again"):
+        assert cleo.presses(button, number=call["number"]).status == 409
+    assert cleo.page()["call"] == call
+    clock.advance(minutes=20)
+    assert cleo.calls_next()["number"] == "A1"
+
+
+def test_the_next_customer_is_never_a_call(clinic, cleo):
+    clinic.puts_on("Ida")
+    assert cleo.calls_next() is None
+    assert cleo.presses("next", finished=None, queue="follow-ups").status == 400
+    assert cleo.presses("next", finished=None, number="follow-ups-1").status == 409
+    assert cleo.presses("move", number="follow-ups-1", queue="deli").status == 409
+    assert cleo.presses("add", queue="follow-ups").status == 404
+    assert cleo.sees()["line"] == []
+
+
+def test_her_desk_shows_her_lists(clinic, cleo):
+    clinic.puts_on("Ida")
+    desk = cleo.sees()
+    assert desk["queues"] == ["deli", "follow-ups"]
+    assert desk["lists"][0].items() >= {"slug": "follow-ups", "due": 1}.items()
+    assert desk["links"]["calls"] == f"{cleo.link}/calls"
+    assert desk["links"]["next_call"] == f"{cleo.link}/calls/next"
+
+
+def test_a_caller_who_is_removed_leaves_her_call_to_others(clinic, cleo, dan):
+    clinic.puts_on("Ida")
+    cleo.asks()
+    assert clinic.owner_sends(f"/servicers/{cleo.id}/remove").status == 200
+    assert dan.asks()["name"] == "Ida"
+    assert cleo.presses("calls/next").status == 404
+
+
+def test_her_figures_are_of_the_places_own_day(clinic, cleo, clock):
+    clinic.puts_on("Ida", "Joe", "Kim")
+    clock.set("2026-11-22 03:59", "Europe/Berlin")
+    cleo.calls("Reached")
+    assert cleo.page()["stats"] == {"total": 1, "today": 1, "reached_today": 1}
+    clock.advance(minutes=1)
+    assert cleo.page()["stats"] == {"total": 1, "today": 0, "reached_today": 0}
+    cleo.calls("Left a message")
+    assert cleo.page()["stats"] == {"total": 2, "today": 1, "reached_today": 0}
+    assert [each["name"] for each in cleo.page()["recent"]] == ["Joe", "Ida"]
+
+
+def test_a_call_list_knows_no_day(clinic, cleo, clock):
+    clinic.puts_on("Ida")
+    clock.advance(days=3)
+    clinic.customer()
+    assert cleo.asks()["name"] == "Ida"
+
+
+def test_a_call_of_a_forgotten_contact_keeps_nothing_of_it(clinic, cleo):
+    clinic.puts_on("Ida")
+    call = cleo.asks()
+    contact = clinic.contacts()["contacts"][0]["links"]["contact"]
+    assert clinic.api.post(f"{contact}/forget").status == 200
+    answer = cleo.says(call, "Reached", notes="Ida is moving")
+    assert (answer.status, answer.body["closed"]) == (200, False)
+    export = str(clinic.export())
+    assert "Ida" not in export
+    assert "1000001" not in export
+
+
+def test_two_places_know_nothing_of_each_other(start):
+    from people import Api
+
+    api = Api(start(places="open"))
+    one = open_deli(api, timezone="Europe/Berlin")
+    two = open_deli(api, timezone="Europe/Berlin", slug="two")
+    for place in (one, two):
+        place.owner_sends("/queues", name="Follow-ups", kind="calls")
+    one.puts_on("Ida")
+    call = one.caller("Cleo").asks()
+    eve = two.caller("Eve")
+    assert eve.asks() is None
+    assert eve.says(call).status == 404
+    other = api.get(one.links["manage"]).body["contacts"]
+    assert (other, api.get(two.links["manage"]).body["contacts"]) == (1, 0)

@@ -1,0 +1,331 @@
+"""Contacts from a file: found columns, a preview, stored at once; and other files altogether."""
+
+import io
+import threading
+import time
+
+import pytest
+from test_forms import Browser
+
+from rooms import imports
+from rooms.contacts import find_or_add_contact
+from rooms.imports import erase_imports, fail_unread
+from rooms.places import find_place
+
+CSV = "Name,Phone,Reference\nAna,030 1234567,P-1\nBen,0171 2345678,P-2\n"
+
+
+def uploads(place, text):
+    """Sends a text as a program does; returns what would become of it."""
+    answer = place.owner_sends("/contacts/import", text=text)
+    assert answer.status == 201, answer.body
+    return answer.body
+
+
+def stores(place, text):
+    upload = uploads(place, text)
+    answer = place.api.post(upload["links"]["store"])
+    assert (answer.status, answer.body["state"]) == (200, "stored"), answer.body
+    return answer.body
+
+
+def counts(upload):
+    return upload["add"], upload["change"], upload["refuse"]
+
+
+@pytest.fixture
+def owner(clinic, app):
+    """The owner, at her page of contacts."""
+    return Browser(app).open(f"{clinic.links['manage']}/contacts")
+
+
+def sends_file(owner, content, name="contacts.csv"):
+    """Chooses a file and presses Upload."""
+    form = owner.form("Upload")
+    data = dict(form["fields"]) | {"file": (io.BytesIO(content), name)}
+    owner._go("POST", form["action"], data=data, content_type="multipart/form-data")
+    return owner
+
+
+# ----- the way of a file
+
+
+def test_nothing_is_stored_before_the_owner_has_seen_it(clinic):
+    upload = uploads(clinic, CSV)
+    assert (upload["state"], upload["rows"], upload["read"], counts(upload)) == ("ready", 2, 2, (2, 0, 0))
+    assert upload["columns"] == {"Name": "name", "Phone": "phone", "Reference": "reference"}
+    first = upload["preview"][0]
+    assert (first["row"], first["what"], first["name"], first["phone"]) == (2, "add", "Ana", "030 1234567")
+    assert clinic.contacts()["total"] == 0
+    stored = clinic.api.post(upload["links"]["store"])
+    assert (stored.body["state"], counts(stored.body)) == ("stored", (2, 0, 0))
+    assert clinic.names() == ["Ana", "Ben"]
+    again = clinic.api.post(upload["links"]["store"])  # pressed twice
+    assert (again.status, clinic.contacts()["total"]) == (200, 2)
+
+
+def test_discarded(clinic):
+    upload = uploads(clinic, CSV)
+    assert clinic.api.post(upload["links"]["discard"]).status == 200
+    assert clinic.api.get(upload["links"]["import"]).status == 404
+    assert clinic.api.post(upload["links"]["store"]).status == 404
+    assert clinic.contacts()["total"] == 0
+
+
+def test_the_owner_uploads_looks_and_stores(owner):
+    sends_file(owner, CSV.encode("utf-8-sig"))
+    assert owner.redirects == [303]
+    assert "Nothing is stored yet" in owner.html
+    owner.press("Store")
+    assert "Added 2" in owner.html
+    owner.open(owner.url.rpartition("/import")[0])
+    assert "Ben" in owner.html
+
+
+def test_the_owner_pastes_from_a_spreadsheet(owner):
+    text = "Name\tPhone\r\nAna\t030 1234567\r\n"
+    owner.press("Look at it first", text=text)
+    assert "Nothing is stored yet" in owner.html
+    owner.press("Discard")
+    assert "Discarded" in owner.html
+
+
+def test_without_a_file_the_page_says_so(owner):
+    sends_file(owner, b"", "")
+    assert (owner.status, "please choose one" in owner.html) == (400, True)
+    sends_file(owner, b"\xff\xfeN\0a\0")
+    assert (owner.status, "UTF-16" in owner.html) == (400, True)
+
+
+# ----- what it says
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name;phone;e-mail\nAna;030 1234567;a@example.org\n",
+        "\ufeffFull Name\tTelephone number\tE-Mail address\nAna\t030 1234567\ta@example.org",
+        "sep=;\r\nContact;Mobile;Email\r\nAna;030 1234567;a@example.org\r\n",
+        '"NAME","Phone ","email"\r\n"Ana","030 1234567","a@example.org"\r\n\r\n',
+        "\n\nphone|name|mail|shoe size\n030 1234567|Ana|a@example.org|42\n",
+        "e-mail,first name,last_name,phone\na@example.org,,Ana,030 1234567\n",
+        "Vorname;Name;Telefon;Handy;E-Mail\n;Ana;;030 1234567;a@example.org\n",
+    ],
+)
+def test_columns_are_found_by_their_headings(clinic, text):
+    assert counts(stores(clinic, text)) == (1, 0, 0)
+    (contact,) = clinic.contacts()["contacts"]
+    assert (contact["name"], contact["phone"], contact["email"]) == ("Ana", "030 1234567", "a@example.org")
+
+
+def test_everything_that_a_row_may_hold(clinic):
+    text = (
+        "Patient ID,First name,Surname,Phone,Street,City,Comments,Groups,Do not call,Time zone\n"
+        '7,Ana,Núñez,030 1234567,Main 1,Berlin,"one\ntwo, ""three""","flu, north",no,Europe/Lisbon\n'
+        "8,Ben,,0171 2345678,,,,,Yes,\n"
+        "9,Cem,,030 7777777,,,,,maybe,\n"
+        "\n"
+        "10,Dora,,030 8888888,,,,,,,,too,many\n"
+        "11,Eve,,,,,,,,\n"
+    )
+    upload = uploads(clinic, text)
+    assert counts(upload) == (2, 0, 3)
+    assert [each["row"] for each in upload["refused"]] == [4, 6, 7]  # as a spreadsheet counts them
+    said = " ".join(each["why"] for each in upload["refused"])
+    assert "yes or no" in said
+    assert "13 cells" in said
+    assert "Phone: please fill this in." in said
+    clinic.api.post(upload["links"]["store"])
+    ana, ben = clinic.contacts()["contacts"]
+    assert ana["name"] == "Ana Núñez"
+    assert (ana["reference"], ana["address"], ana["notes"]) == ("7", "Main 1, Berlin", 'one\ntwo, "three"')
+    assert (ana["tags"], ana["timezone"]) == (["flu", "north"], "Europe/Lisbon")
+    assert (ana["do_not_call"], ben["do_not_call"]) == (False, True)
+
+
+def test_known_contacts_are_changed_and_rows_are_named_that_are_there_twice(clinic):
+    stores(clinic, CSV)
+    text = (
+        "Name,Phone,Reference,Tags\nAna María,030 1234567,P-1,new\nBen,0171 2345678,P-2,\n"
+        "Ana again,030 5555555,P-1,\nCem,030 7777777,,\nCem,+49 30 7777777,,\n"
+    )
+    upload = uploads(clinic, text)
+    assert counts(upload) == (1, 2, 2)
+    assert [each["what"] for each in upload["preview"]] == ["change", "same", "refuse", "add", "refuse"]
+    assert upload["preview"][0]["phone"] == "030 1234567"
+    assert [each["why"] for each in upload["refused"]] == [
+        "This is the same contact as in row 2.",
+        "This is the same contact as in row 5.",
+    ]
+    clinic.api.post(upload["links"]["store"])
+    assert clinic.names() == ["Ana María", "Ben", "Cem"]
+    assert clinic.names(tag="new") == ["Ana María"]
+
+
+def test_a_reference_comes_to_a_contact_without_one(clinic):
+    clinic.adds({"name": "Ana", "phone": "030 1234567"})
+    assert counts(stores(clinic, CSV)) == (1, 1, 0)
+    assert [each["reference"] for each in clinic.contacts()["contacts"]] == ["P-1", "P-2"]
+
+
+def test_formulas_are_texts_and_leave_the_house_harmless(clinic):
+    stores(clinic, "Name,Phone,Notes\n=cmd|calc,030 1234567,@SUM(1)\n'-x,030 1234568,'+49\n")
+    assert sorted(clinic.names()) == ["-x", "=cmd|calc"]
+    text = clinic.api.get(f"{clinic.links['manage']}/contacts.csv").body
+    assert "'=cmd|calc,030 1234567" in text
+    assert "'@SUM(1)" in text
+    again = uploads(clinic, text)
+    assert counts(again) == (0, 2, 0)
+    assert {each["what"] for each in again["preview"]} == {"same"}
+
+
+def test_who_is_not_to_be_called_from_now_on_is_taken_off_the_lists(clinic):
+    stores(clinic, CSV)
+    clinic.owner_sends("/contacts/actions", action="add_to_list", list="follow-ups", match="all")
+    stores(clinic, "Name,Phone,DNC\nAna,030 1234567,x\n")
+    assert clinic.names(in_list="follow-ups") == ["Ben"]
+
+
+# ----- other files altogether
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (CSV.encode("utf-16"), "UTF-16"),
+        (CSV.encode("utf-16-be"), "not a text file"),
+        ("Name,Phone\nAna,1\nZoë,030 1234567\n".encode("latin-1"), "Line 3"),
+        (b"PK\3\4\24\0\6\0\10\0\0\0", "not a text file"),
+        (b"%PDF-1.7\n%\xe2\xe3", "not a text file"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "not a text file"),
+        (b"Name,Phone\nAna,030\0 1234567\n", "not a text file"),
+        (b"Name,Phone\n", "nothing under the headings"),
+        (b"\xef\xbb\xbf \n\n", "nothing in this file"),
+        (b"Name,Street\nAna,Main 1\n", "No column with phone numbers"),
+        (b"Phone\n030 1234567\n", "No column with names"),
+        (b"Ana,030 1234567\nBen,0171 2345678\n", "No column with names"),
+        (b"<html><body>Sign in</body></html>", "No column with names"),
+        (b"Name,Phone\nAna,030 1234567\n" + b"Ben," + b"1" * 200_000 + b"\n", "Row 3 can't be read"),
+        (b'Name,Phone,Notes\nAna,030 1234567,"open\n' + b"Ben,030 2,\n" * 20_000, "A quote may be missing"),
+        (b"Name,Phone\n" + b"Ana,030 1234567\n" * 51_000, "51,000 rows"),
+    ],
+    ids=lambda each: each[:12].hex() if isinstance(each, bytes) else each,
+)
+def test_a_file_that_is_none_is_told_in_a_sentence_and_nothing_is_stored(owner, clinic, content, says):
+    sends_file(owner, content)
+    assert (owner.status, says in owner.html.replace("&#39;", "'")) == (400, True), owner.html[-3000:]
+    assert clinic.contacts()["total"] == 0
+    assert clinic.export().get("import_row", []) == []
+
+
+def test_a_large_file_is_taken_and_one_too_large_is_not(owner):
+    row = f"Ana,030 1234567,{'x' * 90_000}\n"
+    sends_file(owner, f"Name,Phone,Notes\n{row * 20}".encode())
+    assert "Notes: please use at most 2,000 characters." in owner.html
+    sends_file(owner.open(owner.url.rpartition("/import")[0]), b"x" * 17 * 2**20)
+    assert (owner.status, "16 MiB" in owner.html) == (413, True)
+
+
+@pytest.mark.parametrize("body", [{}, {"text": None}, {"text": 5}, {"text": ["Name"]}, {"text": ""}])
+def test_a_body_without_text(clinic, body):
+    assert clinic.owner_sends("/contacts/import", **body).status == 400
+
+
+# ----- meanwhile
+
+
+def many(rows):
+    return "Name,Phone\n" + "".join(f"Ana {n},030 {1000000 + n}\n" for n in range(rows))
+
+
+def wait_for(place, url, state, within=30):
+    deadline = time.monotonic() + within
+    while (upload := place.api.get(url).body)["state"] != state:
+        assert time.monotonic() < deadline, upload
+        time.sleep(0.02)
+    return upload
+
+
+def test_a_long_file_is_read_while_its_page_shows_how_far(clinic, monkeypatch):
+    go_on, read = threading.Event(), []
+    rows_of = imports.rows_of
+
+    def slowly(sheet):
+        for number, row in rows_of(sheet):
+            if number == 1000:
+                assert go_on.wait(20)
+            yield number, row
+
+    monkeypatch.setattr(imports, "rows_of", slowly)
+    upload = uploads(clinic, many(1200))
+    url = upload["links"]["import"]
+    assert upload["state"] == "reading"
+    assert clinic.api.post(upload["links"]["store"]).status == 409
+    while not read or read[-1] < 500:
+        read.append(clinic.api.get(url).body["read"])
+    go_on.set()
+    assert counts(wait_for(clinic, url, "ready")) == (1200, 0, 0)
+    assert clinic.api.post(upload["links"]["store"]).status == 200
+    assert clinic.contacts()["total"] == 1200
+
+
+def test_a_server_that_ended_meanwhile_says_so(clinic, app, monkeypatch):
+    stop = threading.Event()
+    monkeypatch.setattr(imports, "rows_of", lambda sheet: iter(lambda: stop.wait(20) and None, 1))
+    upload = uploads(clinic, many(1100))
+    app.extensions["takeanumber"].database.write(fail_unread)  # as the next start does
+    stop.set()
+    failed = clinic.api.get(upload["links"]["import"]).body
+    assert failed["state"] == "failed"
+    assert "started again" in failed["why"]
+    assert clinic.api.post(upload["links"]["store"]).status == 409
+    assert clinic.contacts()["total"] == 0
+
+
+def test_a_mistake_of_ours_is_told_too(clinic, monkeypatch):
+    monkeypatch.setattr(
+        imports, "rows_of", lambda sheet: iter([(1, 1 / 0)] if sheet.rows < 0 else [(1, None)])
+    )
+    failed = uploads(clinic, CSV)
+    assert (failed["state"], "Nothing was stored" in failed["why"]) == ("failed", True)
+
+
+def test_somebody_who_came_meanwhile_is_not_added_twice(clinic, app, clock):
+    upload = uploads(clinic, CSV)
+    clock.advance(seconds=5)
+
+    def asks_for_a_call(db):
+        find_or_add_contact(db, clock(), find_place(db, clinic.slug), "0171 2345678", "B.")
+
+    app.extensions["takeanumber"].database.write(asks_for_a_call)
+    answer = clinic.api.post(upload["links"]["store"])
+    assert (answer.status, "row 3" in answer.body["error"]) == (409, True)
+    assert clinic.names() == ["B."]
+    clock.advance(seconds=5)
+    assert counts(stores(clinic, CSV)) == (1, 1, 0)
+
+
+def test_what_nobody_needs_is_erased(clinic, app, clock):
+    database = app.extensions["takeanumber"].database
+    stored, kept, left = stores(clinic, CSV), uploads(clinic, CSV), uploads(clinic, CSV.replace("Ana", "Zoe"))
+    clinic.api.post(left["links"]["discard"])
+    while erase_imports(database):
+        pass
+    files = clinic.export()["import_file"]
+    assert [each["id"] for each in files] == [stored["id"], kept["id"]]
+    assert "Zoe" not in str(clinic.export())
+    clock.advance(days=1, seconds=1)
+    while erase_imports(database):
+        pass
+    assert not {"import_file", "import_row"} & clinic.export().keys()
+    assert clinic.names() == ["Ana", "Ben"]
+
+
+def test_who_is_forgotten_is_in_no_import_either(clinic):
+    stores(clinic, CSV)
+    upload = uploads(clinic, CSV.replace("Ana", "Ana María").replace("Ben", "Benno"))
+    ana = clinic.contacts(q="ana")["contacts"][0]
+    clinic.api.post(f"{ana['links']['contact']}/forget")
+    assert "María" not in str(clinic.export())
+    clinic.api.post(upload["links"]["store"])
+    assert clinic.names() == ["Benno"]

@@ -1,0 +1,239 @@
+"""Mail: what is told by it, from an outbox, to a mail server that may be slow, refuse or be away."""
+
+import email
+import email.policy
+import socketserver
+import threading
+
+import pytest
+from people import Api, open_deli
+
+from rooms import mail as room
+from rooms.mail import send_mails
+from rooms.settings import CannotStart, Settings
+
+FROM = "Corner Deli <deli@example.org>"
+
+
+class Post(socketserver.ThreadingTCPServer):
+    """A mail server on loopback: keeps what it gets, and says `answer` to each recipient."""
+
+    daemon_threads = allow_reuse_address = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Talk)
+        self.got, self.answer, self.logins, self.connections = [], "250 OK", [], 0
+        self.silent = threading.Event()
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+        self.url = f"smtp://127.0.0.1:{self.server_address[1]}"
+
+    def mails(self):
+        return [email.message_from_bytes(each, policy=email.policy.default) for each in self.got]
+
+
+class Talk(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.server.connections += 1
+        if self.server.silent.is_set():
+            return threading.Event().wait(3)
+        self.say("220 ready")
+        for line in self.rfile:
+            word = line.split()[0].upper() if line.split() else b""
+            if word == b"QUIT":
+                return self.say("221 bye")
+            if word == b"DATA":
+                self.say("354 go on")
+                self.server.got.append(b"".join(iter(self.rfile.readline, b".\r\n")))
+            self.say(self.server.answer if word == b"RCPT" else "250 OK")
+        return None
+
+    def say(self, text):
+        self.wfile.write(f"{text}\r\n".encode())
+
+
+@pytest.fixture
+def post():
+    with Post() as server:
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def shop(start, post):
+    """A place with a call list that has a public form and a staff address; mail is set."""
+    return asks_in_public(start(smtp_url=post.url, smtp_from=FROM))
+
+
+def asks_in_public(app):
+    place = open_deli(Api(app), timezone="Europe/Berlin")
+    form = {"public_form": True, "staff_email": "staff@example.org"}
+    assert place.owner_sends("/queues", name="Call-backs", kind="calls", **form).status == 201
+    place.app = app
+    return place
+
+
+def asks(place, **asked):
+    """Somebody leaves her number."""
+    said = {"name": "Zoë", "phone": "030 1234567", "email": "zoe@example.org", "note": "My order"} | asked
+    url = next(each["links"]["request"] for each in place.owner_sees()["queues"] if each["kind"] == "calls")
+    answer = place.api.post(url, said)
+    assert answer.status == 201, answer.body
+    return answer.body
+
+
+def sends(place):
+    """What the clock does every few seconds."""
+    parts = place.app.extensions["takeanumber"]
+    return send_mails(parts.database, parts.settings)
+
+
+def outbox(place):
+    return place.export().get("mail", [])
+
+
+def test_staff_and_customer_hear_of_a_request(shop, post):
+    asks(shop)
+    assert len(outbox(shop)) == 2
+    assert post.got == []  # a page never waits for it
+    assert sends(shop) is False
+    to = {each["To"]: each for each in post.mails()}
+    assert set(to) == {"staff@example.org", "zoe@example.org"}
+    for each in to.values():
+        assert each["From"] == FROM
+        assert each["Auto-Submitted"] == "auto-generated"
+        assert each["Message-ID"].endswith("@example.org>")
+        assert each["Date"]
+        assert "Corner Deli" in each["Subject"] + each.get_content()
+    assert outbox(shop) == []
+    sends(shop)
+    assert len(post.got) == 2
+
+
+def test_without_the_setting_nothing_is_queued(start, post):
+    place = asks_in_public(start())
+    asks(place)
+    assert outbox(place) == []
+    assert place.owner_sees()["mail"] is False
+
+
+def test_a_server_that_is_away_is_asked_again_later_and_later(shop, post, clock):
+    asks(shop, email=None)
+    post.shutdown()
+    post.server_close()
+    pauses = []
+    for _ in range(3):
+        sends(shop)
+        (mail,) = outbox(shop)
+        pauses.append(round(mail["due_at"] - clock.at))
+        sends(shop)  # not due
+        assert outbox(shop) == [mail]
+        clock.advance(seconds=pauses[-1])
+    assert pauses == [60, 120, 240]
+    assert "refused" in mail["why"]
+
+
+def test_after_three_days_it_gives_up(shop, post, clock):
+    asks(shop, email=None)
+    post.answer = "451 not now"
+    tried = 0
+    while outbox(shop):
+        sends(shop)
+        tried += 1
+        clock.at = max(clock.at + 1, max((each["due_at"] for each in outbox(shop)), default=0))
+    assert 10 < tried < 30
+    assert 2.5 * 86400 < clock.at - shop_opened(shop) < 3.1 * 86400
+    assert post.got == []
+
+
+def shop_opened(place):
+    return place.export()["place"][0]["created_at"]
+
+
+def test_an_address_that_is_refused_for_good_is_let_go_and_the_others_are_served(shop, post):
+    post.answer = "550 no such user"
+    asks(shop, email=None)
+    sends(shop)
+    assert outbox(shop) == []
+    post.answer = "250 OK"
+    asks(shop, phone="030 7654321", email=None)
+    sends(shop)
+    assert [each["To"] for each in post.mails()] == ["staff@example.org"]
+
+
+def test_a_server_that_says_nothing_holds_nothing_up_for_long(shop, post, monkeypatch):
+    monkeypatch.setattr(room, "PATIENT_S", 0.2)
+    post.silent.set()
+    asks(shop, email=None)
+    sends(shop)
+    (mail,) = outbox(shop)
+    assert (mail["tries"], "timed out" in mail["why"]) == (1, True)
+
+
+def test_many_are_sent_over_few_connections(shop, post):
+    for n in range(13):
+        asks(shop, phone=f"030 {1000000 + n}")
+    assert sends(shop) is True
+    assert sends(shop) is False
+    assert (len(post.got), post.connections) == (26, 2)
+
+
+def test_a_password_is_not_sent_in_the_clear(start, post):
+    url = post.url.replace("//", "//user:secret@")
+    place = asks_in_public(start(smtp_url=url, smtp_from=FROM))
+    asks(place)
+    sends(place)
+    assert post.got == []
+    assert {each["why"] for each in outbox(place)} == {"it offers no STARTTLS, so the password was not sent"}
+
+
+def test_a_line_break_in_a_name_makes_no_header(shop, post):
+    asks(shop, name="Zoë\r\nBcc: all@example.org", note="x\r\n.\r\nMAIL FROM:<a@b>")
+    sends(shop)
+    assert len(post.got) == 2
+    assert {each["Bcc"] for each in post.mails()} == {None}
+
+
+def test_whom_one_forgets_gets_no_mail(shop, post):
+    asks(shop)
+    zoe = shop.contacts()["contacts"][0]
+    shop.api.post(f"{zoe['links']['contact']}/forget")
+    sends(shop)
+    assert [each["To"] for each in post.mails()] == ["staff@example.org"]
+
+
+def test_the_clock_sends_it(start_server, post):
+    server = start_server(smtp_url=post.url, smtp_from="deli@example.org")
+    shop = server.open_shop()
+    content = {"name": "Calls", "kind": "calls", "public_form": True, "staff_email": "staff@example.org"}
+    made = server.post(f"{shop.links['manage']}/queues", content).content
+    asked = {"name": "Zoë", "phone": "(202) 555-0123", "note": "x"}
+    assert server.post(made["links"]["request"], asked).status == 201
+    for _ in range(100):
+        if post.got:
+            break
+        threading.Event().wait(0.1)
+    assert len(post.got) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "sender"),
+    [
+        ("mail.example.org", "a@example.org"),
+        ("https://mail.example.org", "a@example.org"),
+        ("smtp://mail.example.org:99999", "a@example.org"),
+        ("smtp://user:secret@", "a@example.org"),
+        ("smtp://mail.example.org", "nobody"),
+        ("smtp://mail.example.org", ""),
+        ("", "a@example.org"),
+    ],
+)
+def test_settings_that_make_no_sense_stop_the_start(url, sender):
+    with pytest.raises(CannotStart, match=r"TAKEANUMBER_SMTP") as problem:
+        Settings.read({"TAKEANUMBER_SMTP_URL": url, "TAKEANUMBER_SMTP_FROM": sender})
+    assert "secret" not in str(problem.value)
+
+
+def test_settings_that_make_sense():
+    for url in ("smtp://u%40x:p@mail.example.org:587", "smtps://mail.example.org", "smtp://[::1]:25/"):
+        assert Settings.read({"TAKEANUMBER_SMTP_URL": url, "TAKEANUMBER_SMTP_FROM": FROM}).mails
+    assert not Settings.read({}).mails

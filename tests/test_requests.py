@@ -1,0 +1,212 @@
+"""Somebody leaves a number to be called back; a customer in a line wants to be called instead of waiting."""
+
+import pytest
+from test_forms import Browser
+
+
+@pytest.fixture
+def hotline(clinic):
+    """The same place; its list has a public form."""
+    assert clinic.owner_sends("/queues/follow-ups", public_form=True).status == 200
+    return clinic
+
+
+FORM = "http://localhost/corner-deli/follow-ups/tickets"
+NELE = {"name": "Nele", "phone": "030 1234567", "email": "nele@example.org", "note": "My order 123"}
+
+
+def asks(place, **asked):
+    return place.api.post(FORM, NELE | asked)
+
+
+def page_of(place, answer):
+    return place.api.get(answer.body["links"]["ticket"]).body
+
+
+# ----- requests
+
+
+def test_a_request_becomes_a_contact_and_a_call(hotline, cleo):
+    answer = asks(hotline)
+    assert answer.status == 201
+    assert (answer.body["state"], answer.body["kind"]) == ("waiting", "calls")
+    (contact,) = hotline.contacts()["contacts"]
+    assert (contact["name"], contact["phone"], contact["email"]) == ("Nele", "030 1234567", NELE["email"])
+    call = cleo.asks()
+    assert (call["name"], call["reason"]) == ("Nele", "Asked to be called: My order 123")
+
+
+def test_its_page_says_where_it_stands(hotline, cleo, clock, app):
+    answer = asks(hotline)
+    url = answer.body["links"]["ticket"]
+
+    def says():
+        html = app.test_client().get(url, headers={"Accept": "text/html"}).text
+        found = [text for text in ("We call you back", "You are being called", "Done") if text in html]
+        return page_of(hotline, answer)["state"], found[0]
+
+    assert says() == ("waiting", "We call you back")
+    call = cleo.asks()
+    assert says() == ("called", "You are being called")
+    cleo.says(call, "No answer")
+    assert says() == ("waiting", "We call you back")  # the link leads to the call that follows
+    clock.advance(hours=1)
+    cleo.calls("Reached")
+    assert says() == ("done", "Done")
+
+
+def test_the_same_request_twice_is_one(hotline):
+    first = asks(hotline, request_id="abc")
+    again = asks(hotline, request_id="abc", phone="030 7654321")
+    assert (again.status, again.body["links"]) == (200, first.body["links"])
+    assert hotline.list()["waiting"] == 1
+
+
+def test_the_same_number_again_is_added_to_the_notes(hotline, cleo):
+    first = asks(hotline)
+    again = asks(hotline, phone="+49 (0)30 1234567", note="And order 124")
+    assert again.body["number"] == first.body["number"]
+    assert hotline.list()["waiting"] == 1
+    assert cleo.asks()["note"] == "My order 123\nAnd order 124"
+
+
+def test_after_it_was_done_a_new_one_can_be_made(hotline, cleo):
+    first = asks(hotline)
+    cleo.calls("Reached")
+    again = asks(hotline)
+    assert again.status == 201
+    assert again.body["number"] != first.body["number"]
+
+
+def test_leaving_it(hotline, cleo):
+    answer = asks(hotline)
+    assert hotline.api.post(answer.body["links"]["cancel"]).status == 200
+    assert cleo.asks() is None
+    assert page_of(hotline, answer)["state"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    "asked", [{"phone": None}, {"phone": ""}, {"phone": "12"}, {"email": "nonsense"}, {"note": "x" * 501}]
+)
+def test_what_makes_no_sense_adds_nobody(hotline, asked):
+    assert asks(hotline, **asked).status == 400
+    assert hotline.names() == []
+
+
+def test_without_a_public_form(clinic):
+    assert asks(clinic).status == 404
+    assert clinic.api.get(FORM).status == 404
+    assert clinic.api.get("http://localhost/corner-deli/deli/tickets").status == 404
+    assert clinic.names() == []
+
+
+def test_a_closed_list_takes_no_requests(hotline):
+    hotline.owner_sends("/queues/follow-ups/close")
+    assert asks(hotline).status == 409
+
+
+def test_who_must_not_be_called_is_not(hotline, cleo):
+    asks(hotline)
+    cleo.calls("Do not call again")
+    assert asks(hotline).status == 409
+
+
+def test_requests_are_limited_as_takes_are(start, clock):
+    from people import Api, open_deli
+
+    place = open_deli(Api(start(takes_per_minute=2)), timezone="Europe/Berlin")
+    place.owner_sends("/queues", name="Follow-ups", kind="calls", public_form=True)
+    answers = [asks(place, phone=f"030 123456{n}").status for n in range(3)]
+    assert answers == [201, 201, 429]
+
+
+def test_the_form_in_a_browser(hotline, app):
+    phone = Browser(app).open("/corner-deli")
+    assert "Leave your number, we call you back" in phone.html
+    phone.open("/corner-deli/follow-ups/tickets")
+    phone.press("Call me back", name="Nele", phone="12")
+    assert (phone.status, "Phone: " in phone.html, 'value="12"' in phone.html) == (400, True, True)
+    phone.press("Call me back", name="Nele", phone="030 1234567")
+    assert "We call you back" in phone.html
+    page = phone.url
+    phone.open("/corner-deli/follow-ups/tickets").press("Call me back", phone="030 7654321")
+    assert phone.url == page
+    assert "Take a number" in phone.open("/corner-deli").html
+
+
+def test_nothing_is_mailed_without_a_mail_server(hotline):
+    hotline.owner_sends("/queues/follow-ups", staff_email="desk@example.org")
+    asks(hotline)
+    assert hotline.export().get("mail", []) == []
+    assert hotline.owner_sees()["mail"] is False
+
+
+def test_staff_and_customer_are_told_by_mail(start):
+    from people import Api, open_deli
+
+    app = start(smtp_url="smtp://localhost:2525", smtp_from="queue@example.org")
+    place = open_deli(Api(app), timezone="Europe/Berlin")
+    place.owner_sends(
+        "/queues", name="Follow-ups", kind="calls", public_form=True, staff_email="desk@example.org"
+    )
+    answer = asks(place)
+    staff, customer = place.export()["mail"]
+    assert (staff["recipient"], customer["recipient"]) == ("desk@example.org", "nele@example.org")
+    assert "030 1234567" in staff["content"]
+    assert answer.body["links"]["ticket"] in customer["content"]
+    assert place.owner_sees()["mail"] is True
+
+
+# ----- called instead of waiting
+
+
+def test_a_customer_is_called_at_her_turn(clinic, cleo):
+    first, mine, last = (clinic.customer() for _ in range(3))
+    page = mine.sees()
+    assert page["by_phone"] is False
+    answer = clinic.api.post(page["links"]["call_me"], {"phone": "030 1234567"})
+    assert answer.status == 200
+    assert (answer.body["by_phone"], answer.body["phone"], answer.body["ahead"]) == (True, "030 1234567", 1)
+    assert clinic.line()["waiting"] == ["A1", "A2", "A3"]
+    assert last.sees()["ahead"] == 2
+    cleo.calls_next()
+    current = cleo.calls_next()
+    assert current.items() >= {"number": "A2", "by_phone": True, "phone": "030 1234567"}.items()
+    assert current["tel"] == "tel:+49301234567"
+    assert [call["number"] for call in clinic.picture()["calls"]] == ["A1"]
+    (called,) = clinic.line()["called"]
+    assert (called["number"], called["by_phone"]) == ("A2", True)
+    assert mine.sees()["state"] == "called"
+    assert first.sees()["state"] == "done"
+
+
+def test_she_waits_here_again(clinic):
+    mine = clinic.customer()
+    links = clinic.api.post(mine.sees()["links"]["call_me"], {"phone": "030 1234567"}).body["links"]
+    assert "call_me" not in links
+    page = clinic.api.post(links["wait_here"]).body
+    assert (page["by_phone"], page["phone"]) == (False, None)
+    assert "call_me" in page["links"]
+    assert clinic.export()["ticket"][0]["phone"] is None
+
+
+def test_it_is_offered_only_where_calls_are_made(place, clock):
+    mine = place.customer()
+    assert "call_me" not in mine.sees()["links"]
+    url = mine.ticket["links"]["ticket"]
+    assert place.api.post(f"{url}/call-me", {"phone": "030 1234567"}).status in (400, 409)
+
+
+def test_no_number_no_call(clinic):
+    mine = clinic.customer()
+    url = mine.ticket["links"]["ticket"]
+    assert clinic.api.post(f"{url}/call-me", {"phone": "12"}).status == 400
+    assert clinic.api.post(f"{url}/call-me", {}).status == 400
+    assert mine.sees()["by_phone"] is False
+
+
+def test_too_late_when_she_was_called(clinic, cleo):
+    mine = clinic.customer()
+    url = mine.sees()["links"]["call_me"]
+    cleo.calls_next()
+    assert clinic.api.post(url, {"phone": "030 1234567"}).status == 409
