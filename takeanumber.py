@@ -754,6 +754,8 @@ def again(problem: Refused, view: Callable, given: Mapping[str, str]) -> Answer:
     if paused and given:  # or not even reading may be possible
         with service().database.read() as db:
             place = find_place(db, given["place"])
+    if view is customers_or_form:  # which is no page itself
+        view, given = customers, {"place": given["place"]}
     more = {"moving": paused and problem.retry_after, "back": url_for(f"pages.{view.__name__}", **given)}
     return page("again.html", {}, place, sentence=str(problem), **more)
 

@@ -475,7 +475,10 @@ def hand_over(typed, elsewhere, monkeypatch):
     return ask
 
 
-def test_the_old_one_stores_a_last_copy_and_answers(typed, database, storage, hand_over, elsewhere):
+def test_the_old_one_stores_a_last_copy_and_answers(
+    typed, database, storage, hand_over, elsewhere, monkeypatch
+):
+    monkeypatch.setenv("TAKEANUMBER_HANDOVER_S", "30")  # it goes on as soon as there is an answer
     typed("backup", "--to", storage.url)
     take(database, "A3")
 
