@@ -287,7 +287,11 @@ class Keeper:
         if changed and self._last:  # the first one at once: a new master has none of its own
             due = max(self._behind_since + half - 2 * TICK_S, self._began + half)
         if at >= due and (changed or daily):
-            self._copy(*[""] * changed, *["hourly"] * hourly, *["daily"] * daily)
+            try:
+                self._copy(*[""] * changed, *["hourly"] * hourly, *["daily"] * daily)
+            except BaseException:
+                self._began = -math.inf  # it is due as soon as it is tried again, or it would seem to work
+                raise
 
     def _made_last(self, kind: str) -> float:
         # When the newest of these copies was made. One that a clock put into the future counts as none.

@@ -1,7 +1,6 @@
 """While the server runs, its backup is kept up to date; and no trouble with the backups is a customer's."""
 
 import gzip
-import json
 import re
 import signal
 import sqlite3
@@ -55,7 +54,7 @@ def status(shop):
 
 
 def test_it_is_ten_seconds_behind_at_most(start_server, stick):
-    """One upload for many changes, none without, though a balancer asks all the time; a last one at an end"""
+    """One upload for many changes; and a last one at the end."""
     server = start_server(backup_url=stick.path)
     shop, taken, over = server.open_shop(), {}, threading.Event()
 
@@ -74,32 +73,11 @@ def test_it_is_ten_seconds_behind_at_most(start_server, stick):
     over.set()
     line.join()
     assert worst < 10
-    assert 3 <= len(stick.names()) <= 4
-
-    wait_for(lambda: taken.keys() <= stick.holds(stick.newest()))
     before = stick.names()
-    until = time.monotonic() + 5.5
-    while time.monotonic() < until:
-        assert server.get("/healthz").status == 200
-        time.sleep(0.02)
-    assert stick.names() == before
-
-    last = shop.take().content["number"]
+    assert 3 <= len(before) <= 4
     assert server.stop(signal.SIGTERM) == 0
     assert len(stick.names()) == len(before) + 1
-    assert stick.holds(stick.newest()) == {*taken, last}
-
-
-def test_what_was_stored_by_others_does_not_count(start_quick, stick, command):
-    """The command's backup has the next number, and the server's come after it."""
-    server = start_quick(stick.path)
-    server.open_shop().take()
-    wait_for(stick.names)
-    ended = command("backup", TAKEANUMBER_BACKUP_URL=str(stick.path), TAKEANUMBER_DATA=str(server.data))
-    assert ended.returncode == 0, ended.stderr
-    server.restart()
-    wait_for(lambda: len(stick.names()) >= 3)
-    assert [name[9:19] for name in stick.names()] == [f"{n:010}" for n in range(1, len(stick.names()) + 1)]
+    assert stick.holds(stick.newest()) == taken.keys()
 
 
 def test_copies_each_hour_and_each_day_and_a_restore_to_see_that_they_are_whole(start_quick, stick):
@@ -113,7 +91,11 @@ def test_copies_each_hour_and_each_day_and_a_restore_to_see_that_they_are_whole(
     wait_for(lambda: stick.holds(stick.newest()) == {"A1"})
     assert len(stick.names("hourly/*")) == 1
 
-    time.sleep(2)  # an "hour", in which nothing changed
+    before, until = stick.names(), time.monotonic() + 2.2
+    while time.monotonic() < until:  # more than an "hour" in which nothing changed, though a balancer asks
+        assert server.get("/healthz").status == 200
+        time.sleep(0.02)
+    assert stick.names() == before
     assert len(stick.names("hourly/*")) == 1
     shop.take()
     wait_for(lambda: len(stick.names("hourly/*")) == 2)
@@ -159,7 +141,7 @@ def test_a_stick_that_is_taken_out_and_put_in_again(start_quick, stick):
     server = start_quick(stick.path)
     shop = server.open_shop()
     shop.take()
-    wait_for(stick.names)
+    wait_for(lambda: stick.names("daily/*"))  # the last of the first ones
 
     stick.path.rename(stick.path.with_name("drawer"))
     press_on(shop, 1.5)
@@ -292,13 +274,19 @@ def test_without_a_place_for_backups_there_is_none(server):
     assert "backup" not in server.log
 
 
-def test_healthz_says_how_it_is(start_quick, stick):
+def test_a_backup_by_hand_does_no_harm(start_quick, stick, command):
+    """It has the next number, and the server's come after it."""
     server = start_quick(stick.path)
-    server.open_shop().take()
+    server.open_shop()
     wait_for(stick.names)
+    ended = command("backup", TAKEANUMBER_BACKUP_URL=str(stick.path), TAKEANUMBER_DATA=str(server.data))
+    assert ended.returncode == 0, ended.stderr
+    many = len(stick.names())
+    server.post("/corner-deli/deli/tickets")
+    wait_for(lambda: len(stick.names()) > many)
+    assert [name[9:19] for name in stick.names()] == [f"{n:010}" for n in range(1, len(stick.names()) + 1)]
     said = server.get("/healthz?verbose=1").content["backup"]
     assert {"state": "green", "role": "master"}.items() <= said.items()
-    assert json.dumps(said)
 
 
 # ----- a long day
