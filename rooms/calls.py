@@ -310,12 +310,13 @@ def request_call(
     contact = find_or_add_contact(db, at, place, phone, **asked)
     if contact.do_not_call:
         raise Conflict("We may not call this number. Please come by, or reach us in another way.")
-    add_calls(db, at, queue, [contact.id], "Asked to be called")
+    added = add_calls(db, at, queue, [contact.id], "Asked to be called")
     call = find_call(db, queue, contact.id)
-    notes = "\n".join(dict.fromkeys(filter(None, (call.note, note))))
+    lines = [line for text in (call.note, note) for line in (text or "").split("\n")]
+    notes = "\n".join(dict.fromkeys(filter(None, lines)))  # what is said twice is noted once
     more = {"browser": call.browser or browser, "request_key": call.request_key or key}
     call = annotate_call(db, call, note=notes[-2000:] or None, **more)
-    if told:
+    if told and added:
         _tell(db, at, place, queue, contact, note, asked.get("email"), told(call.token))
     return place, queue, call, True
 

@@ -13,6 +13,10 @@ def links(bakery, ana, door):
     """Every URL that takes a POST, by name; somebody waits, and somebody is at Ana's desk."""
     customers = [bakery.customer() for _ in range(3)]
     ana.calls_next()
+    assert bakery.owner_sends("/queues", name="Follow-ups", kind="calls", public_form=True).status == 201
+    bakery.puts_on("Ida")
+    cleo = bakery.caller()
+    cleo.asks()
     door.taps(2)
     manage = bakery.links["manage"]
     return {
@@ -48,6 +52,16 @@ def links(bakery, ana, door):
         "recount": f"{door.link}/recount",
         "not here": f"{door.link}/no-show",
         **{button: f"{ana.link}/{button}" for button in BUTTONS},
+        "list": f"{manage}/queues/follow-ups",
+        "clear claim": f"{manage}/queues/follow-ups/clear-claim",
+        **{words: f"{manage}/{words}" for words in ("reasons", "outcomes", "services")},
+        "remove outcome": f"{manage}/outcomes/1/remove",
+        "request": f"{bakery.links['customers']}/follow-ups/tickets",
+        "call me": f"{customers[1].ticket['links']['ticket']}/call-me",
+        **{call: f"{cleo.link}/calls/{call}" for call in ("report", "incoming")},
+        "call next": f"{cleo.link}/calls/next",
+        "more time": f"{cleo.link}/calls/more-time",
+        "give back": f"{cleo.link}/calls/give-back",
     }
 
 
@@ -55,6 +69,8 @@ NUMBER = ["start", "done", "no-show", "call-again", "put-back", "move", "bring-b
 BUTTONS = [*NUMBER, "next", "pause", "resume", "add"]
 READ_BODY = ["places", "home", "take", "staff", "manage", "queues", "queue", "servicer", "add"]
 READ_BODY += ["delete place", "cancel many", *NUMBER, "next"]
+READ_BODY += ["list", "clear claim", "reasons", "outcomes", "services", "request", "call me"]
+READ_BODY += ["report", "incoming", "call next", "more time", "give back"]
 READ_BODY += ["counters", "counter", "doors", "enter code", "taps", "recount", "not here"]
 
 
@@ -179,6 +195,31 @@ TABLE = [
     ("taps", "taps", [None, 5, "x", True, {}, [5], [None], ["x"], [[]], [{}], [{"id": "x", "delta": 1}]]),
     ("recount", "count", [*NOT_WHOLE, None, -1, 100_001, HUGE, -HUGE]),
     ("not here", "number", [*NOT_A_TEXT, None, "", "x" * 21]),
+    ("places", "call_list", [*NOT_A_TEXT, "", "x" * 61]),
+    ("list", "claim_minutes", [*NOT_WHOLE, *OUTSIDE, 601]),
+    ("list", "retry_minutes", [*NOT_WHOLE, *OUTSIDE]),
+    ("list", "most_tries", [*NOT_WHOLE, *OUTSIDE]),
+    ("list", "public_form", NOT_A_FLAG),
+    ("list", "staff_email", [*NOT_A_TEXT, "nobody", "a@b, c@d", "a@b\nc", "a" * 200 + "@b"]),
+    ("list", "callers", [1, "1", ["1"], [True], [1.5], [None], {}, [[1]]]),
+    ("clear claim", "id", [*NOT_WHOLE, None, 0, -1, HUGE, 2**63]),
+    ("reasons", "name", [*NOT_A_TEXT, None, "", "x" * 81]),
+    ("outcomes", "name", [*NOT_A_TEXT, None, "", "x" * 61]),
+    ("outcomes", "effect", [*NOT_A_TEXT, None, "", "nonsense", "reached\nx"]),
+    ("services", "link", [*NOT_A_TEXT, "javascript:alert(1)", "example.org", "https://" + "x" * 300]),
+    ("services", "phone", [*NOT_A_TEXT, "1" * 41]),
+    ("request", "phone", [*NOT_A_TEXT, None, "", "12", "x" * 20, "1" * 41]),
+    ("request", "email", [*NOT_A_TEXT, "nobody", "a@b\nBcc: c@d"]),
+    ("request", "note", [*NOT_A_TEXT, "x" * 501]),
+    ("request", "name", [*NOT_A_TEXT, "x" * 81]),
+    ("call me", "phone", [*NOT_A_TEXT, None, "", "12"]),
+    ("call next", "list", [*NOT_A_TEXT, "x" * 61]),
+    *((name, "claim", [*NOT_A_TEXT, None, "", "x" * 61]) for name in ("report", "more time", "give back")),
+    ("report", "outcome", [*NOT_A_TEXT, None, "", "x" * 81]),
+    ("report", "notes", [*NOT_A_TEXT, "x" * 2001]),
+    ("report", "call_back_at", [*NOT_A_TEXT, "x" * 41]),
+    ("incoming", "phone", [*NOT_A_TEXT, None, "", "12"]),
+    ("incoming", "refer_to", [*NOT_A_TEXT, "nowhere", "x" * 81]),
 ]
 # What makes the rest of each body right, so that it's the field in question that is refused.
 RIGHT = {
@@ -190,6 +231,12 @@ RIGHT = {
     "move": {"number": "A1", "queue": "bakery"},
     "add": {"queue": "deli"},
     "counters": {"name": "Cellar", "capacity": 5},
+    "reasons": {"name": "Other"},
+    "outcomes": {"name": "Other", "effect": "done"},
+    "services": {"name": "Other"},
+    "request": {"phone": "030 1234567"},
+    "report": {"claim": "x", "outcome": "Reached"},
+    "incoming": {"phone": "030 1234567", "outcome": "Reached"},
 }
 
 
@@ -224,6 +271,7 @@ def test_a_field_that_nobody_knows_is_ignored(place, links, name):
         for name, field, _ in TABLE
         if field
         not in ("party", "max_waiting", "day_starts", "on_duty", "shared_tablet", "count", "capacity")
+        and field not in ("claim_minutes", "retry_minutes", "most_tries", "public_form", "id", "callers")
     ],
 )
 def test_half_characters_are_refused(place, links, name, field):

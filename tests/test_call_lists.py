@@ -4,6 +4,7 @@ import csv
 import io
 
 import pytest
+from test_forms import Browser
 
 
 def queue(place, slug="follow-ups"):
@@ -158,6 +159,41 @@ def test_a_caller_who_loses_the_list_may_still_report(clinic, cleo):
     clinic.owner_sends("/queues/follow-ups", callers=[])
     assert cleo.page()["call"] == call
     assert cleo.says(call).body["closed"] is True
+
+
+def test_the_owner_does_it_all_by_forms(clinic, cleo, dan, app):
+    owner = Browser(app).open(clinic.links["manage"])
+    owner.press("Save Follow-ups", restricted="1", callers=[str(dan.id)], claim_minutes="5")
+    assert (owner.status, owner.redirects) == (200, [303])
+    assert queue(clinic).items() >= {"callers": [dan.id], "claim_minutes": 5}.items()
+    owner.press("Save Follow-ups", restricted=None, callers=None)
+    assert queue(clinic)["callers"] is None
+    owner.press("Save Follow-ups", claim_minutes="0")
+    assert (owner.status, "from 1 to 600" in owner.html) == (400, True)
+    owner.open(clinic.links["manage"]).press("Add the call list", name="Urgent")
+    assert queue(clinic, "urgent")["kind"] == "calls"
+    owner.press("Add the outcome", name="Appointment made", effect="reached")
+    assert clinic.owner_sees()["outcomes"][-1]["name"] == "Appointment made"
+    owner.press("Remove Appointment made")
+    assert len(clinic.owner_sees()["outcomes"]) == 6
+    clinic.puts_on("Ida")
+    caller = Browser(app).open(cleo.link).press("Next call")
+    assert (caller.url.rsplit("/", 1)[1], "Ida" in caller.html) == ("calls", True)
+    owner.open(queue(clinic)["links"]["list"]).press("Clear a claim")
+    assert (owner.url.rsplit("/", 1)[1], owner.redirects) == ("follow-ups", [303])
+    form = caller.form("Reached")
+    later = {"outcome": "Call back later", "call_back_date": "2026-11-23", "call_back_time": "14:30"}
+    caller.send(form, **later | {"call_back_date": ""})
+    assert (caller.status, "Call back at: " in caller.html) == (400, True)
+    caller.send(form, **later)
+    assert caller.redirects == [303]
+    assert clinic.list()["next_due_at"] == "2026-11-23T14:30:00+01:00"
+
+
+def test_whoever_only_makes_calls_is_led_to_them(clinic, app):
+    asked = {"name": "Fay", "queues": ["follow-ups"]}
+    page = Browser(app).open(clinic.links["staff"]).press("Start serving", **asked)
+    assert page.url.endswith("/calls")
 
 
 # ----- her own words

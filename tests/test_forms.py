@@ -519,6 +519,24 @@ def test_every_form_is_protected(place, ana, what):
     assert place.export() == before
 
 
+def test_every_form_of_calls_is_protected(clinic, cleo):
+    clinic.owner_sends("/queues/follow-ups", public_form=True)
+    clinic.puts_on("Ida", "Joe")
+    call = cleo.asks()
+    said = {"claim": call["claim"], "outcome": "Reached", "name": "Eve", "phone": "030 1234567", "id": "1"}
+    urls = [f"{cleo.link}/calls/{each}" for each in ("next", "more-time", "give-back", "report", "incoming")]
+    urls += [f"{clinic.links['manage']}/{each}" for each in ("reasons", "outcomes", "services")]
+    urls += [
+        f"{clinic.links['manage']}/queues/follow-ups/clear-claim",
+        f"{clinic.customer().ticket['links']['ticket']}/call-me",
+    ]
+    urls += [f"{clinic.links['customers']}/follow-ups/tickets", f"{clinic.links['manage']}/outcomes/1/remove"]
+    before = clinic.export()
+    for url in urls:
+        assert clinic.api.send("POST", url, data=said | {"effect": "done"}).status == 400
+    assert clinic.export() == before
+
+
 def test_a_page_that_stayed_open_for_days_still_works(phone, place, monkeypatch):
     later = time.time() + 3 * 86400
     monkeypatch.setattr(time, "time", lambda: later)
