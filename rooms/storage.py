@@ -474,7 +474,8 @@ def open_database(settings: Settings, upgrade: bool = False) -> Database:
     except OSError as problem:
         raise CannotStart(f"The data directory {path.parent} can't be used: {problem.strerror}.") from None
     if found is None and (settings.require_database or not upgrade):
-        raise CannotStart(f"There is no database at {path}. Start the server once, or restore a backup.")
+        what = "Restore" if settings.require_database else "Start the server once, or restore"
+        raise CannotStart(f"There is no database at {path}. {what} a backup.")
     if found not in (None, SCHEMA):
         if is_newer(found):
             raise CannotStart(f"{path} was written by a newer version of Take A Number. Install that one.")
