@@ -1718,6 +1718,15 @@ def word_content(db: Connection, place: Row, word: Row) -> dict[str, Any]:
     return {name: value for name, value in word._mapping.items() if name != "place_id"}
 
 
+@pages.get("/<place>/manage/<token>/<any(reasons, outcomes, services):which>")
+def own_words(place: str, token: str, which: str) -> Answer:
+    with service().database.read() as db:
+        content = words_content(db, find_place(db, place, manage_token=token))
+    if wants_json():
+        return flask.jsonify({which: content[which]})
+    return flask.redirect(url_for("pages.manage", place=place, token=token))
+
+
 def call_content(db: Connection, place: Row, ticket: Row | None, mine: bool = True) -> dict[str, Any] | None:
     """What a caller sees of a call: whom, the number, why, what was said; its claim only if it is `mine`."""
     if ticket is None:

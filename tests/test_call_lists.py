@@ -235,6 +235,7 @@ def test_reasons_and_services(clinic):
     owner = clinic.owner_sees()
     assert [each["name"] for each in owner["reasons"]] == ["Test results"]
     assert owner["services"][0].items() >= {"name": "Housing", "phone": "030 1"}.items()
+    assert clinic.api.get(owner["links"]["reasons"]).body == {"reasons": owner["reasons"]}
     for kind in ("reasons", "services"):
         assert clinic.owner_sends(f"/{kind}/{owner[kind][0]['id']}/remove").status == 200
     assert clinic.owner_sees()["reasons"] == clinic.owner_sees()["services"] == []
