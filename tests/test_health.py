@@ -67,7 +67,7 @@ def test_no_link_gets_into_the_log(server):
     shop = server.open_shop()
     shop.take(note="x")
     with closing(sqlite3.connect(server.data / "takeanumber.db")) as other:  # many, for a long download
-        columns = "place_id, queue_id, series, ordinal, state, priority, joined_at, taken_at"
+        columns = "place_id, queue_id, series, ordinal, state, priority, joined_at, taken_at, tries, by_phone"
         other.execute(
             f"""WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
                 INSERT INTO ticket ({columns}, token, number, note)

@@ -512,7 +512,7 @@ STATES = [  # a page, and what must be in view without scrolling
     (contacts_of_many, ("button", "Search")),
     (a_contact, None),
     (an_upload_to_be_looked_at, ("button", "Store them")),
-    (an_address_that_is_unknown, ("link", "To the start")),
+    (an_address_that_is_unknown, ("link", "Corner Deli")),
 ]
 
 
