@@ -10,6 +10,7 @@ from people import Api, open_deli
 
 from rooms import mail as room
 from rooms.mail import send_mails
+from rooms.places import find_place
 from rooms.settings import CannotStart, Settings
 
 FROM = "Corner Deli <deli@example.org>"
@@ -191,6 +192,28 @@ def test_a_line_break_in_a_name_makes_no_header(shop, post):
     sends(shop)
     assert len(post.got) == 2
     assert {each["Bcc"] for each in post.mails()} == {None}
+
+
+def test_a_mail_that_can_t_be_made_is_let_go_and_the_others_are_sent(shop, post, clock):
+    for odd in ("a@[b", "(@b", '"@b', "a@", "", "=?utf-8?q?x=0d=0aBcc:y?=@b.c"):
+        shop.app.extensions["takeanumber"].database.write(puts_into_outbox, clock(), shop.slug, odd)
+    asks(shop, email=None)
+    post.answer = "250 OK"
+    sends(shop)
+    assert "staff@example.org" in {each["To"] for each in post.mails()}
+    assert outbox(shop) == []
+
+
+def puts_into_outbox(db, at, slug, recipient):
+    room.queue_mail(db, at, find_place(db, slug), recipient, "Hello", "x")
+
+
+@pytest.mark.parametrize("odd", ["a@[b", "(@b", "a(b@c", '"@b', "a@b:", "a\\@b", "a@b..c", ".a@b", "a@b."])
+def test_an_address_that_no_mail_can_go_to_is_refused(shop, odd):
+    url = next(each["links"]["request"] for each in shop.owner_sees()["queues"] if each["kind"] == "calls")
+    answer = shop.api.post(url, {"phone": "030 1234567", "email": odd})
+    assert (answer.status, "E-mail" in answer.body["error"]) == (400, True)
+    assert outbox(shop) == []
 
 
 def test_whom_one_forgets_gets_no_mail(shop, post):
