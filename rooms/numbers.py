@@ -219,12 +219,13 @@ def _desks_of(db: Connection, at: float, place: Row, queue_id: int, since: float
     # The desks on duty in a queue, each with the time of its call, if it is busy. One that is free though
     # people have been waiting `since` long ago is not at work; if all are so, it is as if they called now.
     sql = """SELECT id, created_at, (SELECT called_at FROM ticket WHERE servicer_id = servicer.id
-                                     AND state IN ('called', 'serving')) AS called_at,
+                                     AND state IN ('called', 'serving')
+                                     AND (claimed_until IS NULL OR claimed_until > :at)) AS called_at,
                     (SELECT max(ended_at) FROM ticket WHERE servicer_id = servicer.id
                      AND ended_at IS NOT NULL) AS ended_at
              FROM servicer WHERE place_id = :place AND on_duty = 1 AND removed_at IS NULL AND (all_queues = 1
              OR id IN (SELECT servicer_id FROM servicer_queue WHERE queue_id = :queue))"""
-    desks = run(db, sql, place=place.id, queue=queue_id).all()
+    desks = run(db, sql, place=place.id, queue=queue_id, at=at).all()
     recent = at - AWAY_S
     at_work = [
         each for each in desks if each.called_at or max(each.ended_at or 0, each.created_at, since) >= recent
