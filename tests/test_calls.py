@@ -2,6 +2,7 @@
 
 import pytest
 from people import open_deli
+from test_forms import Browser
 
 
 def at(clock, minutes=0.0):
@@ -100,6 +101,16 @@ def test_whoever_is_not_on_duty_gets_none(clinic, cleo):
     cleo.presses("pause")
     assert cleo.presses("calls/next").status == 409
     cleo.presses("resume")
+    assert cleo.asks()["name"] == "Ida"
+
+
+def test_who_pauses_and_has_only_lists_goes_on_from_her_page_of_calls(clinic, cleo, app):
+    clinic.puts_on("Ida")
+    clinic.owner_sends("/queues/deli/delete")
+    cleo.presses("pause")
+    page = Browser(app).open(cleo.link)
+    assert "Next call" not in page.html
+    assert "Next call" in page.press("Resume").html
     assert cleo.asks()["name"] == "Ida"
 
 
