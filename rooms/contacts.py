@@ -177,10 +177,11 @@ def change_contact(db: Connection, at: float, place: Row, contact_id: int, **cha
 
 def calls_of(db: Connection, contact_ids: list[int]) -> list[Row]:
     """The open calls of contacts, each with the slug and the name of its list."""
-    sql = f"""SELECT ticket.contact_id, ticket.state, joined_at AS due_at, queue.slug, queue.name
+    sql = f"""SELECT ticket.contact_id, joined_at AS due_at, queue.slug, queue.name,
+                     CASE WHEN claimed_until <= :at THEN 'waiting' ELSE state END AS state
               FROM ticket JOIN queue ON queue.id = queue_id
               WHERE {OPEN_CALL} AND contact_id IN :ids ORDER BY ticket.id"""
-    return run(db, sql, ids=contact_ids).all() if contact_ids else []
+    return run(db, sql, ids=contact_ids, at=now()).all() if contact_ids else []
 
 
 def reports_of(db: Connection, contact: Row, most: int = 100) -> list[Row]:

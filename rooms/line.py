@@ -109,7 +109,11 @@ def open_day(db: Connection, place: Row, at: float) -> str:
 
 
 def state_of(ticket: Row, place: Row, at: float) -> str:
-    """A ticket's state; one that waits when its day is over reads as expired before that is stored."""
+    """A ticket's state, also before it is stored: one that waits when its day is over reads as expired, a call
+    whose claim is over as one that waits.
+    """
+    if is_over(ticket, at):
+        return "waiting"
     return "expired" if ticket.state == "waiting" and ticket.series < day_of(place, at) else ticket.state
 
 

@@ -55,6 +55,15 @@ def test_its_page_says_where_it_stands(hotline, cleo, clock, app):
     assert says() == ("done", "Done")
 
 
+def test_it_says_that_nobody_calls_once_the_callers_time_is_up(hotline, cleo, clock):
+    answer = asks(hotline)
+    cleo.asks()
+    assert page_of(hotline, answer)["state"] == "called"
+    clock.advance(minutes=20)
+    assert page_of(hotline, answer)["state"] == "waiting"
+    assert hotline.contacts()["contacts"][0]["lists"][0]["state"] == "waiting"
+
+
 def test_the_same_request_twice_is_one(hotline):
     first = asks(hotline, request_id="abc")
     again = asks(hotline, request_id="abc", phone="030 7654321")
