@@ -10,12 +10,12 @@ import re
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from sqlalchemy.engine import Connection, Row
 
-from rooms.contacts import EMPTY, FOUND_BY, read_contact, search_text, tags_of
+from rooms.contacts import EMPTY, FOUND_BY, MANY_LINES, read_contact, search_text, tags_of
 from rooms.line import OPEN_CALL, cancel_calls
 from rooms.places import by_owner, find_place
 from rooms.settings import BadInput, Conflict, NotFound, Refused, now
@@ -51,6 +51,7 @@ MEANT = {word: field for field, words in HEADINGS.items() for word in words.spli
 BETWEEN = {"address": ", ", "notes": "\n", "tags": ", "}  # where several columns make one field
 YES_NO = dict.fromkeys(("", "no", "n", "false", "0", "nein"), False)
 YES_NO |= dict.fromkeys(("yes", "y", "true", "1", "x", "✓", "ja"), True)
+THE_END = "\0"  # a line after the last, which is in no text: an open quote swallows it
 FORMULA = re.compile(r"''*(?=[=+\-@\t\r])")  # what our own files have before what looks like one
 
 
@@ -114,10 +115,14 @@ def _decode(content: bytes) -> str:
 
 def _records(sheet: Sheet) -> Iterator[tuple[int, list[str]]]:
     # Its rows, numbered as a spreadsheet does, those without anything left out.
-    reader = csv.reader(io.StringIO(sheet.text, newline=""), delimiter=sheet.delimiter)
+    lines = chain(io.StringIO(sheet.text, newline=""), [THE_END])
     number = 0
     try:
-        for number, cells in enumerate(reader, 1):
+        for number, cells in enumerate(csv.reader(lines, delimiter=sheet.delimiter), 1):
+            if cells == [THE_END]:
+                return
+            if THE_END in "".join(cells[-1:]):
+                raise BadInput(f"Row {number}: a quote is not closed, so all under it would be in one cell.")
             if any(map(str.strip, cells)):
                 yield number, cells
     except csv.Error as problem:
@@ -155,7 +160,9 @@ def _row(sheet: Sheet, cells: list[str]) -> Given:
     if any(map(str.strip, cells[width:])):
         raise BadInput(f"It has {len(cells)} cells, and there are {width} headings. A quote may be missing.")
     found: dict[str, list[str]] = {}
-    for field, cell in zip(sheet.fields, cells, strict=False):
+    for heading, field, cell in zip(sheet.headings, sheet.fields, cells, strict=False):
+        if field not in MANY_LINES and re.search(r"[\r\n]", cell.strip()):
+            raise BadInput(f"{heading.strip()}: it has a line break. A quote may be missing.")
         if field and cell.strip():
             found.setdefault(field, []).append(cell[1:] if FORMULA.match(cell) else cell)
     row: dict[str, Any] = {field: BETWEEN[field].join(found[field]) for field in BETWEEN if field in found}
