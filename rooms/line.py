@@ -124,6 +124,7 @@ def _step(db: Connection, at: float, ticket: Row, kind: str, **columns: Any) -> 
         raise Conflict(f"{ticket.number} is {ticket.state.replace('_', ' ')} now. {UNCHANGED}")
     if state == "waiting":
         columns = {"servicer_id": None, "called_at": None, "started_at": None, "ended_at": None} | columns
+        _check_no_door(db, ticket, columns.get("queue_id", ticket.queue_id))
     elif state not in OPEN:
         columns = {"ended_at": at, "browser": None} | columns
     columns = {"claimed_until": None} | columns
@@ -133,6 +134,13 @@ def _step(db: Connection, at: float, ticket: Row, kind: str, **columns: Any) -> 
     _record_step(db, at, kind, changed, servicer_id=ticket.servicer_id)
     admit(db, at, changed.queue_id)
     return changed
+
+
+def _check_no_door(db: Connection, ticket: Row, queue_id: int) -> None:
+    # Whom we call by phone is not here to come in.
+    sql = "SELECT name FROM queue WHERE id = :id AND counter_id IS NOT NULL"
+    if ticket.by_phone and (name := run(db, sql, id=queue_id).scalar()):
+        raise Conflict(f"{ticket.number} is to be called by phone, and {name} is let in at a door.")
 
 
 def _count_waiting(db: Connection, queue_id: int, more: int) -> None:
@@ -256,6 +264,13 @@ def may_call_back(db: Connection, place: Row, queue: Row, ticket: Row, at: float
     """Whether a customer may be called instead of waiting: the place makes calls, and no door its line's."""
     waits = state_of(ticket, place, at) == "waiting" and queue.kind == "walk-in" and not queue.counter_id
     return waits and bool(queues_of(db, place, CALLS))
+
+
+def by_phone_in(db: Connection, queue: Row, day: str) -> list[str]:
+    """The numbers in a queue that are not here, since they are to be called, or are called now."""
+    sql = """SELECT number FROM ticket WHERE queue_id = :queue AND by_phone = 1 AND state IN :open
+             AND (series >= :day OR state <> 'waiting') ORDER BY id"""
+    return run(db, sql, queue=queue.id, day=day, open=OPEN).scalars().all()
 
 
 def wait_here(db: Connection, at: float, ticket: Row) -> None:

@@ -219,3 +219,20 @@ def test_too_late_when_she_was_called(clinic, cleo):
     url = mine.sees()["links"]["call_me"]
     cleo.calls_next()
     assert clinic.api.post(url, {"phone": "030 1234567"}).status == 409
+
+
+def test_nobody_who_is_called_by_phone_is_sent_to_a_door(clinic):
+    for path, asked in {"/queues": {"name": "Bakery"}, "/counters": {"name": "Shop", "capacity": 1}}.items():
+        clinic.owner_sends(path, **asked)
+    mine, ana = clinic.customer(), clinic.desk()
+    clinic.api.post(mine.sees()["links"]["call_me"], {"phone": "030 1234567"})
+    refused = clinic.owner_sends("/counters/shop", admits="deli")
+    assert (refused.status, "A1 in " in refused.body["error"]) == (409, True)
+    assert clinic.owner_sends("/counters/shop", admits="bakery").status == 200
+    assert ana.presses("move", number="A1", queue="bakery").status == 409
+    assert (mine.sees()["state"], mine.sees()["door"]) == ("waiting", None)
+    ana.calls_next()
+    ana.presses("done", number="A1")
+    assert clinic.owner_sends("/counters/shop", admits=None).status == 200
+    assert clinic.owner_sends("/counters/shop", admits="deli").status == 200
+    assert ana.presses("bring-back", number="A1").status == 409
