@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection, Row
 
-from rooms.contacts import find_or_add_contact, phone_shown, read_phone, words_of
+from rooms.contacts import find_or_add_contact, never_call, phone_shown, read_phone, words_of
 from rooms.line import (
     NORMAL,
     OPEN,
@@ -23,7 +23,7 @@ from rooms.line import (
     annotate_call,
     call_again,
     call_me,
-    cancel_calls,
+    claim_ended,
     current_ticket,
     end_call,
     find_call,
@@ -134,6 +134,8 @@ def plain(name: str) -> str:
 def read_time(text: str, timezone: str) -> float:
     """An instant such as 2026-11-23T14:30, by the clocks of a zone, or with an offset; raises BadInput."""
     try:
+        if not re.search(r"[T ]\d", text):
+            raise ValueError("a day is no time to call")
         when = datetime.fromisoformat(text)
         return when.timestamp() if when.tzinfo else local_time(timezone, when)
     except (ValueError, OverflowError):
@@ -182,13 +184,12 @@ def report_call(db: Connection, at: float, desk: Desk, claim: str, outcome: str,
     understood = _understand(db, at, desk.place, contact, outcome, **said)
     closed = ticket if ticket.state in OPEN and ticket.claim == claim else None
     columns = {"claim": claim, "ticket_id": ticket.id, "incoming": 0}
-    columns["seconds"] = max(0, round(at - event.happened_at))
+    columns["seconds"] = max(0, round(min(at, claim_ended(db, event, queue)) - event.happened_at))
     report = _store(db, at, desk, contact, queue, closed, understood, **columns)
     if closed:
         _follow(db, at, contact, queue, closed, understood, desk)
     elif understood.outcome.effect == "never":  # that was said, however late; whose call it is now, ends it
-        change(db, "contact", contact.id, do_not_call=1)
-        cancel_calls(db, at, [contact.id], held=False)
+        never_call(db, at, contact, held=False)
     return report
 
 
@@ -234,8 +235,7 @@ def _follow(
     if closed is not None:
         end_call(db, at, closed, desk.servicer)
     if effect == "never":
-        change(db, "contact", contact.id, do_not_call=1)
-        cancel_calls(db, at, [contact.id])
+        never_call(db, at, contact)
     elif effect == "later" and closed is not None:
         call_again(db, at, closed, said.call_back_at, closed.tries)
     elif effect == "later" and queue is not None:

@@ -545,6 +545,16 @@ def find_claim(db: Connection, servicer: Row, claim: str) -> tuple[Row, Row]:
     return event, run(db, f"{TICKETS} WHERE ticket.id = :id", id=event.ticket_id).one()
 
 
+def claim_ended(db: Connection, claim: Row, queue: Row) -> float:
+    """When the time of a claim was up at the latest, by its event: also after somebody else had the call."""
+    sql = """SELECT max(happened_at) FROM event WHERE ticket_id = :ticket AND id >= :claim
+             AND servicer_id = :servicer AND kind IN ('claim', 'more-time')
+             AND NOT EXISTS (SELECT 1 FROM event AS later WHERE later.ticket_id = event.ticket_id
+                             AND later.kind = 'claim' AND later.id > :claim AND later.id <= event.id)"""
+    values = {"ticket": claim.ticket_id, "claim": claim.id, "servicer": claim.servicer_id}
+    return run(db, sql, **values).scalar_one() + 60 * queue.claim_minutes
+
+
 def end_call(db: Connection, at: float, ticket: Row, servicer: Row) -> Row:
     """Ends a call that was reported, also one that waits again, as done by this servicer."""
     return _step(

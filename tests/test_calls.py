@@ -289,6 +289,20 @@ def test_a_late_report_after_it_was_somebody_elses_is_kept_and_closes_nothing(cl
     assert cleo.asks() is None
 
 
+def test_a_call_lasted_no_longer_than_it_was_hers(clinic, cleo, dan, clock):
+    clinic.puts_on("Ida", "Joe")
+    call = cleo.asks()
+    clock.advance(minutes=15)
+    cleo.presses("calls/more-time", claim=call["claim"])
+    clock.advance(hours=8)
+    dan.asks()
+    cleo.says(call)
+    call = cleo.asks()
+    clock.advance(hours=8)
+    assert cleo.says(call).body["closed"] is True
+    assert [report["seconds"] for report in clinic.export()["report"]] == [2100, 1200]
+
+
 def test_a_late_report_after_somebody_elses_was_given_back_closes_nothing(clinic, cleo, dan, clock):
     clinic.puts_on("Ida")
     call = cleo.asks()
@@ -347,7 +361,9 @@ def test_a_call_back_is_by_the_contacts_clock_or_the_places(clinic, cleo, zone, 
 
 
 @pytest.mark.parametrize(
-    "when", [None, "", "soon", "2026-11-21T10:59", "2029-01-01T10:00", "2026-11-31T10:00", "9999-12-31T23:59"]
+    "when",
+    [None, "", "soon", "2026-11-21T10:59", "2029-01-01T10:00", "2026-11-31T10:00", "9999-12-31T23:59"]
+    + ["2026-11-23", "20261123", "2026-11-23T", "T14:30"],
 )
 def test_a_call_back_needs_a_time_to_come(clinic, cleo, when):
     clinic.puts_on("Ida")
