@@ -133,6 +133,7 @@ def find_or_add_contact(
 ) -> Row:
     """The contact that has this phone number, as it was typed, or a new one; raises BadInput.
 
+    Of those who share a number it is who has this name, or else who is on a call list, or came first.
     `more` may hold email, address and notes: they, and the name, fill in what a known contact has not; what
     it has is the owner's to change.
     """
@@ -140,9 +141,11 @@ def find_or_add_contact(
     if not given["phone"]:
         raise BadInput("Phone: please fill this in.")
     given = {column: value for column, value in given.items() if value}
-    sql = """SELECT * FROM contact WHERE place_id = :place AND phone = :phone AND forgotten_at IS NULL
-             ORDER BY id LIMIT 1"""
-    known = run(db, sql, place=place.id, phone=given["phone"]).first()
+    sql = f"""SELECT * FROM contact WHERE place_id = :place AND phone = :phone AND forgotten_at IS NULL
+              ORDER BY EXISTS (SELECT 1 FROM ticket WHERE contact_id = contact.id AND {OPEN_CALL}) DESC, id"""
+    sharing = run(db, sql, place=place.id, phone=given["phone"]).all()
+    named = given.get("name", "").casefold()
+    known = next((each for each in sharing if each.name.casefold() == named), next(iter(sharing), None))
     if known is None:
         columns = EMPTY | {"do_not_call": 0} | given
         columns["search"] = search_text(**{each: columns[each] for each in FOUND_BY})
@@ -173,6 +176,19 @@ def change_contact(db: Connection, at: float, place: Row, contact_id: int, **cha
     if contact.do_not_call:
         cancel_calls(db, at, [known.id])
     return contact
+
+
+def never_call(db: Connection, at: float, contact: Row, held: bool = True) -> None:
+    """Lets nobody call a contact again, nor others by the same number; without `held`, calls of now go on."""
+    sql = """SELECT id FROM contact WHERE place_id = :place AND phone = :phone AND forgotten_at IS NULL
+             AND do_not_call = 0 AND id <> :id"""
+    others = run(db, sql, place=contact.place_id, phone=contact.phone, id=contact.id).scalars().all()
+    run(db, "UPDATE contact SET do_not_call = 1 WHERE id IN :ids", ids=[contact.id, *others])
+    if others:
+        run(db, "UPDATE contact SET changed_at = :at WHERE id IN :ids", at=at, ids=others)
+        said = f"do_not_call {len(others)}"
+        record(db, at, contact.place_id, "change-contacts", contact_id=others[0], detail=said)
+    cancel_calls(db, at, [contact.id, *others], held=held)
 
 
 def calls_of(db: Connection, contact_ids: list[int]) -> list[Row]:

@@ -308,6 +308,32 @@ def test_who_must_not_be_called_is_taken_off_every_list(three):
     assert three.desk().presses("calls/next").body["call"] is None
 
 
+@pytest.fixture
+def family(clinic):
+    """Three who share a phone; the second is on a list."""
+    clinic.adds(*({"name": f"{name} Núñez", "phone": ANA["phone"], "reference": name} for name in "ABC"))
+    clinic.puts_on("B Núñez")
+    return clinic
+
+
+@pytest.mark.parametrize(
+    ("asked", "whom"), [({}, "B Núñez"), ({"name": "c NÚÑEZ"}, "C Núñez"), ({"name": "Dora"}, "B Núñez")]
+)
+def test_of_those_who_share_a_phone_the_one_named_phoned_or_who_is_on_a_list(family, asked, whom):
+    family.caller().presses("calls/incoming", phone="+49 30 1234567", outcome="Reached", **asked)
+    assert [each["name"] for each in family.contacts(last_outcome="Reached")["contacts"]] == [whom]
+    assert family.list()["waiting"] == (1 if whom == "C Núñez" else 0)
+
+
+def test_a_number_never_to_be_called_again_is_not_called_for_others_either(family):
+    family.adds({"name": "Dora", "phone": "030 5555555"})
+    caller = family.caller()
+    caller.presses("calls/incoming", phone=ANA["phone"], name="A Núñez", outcome="Do not call again")
+    assert family.names(do_not_call=1) == ["A Núñez", "B Núñez", "C Núñez"]
+    assert caller.presses("calls/next").body["call"] is None
+    assert family.list()["waiting"] == 0
+
+
 # ----- forgetting
 
 
