@@ -315,8 +315,11 @@ def request_call(
     lines = [line for text in (call.note, note) for line in (text or "").split("\n")]
     notes = "\n".join(dict.fromkeys(filter(None, lines)))  # what is said twice is noted once
     more = {"browser": call.browser or browser, "request_key": call.request_key or key}
+    # Who asks while a call is planned for later is called now.
+    sooner = call.state == "waiting" and call.joined_at > at
+    more |= {"joined_at": at} if sooner else {}
     call = annotate_call(db, call, note=notes[-2000:] or None, **more)
-    if told and added:
+    if told and (added or sooner):
         _tell(db, at, place, queue, contact, note, asked.get("email"), told(call.token))
     return place, queue, call, True
 

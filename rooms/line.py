@@ -589,7 +589,7 @@ def find_call(db: Connection, queue: Row, contact_id: int) -> Row | None:
 
 
 def annotate_call(db: Connection, ticket: Row, **columns: Any) -> Row:
-    """Says more about a call: its note, or who asked for it (browser, request_key)."""
+    """Says more about a call: its note, who asked for it (browser, request_key), or that it's due (joined_at)."""
     return change(db, "ticket", ticket.id, **columns)
 
 

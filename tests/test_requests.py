@@ -79,6 +79,15 @@ def test_the_same_number_again_is_added_to_the_notes(hotline, cleo):
     assert cleo.asks()["note"] == "My order 123\nAnd order 124"
 
 
+def test_who_asks_again_is_called_now_though_it_was_to_be_later(hotline, cleo, clock):
+    asks(hotline)
+    cleo.says(cleo.asks(), "Call back later", call_back_at="2026-12-01T10:00")
+    assert cleo.asks() is None
+    clock.advance(minutes=5)
+    asks(hotline, note="It is urgent")
+    assert cleo.asks()["note"] == "My order 123\nIt is urgent"
+
+
 def test_after_it_was_done_a_new_one_can_be_made(hotline, cleo):
     first = asks(hotline)
     cleo.calls("Reached")
