@@ -173,6 +173,7 @@ from rooms.line import (
     find_desk,
     find_ticket,
     give_back,
+    is_stand_in,
     may_call_back,
     more_time,
     move_ticket,
@@ -999,6 +1000,9 @@ def ticket_content(
     here = shown(ticket, place, "desk door held_until") if called and queue.kind != CALLS else NOT_CALLED
     url = link("ticket", place=place.slug, token=ticket.token)
     links = {"ticket": url, "cancel": f"{url}/cancel", "customers": link("customers", place=place.slug)}
+    if is_stand_in(ticket):
+        del links["cancel"]
+        content["ended_at"] = None
     here |= {"kind": queue.kind, "by_phone": bool(ticket.by_phone)}
     here["phone"] = phone_shown(ticket.phone, place.country) if ticket.by_phone and ticket.phone else None
     return content | here | {"links": links}

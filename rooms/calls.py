@@ -30,6 +30,7 @@ from rooms.line import (
     find_claim,
     is_over,
     next_call,
+    stand_in,
 )
 from rooms.mail import queue_mail
 from rooms.places import (
@@ -290,9 +291,10 @@ def request_call(
 ) -> Taken:
     """Puts somebody who leaves a number on a call list; raises NotFound where that has no public form.
 
-    `asked` may hold name, email, note, request_id and browser: the same request, the same browser while its
-    call is open, and the same number, get the call that is there. `told(token)`, where mail is sent, makes
-    the URL of the request's page.
+    `asked` may hold name, email, note, request_id and browser. The same request, and the same browser while
+    its call is open, get the ticket that is there. Where somebody else has put the number on the list, or the
+    owner, that call is made, now; who asks gets a ticket that tells nothing of it. `told(token)`, where mail
+    is sent, makes the URL of the request's page.
     """
     place = find_place(db, slug)
     queue = find_queue(db, place, line, CALLS)
@@ -302,26 +304,32 @@ def request_call(
     key = f"{place.id} {line} {request_id}" if request_id else None
     sql = f"""{TICKETS} WHERE ticket.queue_id = :queue AND ticket.contact_id IS NOT NULL
               AND (request_key = :key OR (ticket.browser = :browser AND state IN :open))"""
-    earlier = run(db, sql, queue=queue.id, key=key, browser=browser, open=OPEN).first()
-    if earlier:
-        return place, queue, earlier, False
+    mine = run(db, sql, queue=queue.id, key=key, browser=browser, open=OPEN).first()
+    if mine and key == mine.request_key:
+        return place, queue, mine, False
     if not queue.open or queue.waiting >= queue.max_waiting:
         raise Conflict(f"{queue.name} takes no requests now. Please try again later.")
-    contact = find_or_add_contact(db, at, place, phone, **asked)
+    contact = about_call(db, mine)[1] if mine else find_or_add_contact(db, at, place, phone, **asked)
     if contact.do_not_call:
         raise Conflict("We may not call this number. Please come by, or reach us in another way.")
-    added = add_calls(db, at, queue, [contact.id], "Asked to be called")
-    call = find_call(db, queue, contact.id)
+    own = mine or add_calls(db, at, queue, [contact.id], "Asked to be called")
+    call = mine or find_call(db, queue, contact.id)
+    more = {} if mine or not own else {"browser": browser, "request_key": key}
+    fresh = (own and not mine) or call.joined_at > at
+    ticket = _annotate(db, at, call, note, **more)
+    if not own:
+        ticket = stand_in(db, at, call, key)
+    if told and fresh:
+        _tell(db, at, place, queue, contact, note, asked.get("email"), told(ticket.token))
+    return place, queue, ticket, not mine
+
+
+def _annotate(db: Connection, at: float, call: Row, note: str | None, **more: Any) -> Row:
+    # What is said twice is noted once. Who asks while a call is planned for later is called now.
     lines = [line for text in (call.note, note) for line in (text or "").split("\n")]
-    notes = "\n".join(dict.fromkeys(filter(None, lines)))  # what is said twice is noted once
-    more = {"browser": call.browser or browser, "request_key": call.request_key or key}
-    # Who asks while a call is planned for later is called now.
-    sooner = call.state == "waiting" and call.joined_at > at
-    more |= {"joined_at": at} if sooner else {}
-    call = annotate_call(db, call, note=notes[-2000:] or None, **more)
-    if told and (added or sooner):
-        _tell(db, at, place, queue, contact, note, asked.get("email"), told(call.token))
-    return place, queue, call, True
+    notes = "\n".join(dict.fromkeys(filter(None, lines)))
+    more |= {"joined_at": at} if call.state == "waiting" and call.joined_at > at else {}
+    return annotate_call(db, call, note=notes[-2000:] or None, **more)
 
 
 def _tell(
@@ -339,10 +347,10 @@ def _tell(
         lines = [f"Somebody asks to be called: {contact.name or 'no name'}"]
         lines += [phone_shown(contact.phone, place.country), note or "", f"It is on the list {queue.name}."]
         subject = f"{place.name}: a new request on {queue.name}"
-        queue_mail(db, at, place, queue.staff_email, subject, "\n".join(filter(None, lines)))
+        queue_mail(db, at, contact, queue.staff_email, subject, "\n".join(filter(None, lines)))
     if email:
         lines = [f"{place.name} has your request and will call you.", "", f"Where it stands: {url}"]
-        queue_mail(db, at, place, email, f"{place.name}: we call you back", "\n".join(lines))
+        queue_mail(db, at, contact, email, f"{place.name}: we call you back", "\n".join(lines))
 
 
 def call_instead(db: Connection, at: float, ticket: Row, phone: str) -> None:

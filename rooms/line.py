@@ -21,7 +21,7 @@ from rooms.places import (
     queues_served,
 )
 from rooms.settings import BadInput, Conflict, NotFound
-from rooms.storage import change, insert_all, record, run
+from rooms.storage import change, insert, insert_all, record, run
 
 OPEN = ("waiting", "called", "serving")
 BUSY = "state IN ('called', 'serving')"  # at a desk; in the words of the indexes, or they are not used
@@ -109,10 +109,11 @@ def open_day(db: Connection, place: Row, at: float) -> str:
 
 
 def state_of(ticket: Row, place: Row, at: float) -> str:
-    """A ticket's state, also before it is stored: one that waits when its day is over reads as expired, a call
-    whose claim is over as one that waits.
+    """A ticket's state, also before it is stored: one that waits when its day is over reads as expired.
+
+    A call whose claim is over reads as one that waits, and so does a stand-in, for good.
     """
-    if is_over(ticket, at):
+    if is_over(ticket, at) or is_stand_in(ticket):
         return "waiting"
     return "expired" if ticket.state == "waiting" and ticket.series < day_of(place, at) else ticket.state
 
@@ -284,6 +285,8 @@ def wait_here(db: Connection, at: float, ticket: Row) -> None:
 
 def cancel_ticket(db: Connection, at: float, ticket: Row) -> None:
     """Lets a customer leave the line; raises Conflict once the ticket ended in another way."""
+    if is_stand_in(ticket):
+        raise Conflict("This can't be taken back here. Please tell us when we call.")
     if ticket.state != "cancelled":
         _step(db, at, ticket, "cancel")
 
@@ -589,8 +592,29 @@ def find_call(db: Connection, queue: Row, contact_id: int) -> Row | None:
 
 
 def annotate_call(db: Connection, ticket: Row, **columns: Any) -> Row:
-    """Says more about a call: its note, who asked for it (browser, request_key), or that it's due (joined_at)."""
+    """Says more about a call: its note, who asked for it (browser, request_key), when it's due."""
     return change(db, "ticket", ticket.id, **columns)
+
+
+def stand_in(db: Connection, at: float, call: Row, request_key: str | None) -> Row:
+    """A ticket for somebody who asks for a call that is not of their making: whoever knows a number is not to
+    learn of its call, nor to end it. It is in no line, and only its page is ever seen.
+    """
+    sql = "UPDATE queue SET last_number = last_number + 1 WHERE id = :id RETURNING *"
+    queue, token = run(db, sql, id=call.queue_id).one(), secrets.token_urlsafe(16)
+    columns = {"place_id": queue.place_id, "queue_id": queue.id, "contact_id": call.contact_id}
+    columns |= {"series": CALLS, "ordinal": queue.last_number, "state": "expired", "priority": NORMAL}
+    columns |= {"number": f"{queue.prefix}{queue.last_number}", "token": token, "request_key": request_key}
+    columns |= dict.fromkeys(("taken_at", "joined_at", "ended_at"), at)
+    insert(db, "ticket", tries=0, by_phone=0, **columns)
+    about = {"queue_id": queue.id, "contact_id": call.contact_id, "ticket_id": call.id}
+    record(db, at, queue.place_id, "note", detail="asked", **about)
+    return run(db, f"{TICKETS} WHERE ticket.token = :token", token=token).one()
+
+
+def is_stand_in(ticket: Row) -> bool:
+    """Whether a ticket is one: calls know no day, so that no other expires."""
+    return ticket.contact_id is not None and ticket.state == "expired"
 
 
 def clear_claim(db: Connection, at: float, place: Row, queue: Row, id: int) -> None:
