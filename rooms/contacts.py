@@ -218,9 +218,7 @@ def forget(db: Connection, at: float, place_id: int, contact_ids: list[int]) -> 
     """Erases what is known of contacts, and takes them off every list; the figures of their calls stay."""
     cancel_calls(db, at, contact_ids)
     erase_calls(db, contact_ids)
-    sql = """DELETE FROM mail WHERE place_id = :place
-             AND recipient IN (SELECT email FROM contact WHERE id IN :ids AND email IS NOT NULL)"""
-    run(db, sql, place=place_id, ids=contact_ids)
+    run(db, "DELETE FROM mail WHERE contact_id IN :ids", ids=contact_ids)
     run(db, "UPDATE report SET notes = NULL WHERE contact_id IN :ids AND notes IS NOT NULL", ids=contact_ids)
     run(db, "DELETE FROM import_row WHERE contact IN :ids", ids=contact_ids)
     sql = """UPDATE contact SET name = '', phone = '', email = NULL, address = NULL, notes = NULL, tags = '',

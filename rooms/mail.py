@@ -23,10 +23,14 @@ GIVE_UP_S = 3 * 86400
 AT_ONCE = 20  # over one connection
 
 
-def queue_mail(db: Connection, at: float, place: Row, recipient: str, subject: str, content: str) -> None:
-    """Puts a mail into the outbox, in the transaction of what it tells of; call it only where mail is set."""
+def queue_mail(db: Connection, at: float, contact: Row, recipient: str, subject: str, content: str) -> None:
+    """Puts a mail about a contact into the outbox, in the transaction of what it tells of.
+
+    Call it only where mail is set.
+    """
     columns = {"recipient": recipient, "subject": " ".join(subject.split()), "content": content}
-    insert(db, "mail", "", place_id=place.id, tries=0, due_at=at, created_at=at, **columns)
+    columns |= {"place_id": contact.place_id, "contact_id": contact.id}
+    insert(db, "mail", "", tries=0, due_at=at, created_at=at, **columns)
 
 
 def send_mails(database: Database, settings: Settings) -> bool:

@@ -24,7 +24,8 @@ RECENT = 100  # when the last so many services differ clearly from all of them, 
 SURE = 150  # a mean is never known better than by so many services, since a day changes it
 GUESS = 0.3  # the squared coefficient of variation of the owner's guess: it may err by a factor of two
 AWAY_S = 300  # a free desk that lets people wait for so long is not at work
-SECRETS = ("token", "manage_token", "staff_token", "browser", "request_key", "digits")  # in no download
+# In no download; the content of a mail holds the link of a request.
+SECRETS = ("token", "manage_token", "staff_token", "browser", "request_key", "digits", "content")
 
 
 class Past(NamedTuple):

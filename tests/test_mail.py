@@ -9,6 +9,7 @@ import pytest
 from people import Api, open_deli
 
 from rooms import mail as room
+from rooms.contacts import find_or_add_contact
 from rooms.mail import send_mails
 from rooms.places import find_place
 from rooms.settings import CannotStart, Settings
@@ -93,7 +94,7 @@ def outbox(place):
 
 
 def test_staff_and_customer_hear_of_a_request(shop, post):
-    asks(shop)
+    asked = asks(shop)
     assert len(outbox(shop)) == 2
     assert post.got == []  # a page never waits for it
     assert sends(shop) is False
@@ -105,6 +106,8 @@ def test_staff_and_customer_hear_of_a_request(shop, post):
         assert each["Message-ID"].endswith("@example.org>")
         assert each["Date"]
         assert "Corner Deli" in each["Subject"] + each.get_content()
+    assert "030 1234567" in to["staff@example.org"].get_content()
+    assert asked["links"]["ticket"] in to["zoe@example.org"].get_content()
     assert outbox(shop) == []
     sends(shop)
     assert len(post.got) == 2
@@ -205,7 +208,8 @@ def test_a_mail_that_can_t_be_made_is_let_go_and_the_others_are_sent(shop, post,
 
 
 def puts_into_outbox(db, at, slug, recipient):
-    room.queue_mail(db, at, find_place(db, slug), recipient, "Hello", "x")
+    contact = find_or_add_contact(db, at, find_place(db, slug), "030 1234567")
+    room.queue_mail(db, at, contact, recipient, "Hello", "x")
 
 
 @pytest.mark.parametrize("odd", ["a@[b", "(@b", "a(b@c", '"@b', "a@b:", "a\\@b", "a@b..c", ".a@b", "a@b."])
@@ -216,12 +220,22 @@ def test_an_address_that_no_mail_can_go_to_is_refused(shop, odd):
     assert outbox(shop) == []
 
 
-def test_whom_one_forgets_gets_no_mail(shop, post):
+def test_whom_one_forgets_gets_no_mail_and_nobody_is_told_of_her(shop, post):
     asks(shop)
     zoe = shop.contacts()["contacts"][0]
+    sends_to = {"email": "new@example.org"}  # not the address that she left with her request
+    assert shop.api.post(zoe["links"]["contact"], sends_to).status == 200
+    asks(shop, name="Ben", phone="030 7654321", email="zoe@example.org", note="Mine")
     shop.api.post(f"{zoe['links']['contact']}/forget")
     sends(shop)
-    assert [each["To"] for each in post.mails()] == ["staff@example.org"]
+    assert sorted(each["To"] for each in post.mails()) == ["staff@example.org", "zoe@example.org"]
+    assert "Zoë" not in "".join(each.get_content() for each in post.mails())
+
+
+def test_no_mail_s_content_is_in_the_export(shop):
+    asks(shop)
+    assert "Where it stands" not in str(shop.export())
+    assert {each["recipient"] for each in outbox(shop)} == {"staff@example.org", "zoe@example.org"}
 
 
 def test_the_clock_sends_it(start_server, post):
