@@ -217,7 +217,8 @@ def _store(
         "effect": said.outcome.effect,
         "call_back_at": said.call_back_at,
     }
-    columns["notes"] = said.notes if known else None
+    passed_on = said.refer_note and f"For {said.target.name if said.target else 'others'}: {said.refer_note}"
+    columns["notes"] = "\n".join(filter(None, (said.notes, passed_on))) or None if known else None
     columns["referred_to"] = said.target.name if said.target is not None else None
     if known:
         change(db, "contact", contact.id, last_called_at=at, last_outcome=said.outcome.name)
@@ -245,8 +246,10 @@ def _follow(
         call_again(db, at, closed, at + 60 * queue.retry_minutes, closed.tries + 1)
     if said.target is not None and hasattr(said.target, "kind"):
         reason = f"Referred from {queue.name}" if queue is not None else "Referred"
-        if add_calls(db, at, said.target, [contact.id], reason) and said.refer_note:
-            annotate_call(db, find_call(db, said.target, contact.id), note=said.refer_note)
+        add_calls(db, at, said.target, [contact.id], reason)
+        call = find_call(db, said.target, contact.id)
+        if call and said.refer_note:
+            _add_note(db, call, said.refer_note)
 
 
 def log_incoming(db: Connection, at: float, desk: Desk, phone: str, outcome: str, **said: Any) -> Row:
@@ -316,7 +319,8 @@ def request_call(
     call = mine or find_call(db, queue, contact.id)
     more = {} if mine or not own else {"browser": browser, "request_key": key}
     fresh = (own and not mine) or call.joined_at > at
-    ticket = _annotate(db, at, call, note, **more)
+    # Who asks while a call is planned for later is called now.
+    ticket = _add_note(db, call, note, joined_at=min(call.joined_at, at), **more)
     if not own:
         ticket = stand_in(db, at, call, key)
     if told and fresh:
@@ -324,11 +328,10 @@ def request_call(
     return place, queue, ticket, not mine
 
 
-def _annotate(db: Connection, at: float, call: Row, note: str | None, **more: Any) -> Row:
-    # What is said twice is noted once. Who asks while a call is planned for later is called now.
+def _add_note(db: Connection, call: Row, note: str | None, **more: Any) -> Row:
+    # What is said twice is noted once.
     lines = [line for text in (call.note, note) for line in (text or "").split("\n")]
     notes = "\n".join(dict.fromkeys(filter(None, lines)))
-    more |= {"joined_at": at} if call.state == "waiting" and call.joined_at > at else {}
     return annotate_call(db, call, note=notes[-2000:] or None, **more)
 
 

@@ -392,6 +392,15 @@ def test_do_not_call_again_takes_the_contact_off_every_list(clinic, cleo, dan):
     assert clinic.puts_on("Ida")["skipped"] == {"must not be called": 1}
 
 
+def test_do_not_call_again_holds_for_all_who_share_the_number(clinic, cleo, dan, clock):
+    clinic.adds(*({"name": name, "phone": "030 1234567", "reference": name} for name in ("Ana", "Bea")))
+    clinic.puts_on("Bea", "Ida")
+    asked = {"phone": "030 1234567", "outcome": "Do not call again"}
+    assert cleo.presses("calls/incoming", **asked, name="Bea").status == 200
+    assert clinic.names(do_not_call=1) == ["Ana", "Bea"]
+    assert [cleo.asks()["name"], dan.asks()] == ["Ida", None]
+
+
 def test_do_not_call_again_holds_though_it_came_late(clinic, cleo, dan, clock):
     clinic.puts_on("Ida")
     call = cleo.asks()
@@ -427,12 +436,21 @@ def test_referring_to_another_list_with_a_note(clinic, cleo):
     assert clinic.list()["referrals"] == [{"to": "Interpreters", "total": 1}]
 
 
+def test_a_note_for_a_list_that_has_the_contact_already_is_added_there(clinic, cleo):
+    clinic.owner_sends("/queues", name="Urgent", kind="calls")
+    clinic.puts_on("Ida", list="urgent", reason="Results")
+    clinic.puts_on("Ida")
+    cleo.says(cleo.asks(list="follow-ups"), refer_to="urgent", refer_note="Speaks Farsi")
+    assert cleo.asks()["reason"] == "Results: Speaks Farsi"
+
+
 def test_referring_to_a_service_outside(clinic, cleo):
     service = {"name": "Housing advice", "phone": "030 7654321", "link": "https://housing.example.org"}
     assert clinic.owner_sends("/services", **service).status == 201
     clinic.puts_on("Ida")
     assert cleo.page()["services"] == [service]
-    assert cleo.calls(refer_to="housing advice") == "Ida"
+    assert cleo.calls(refer_to="housing advice", refer_note="Needs it soon", notes="Moves out") == "Ida"
+    assert cleo.page()["recent"][0]["notes"] == "Moves out\nFor Housing advice: Needs it soon"
     assert cleo.asks() is None
     assert clinic.list()["referrals"] == [{"to": "Housing advice", "total": 1}]
 
