@@ -1623,6 +1623,8 @@ def chosen(db: Connection, place: Row) -> list[int]:
         ids, match = content.get("ids"), content.get("match")
         if (ids is None) == (match is None):
             raise BadInput('Contacts: give either "ids", or "match": "all" or filters.')
+        if isinstance(match, dict) and match.keys() - fields_of(FilterForm).keys():  # or it would be everybody
+            raise BadInput(f"Match: the filters are {', '.join(fields_of(FilterForm))}.")
         if match is not None:
             return matching_ids(db, place, {} if match == "all" else check(FilterForm, match))
     if not isinstance(ids, list) or {*map(type, ids)} - {int} or any(abs(each) > 2**31 for each in ids):
