@@ -287,17 +287,21 @@ def _matching(db: Connection, place: Row, filters: Mapping[str, Any]) -> tuple[s
     if "called_before" in asked:
         values["called_before"] = day_begins(place.timezone, asked["called_before"], place.day_starts)
     for number, word in enumerate(_words(filters.get("q") or "")):
-        where.append(f"search LIKE :word{number} ESCAPE '!'")
-        values[f"word{number}"] = "%" + re.sub("([!%_])", r"!\1", word) + "%"
+        found = []
+        for way, text in enumerate(word):
+            found.append(f"search LIKE :word{number}_{way} ESCAPE '!'")
+            values[f"word{number}_{way}"] = "%" + re.sub("([!%_])", r"!\1", text) + "%"
+        where.append(f"({' OR '.join(found)})")
     return " AND ".join(where), values
 
 
-def _words(text: str) -> list[str]:
-    # What is looked for: a phone number, however it is written, or some words.
+def _words(text: str) -> list[tuple[str, ...]]:
+    # What is looked for: a phone number, however it is written, or as it stands (a reference may look like
+    # one); or some words.
     digits = re.sub(r"\D", "", text).lstrip("0")
     if digits and re.fullmatch(r"[\d\s()+./-]+", text):
-        return [digits]
-    return text.casefold().split()[:5]
+        return [(digits, text.strip())]
+    return [(word,) for word in text.casefold().split()[:5]]
 
 
 def contacts_page(

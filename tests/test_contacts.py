@@ -254,6 +254,13 @@ def test_fifty_a_page(clinic):
     assert names == sorted(names)
 
 
+def test_a_reference_of_digits_is_found_as_it_stands(clinic):
+    clinic.adds(ANA | {"reference": "2024-0017"}, BEN | {"reference": "0042"})
+    assert clinic.names(q="2024-0017") == ["Ana Núñez"]
+    assert clinic.names(q=" 0042 ") == ["Ben"]
+    assert clinic.names(q="0171/234") == ["Ben"]
+
+
 def test_the_csv_has_what_the_filters_say_and_can_be_read_again(three):
     text = three.api.get(f"{three.links['manage']}/contacts.csv").body
     rows = list(csv.DictReader(io.StringIO(text)))
