@@ -169,6 +169,12 @@ def test_all_that_match_are_those_of_the_filters(owner, six):
     assert six.contacts(tag="new")["total"] == 3
 
 
+def test_who_was_called_before_a_day_is_called_that(owner):
+    assert "Last called before <input" in owner.html
+    owner.open(f"{owner.url}?called_before=2026-11-21")
+    assert "Filters: last called before" in owner.html
+
+
 def test_nobody_ticked_is_told_on_the_same_page(owner):
     presses(owner, "do_not_call")
     assert (owner.status, "Choose at least one contact." in owner.html) == (400, True)
