@@ -229,6 +229,9 @@ def forget(db: Connection, at: float, place_id: int, contact_ids: list[int]) -> 
 
 
 AT_ONCE = 500  # are forgotten in one write
+OLD = f"""forgotten_at IS NULL AND changed_at < :before
+          AND (last_called_at IS NULL OR last_called_at < :before)
+          AND NOT EXISTS (SELECT 1 FROM ticket WHERE contact_id = contact.id AND {OPEN_CALL})"""
 
 
 def forget_old_contacts(database: Database, keep_days: int) -> bool:
@@ -236,19 +239,26 @@ def forget_old_contacts(database: Database, keep_days: int) -> bool:
 
     And erases what callers noted that long ago.
     """
-    sql = f"""SELECT id, place_id FROM contact WHERE forgotten_at IS NULL AND changed_at < :before
-              AND (last_called_at IS NULL OR last_called_at < :before)
-              AND NOT EXISTS (SELECT 1 FROM ticket WHERE contact_id = contact.id AND {OPEN_CALL})
-              ORDER BY changed_at LIMIT :most"""
+    before = now() - keep_days * 86400
+    sql = f"SELECT id, place_id FROM contact WHERE {OLD} ORDER BY changed_at LIMIT :most"
     with database.read_long() as db:  # first, so that nothing is written where there is nothing to do
-        due = run(db, sql, before=now() - keep_days * 86400, most=AT_ONCE).all()
+        due = run(db, sql, before=before, most=AT_ONCE).all()
         sql = "SELECT id FROM report WHERE notes IS NOT NULL AND created_at < :before LIMIT :most"
-        reports = run(db, sql, before=now() - keep_days * 86400, most=AT_ONCE).scalars().all()
+        reports = run(db, sql, before=before, most=AT_ONCE).scalars().all()
     for place_id in {contact.place_id for contact in due}:
-        database.write(forget, now(), place_id, [each.id for each in due if each.place_id == place_id])
+        ids = [each.id for each in due if each.place_id == place_id]
+        database.write(_forget_old, now(), place_id, ids, before)
     if reports:
         database.write(_erase_notes, reports)
     return AT_ONCE in (len(due), len(reports))
+
+
+def _forget_old(db: Connection, at: float, place_id: int, contact_ids: list[int], before: float) -> None:
+    # Asked again: somebody may have put them on a list since they were looked for.
+    sql = f"SELECT id FROM contact WHERE id IN :ids AND {OLD}"
+    still = run(db, sql, ids=contact_ids, before=before).scalars().all()
+    if still:
+        forget(db, at, place_id, list(still))
 
 
 def _erase_notes(db: Connection, reports: list[int]) -> None:

@@ -6,6 +6,7 @@ import io
 import pytest
 from people import open_deli
 
+from rooms import settings
 from rooms.contacts import forget_old_contacts
 
 ANA = {"name": "Ana Núñez", "phone": "030 1234567"}
@@ -377,6 +378,30 @@ def test_forgotten_by_the_clock(three, clock, app):
     assert not forget_old_contacts(database, 30)
     assert three.names() == ["Ben", "Dora"]  # Ben has an open call
     assert "All fine" not in everything_about(three)
+
+
+def test_who_is_put_on_a_list_just_then_is_not_forgotten_by_the_clock(clinic, clock, app, monkeypatch):
+    clinic.adds(ANA, BEN)
+    clock.advance(days=31)
+    database, ids = app.extensions["takeanumber"].database, [only_id(clinic, "ana")]
+    write = database.write
+
+    def a_moment_later(*asked):
+        monkeypatch.undo()
+        monkeypatch.setattr(settings, "clock", clock)
+        put = {"action": "add_to_list", "list": "follow-ups", "ids": ids}
+        assert clinic.owner_sends("/contacts/actions", **put).body["added"] == 1
+        return write(*asked)
+
+    monkeypatch.setattr(database, "write", a_moment_later)
+    forget_old_contacts(database, 30)
+    assert clinic.names() == ["Ana Núñez"]
+    assert clinic.list()["waiting"] == 1
+
+
+def only_id(place, name):
+    (contact,) = place.contacts(q=name)["contacts"]
+    return contact["id"]
 
 
 def test_what_was_noted_of_a_contact_who_stays_goes_too(three, clock, app):
