@@ -390,23 +390,17 @@ def store_import(db: Connection, at: float, place: Row, file_id: int) -> Row:
 
 
 def _check_unchanged(db: Connection, place: Row, file: Row) -> None:
-    # Contacts that came or changed since the file was read, and that one of its rows would be.
-    sql = """SELECT phone, reference FROM contact WHERE changed_at > :since AND place_id = :place
-             AND forgotten_at IS NULL LIMIT :most"""
-    recent = run(db, sql, since=file.created_at, place=place.id, most=AT_ONCE).all()
-    phones = {contact.phone: contact for contact in recent}
-    references = [contact.reference for contact in recent if contact.reference]
-    sql = """SELECT number, phone, reference FROM import_row WHERE import_file_id = :file
-             AND ((what = 'add' AND phone IN :phones) OR reference IN :references) ORDER BY number"""
-    rows = run(db, sql, file=file.id, phones=[*phones], references=references).all() if recent else []
-    clash = [
-        row.number
-        for row in rows
-        if row.reference in references or not (row.reference and phones[row.phone].reference)
-    ]
-    if clash or len(recent) == AT_ONCE:
-        who = f"the one of row {clash[0]}" if clash else "many"
-        raise Conflict(f"Contacts were changed since this file was read, {who} too. Please upload it again.")
+    # Whether a contact came or changed since the file was read that one of its rows would be.
+    changed = """SELECT 1 FROM contact WHERE place_id = :place AND changed_at > :since
+                 AND forgotten_at IS NULL"""
+    sql = f"""SELECT min(number) FROM import_row AS fresh WHERE import_file_id = :file
+              AND (EXISTS ({changed} AND contact.reference = fresh.reference)
+                   OR what = 'add' AND EXISTS ({changed} AND contact.phone = fresh.phone
+                                               AND (contact.reference IS NULL OR fresh.reference IS NULL)))"""
+    row = run(db, sql, place=place.id, since=file.created_at, file=file.id).scalar()
+    if row:
+        why = "Contacts were changed since this file was read"
+        raise Conflict(f"{why}, the one of row {row} too. Please upload it again.")
 
 
 def _take_off(db: Connection, at: float, file: Row) -> None:

@@ -318,6 +318,17 @@ def test_somebody_who_came_meanwhile_is_not_added_twice(clinic, app, clock):
     assert counts(stores(clinic, CSV)) == (1, 1, 0)
 
 
+def test_many_others_changed_meanwhile_are_no_matter(clinic, clock):
+    clinic.owner_sends(
+        "/contacts", contacts=[{"name": f"X {n}", "phone": f"040 {1000000 + n}"} for n in range(600)]
+    )
+    upload = uploads(clinic, CSV)
+    clock.advance(seconds=5)
+    clinic.owner_sends("/contacts/actions", action="tag", tag="old", match="all")
+    assert clinic.api.post(upload["links"]["store"]).status == 200
+    assert clinic.contacts()["total"] == 602
+
+
 def test_what_nobody_needs_is_erased(clinic, app, clock):
     database = app.extensions["takeanumber"].database
     stored, kept, left = stores(clinic, CSV), uploads(clinic, CSV), uploads(clinic, CSV.replace("Ana", "Zoe"))
