@@ -85,6 +85,7 @@ from rooms.calls import (
     call_instead,
     call_of,
     claim_next,
+    closed_to,
     count_contacts,
     done_since,
     list_figures,
@@ -1151,7 +1152,7 @@ def desk(place: str, token: str) -> Answer:
         content |= {"lists": lists_content(db, lists), "call": None}
         earliest(row, content["lists"])
         if current and current.contact_id:
-            content["call"] = call_content(db, row, call_of(db, now(), servicer))
+            content["call"] = call_content(db, row, servicer, call_of(db, now(), servicer))
             current = None
     if not served and lists and request.method == "GET" and not wants_json():
         return flask.redirect(url_for("pages.calls", place=place, token=token))
@@ -1623,7 +1624,9 @@ def chosen(db: Connection, place: Row) -> list[int]:
         ids, match = content.get("ids"), content.get("match")
         if (ids is None) == (match is None):
             raise BadInput('Contacts: give either "ids", or "match": "all" or filters.')
-        if isinstance(match, dict) and match.keys() - fields_of(FilterForm).keys():  # or it would be everybody
+        if (
+            isinstance(match, dict) and match.keys() - fields_of(FilterForm).keys()
+        ):  # or it would be everybody
             raise BadInput(f"Match: the filters are {', '.join(fields_of(FilterForm))}.")
         if match is not None:
             return matching_ids(db, place, {} if match == "all" else check(FilterForm, match))
@@ -1733,7 +1736,9 @@ def own_words(place: str, token: str, which: str) -> Answer:
     return flask.redirect(url_for("pages.manage", place=place, token=token))
 
 
-def call_content(db: Connection, place: Row, ticket: Row | None, mine: bool = True) -> dict[str, Any] | None:
+def call_content(
+    db: Connection, place: Row, servicer: Row, ticket: Row | None, mine: bool = True
+) -> dict[str, Any] | None:
     """What a caller sees of a call: whom, the number, why, what was said; its claim only if it is `mine`."""
     if ticket is None:
         return None
@@ -1747,10 +1752,11 @@ def call_content(db: Connection, place: Row, ticket: Row | None, mine: bool = Tr
     content |= {"priority": ticket.priority, "tries": ticket.tries, "zone": zone}
     times = {"claimed_at": ticket.called_at, "claimed_until": ticket.claimed_until}
     content |= {name: iso(at, ZoneInfo(place.timezone)) if mine else None for name, at in times.items()}
-    said = reports_of(db, contact, 10)
+    said, closed = reports_of(db, contact, 10), closed_to(db, servicer)
     content["reports"] = [shown(each, place, "servicer outcome notes list") for each in said]
     for each, row in zip(content["reports"], said, strict=True):
         each["at"] = iso(row.created_at, ZoneInfo(place.timezone))
+        each["notes"] = None if row.queue_id in closed else row.notes
     return content
 
 
@@ -1780,7 +1786,7 @@ def calls_content(db: Connection, place: Row, servicer: Row) -> dict[str, Any]:
     """What a caller sees: her lists, her call, her last reports."""
     lists, at = lists_of(db, servicer), now()
     content = shown(servicer, place, "name desk on_duty") | {"lists": lists_content(db, lists)}
-    content["call"] = call_content(db, place, call_of(db, at, servicer))
+    content["call"] = call_content(db, place, servicer, call_of(db, at, servicer))
     content["next_at"] = earliest(place, content["lists"])
     content["outcomes"] = [
         {"name": each.name, "effect": each.effect} for each in words_of(db, place, "outcome")
@@ -1894,6 +1900,7 @@ def request_form(place: str, queue: str) -> Answer:
     url = link("take", place=place, queue=queue)
     content = named(mine) | {"open": bool(mine.open), "links": {"request": url}}
     more = {"queue": content, "values": request.form, "request_id": secrets.token_hex(8)}
+    more["mail"] = service().settings.mails  # or an address would be asked for that nobody writes to
     return page("request.html", content, row, **more)
 
 
@@ -1938,7 +1945,7 @@ def request_a_call() -> Answer:
         if mine is None and not claims:
             lists = [each for each in lists_of(db, servicer) if wanted in (None, each.slug)]
             call = peek_call(db, now(), lists)
-        content = call_content(db, row, mine or call, mine is not None)
+        content = call_content(db, row, servicer, mine or call, mine is not None)
         if content:
             return flask.jsonify({"call": content})
         due = earliest(row, lists_content(db, lists_of(db, servicer)))

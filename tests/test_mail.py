@@ -120,6 +120,12 @@ def test_without_the_setting_nothing_is_queued(start, post):
     assert place.owner_sees()["mail"] is False
 
 
+def test_an_address_is_asked_for_only_where_mail_is_sent(shop, start):
+    for app, asked in ((shop.app, True), (start(), False)):
+        html = app.test_client().get("/corner-deli/call-backs/tickets", headers={"Accept": "text/html"}).text
+        assert ('name="phone"' in html, 'name="email"' in html) == (True, asked)
+
+
 def test_a_server_that_is_away_is_asked_again_later_and_later(shop, post, clock):
     asks(shop, email=None)
     post.shutdown()
