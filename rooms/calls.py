@@ -56,6 +56,13 @@ def lists_of(db: Connection, servicer: Row) -> list[Row]:
     return [each for each in queues_served(db, servicer, CALLS) if each.open]
 
 
+def closed_to(db: Connection, servicer: Row) -> set[int]:
+    """The ids of the restricted lists that a servicer does not work on, also of those that were deleted."""
+    sql = """SELECT id FROM queue WHERE place_id = :place AND restricted = 1
+             AND id NOT IN (SELECT queue_id FROM caller WHERE servicer_id = :servicer)"""
+    return {*run(db, sql, place=servicer.place_id, servicer=servicer.id).scalars()}
+
+
 def call_of(db: Connection, at: float, servicer: Row) -> Row | None:
     """The call that is a servicer's now."""
     ticket = current_ticket(db, servicer)
@@ -255,9 +262,9 @@ def _follow(
 def log_incoming(db: Connection, at: float, desk: Desk, phone: str, outcome: str, **said: Any) -> Row:
     """Stores what is said about somebody who phoned in, whom it finds by the number, or adds.
 
-    Ends an open call of that contact which nobody else has now, on the `list` if one is given, as a report
-    would. `said` may hold name and list, request_id (the same again: the same report), and what
-    report_call() takes.
+    As a report would, it ends an open call of that contact which nobody else has now, on one of her lists: on
+    `list`, if one is given. `said` may hold name and list, request_id (the same again: the same report), and
+    what report_call() takes.
     """
     request_id = said.pop("request_id", None)
     key = f"incoming {desk.servicer.id} {request_id or secrets.token_urlsafe(16)}"
@@ -265,14 +272,17 @@ def log_incoming(db: Connection, at: float, desk: Desk, phone: str, outcome: str
     if earlier:
         return earlier
     name, slug = said.pop("name", None), said.pop("list", None)
-    queue = find_queue(db, desk.place, slug, CALLS) if slug else None
+    hers = {each.slug: each for each in queues_served(db, desk.servicer, CALLS)}
+    if slug and slug not in hers:
+        raise BadInput(f"List: no call list named {slug} is yours.")
+    queue = hers[slug] if slug else None
     contact = find_or_add_contact(db, at, desk.place, phone, name)
-    sql = f"""{TICKETS} WHERE {OPEN_CALL} AND contact_id = :contact AND (state = 'waiting' OR
-              ticket.servicer_id = :me OR claimed_until <= :at)
+    sql = f"""{TICKETS} WHERE {OPEN_CALL} AND contact_id = :contact AND ticket.queue_id IN :hers
+              AND (state = 'waiting' OR ticket.servicer_id = :me OR claimed_until <= :at)
               ORDER BY CASE WHEN ticket.queue_id = :queue THEN 0 WHEN state = 'called' THEN 1 ELSE 2 END,
               priority, joined_at LIMIT 1"""
     values = {"contact": contact.id, "me": desk.servicer.id, "at": at, "queue": queue and queue.id}
-    closed = run(db, sql, **values).first()
+    closed = run(db, sql, **values, hers=[each.id for each in hers.values()]).first()
     if closed is not None:
         queue, contact = about_call(db, closed)
     understood = _understand(db, at, desk.place, contact, outcome, **said)
