@@ -1624,9 +1624,8 @@ def chosen(db: Connection, place: Row) -> list[int]:
         ids, match = content.get("ids"), content.get("match")
         if (ids is None) == (match is None):
             raise BadInput('Contacts: give either "ids", or "match": "all" or filters.')
-        if (
-            isinstance(match, dict) and match.keys() - fields_of(FilterForm).keys()
-        ):  # or it would be everybody
+        if isinstance(match, dict) and match.keys() - fields_of(FilterForm).keys():
+            # Left out, a filter that was misspelled would choose everybody.
             raise BadInput(f"Match: the filters are {', '.join(fields_of(FilterForm))}.")
         if match is not None:
             return matching_ids(db, place, {} if match == "all" else check(FilterForm, match))
