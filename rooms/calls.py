@@ -237,16 +237,24 @@ def _store(
 
 
 def _follow(
-    db: Connection, at: float, contact: Row, queue: Row | None, closed: Row | None, said: Said, desk: Desk
+    db: Connection,
+    at: float,
+    contact: Row,
+    queue: Row | None,
+    closed: Row | None,
+    said: Said,
+    desk: Desk,
+    on: Row | None = None,
 ) -> None:
-    # What a report leads to: the call ends, is made again, or none is; somebody else is to call.
+    # What a report leads to: the call ends, is made again (back `on` another list), or none is; somebody else
+    # is to call.
     effect = said.outcome.effect
     if closed is not None:
         end_call(db, at, closed, desk.servicer)
     if effect == "never":
         never_call(db, at, contact)
     elif effect == "later" and closed is not None:
-        call_again(db, at, closed, said.call_back_at, closed.tries)
+        call_again(db, at, closed, said.call_back_at, closed.tries, on)
     elif effect == "later" and queue is not None:
         add_calls(db, at, queue, [contact.id], None, NORMAL, said.call_back_at)
     elif effect == "again" and closed is not None and closed.tries < queue.most_tries:
@@ -262,9 +270,9 @@ def _follow(
 def log_incoming(db: Connection, at: float, desk: Desk, phone: str, outcome: str, **said: Any) -> Row:
     """Stores what is said about somebody who phoned in, whom it finds by the number, or adds.
 
-    As a report would, it ends an open call of that contact which nobody else has now, on one of her lists: on
-    `list`, if one is given. `said` may hold name and list, request_id (the same again: the same report), and
-    what report_call() takes.
+    As a report would, it ends an open call of that contact which nobody else has now, on one of her lists:
+    first on `list`, if one is given, which is also where a call back is then to be. `said` may hold name and
+    list, request_id (the same again: the same report), and what report_call() takes.
     """
     request_id = said.pop("request_id", None)
     key = f"incoming {desk.servicer.id} {request_id or secrets.token_urlsafe(16)}"
@@ -275,25 +283,36 @@ def log_incoming(db: Connection, at: float, desk: Desk, phone: str, outcome: str
     hers = {each.slug: each for each in queues_served(db, desk.servicer, CALLS)}
     if slug and slug not in hers:
         raise BadInput(f"List: no call list named {slug} is yours.")
-    queue = hers[slug] if slug else None
+    on = hers[slug] if slug else None
     contact = find_or_add_contact(db, at, desk.place, phone, name)
+    closed = _call_to_end(db, at, desk, contact, [*hers.values()], on)
+    queue, contact = about_call(db, closed) if closed is not None else (on, contact)
+    understood = _understand(db, at, desk.place, contact, outcome, **said)
+    later = understood.outcome.effect == "later"
+    if later and queue is None:
+        raise BadInput("List: please choose the list on which the call back is to be.")
+    if later and contact.do_not_call:
+        raise BadInput("This contact must not be called. Ask the owner to change that first.")
+    columns = {"claim": key, "ticket_id": closed and closed.id, "incoming": 1, "seconds": 0}
+    report = _store(db, at, desk, contact, queue, closed, understood, **columns)
+    _follow(db, at, contact, queue, closed, understood, desk, on)
+    if later and find_call(db, on or queue, contact.id).joined_at != understood.call_back_at:
+        raise Conflict(
+            f"Somebody else has their call on {(on or queue).name} now: let them note when to call."
+        )
+    return report
+
+
+def _call_to_end(
+    db: Connection, at: float, desk: Desk, contact: Row, hers: list[Row], on: Row | None
+) -> Row | None:
+    # The open call of somebody who phoned in: one on this list first, and none that somebody else has now.
     sql = f"""{TICKETS} WHERE {OPEN_CALL} AND contact_id = :contact AND ticket.queue_id IN :hers
               AND (state = 'waiting' OR ticket.servicer_id = :me OR claimed_until <= :at)
               ORDER BY CASE WHEN ticket.queue_id = :queue THEN 0 WHEN state = 'called' THEN 1 ELSE 2 END,
               priority, joined_at LIMIT 1"""
-    values = {"contact": contact.id, "me": desk.servicer.id, "at": at, "queue": queue and queue.id}
-    closed = run(db, sql, **values, hers=[each.id for each in hers.values()]).first()
-    if closed is not None:
-        queue, contact = about_call(db, closed)
-    understood = _understand(db, at, desk.place, contact, outcome, **said)
-    if understood.outcome.effect == "later" and queue is None:
-        raise BadInput("List: please choose the list on which the call back is to be.")
-    if understood.outcome.effect == "later" and contact.do_not_call:
-        raise BadInput("This contact must not be called. Ask the owner to change that first.")
-    columns = {"claim": key, "ticket_id": closed and closed.id, "incoming": 1, "seconds": 0}
-    report = _store(db, at, desk, contact, queue, closed, understood, **columns)
-    _follow(db, at, contact, queue, closed, understood, desk)
-    return report
+    values = {"contact": contact.id, "me": desk.servicer.id, "at": at, "queue": on and on.id}
+    return run(db, sql, hers=[each.id for each in hers], **values).first()
 
 
 # ----- requests of the public

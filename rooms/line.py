@@ -571,10 +571,14 @@ def end_call(db: Connection, at: float, ticket: Row, servicer: Row) -> Row:
     )
 
 
-def call_again(db: Connection, at: float, ticket: Row, due_at: float, tries: int) -> Row | None:
-    """Puts the contact of a call that ended on its list again; the link that a customer has leads to it."""
+def call_again(
+    db: Connection, at: float, ticket: Row, due_at: float, tries: int, on: Row | None = None
+) -> Row | None:
+    """Puts the contact of a call that ended on its list again, or `on` another; the link that a customer has
+    leads to it.
+    """
     sql = "SELECT * FROM queue WHERE id = :id AND deleted_at IS NULL"
-    queue = run(db, sql, id=ticket.queue_id).first()
+    queue = on or run(db, sql, id=ticket.queue_id).first()
     if not queue or not add_calls(
         db, at, queue, [ticket.contact_id], ticket.reason, ticket.priority, due_at, tries
     ):

@@ -492,6 +492,20 @@ def test_an_incoming_call_does_not_end_the_call_that_somebody_has(clinic, cleo, 
     assert cleo.says(call).body["closed"] is True
 
 
+def test_a_call_back_of_somebody_who_phoned_in_is_kept_on_the_list_that_is_named(clinic, cleo, dan):
+    clinic.owner_sends("/queues", name="Second", kind="calls")
+    clinic.puts_on("Ida", list="second")
+    asked = {"phone": "030 1000001", "outcome": "Call back later", "call_back_at": "2026-11-21T13:00"}
+    assert cleo.presses("calls/incoming", **asked, list="follow-ups").body["closed"] is True
+    assert (clinic.list("second")["not_due"], clinic.list()["not_due"]) == (0, 1)
+    clinic.puts_on("Ida", list="second")
+    assert dan.asks()["list"] == "second"
+    before = clinic.export()
+    refused = cleo.presses("calls/incoming", **asked, list="second")
+    assert (refused.status, "Somebody else has" in refused.body["error"]) == (409, True)
+    assert clinic.export() == before
+
+
 def test_an_incoming_call_sent_twice_is_one(clinic, cleo):
     asked = {"phone": "030 1000001", "outcome": "Reached", "request_id": "abc"}
     first = cleo.presses("calls/incoming", **asked).body["report"]
