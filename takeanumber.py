@@ -81,6 +81,7 @@ from rooms.backup import Copy, Store, back_up, copies, restore, store_of, verify
 from rooms.calls import (
     about_call,
     add_word,
+    asked_lists,
     being_called,
     call_instead,
     call_of,
@@ -766,7 +767,7 @@ def page_again(rule: str) -> Callable | None:
     """The page that shows what went wrong with a button: that of the longest beginning of its URL."""
     path = rule.removeprefix("/<place>/")
     if path == rule:
-        return home
+        return None if rule.startswith("/api/") else home
     pages_above = [each for each in AGAIN if f"{path}/".startswith(f"{each}/")]
     return AGAIN[max(pages_above, key=len)] if pages_above else None
 
@@ -1936,18 +1937,17 @@ def caller_of_app() -> tuple[str, str]:
 def request_a_call() -> Answer:
     slug, token = caller_of_app()
     wanted = check(ListForm, query(ListForm), typed=False).get("list")
-    claims = request.args.get("no_claim", "0") in NOT_TICKED
+    claims = request.args.get("no_claim", "0") in ("0", "false")
     call = write(by_desk, slug, token, claim_next, list=wanted) if claims else None
     with service().database.read() as db:
         row, servicer = find_desk(db, slug, token)
         mine = call or call_of(db, now(), servicer)
         if mine is None and not claims:
-            lists = [each for each in lists_of(db, servicer) if wanted in (None, each.slug)]
-            call = peek_call(db, now(), lists)
+            call = peek_call(db, now(), asked_lists(db, servicer, wanted))
         content = call_content(db, row, servicer, mine or call, mine is not None)
         if content:
             return flask.jsonify({"call": content})
-        due = earliest(row, lists_content(db, lists_of(db, servicer)))
+        due = earliest(row, lists_content(db, asked_lists(db, servicer, wanted)))
     answer = flask.jsonify({"error": "Nobody is to be called now.", "next_at": due})
     answer.status_code = 404
     return answer

@@ -87,10 +87,16 @@ def slug_of_desk(db: Connection, token: str) -> str:
 
 def claim_next(db: Connection, at: float, desk: Desk, list: str | None = None) -> Row | None:
     """Makes the next call of a `list`, or of all hers, a servicer's; None when none is to be made now."""
-    lists = [each for each in lists_of(db, desk.servicer) if list in (None, each.slug)]
-    if list and not lists and not desk.call:
-        raise BadInput(f"No call list named {list} is yours now.")
+    lists = [] if desk.call else asked_lists(db, desk.servicer, list)
     return next_call(db, at, desk, lists)
+
+
+def asked_lists(db: Connection, servicer: Row, list: str | None) -> list[Row]:
+    """The lists of a servicer's that a call is asked of: one, or all; raises BadInput for what isn't hers."""
+    lists = [each for each in lists_of(db, servicer) if list in (None, each.slug)]
+    if list and not lists:
+        raise BadInput(f"No call list named {list} is yours now.")
+    return lists
 
 
 def not_due(db: Connection, at: float, queue: Row) -> tuple[int, float | None]:
