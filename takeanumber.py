@@ -1701,7 +1701,8 @@ def discard_upload(place: str, token: str, file_id: int) -> Answer:
 # ----- call lists
 
 LIST = "manage/<token>/queues/<queue>"
-LIST_SETTINGS = "slug name kind open claim_minutes retry_minutes most_tries public_form staff_email"
+LIST_SETTINGS = "slug name kind prefix open max_waiting claim_minutes retry_minutes most_tries public_form"
+LIST_SETTINGS += " staff_email"
 
 
 def list_content(db: Connection, place: Row, queue: Row) -> dict[str, Any]:
