@@ -149,8 +149,10 @@ def test_without_a_public_form(clinic):
     assert clinic.names() == []
 
 
-def test_a_closed_list_takes_no_requests(hotline):
+def test_a_closed_list_takes_no_requests(hotline, app):
     hotline.owner_sends("/queues/follow-ups/close")
+    page = Browser(app).open("/corner-deli/follow-ups/tickets").html
+    assert ("takes no requests now" in page, "Call me back" in page) == (True, False)
     assert asks(hotline).status == 409
 
 
