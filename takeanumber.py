@@ -81,10 +81,12 @@ from rooms.backup import Copy, Store, back_up, copies, restore, store_of, verify
 from rooms.calls import (
     about_call,
     add_word,
+    asked_lists,
     being_called,
     call_instead,
     call_of,
     claim_next,
+    closed_to,
     count_contacts,
     done_since,
     list_figures,
@@ -173,6 +175,7 @@ from rooms.line import (
     find_desk,
     find_ticket,
     give_back,
+    is_stand_in,
     may_call_back,
     more_time,
     move_ticket,
@@ -764,7 +767,7 @@ def page_again(rule: str) -> Callable | None:
     """The page that shows what went wrong with a button: that of the longest beginning of its URL."""
     path = rule.removeprefix("/<place>/")
     if path == rule:
-        return home
+        return None if rule.startswith("/api/") else home
     pages_above = [each for each in AGAIN if f"{path}/".startswith(f"{each}/")]
     return AGAIN[max(pages_above, key=len)] if pages_above else None
 
@@ -999,6 +1002,9 @@ def ticket_content(
     here = shown(ticket, place, "desk door held_until") if called and queue.kind != CALLS else NOT_CALLED
     url = link("ticket", place=place.slug, token=ticket.token)
     links = {"ticket": url, "cancel": f"{url}/cancel", "customers": link("customers", place=place.slug)}
+    if is_stand_in(ticket):
+        del links["cancel"]
+        content["ended_at"] = None
     here |= {"kind": queue.kind, "by_phone": bool(ticket.by_phone)}
     here["phone"] = phone_shown(ticket.phone, place.country) if ticket.by_phone and ticket.phone else None
     return content | here | {"links": links}
@@ -1147,7 +1153,7 @@ def desk(place: str, token: str) -> Answer:
         content |= {"lists": lists_content(db, lists), "call": None}
         earliest(row, content["lists"])
         if current and current.contact_id:
-            content["call"] = call_content(db, row, call_of(db, now(), servicer))
+            content["call"] = call_content(db, row, servicer, call_of(db, now(), servicer))
             current = None
     if not served and lists and request.method == "GET" and not wants_json():
         return flask.redirect(url_for("pages.calls", place=place, token=token))
@@ -1619,6 +1625,9 @@ def chosen(db: Connection, place: Row) -> list[int]:
         ids, match = content.get("ids"), content.get("match")
         if (ids is None) == (match is None):
             raise BadInput('Contacts: give either "ids", or "match": "all" or filters.')
+        if isinstance(match, dict) and match.keys() - fields_of(FilterForm).keys():
+            # Left out, a filter that was misspelled would choose everybody.
+            raise BadInput(f"Match: the filters are {', '.join(fields_of(FilterForm))}.")
         if match is not None:
             return matching_ids(db, place, {} if match == "all" else check(FilterForm, match))
     if not isinstance(ids, list) or {*map(type, ids)} - {int} or any(abs(each) > 2**31 for each in ids):
@@ -1692,7 +1701,8 @@ def discard_upload(place: str, token: str, file_id: int) -> Answer:
 # ----- call lists
 
 LIST = "manage/<token>/queues/<queue>"
-LIST_SETTINGS = "slug name kind open claim_minutes retry_minutes most_tries public_form staff_email"
+LIST_SETTINGS = "slug name kind prefix open max_waiting claim_minutes retry_minutes most_tries public_form"
+LIST_SETTINGS += " staff_email"
 
 
 def list_content(db: Connection, place: Row, queue: Row) -> dict[str, Any]:
@@ -1727,7 +1737,9 @@ def own_words(place: str, token: str, which: str) -> Answer:
     return flask.redirect(url_for("pages.manage", place=place, token=token))
 
 
-def call_content(db: Connection, place: Row, ticket: Row | None, mine: bool = True) -> dict[str, Any] | None:
+def call_content(
+    db: Connection, place: Row, servicer: Row, ticket: Row | None, mine: bool = True
+) -> dict[str, Any] | None:
     """What a caller sees of a call: whom, the number, why, what was said; its claim only if it is `mine`."""
     if ticket is None:
         return None
@@ -1741,10 +1753,11 @@ def call_content(db: Connection, place: Row, ticket: Row | None, mine: bool = Tr
     content |= {"priority": ticket.priority, "tries": ticket.tries, "zone": zone}
     times = {"claimed_at": ticket.called_at, "claimed_until": ticket.claimed_until}
     content |= {name: iso(at, ZoneInfo(place.timezone)) if mine else None for name, at in times.items()}
-    said = reports_of(db, contact, 10)
+    said, closed = reports_of(db, contact, 10), closed_to(db, servicer)
     content["reports"] = [shown(each, place, "servicer outcome notes list") for each in said]
     for each, row in zip(content["reports"], said, strict=True):
         each["at"] = iso(row.created_at, ZoneInfo(place.timezone))
+        each["notes"] = None if row.queue_id in closed else row.notes
     return content
 
 
@@ -1774,7 +1787,7 @@ def calls_content(db: Connection, place: Row, servicer: Row) -> dict[str, Any]:
     """What a caller sees: her lists, her call, her last reports."""
     lists, at = lists_of(db, servicer), now()
     content = shown(servicer, place, "name desk on_duty") | {"lists": lists_content(db, lists)}
-    content["call"] = call_content(db, place, call_of(db, at, servicer))
+    content["call"] = call_content(db, place, servicer, call_of(db, at, servicer))
     content["next_at"] = earliest(place, content["lists"])
     content["outcomes"] = [
         {"name": each.name, "effect": each.effect} for each in words_of(db, place, "outcome")
@@ -1888,6 +1901,7 @@ def request_form(place: str, queue: str) -> Answer:
     url = link("take", place=place, queue=queue)
     content = named(mine) | {"open": bool(mine.open), "links": {"request": url}}
     more = {"queue": content, "values": request.form, "request_id": secrets.token_hex(8)}
+    more["mail"] = service().settings.mails  # or an address would be asked for that nobody writes to
     return page("request.html", content, row, **more)
 
 
@@ -1924,18 +1938,17 @@ def caller_of_app() -> tuple[str, str]:
 def request_a_call() -> Answer:
     slug, token = caller_of_app()
     wanted = check(ListForm, query(ListForm), typed=False).get("list")
-    claims = request.args.get("no_claim", "0") in NOT_TICKED
+    claims = request.args.get("no_claim", "0") in ("0", "false")
     call = write(by_desk, slug, token, claim_next, list=wanted) if claims else None
     with service().database.read() as db:
         row, servicer = find_desk(db, slug, token)
         mine = call or call_of(db, now(), servicer)
         if mine is None and not claims:
-            lists = [each for each in lists_of(db, servicer) if wanted in (None, each.slug)]
-            call = peek_call(db, now(), lists)
-        content = call_content(db, row, mine or call, mine is not None)
+            call = peek_call(db, now(), asked_lists(db, servicer, wanted))
+        content = call_content(db, row, servicer, mine or call, mine is not None)
         if content:
             return flask.jsonify({"call": content})
-        due = earliest(row, lists_content(db, lists_of(db, servicer)))
+        due = earliest(row, lists_content(db, asked_lists(db, servicer, wanted)))
     answer = flask.jsonify({"error": "Nobody is to be called now.", "next_at": due})
     answer.status_code = 404
     return answer
@@ -2113,6 +2126,7 @@ DESK_CALLS, claim = "desk/<token>/calls", given(ClaimForm, "claim")
 button(f"{DESK_CALLS}/next", given(ListForm), claim_next, say_called)
 button(f"{DESK_CALLS}/more-time", claim, more_time)
 button(f"{DESK_CALLS}/give-back", claim, give_back, "Others can have this call now.")
+button(f"{DESK_CALLS}/resume", nothing, set_duty, on_duty=True)
 read_report = said_of_call(ReportForm, "claim", "outcome")
 read_incoming = said_of_call(IncomingForm, "phone", "outcome")
 button(f"{DESK_CALLS}/report", read_report, report_call, say_reported, reported_content)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection, Row
 
-from rooms.contacts import find_or_add_contact, phone_shown, read_phone, words_of
+from rooms.contacts import find_or_add_contact, never_call, phone_shown, read_phone, words_of
 from rooms.line import (
     NORMAL,
     OPEN,
@@ -23,13 +23,14 @@ from rooms.line import (
     annotate_call,
     call_again,
     call_me,
-    cancel_calls,
+    claim_ended,
     current_ticket,
     end_call,
     find_call,
     find_claim,
     is_over,
     next_call,
+    stand_in,
 )
 from rooms.mail import queue_mail
 from rooms.places import (
@@ -53,6 +54,13 @@ FAR_S = 366 * 86400  # nobody promises a call in two years; it is a slip of the 
 def lists_of(db: Connection, servicer: Row) -> list[Row]:
     """The call lists that a servicer works on: hers, and open."""
     return [each for each in queues_served(db, servicer, CALLS) if each.open]
+
+
+def closed_to(db: Connection, servicer: Row) -> set[int]:
+    """The ids of the restricted lists that a servicer does not work on, also of those that were deleted."""
+    sql = """SELECT id FROM queue WHERE place_id = :place AND restricted = 1
+             AND id NOT IN (SELECT queue_id FROM caller WHERE servicer_id = :servicer)"""
+    return {*run(db, sql, place=servicer.place_id, servicer=servicer.id).scalars()}
 
 
 def call_of(db: Connection, at: float, servicer: Row) -> Row | None:
@@ -79,10 +87,16 @@ def slug_of_desk(db: Connection, token: str) -> str:
 
 def claim_next(db: Connection, at: float, desk: Desk, list: str | None = None) -> Row | None:
     """Makes the next call of a `list`, or of all hers, a servicer's; None when none is to be made now."""
-    lists = [each for each in lists_of(db, desk.servicer) if list in (None, each.slug)]
-    if list and not lists and not desk.call:
-        raise BadInput(f"No call list named {list} is yours now.")
+    lists = [] if desk.call else asked_lists(db, desk.servicer, list)
     return next_call(db, at, desk, lists)
+
+
+def asked_lists(db: Connection, servicer: Row, list: str | None) -> list[Row]:
+    """The lists of a servicer's that a call is asked of: one, or all; raises BadInput for what isn't hers."""
+    lists = [each for each in lists_of(db, servicer) if list in (None, each.slug)]
+    if list and not lists:
+        raise BadInput(f"No call list named {list} is yours now.")
+    return lists
 
 
 def not_due(db: Connection, at: float, queue: Row) -> tuple[int, float | None]:
@@ -134,6 +148,8 @@ def plain(name: str) -> str:
 def read_time(text: str, timezone: str) -> float:
     """An instant such as 2026-11-23T14:30, by the clocks of a zone, or with an offset; raises BadInput."""
     try:
+        if not re.search(r"[T ]\d", text):
+            raise ValueError("a day is no time to call")
         when = datetime.fromisoformat(text)
         return when.timestamp() if when.tzinfo else local_time(timezone, when)
     except (ValueError, OverflowError):
@@ -182,13 +198,12 @@ def report_call(db: Connection, at: float, desk: Desk, claim: str, outcome: str,
     understood = _understand(db, at, desk.place, contact, outcome, **said)
     closed = ticket if ticket.state in OPEN and ticket.claim == claim else None
     columns = {"claim": claim, "ticket_id": ticket.id, "incoming": 0}
-    columns["seconds"] = max(0, round(at - event.happened_at))
+    columns["seconds"] = max(0, round(min(at, claim_ended(db, event, queue)) - event.happened_at))
     report = _store(db, at, desk, contact, queue, closed, understood, **columns)
     if closed:
         _follow(db, at, contact, queue, closed, understood, desk)
     elif understood.outcome.effect == "never":  # that was said, however late; whose call it is now, ends it
-        change(db, "contact", contact.id, do_not_call=1)
-        cancel_calls(db, at, [contact.id], held=False)
+        never_call(db, at, contact, held=False)
     return report
 
 
@@ -215,7 +230,8 @@ def _store(
         "effect": said.outcome.effect,
         "call_back_at": said.call_back_at,
     }
-    columns["notes"] = said.notes if known else None
+    passed_on = said.refer_note and f"For {said.target.name if said.target else 'others'}: {said.refer_note}"
+    columns["notes"] = "\n".join(filter(None, (said.notes, passed_on))) or None if known else None
     columns["referred_to"] = said.target.name if said.target is not None else None
     if known:
         change(db, "contact", contact.id, last_called_at=at, last_outcome=said.outcome.name)
@@ -227,33 +243,42 @@ def _store(
 
 
 def _follow(
-    db: Connection, at: float, contact: Row, queue: Row | None, closed: Row | None, said: Said, desk: Desk
+    db: Connection,
+    at: float,
+    contact: Row,
+    queue: Row | None,
+    closed: Row | None,
+    said: Said,
+    desk: Desk,
+    on: Row | None = None,
 ) -> None:
-    # What a report leads to: the call ends, is made again, or none is; somebody else is to call.
+    # What a report leads to: the call ends, is made again (back `on` another list), or none is; somebody else
+    # is to call.
     effect = said.outcome.effect
     if closed is not None:
         end_call(db, at, closed, desk.servicer)
     if effect == "never":
-        change(db, "contact", contact.id, do_not_call=1)
-        cancel_calls(db, at, [contact.id])
+        never_call(db, at, contact)
     elif effect == "later" and closed is not None:
-        call_again(db, at, closed, said.call_back_at, closed.tries)
+        call_again(db, at, closed, said.call_back_at, closed.tries, on)
     elif effect == "later" and queue is not None:
         add_calls(db, at, queue, [contact.id], None, NORMAL, said.call_back_at)
     elif effect == "again" and closed is not None and closed.tries < queue.most_tries:
         call_again(db, at, closed, at + 60 * queue.retry_minutes, closed.tries + 1)
     if said.target is not None and hasattr(said.target, "kind"):
         reason = f"Referred from {queue.name}" if queue is not None else "Referred"
-        if add_calls(db, at, said.target, [contact.id], reason) and said.refer_note:
-            annotate_call(db, find_call(db, said.target, contact.id), note=said.refer_note)
+        add_calls(db, at, said.target, [contact.id], reason)
+        call = find_call(db, said.target, contact.id)
+        if call and said.refer_note:
+            _add_note(db, call, said.refer_note)
 
 
 def log_incoming(db: Connection, at: float, desk: Desk, phone: str, outcome: str, **said: Any) -> Row:
     """Stores what is said about somebody who phoned in, whom it finds by the number, or adds.
 
-    Ends an open call of that contact which nobody else has now, on the `list` if one is given, as a report
-    would. `said` may hold name and list, request_id (the same again: the same report), and what
-    report_call() takes.
+    As a report would, it ends an open call of that contact which nobody else has now, on one of her lists:
+    first on `list`, if one is given, which is also where a call back is then to be. `said` may hold name and
+    list, request_id (the same again: the same report), and what report_call() takes.
     """
     request_id = said.pop("request_id", None)
     key = f"incoming {desk.servicer.id} {request_id or secrets.token_urlsafe(16)}"
@@ -261,25 +286,39 @@ def log_incoming(db: Connection, at: float, desk: Desk, phone: str, outcome: str
     if earlier:
         return earlier
     name, slug = said.pop("name", None), said.pop("list", None)
-    queue = find_queue(db, desk.place, slug, CALLS) if slug else None
+    hers = {each.slug: each for each in queues_served(db, desk.servicer, CALLS)}
+    if slug and slug not in hers:
+        raise BadInput(f"List: no call list named {slug} is yours.")
+    on = hers[slug] if slug else None
     contact = find_or_add_contact(db, at, desk.place, phone, name)
-    sql = f"""{TICKETS} WHERE {OPEN_CALL} AND contact_id = :contact AND (state = 'waiting' OR
-              ticket.servicer_id = :me OR claimed_until <= :at)
-              ORDER BY CASE WHEN ticket.queue_id = :queue THEN 0 WHEN state = 'called' THEN 1 ELSE 2 END,
-              priority, joined_at LIMIT 1"""
-    values = {"contact": contact.id, "me": desk.servicer.id, "at": at, "queue": queue and queue.id}
-    closed = run(db, sql, **values).first()
-    if closed is not None:
-        queue, contact = about_call(db, closed)
+    closed = _call_to_end(db, at, desk, contact, [*hers.values()], on)
+    queue, contact = about_call(db, closed) if closed is not None else (on, contact)
     understood = _understand(db, at, desk.place, contact, outcome, **said)
-    if understood.outcome.effect == "later" and queue is None:
+    later = understood.outcome.effect == "later"
+    if later and queue is None:
         raise BadInput("List: please choose the list on which the call back is to be.")
-    if understood.outcome.effect == "later" and contact.do_not_call:
+    if later and contact.do_not_call:
         raise BadInput("This contact must not be called. Ask the owner to change that first.")
     columns = {"claim": key, "ticket_id": closed and closed.id, "incoming": 1, "seconds": 0}
     report = _store(db, at, desk, contact, queue, closed, understood, **columns)
-    _follow(db, at, contact, queue, closed, understood, desk)
+    _follow(db, at, contact, queue, closed, understood, desk, on)
+    if later and find_call(db, on or queue, contact.id).joined_at != understood.call_back_at:
+        raise Conflict(
+            f"Somebody else has their call on {(on or queue).name} now: let them note when to call."
+        )
     return report
+
+
+def _call_to_end(
+    db: Connection, at: float, desk: Desk, contact: Row, hers: list[Row], on: Row | None
+) -> Row | None:
+    # The open call of somebody who phoned in: one on this list first, and none that somebody else has now.
+    sql = f"""{TICKETS} WHERE {OPEN_CALL} AND contact_id = :contact AND ticket.queue_id IN :hers
+              AND (state = 'waiting' OR ticket.servicer_id = :me OR claimed_until <= :at)
+              ORDER BY CASE WHEN ticket.queue_id = :queue THEN 0 WHEN state = 'called' THEN 1 ELSE 2 END,
+              priority, joined_at LIMIT 1"""
+    values = {"contact": contact.id, "me": desk.servicer.id, "at": at, "queue": on and on.id}
+    return run(db, sql, hers=[each.id for each in hers], **values).first()
 
 
 # ----- requests of the public
@@ -290,9 +329,10 @@ def request_call(
 ) -> Taken:
     """Puts somebody who leaves a number on a call list; raises NotFound where that has no public form.
 
-    `asked` may hold name, email, note, request_id and browser: the same request, the same browser while its
-    call is open, and the same number, get the call that is there. `told(token)`, where mail is sent, makes
-    the URL of the request's page.
+    `asked` may hold name, email, note, request_id and browser. The same request, and the same browser while
+    its call is open, get the ticket that is there. Where somebody else has put the number on the list, or the
+    owner, that call is made, now; who asks gets a ticket that tells nothing of it. `told(token)`, where mail
+    is sent, makes the URL of the request's page.
     """
     place = find_place(db, slug)
     queue = find_queue(db, place, line, CALLS)
@@ -302,23 +342,32 @@ def request_call(
     key = f"{place.id} {line} {request_id}" if request_id else None
     sql = f"""{TICKETS} WHERE ticket.queue_id = :queue AND ticket.contact_id IS NOT NULL
               AND (request_key = :key OR (ticket.browser = :browser AND state IN :open))"""
-    earlier = run(db, sql, queue=queue.id, key=key, browser=browser, open=OPEN).first()
-    if earlier:
-        return place, queue, earlier, False
+    mine = run(db, sql, queue=queue.id, key=key, browser=browser, open=OPEN).first()
+    if mine and key == mine.request_key:
+        return place, queue, mine, False
     if not queue.open or queue.waiting >= queue.max_waiting:
         raise Conflict(f"{queue.name} takes no requests now. Please try again later.")
-    contact = find_or_add_contact(db, at, place, phone, **asked)
+    contact = about_call(db, mine)[1] if mine else find_or_add_contact(db, at, place, phone, **asked)
     if contact.do_not_call:
         raise Conflict("We may not call this number. Please come by, or reach us in another way.")
-    added = add_calls(db, at, queue, [contact.id], "Asked to be called")
-    call = find_call(db, queue, contact.id)
+    own = mine or add_calls(db, at, queue, [contact.id], "Asked to be called")
+    call = mine or find_call(db, queue, contact.id)
+    more = {} if mine or not own else {"browser": browser, "request_key": key}
+    fresh = (own and not mine) or call.joined_at > at
+    # Who asks while a call is planned for later is called now.
+    ticket = _add_note(db, call, note, joined_at=min(call.joined_at, at), **more)
+    if not own:
+        ticket = stand_in(db, at, call, key)
+    if told and fresh:
+        _tell(db, at, place, queue, contact, note, asked.get("email"), told(ticket.token))
+    return place, queue, ticket, not mine
+
+
+def _add_note(db: Connection, call: Row, note: str | None, **more: Any) -> Row:
+    # What is said twice is noted once.
     lines = [line for text in (call.note, note) for line in (text or "").split("\n")]
-    notes = "\n".join(dict.fromkeys(filter(None, lines)))  # what is said twice is noted once
-    more = {"browser": call.browser or browser, "request_key": call.request_key or key}
-    call = annotate_call(db, call, note=notes[-2000:] or None, **more)
-    if told and added:
-        _tell(db, at, place, queue, contact, note, asked.get("email"), told(call.token))
-    return place, queue, call, True
+    notes = "\n".join(dict.fromkeys(filter(None, lines)))
+    return annotate_call(db, call, note=notes[-2000:] or None, **more)
 
 
 def _tell(
@@ -336,10 +385,10 @@ def _tell(
         lines = [f"Somebody asks to be called: {contact.name or 'no name'}"]
         lines += [phone_shown(contact.phone, place.country), note or "", f"It is on the list {queue.name}."]
         subject = f"{place.name}: a new request on {queue.name}"
-        queue_mail(db, at, place, queue.staff_email, subject, "\n".join(filter(None, lines)))
+        queue_mail(db, at, contact, queue.staff_email, subject, "\n".join(filter(None, lines)))
     if email:
         lines = [f"{place.name} has your request and will call you.", "", f"Where it stands: {url}"]
-        queue_mail(db, at, place, email, f"{place.name}: we call you back", "\n".join(lines))
+        queue_mail(db, at, contact, email, f"{place.name}: we call you back", "\n".join(lines))
 
 
 def call_instead(db: Connection, at: float, ticket: Row, phone: str) -> None:

@@ -133,6 +133,7 @@ def find_or_add_contact(
 ) -> Row:
     """The contact that has this phone number, as it was typed, or a new one; raises BadInput.
 
+    Of those who share a number it is who has this name, or else who is on a call list, or came first.
     `more` may hold email, address and notes: they, and the name, fill in what a known contact has not; what
     it has is the owner's to change.
     """
@@ -140,9 +141,11 @@ def find_or_add_contact(
     if not given["phone"]:
         raise BadInput("Phone: please fill this in.")
     given = {column: value for column, value in given.items() if value}
-    sql = """SELECT * FROM contact WHERE place_id = :place AND phone = :phone AND forgotten_at IS NULL
-             ORDER BY id LIMIT 1"""
-    known = run(db, sql, place=place.id, phone=given["phone"]).first()
+    sql = f"""SELECT * FROM contact WHERE place_id = :place AND phone = :phone AND forgotten_at IS NULL
+              ORDER BY EXISTS (SELECT 1 FROM ticket WHERE contact_id = contact.id AND {OPEN_CALL}) DESC, id"""
+    sharing = run(db, sql, place=place.id, phone=given["phone"]).all()
+    named = given.get("name", "").casefold()
+    known = next((each for each in sharing if each.name.casefold() == named), next(iter(sharing), None))
     if known is None:
         columns = EMPTY | {"do_not_call": 0} | given
         columns["search"] = search_text(**{each: columns[each] for each in FOUND_BY})
@@ -175,12 +178,26 @@ def change_contact(db: Connection, at: float, place: Row, contact_id: int, **cha
     return contact
 
 
+def never_call(db: Connection, at: float, contact: Row, held: bool = True) -> None:
+    """Lets nobody call a contact again, nor others by the same number; without `held`, calls of now go on."""
+    sql = """SELECT id FROM contact WHERE place_id = :place AND phone = :phone AND forgotten_at IS NULL
+             AND do_not_call = 0 AND id <> :id"""
+    others = run(db, sql, place=contact.place_id, phone=contact.phone, id=contact.id).scalars().all()
+    run(db, "UPDATE contact SET do_not_call = 1 WHERE id IN :ids", ids=[contact.id, *others])
+    if others:
+        run(db, "UPDATE contact SET changed_at = :at WHERE id IN :ids", at=at, ids=others)
+        said = f"do_not_call {len(others)}"
+        record(db, at, contact.place_id, "change-contacts", contact_id=others[0], detail=said)
+    cancel_calls(db, at, [contact.id, *others], held=held)
+
+
 def calls_of(db: Connection, contact_ids: list[int]) -> list[Row]:
     """The open calls of contacts, each with the slug and the name of its list."""
-    sql = f"""SELECT ticket.contact_id, ticket.state, joined_at AS due_at, queue.slug, queue.name
+    sql = f"""SELECT ticket.contact_id, joined_at AS due_at, queue.slug, queue.name,
+                     CASE WHEN claimed_until <= :at THEN 'waiting' ELSE state END AS state
               FROM ticket JOIN queue ON queue.id = queue_id
               WHERE {OPEN_CALL} AND contact_id IN :ids ORDER BY ticket.id"""
-    return run(db, sql, ids=contact_ids).all() if contact_ids else []
+    return run(db, sql, ids=contact_ids, at=now()).all() if contact_ids else []
 
 
 def reports_of(db: Connection, contact: Row, most: int = 100) -> list[Row]:
@@ -201,9 +218,7 @@ def forget(db: Connection, at: float, place_id: int, contact_ids: list[int]) -> 
     """Erases what is known of contacts, and takes them off every list; the figures of their calls stay."""
     cancel_calls(db, at, contact_ids)
     erase_calls(db, contact_ids)
-    sql = """DELETE FROM mail WHERE place_id = :place
-             AND recipient IN (SELECT email FROM contact WHERE id IN :ids AND email IS NOT NULL)"""
-    run(db, sql, place=place_id, ids=contact_ids)
+    run(db, "DELETE FROM mail WHERE contact_id IN :ids", ids=contact_ids)
     run(db, "UPDATE report SET notes = NULL WHERE contact_id IN :ids AND notes IS NOT NULL", ids=contact_ids)
     run(db, "DELETE FROM import_row WHERE contact IN :ids", ids=contact_ids)
     sql = """UPDATE contact SET name = '', phone = '', email = NULL, address = NULL, notes = NULL, tags = '',
@@ -214,6 +229,9 @@ def forget(db: Connection, at: float, place_id: int, contact_ids: list[int]) -> 
 
 
 AT_ONCE = 500  # are forgotten in one write
+OLD = f"""forgotten_at IS NULL AND changed_at < :before
+          AND (last_called_at IS NULL OR last_called_at < :before)
+          AND NOT EXISTS (SELECT 1 FROM ticket WHERE contact_id = contact.id AND {OPEN_CALL})"""
 
 
 def forget_old_contacts(database: Database, keep_days: int) -> bool:
@@ -221,19 +239,26 @@ def forget_old_contacts(database: Database, keep_days: int) -> bool:
 
     And erases what callers noted that long ago.
     """
-    sql = f"""SELECT id, place_id FROM contact WHERE forgotten_at IS NULL AND changed_at < :before
-              AND (last_called_at IS NULL OR last_called_at < :before)
-              AND NOT EXISTS (SELECT 1 FROM ticket WHERE contact_id = contact.id AND {OPEN_CALL})
-              ORDER BY changed_at LIMIT :most"""
+    before = now() - keep_days * 86400
+    sql = f"SELECT id, place_id FROM contact WHERE {OLD} ORDER BY changed_at LIMIT :most"
     with database.read_long() as db:  # first, so that nothing is written where there is nothing to do
-        due = run(db, sql, before=now() - keep_days * 86400, most=AT_ONCE).all()
+        due = run(db, sql, before=before, most=AT_ONCE).all()
         sql = "SELECT id FROM report WHERE notes IS NOT NULL AND created_at < :before LIMIT :most"
-        reports = run(db, sql, before=now() - keep_days * 86400, most=AT_ONCE).scalars().all()
+        reports = run(db, sql, before=before, most=AT_ONCE).scalars().all()
     for place_id in {contact.place_id for contact in due}:
-        database.write(forget, now(), place_id, [each.id for each in due if each.place_id == place_id])
+        ids = [each.id for each in due if each.place_id == place_id]
+        database.write(_forget_old, now(), place_id, ids, before)
     if reports:
         database.write(_erase_notes, reports)
     return AT_ONCE in (len(due), len(reports))
+
+
+def _forget_old(db: Connection, at: float, place_id: int, contact_ids: list[int], before: float) -> None:
+    # Asked again: somebody may have put them on a list since they were looked for.
+    sql = f"SELECT id FROM contact WHERE id IN :ids AND {OLD}"
+    still = run(db, sql, ids=contact_ids, before=before).scalars().all()
+    if still:
+        forget(db, at, place_id, list(still))
 
 
 def _erase_notes(db: Connection, reports: list[int]) -> None:
@@ -272,17 +297,21 @@ def _matching(db: Connection, place: Row, filters: Mapping[str, Any]) -> tuple[s
     if "called_before" in asked:
         values["called_before"] = day_begins(place.timezone, asked["called_before"], place.day_starts)
     for number, word in enumerate(_words(filters.get("q") or "")):
-        where.append(f"search LIKE :word{number} ESCAPE '!'")
-        values[f"word{number}"] = "%" + re.sub("([!%_])", r"!\1", word) + "%"
+        found = []
+        for way, text in enumerate(word):
+            found.append(f"search LIKE :word{number}_{way} ESCAPE '!'")
+            values[f"word{number}_{way}"] = "%" + re.sub("([!%_])", r"!\1", text) + "%"
+        where.append(f"({' OR '.join(found)})")
     return " AND ".join(where), values
 
 
-def _words(text: str) -> list[str]:
-    # What is looked for: a phone number, however it is written, or some words.
+def _words(text: str) -> list[tuple[str, ...]]:
+    # What is looked for: a phone number, however it is written, or as it stands (a reference may look like
+    # one); or some words.
     digits = re.sub(r"\D", "", text).lstrip("0")
     if digits and re.fullmatch(r"[\d\s()+./-]+", text):
-        return [digits]
-    return text.casefold().split()[:5]
+        return [(digits, text.strip())]
+    return [(word,) for word in text.casefold().split()[:5]]
 
 
 def contacts_page(

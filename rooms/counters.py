@@ -8,7 +8,17 @@ from typing import Any
 
 from sqlalchemy.engine import Connection, Row
 
-from rooms.line import COUNTERS, STEPS, TICKETS, UNCHANGED, admit, called_in, open_day, step_at_door
+from rooms.line import (
+    COUNTERS,
+    STEPS,
+    TICKETS,
+    UNCHANGED,
+    admit,
+    by_phone_in,
+    called_in,
+    open_day,
+    step_at_door,
+)
 from rooms.places import (
     CALLS,
     add_queue,
@@ -118,6 +128,8 @@ def _admit_queue(db: Connection, at: float, place: Row, counter: Row, slug: str 
     queue = find_queue(db, place, slug) if slug else None
     if queue and queue.counter_id:
         raise Conflict(f"Another counter admits {queue.name} already.")
+    if queue and (numbers := by_phone_in(db, queue, day_of(place, at))):
+        raise Conflict(f"{', '.join(numbers)} in {queue.name} will be called by phone. Serve them first.")
     run(db, "UPDATE queue SET counter_id = NULL WHERE counter_id = :id", id=counter.id)
     for ticket in called_in(db, place):
         if ticket.queue_id == counter.queue_id and ticket.servicer_id is None:

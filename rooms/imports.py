@@ -10,12 +10,12 @@ import re
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from sqlalchemy.engine import Connection, Row
 
-from rooms.contacts import EMPTY, FOUND_BY, read_contact, search_text, tags_of
+from rooms.contacts import EMPTY, FOUND_BY, MANY_LINES, read_contact, search_text, tags_of
 from rooms.line import OPEN_CALL, cancel_calls
 from rooms.places import by_owner, find_place
 from rooms.settings import BadInput, Conflict, NotFound, Refused, now
@@ -51,6 +51,7 @@ MEANT = {word: field for field, words in HEADINGS.items() for word in words.spli
 BETWEEN = {"address": ", ", "notes": "\n", "tags": ", "}  # where several columns make one field
 YES_NO = dict.fromkeys(("", "no", "n", "false", "0", "nein"), False)
 YES_NO |= dict.fromkeys(("yes", "y", "true", "1", "x", "✓", "ja"), True)
+THE_END = "\0"  # a line after the last, which is in no text: an open quote swallows it
 FORMULA = re.compile(r"''*(?=[=+\-@\t\r])")  # what our own files have before what looks like one
 
 
@@ -114,10 +115,14 @@ def _decode(content: bytes) -> str:
 
 def _records(sheet: Sheet) -> Iterator[tuple[int, list[str]]]:
     # Its rows, numbered as a spreadsheet does, those without anything left out.
-    reader = csv.reader(io.StringIO(sheet.text, newline=""), delimiter=sheet.delimiter)
+    lines = chain(io.StringIO(sheet.text, newline=""), [THE_END])
     number = 0
     try:
-        for number, cells in enumerate(reader, 1):
+        for number, cells in enumerate(csv.reader(lines, delimiter=sheet.delimiter), 1):
+            if cells == [THE_END]:
+                return
+            if THE_END in "".join(cells[-1:]):
+                raise BadInput(f"Row {number}: a quote is not closed, so all under it would be in one cell.")
             if any(map(str.strip, cells)):
                 yield number, cells
     except csv.Error as problem:
@@ -155,7 +160,9 @@ def _row(sheet: Sheet, cells: list[str]) -> Given:
     if any(map(str.strip, cells[width:])):
         raise BadInput(f"It has {len(cells)} cells, and there are {width} headings. A quote may be missing.")
     found: dict[str, list[str]] = {}
-    for field, cell in zip(sheet.fields, cells, strict=False):
+    for heading, field, cell in zip(sheet.headings, sheet.fields, cells, strict=False):
+        if field not in MANY_LINES and re.search(r"[\r\n]", cell.strip()):
+            raise BadInput(f"{heading.strip()}: it has a line break. A quote may be missing.")
         if field and cell.strip():
             found.setdefault(field, []).append(cell[1:] if FORMULA.match(cell) else cell)
     row: dict[str, Any] = {field: BETWEEN[field].join(found[field]) for field in BETWEEN if field in found}
@@ -383,23 +390,17 @@ def store_import(db: Connection, at: float, place: Row, file_id: int) -> Row:
 
 
 def _check_unchanged(db: Connection, place: Row, file: Row) -> None:
-    # Contacts that came or changed since the file was read, and that one of its rows would be.
-    sql = """SELECT phone, reference FROM contact WHERE changed_at > :since AND place_id = :place
-             AND forgotten_at IS NULL LIMIT :most"""
-    recent = run(db, sql, since=file.created_at, place=place.id, most=AT_ONCE).all()
-    phones = {contact.phone: contact for contact in recent}
-    references = [contact.reference for contact in recent if contact.reference]
-    sql = """SELECT number, phone, reference FROM import_row WHERE import_file_id = :file
-             AND ((what = 'add' AND phone IN :phones) OR reference IN :references) ORDER BY number"""
-    rows = run(db, sql, file=file.id, phones=[*phones], references=references).all() if recent else []
-    clash = [
-        row.number
-        for row in rows
-        if row.reference in references or not (row.reference and phones[row.phone].reference)
-    ]
-    if clash or len(recent) == AT_ONCE:
-        who = f"the one of row {clash[0]}" if clash else "many"
-        raise Conflict(f"Contacts were changed since this file was read, {who} too. Please upload it again.")
+    # Whether a contact came or changed since the file was read that one of its rows would be.
+    changed = """SELECT 1 FROM contact WHERE place_id = :place AND changed_at > :since
+                 AND forgotten_at IS NULL"""
+    sql = f"""SELECT min(number) FROM import_row AS fresh WHERE import_file_id = :file
+              AND (EXISTS ({changed} AND contact.reference = fresh.reference)
+                   OR what = 'add' AND EXISTS ({changed} AND contact.phone = fresh.phone
+                                               AND (contact.reference IS NULL OR fresh.reference IS NULL)))"""
+    row = run(db, sql, place=place.id, since=file.created_at, file=file.id).scalar()
+    if row:
+        why = "Contacts were changed since this file was read"
+        raise Conflict(f"{why}, the one of row {row} too. Please upload it again.")
 
 
 def _take_off(db: Connection, at: float, file: Row) -> None:

@@ -21,7 +21,7 @@ from rooms.places import (
     queues_served,
 )
 from rooms.settings import BadInput, Conflict, NotFound
-from rooms.storage import change, insert_all, record, run
+from rooms.storage import change, insert, insert_all, record, run
 
 OPEN = ("waiting", "called", "serving")
 BUSY = "state IN ('called', 'serving')"  # at a desk; in the words of the indexes, or they are not used
@@ -109,7 +109,12 @@ def open_day(db: Connection, place: Row, at: float) -> str:
 
 
 def state_of(ticket: Row, place: Row, at: float) -> str:
-    """A ticket's state; one that waits when its day is over reads as expired before that is stored."""
+    """A ticket's state, also before it is stored: one that waits when its day is over reads as expired.
+
+    A call whose claim is over reads as one that waits, and so does a stand-in, for good.
+    """
+    if is_over(ticket, at) or is_stand_in(ticket):
+        return "waiting"
     return "expired" if ticket.state == "waiting" and ticket.series < day_of(place, at) else ticket.state
 
 
@@ -120,6 +125,7 @@ def _step(db: Connection, at: float, ticket: Row, kind: str, **columns: Any) -> 
         raise Conflict(f"{ticket.number} is {ticket.state.replace('_', ' ')} now. {UNCHANGED}")
     if state == "waiting":
         columns = {"servicer_id": None, "called_at": None, "started_at": None, "ended_at": None} | columns
+        _check_no_door(db, ticket, columns.get("queue_id", ticket.queue_id))
     elif state not in OPEN:
         columns = {"ended_at": at, "browser": None} | columns
     columns = {"claimed_until": None} | columns
@@ -129,6 +135,13 @@ def _step(db: Connection, at: float, ticket: Row, kind: str, **columns: Any) -> 
     _record_step(db, at, kind, changed, servicer_id=ticket.servicer_id)
     admit(db, at, changed.queue_id)
     return changed
+
+
+def _check_no_door(db: Connection, ticket: Row, queue_id: int) -> None:
+    # Whom we call by phone is not here to come in.
+    sql = "SELECT name FROM queue WHERE id = :id AND counter_id IS NOT NULL"
+    if ticket.by_phone and (name := run(db, sql, id=queue_id).scalar()):
+        raise Conflict(f"{ticket.number} is to be called by phone, and {name} is let in at a door.")
 
 
 def _count_waiting(db: Connection, queue_id: int, more: int) -> None:
@@ -254,6 +267,13 @@ def may_call_back(db: Connection, place: Row, queue: Row, ticket: Row, at: float
     return waits and bool(queues_of(db, place, CALLS))
 
 
+def by_phone_in(db: Connection, queue: Row, day: str) -> list[str]:
+    """The numbers in a queue that are not here, since they are to be called, or are called now."""
+    sql = """SELECT number FROM ticket WHERE queue_id = :queue AND by_phone = 1 AND state IN :open
+             AND (series >= :day OR state <> 'waiting') ORDER BY id"""
+    return run(db, sql, queue=queue.id, day=day, open=OPEN).scalars().all()
+
+
 def wait_here(db: Connection, at: float, ticket: Row) -> None:
     """Takes that back: she waits here again, and the number is erased unless the queue asks for it."""
     if ticket.by_phone and ticket.state in OPEN:
@@ -265,6 +285,8 @@ def wait_here(db: Connection, at: float, ticket: Row) -> None:
 
 def cancel_ticket(db: Connection, at: float, ticket: Row) -> None:
     """Lets a customer leave the line; raises Conflict once the ticket ended in another way."""
+    if is_stand_in(ticket):
+        raise Conflict("This can't be taken back here. Please tell us when we call.")
     if ticket.state != "cancelled":
         _step(db, at, ticket, "cancel")
 
@@ -526,6 +548,16 @@ def find_claim(db: Connection, servicer: Row, claim: str) -> tuple[Row, Row]:
     return event, run(db, f"{TICKETS} WHERE ticket.id = :id", id=event.ticket_id).one()
 
 
+def claim_ended(db: Connection, claim: Row, queue: Row) -> float:
+    """When the time of a claim was up at the latest, by its event: also after somebody else had the call."""
+    sql = """SELECT max(happened_at) FROM event WHERE ticket_id = :ticket AND id >= :claim
+             AND servicer_id = :servicer AND kind IN ('claim', 'more-time')
+             AND NOT EXISTS (SELECT 1 FROM event AS later WHERE later.ticket_id = event.ticket_id
+                             AND later.kind = 'claim' AND later.id > :claim AND later.id <= event.id)"""
+    values = {"ticket": claim.ticket_id, "claim": claim.id, "servicer": claim.servicer_id}
+    return run(db, sql, **values).scalar_one() + 60 * queue.claim_minutes
+
+
 def end_call(db: Connection, at: float, ticket: Row, servicer: Row) -> Row:
     """Ends a call that was reported, also one that waits again, as done by this servicer."""
     return _step(
@@ -539,10 +571,14 @@ def end_call(db: Connection, at: float, ticket: Row, servicer: Row) -> Row:
     )
 
 
-def call_again(db: Connection, at: float, ticket: Row, due_at: float, tries: int) -> Row | None:
-    """Puts the contact of a call that ended on its list again; the link that a customer has leads to it."""
+def call_again(
+    db: Connection, at: float, ticket: Row, due_at: float, tries: int, on: Row | None = None
+) -> Row | None:
+    """Puts the contact of a call that ended on its list again, or `on` another; the link that a customer has
+    leads to it.
+    """
     sql = "SELECT * FROM queue WHERE id = :id AND deleted_at IS NULL"
-    queue = run(db, sql, id=ticket.queue_id).first()
+    queue = on or run(db, sql, id=ticket.queue_id).first()
     if not queue or not add_calls(
         db, at, queue, [ticket.contact_id], ticket.reason, ticket.priority, due_at, tries
     ):
@@ -560,8 +596,29 @@ def find_call(db: Connection, queue: Row, contact_id: int) -> Row | None:
 
 
 def annotate_call(db: Connection, ticket: Row, **columns: Any) -> Row:
-    """Says more about a call: its note, or who asked for it (browser, request_key)."""
+    """Says more about a call: its note, who asked for it (browser, request_key), when it's due."""
     return change(db, "ticket", ticket.id, **columns)
+
+
+def stand_in(db: Connection, at: float, call: Row, request_key: str | None) -> Row:
+    """A ticket for somebody who asks for a call that is not of their making: whoever knows a number is not to
+    learn of its call, nor to end it. It is in no line, and only its page is ever seen.
+    """
+    sql = "UPDATE queue SET last_number = last_number + 1 WHERE id = :id RETURNING *"
+    queue, token = run(db, sql, id=call.queue_id).one(), secrets.token_urlsafe(16)
+    columns = {"place_id": queue.place_id, "queue_id": queue.id, "contact_id": call.contact_id}
+    columns |= {"series": CALLS, "ordinal": queue.last_number, "state": "expired", "priority": NORMAL}
+    columns |= {"number": f"{queue.prefix}{queue.last_number}", "token": token, "request_key": request_key}
+    columns |= dict.fromkeys(("taken_at", "joined_at", "ended_at"), at)
+    insert(db, "ticket", tries=0, by_phone=0, **columns)
+    about = {"queue_id": queue.id, "contact_id": call.contact_id, "ticket_id": call.id}
+    record(db, at, queue.place_id, "note", detail="asked", **about)
+    return run(db, f"{TICKETS} WHERE ticket.token = :token", token=token).one()
+
+
+def is_stand_in(ticket: Row) -> bool:
+    """Whether a ticket is one: calls know no day, so that no other expires."""
+    return ticket.contact_id is not None and ticket.state == "expired"
 
 
 def clear_claim(db: Connection, at: float, place: Row, queue: Row, id: int) -> None:

@@ -23,10 +23,14 @@ GIVE_UP_S = 3 * 86400
 AT_ONCE = 20  # over one connection
 
 
-def queue_mail(db: Connection, at: float, place: Row, recipient: str, subject: str, content: str) -> None:
-    """Puts a mail into the outbox, in the transaction of what it tells of; call it only where mail is set."""
+def queue_mail(db: Connection, at: float, contact: Row, recipient: str, subject: str, content: str) -> None:
+    """Puts a mail about a contact into the outbox, in the transaction of what it tells of.
+
+    Call it only where mail is set.
+    """
     columns = {"recipient": recipient, "subject": " ".join(subject.split()), "content": content}
-    insert(db, "mail", "", place_id=place.id, tries=0, due_at=at, created_at=at, **columns)
+    columns |= {"place_id": contact.place_id, "contact_id": contact.id}
+    insert(db, "mail", "", tries=0, due_at=at, created_at=at, **columns)
 
 
 def send_mails(database: Database, settings: Settings) -> bool:
@@ -74,7 +78,7 @@ def _connect(settings: Settings) -> smtplib.SMTP:
     return server
 
 
-def _send(database: Database, settings: Settings, server: smtplib.SMTP, mail: Row, epoch: str) -> None:
+def _message(settings: Settings, mail: Row, epoch: str) -> EmailMessage:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = settings.smtp_from, mail.recipient, mail.subject
     message["Date"] = formatdate(mail.created_at)
@@ -82,16 +86,23 @@ def _send(database: Database, settings: Settings, server: smtplib.SMTP, mail: Ro
     message["Message-ID"] = f"<{mail.id}.{epoch}@{settings.smtp_from.rpartition('@')[2].strip('>')}>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.content)
+    return message
+
+
+def _send(database: Database, settings: Settings, server: smtplib.SMTP, mail: Row, epoch: str) -> None:
     try:
-        server.send_message(message)
+        server.send_message(_message(settings, mail, epoch), to_addrs=[mail.recipient])
     except smtplib.SMTPRecipientsRefused as problem:
         ((code, said),) = problem.recipients.values()
         why = f"{code} {_reason(said)}"
         log.warning("Mail %s was refused: %s", mail.id, why.replace(mail.recipient, "…"))
         database.write(_erase if code >= 500 else _postpone, now(), mail, why)  # 5…: it will never be taken
-    except (OSError, smtplib.SMTPException, ValueError) as problem:  # ValueError: no address at all
+    except (OSError, smtplib.SMTPException) as problem:
         log.warning("Mail %s was not sent: %s", mail.id, _reason(problem).replace(mail.recipient, "…"))
         database.write(_postpone, now(), mail, _reason(problem))
+    except Exception as problem:  # the library stumbles over odd addresses in many ways, and ever again
+        log.warning("Mail %s can't be sent ever: %s", mail.id, type(problem).__name__)
+        database.write(_erase, now(), mail)
     else:
         database.write(_erase, now(), mail)
 

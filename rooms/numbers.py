@@ -24,7 +24,8 @@ RECENT = 100  # when the last so many services differ clearly from all of them, 
 SURE = 150  # a mean is never known better than by so many services, since a day changes it
 GUESS = 0.3  # the squared coefficient of variation of the owner's guess: it may err by a factor of two
 AWAY_S = 300  # a free desk that lets people wait for so long is not at work
-SECRETS = ("token", "manage_token", "staff_token", "browser", "request_key", "digits")  # in no download
+# In no download; the content of a mail holds the link of a request.
+SECRETS = ("token", "manage_token", "staff_token", "browser", "request_key", "digits", "content")
 
 
 class Past(NamedTuple):
@@ -219,12 +220,13 @@ def _desks_of(db: Connection, at: float, place: Row, queue_id: int, since: float
     # The desks on duty in a queue, each with the time of its call, if it is busy. One that is free though
     # people have been waiting `since` long ago is not at work; if all are so, it is as if they called now.
     sql = """SELECT id, created_at, (SELECT called_at FROM ticket WHERE servicer_id = servicer.id
-                                     AND state IN ('called', 'serving')) AS called_at,
+                                     AND state IN ('called', 'serving')
+                                     AND (claimed_until IS NULL OR claimed_until > :at)) AS called_at,
                     (SELECT max(ended_at) FROM ticket WHERE servicer_id = servicer.id
                      AND ended_at IS NOT NULL) AS ended_at
              FROM servicer WHERE place_id = :place AND on_duty = 1 AND removed_at IS NULL AND (all_queues = 1
              OR id IN (SELECT servicer_id FROM servicer_queue WHERE queue_id = :queue))"""
-    desks = run(db, sql, place=place.id, queue=queue_id).all()
+    desks = run(db, sql, place=place.id, queue=queue_id, at=at).all()
     recent = at - AWAY_S
     at_work = [
         each for each in desks if each.called_at or max(each.ended_at or 0, each.created_at, since) >= recent

@@ -292,6 +292,8 @@ def _set_queue(db: Connection, place: Row, queue: Row, changes: dict[str, Any]) 
     if changes.get("prefix", queue.prefix) != queue.prefix:
         _check_prefix(changes["prefix"], queues_of(db, place))
         changes["series"] = ""  # numbers with the new letters go on where these letters were last
+    if changes.get("callers") is not None and queue.kind != CALLS:
+        raise BadInput("Callers: only a call list has them. Who serves a queue says so herself.")
     if "callers" in changes:
         callers = changes.pop("callers")
         changes["restricted"] = int(callers is not None)

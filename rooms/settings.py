@@ -35,7 +35,8 @@ class CannotStart(Exception):
 BACKUP_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]+[a-z0-9])((/[\w!.*'()-]+)*)/?|(?![^/]*:/)\S.*")
 BACKUP_URLS = "s3://bucket/prefix or /a/directory"
 HOST = r"(\[[0-9a-f:]+\]|[\w.-]+)"  # of a URL
-ADDRESS = r"[^@<>,;\s]+@[^@<>,;\s]+"  # of an e-mail
+_WORD = r"[^@<>,;:()\[\]\"\\\s.]+"
+ADDRESS = rf"{_WORD}(?:\.{_WORD})*@{_WORD}(?:\.{_WORD})*"  # of an e-mail
 
 
 def _within(default: int, low: int, high: int) -> Any:

@@ -207,7 +207,8 @@ _table(
     "mail",  # to be sent; a row is erased when it was
     _index("mail_due", "due_at"),
     _index("mail_place", "place_id"),
-    of="place",
+    _index("mail_contact", "contact_id", "contact_id IS NOT NULL"),
+    of="place contact?",  # contact: whom it tells of, even if it goes to somebody else
     text="recipient subject content why?",
     whole="tries",
     at="due_at created_at",

@@ -110,6 +110,8 @@ def test_the_same_id_twice_counts_once(six):
         {"action": "tag", "tag": "x", "match": {"never_called": 1}},
         {"action": "tag", "tag": "x", "match": {"called_before": "soon"}},
         {"action": "tag", "tag": "x", "match": []},
+        {"action": "forget", "match": {"tagged": "odd"}},
+        {"action": "forget", "match": {"tag": "odd", "list": "follow-ups"}},
         {"action": "tag", "match": "all"},
         {"action": "tag", "tag": " , ", "match": "all"},
         {"action": "tag", "tag": "a,b", "match": "all"},
@@ -165,6 +167,12 @@ def test_all_that_match_are_those_of_the_filters(owner, six):
     assert "Tagged 3 with new." in owner.html
     assert "Ana 2" not in owner.html  # the same filters still
     assert six.contacts(tag="new")["total"] == 3
+
+
+def test_who_was_called_before_a_day_is_called_that(owner):
+    assert "Last called before <input" in owner.html
+    owner.open(f"{owner.url}?called_before=2026-11-21")
+    assert "Filters: last called before" in owner.html
 
 
 def test_nobody_ticked_is_told_on_the_same_page(owner):

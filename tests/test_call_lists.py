@@ -32,7 +32,9 @@ def test_a_new_list_has_the_usual_settings(place):
             "slug": "follow-ups",
             "name": "Follow-ups",
             "kind": "calls",
+            "prefix": "follow-ups-",
             "open": True,
+            "max_waiting": 1_000_000,
             "claim_minutes": 20,
             "retry_minutes": 60,
             "most_tries": 3,
@@ -132,6 +134,30 @@ def test_a_restricted_list_is_for_those_whom_the_owner_chose(clinic, cleo, dan):
     assert clinic.api.post(clinic.links["staff"], asked).status == 403
     assert clinic.owner_sends("/queues/follow-ups", callers=None).body["callers"] is None
     assert cleo.page()["lists"][0]["slug"] == "follow-ups"
+
+
+def test_a_walk_in_queue_has_no_callers(clinic):
+    assert clinic.owner_sends("/queues/deli", callers=[]).status == 400
+    assert clinic.owner_sends("/queues", name="Bakery", callers=[]).status == 400
+    assert clinic.customer().number == "A1"
+
+
+def test_a_restricted_list_is_closed_to_others(clinic, cleo, dan):
+    clinic.owner_sends("/queues", name="Secret", kind="calls", callers=[dan.id])
+    clinic.puts_on("Ida", list="secret")
+    dan.says(dan.asks(), "Left a message", notes="Positive")
+    clinic.puts_on("Ida")
+    clinic.puts_on("Ida", list="secret", reason="Results")
+    call = cleo.asks()
+    assert [report["notes"] for report in call["reports"]] == [None]
+    asked = {"phone": call["phone"], "outcome": "Reached"}
+    assert cleo.presses("calls/incoming", **asked, list="secret").status == 400
+    assert cleo.presses("calls/incoming", **asked).body["closed"] is True
+    assert cleo.presses("calls/incoming", **asked).body["closed"] is False
+    later = {"phone": "030 7654321", "outcome": "Call back later", "call_back_at": "2026-11-22T10:00"}
+    assert cleo.presses("calls/incoming", **later, list="secret").status == 400
+    call = dan.asks()
+    assert (call["reason"], call["reports"][-1]["notes"]) == ("Results", "Positive")
 
 
 def test_a_new_list_can_be_restricted_at_once(clinic, cleo):

@@ -70,11 +70,22 @@ def test_from_one_list(clinic, app_of_cleo):
     assert app_of_cleo.asks("?list=urgent").body["call"]["name"] == "Joe"
 
 
+def test_nothing_to_call_now_on_one_list(clinic, app_of_cleo):
+    clinic.owner_sends("/queues", name="Urgent", kind="calls")
+    clinic.puts_on("Ida")
+    app_of_cleo.says(app_of_cleo.asks().body["call"], "Call back later", call_back_at="2026-11-21T18:00")
+    for more in ("", "&no_claim", "&no_claim=1"):
+        answer = app_of_cleo.asks(f"?list=urgent{more}")
+        assert (answer.status, answer.body["next_at"]) == (404, None)
+        assert app_of_cleo.asks(f"?list=nonsense{more}").status == 400
+
+
 def test_looking_without_a_claim_changes_nothing(clinic, cleo, dan, app_of_cleo, clock):
     clinic.puts_on("Ida", "Joe")
     before = clinic.export()
     looked = app_of_cleo.asks("?no_claim=1").body["call"]
     assert (looked["name"], looked["claim"], looked["claimed_until"]) == ("Ida", None, None)
+    assert app_of_cleo.asks("?no_claim").body["call"] == looked
     assert clinic.export() == before
     assert dan.asks()["name"] == "Ida"
     assert app_of_cleo.asks("?no_claim=1").body["call"]["name"] == "Joe"
@@ -132,4 +143,5 @@ def test_a_customer_at_her_desk(clinic, cleo, app_of_cleo):
     clinic.puts_on("Ida")
     clinic.customer()
     cleo.calls_next()
-    assert app_of_cleo.asks().status == 409
+    answer = app_of_cleo.asks()
+    assert (answer.status, [*answer.body]) == (409, ["error"])

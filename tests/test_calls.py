@@ -2,6 +2,7 @@
 
 import pytest
 from people import open_deli
+from test_forms import Browser
 
 
 def at(clock, minutes=0.0):
@@ -100,6 +101,16 @@ def test_whoever_is_not_on_duty_gets_none(clinic, cleo):
     cleo.presses("pause")
     assert cleo.presses("calls/next").status == 409
     cleo.presses("resume")
+    assert cleo.asks()["name"] == "Ida"
+
+
+def test_who_pauses_and_has_only_lists_goes_on_from_her_page_of_calls(clinic, cleo, app):
+    clinic.puts_on("Ida")
+    clinic.owner_sends("/queues/deli/delete")
+    cleo.presses("pause")
+    page = Browser(app).open(cleo.link)
+    assert "Next call" not in page.html
+    assert "Next call" in page.press("Resume").html
     assert cleo.asks()["name"] == "Ida"
 
 
@@ -278,6 +289,20 @@ def test_a_late_report_after_it_was_somebody_elses_is_kept_and_closes_nothing(cl
     assert cleo.asks() is None
 
 
+def test_a_call_lasted_no_longer_than_it_was_hers(clinic, cleo, dan, clock):
+    clinic.puts_on("Ida", "Joe")
+    call = cleo.asks()
+    clock.advance(minutes=15)
+    cleo.presses("calls/more-time", claim=call["claim"])
+    clock.advance(hours=8)
+    dan.asks()
+    cleo.says(call)
+    call = cleo.asks()
+    clock.advance(hours=8)
+    assert cleo.says(call).body["closed"] is True
+    assert [report["seconds"] for report in clinic.export()["report"]] == [2100, 1200]
+
+
 def test_a_late_report_after_somebody_elses_was_given_back_closes_nothing(clinic, cleo, dan, clock):
     clinic.puts_on("Ida")
     call = cleo.asks()
@@ -336,7 +361,11 @@ def test_a_call_back_is_by_the_contacts_clock_or_the_places(clinic, cleo, zone, 
 
 
 @pytest.mark.parametrize(
-    "when", [None, "", "soon", "2026-11-21T10:59", "2029-01-01T10:00", "2026-11-31T10:00", "9999-12-31T23:59"]
+    "when",
+    [
+        *(None, "", "soon", "2026-11-23", "20261123", "2026-11-23T", "T14:30"),
+        *("2026-11-21T10:59", "2029-01-01T10:00", "2026-11-31T10:00", "9999-12-31T23:59"),
+    ],
 )
 def test_a_call_back_needs_a_time_to_come(clinic, cleo, when):
     clinic.puts_on("Ida")
@@ -361,6 +390,15 @@ def test_do_not_call_again_takes_the_contact_off_every_list(clinic, cleo, dan):
         "Do not call again",
     )
     assert clinic.puts_on("Ida")["skipped"] == {"must not be called": 1}
+
+
+def test_do_not_call_again_holds_for_all_who_share_the_number(clinic, cleo, dan, clock):
+    clinic.adds(*({"name": name, "phone": "030 1234567", "reference": name} for name in ("Ana", "Bea")))
+    clinic.puts_on("Bea", "Ida")
+    asked = {"phone": "030 1234567", "outcome": "Do not call again"}
+    assert cleo.presses("calls/incoming", **asked, name="Bea").status == 200
+    assert clinic.names(do_not_call=1) == ["Ana", "Bea"]
+    assert [cleo.asks()["name"], dan.asks()] == ["Ida", None]
 
 
 def test_do_not_call_again_holds_though_it_came_late(clinic, cleo, dan, clock):
@@ -398,12 +436,21 @@ def test_referring_to_another_list_with_a_note(clinic, cleo):
     assert clinic.list()["referrals"] == [{"to": "Interpreters", "total": 1}]
 
 
+def test_a_note_for_a_list_that_has_the_contact_already_is_added_there(clinic, cleo):
+    clinic.owner_sends("/queues", name="Urgent", kind="calls")
+    clinic.puts_on("Ida", list="urgent", reason="Results")
+    clinic.puts_on("Ida")
+    cleo.says(cleo.asks(list="follow-ups"), refer_to="urgent", refer_note="Speaks Farsi")
+    assert cleo.asks()["reason"] == "Results: Speaks Farsi"
+
+
 def test_referring_to_a_service_outside(clinic, cleo):
     service = {"name": "Housing advice", "phone": "030 7654321", "link": "https://housing.example.org"}
     assert clinic.owner_sends("/services", **service).status == 201
     clinic.puts_on("Ida")
     assert cleo.page()["services"] == [service]
-    assert cleo.calls(refer_to="housing advice") == "Ida"
+    assert cleo.calls(refer_to="housing advice", refer_note="Needs it soon", notes="Moves out") == "Ida"
+    assert cleo.page()["recent"][0]["notes"] == "Moves out\nFor Housing advice: Needs it soon"
     assert cleo.asks() is None
     assert clinic.list()["referrals"] == [{"to": "Housing advice", "total": 1}]
 
@@ -443,6 +490,20 @@ def test_an_incoming_call_does_not_end_the_call_that_somebody_has(clinic, cleo, 
     answer = dan.presses("calls/incoming", phone="030 1000001", outcome="Reached")
     assert (answer.status, answer.body["closed"]) == (200, False)
     assert cleo.says(call).body["closed"] is True
+
+
+def test_a_call_back_of_somebody_who_phoned_in_is_kept_on_the_list_that_is_named(clinic, cleo, dan):
+    clinic.owner_sends("/queues", name="Second", kind="calls")
+    clinic.puts_on("Ida", list="second")
+    asked = {"phone": "030 1000001", "outcome": "Call back later", "call_back_at": "2026-11-21T13:00"}
+    assert cleo.presses("calls/incoming", **asked, list="follow-ups").body["closed"] is True
+    assert (clinic.list("second")["not_due"], clinic.list()["not_due"]) == (0, 1)
+    clinic.puts_on("Ida", list="second")
+    assert dan.asks()["list"] == "second"
+    before = clinic.export()
+    refused = cleo.presses("calls/incoming", **asked, list="second")
+    assert (refused.status, "Somebody else has" in refused.body["error"]) == (409, True)
+    assert clinic.export() == before
 
 
 def test_an_incoming_call_sent_twice_is_one(clinic, cleo):

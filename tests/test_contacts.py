@@ -6,6 +6,7 @@ import io
 import pytest
 from people import open_deli
 
+from rooms import settings
 from rooms.contacts import forget_old_contacts
 
 ANA = {"name": "Ana Núñez", "phone": "030 1234567"}
@@ -254,6 +255,13 @@ def test_fifty_a_page(clinic):
     assert names == sorted(names)
 
 
+def test_a_reference_of_digits_is_found_as_it_stands(clinic):
+    clinic.adds(ANA | {"reference": "2024-0017"}, BEN | {"reference": "0042"})
+    assert clinic.names(q="2024-0017") == ["Ana Núñez"]
+    assert clinic.names(q=" 0042 ") == ["Ben"]
+    assert clinic.names(q="0171/234") == ["Ben"]
+
+
 def test_the_csv_has_what_the_filters_say_and_can_be_read_again(three):
     text = three.api.get(f"{three.links['manage']}/contacts.csv").body
     rows = list(csv.DictReader(io.StringIO(text)))
@@ -308,6 +316,32 @@ def test_who_must_not_be_called_is_taken_off_every_list(three):
     assert three.desk().presses("calls/next").body["call"] is None
 
 
+@pytest.fixture
+def family(clinic):
+    """Three who share a phone; the second is on a list."""
+    clinic.adds(*({"name": f"{name} Núñez", "phone": ANA["phone"], "reference": name} for name in "ABC"))
+    clinic.puts_on("B Núñez")
+    return clinic
+
+
+@pytest.mark.parametrize(
+    ("asked", "whom"), [({}, "B Núñez"), ({"name": "c NÚÑEZ"}, "C Núñez"), ({"name": "Dora"}, "B Núñez")]
+)
+def test_of_those_who_share_a_phone_the_one_named_phoned_or_who_is_on_a_list(family, asked, whom):
+    family.caller().presses("calls/incoming", phone="+49 30 1234567", outcome="Reached", **asked)
+    assert [each["name"] for each in family.contacts(last_outcome="Reached")["contacts"]] == [whom]
+    assert family.list()["waiting"] == (1 if whom == "C Núñez" else 0)
+
+
+def test_a_number_never_to_be_called_again_is_not_called_for_others_either(family):
+    family.adds({"name": "Dora", "phone": "030 5555555"})
+    caller = family.caller()
+    caller.presses("calls/incoming", phone=ANA["phone"], name="A Núñez", outcome="Do not call again")
+    assert family.names(do_not_call=1) == ["A Núñez", "B Núñez", "C Núñez"]
+    assert caller.presses("calls/next").body["call"] is None
+    assert family.list()["waiting"] == 0
+
+
 # ----- forgetting
 
 
@@ -344,6 +378,30 @@ def test_forgotten_by_the_clock(three, clock, app):
     assert not forget_old_contacts(database, 30)
     assert three.names() == ["Ben", "Dora"]  # Ben has an open call
     assert "All fine" not in everything_about(three)
+
+
+def test_who_is_put_on_a_list_just_then_is_not_forgotten_by_the_clock(clinic, clock, app, monkeypatch):
+    clinic.adds(ANA, BEN)
+    clock.advance(days=31)
+    database, ids = app.extensions["takeanumber"].database, [only_id(clinic, "ana")]
+    write = database.write
+
+    def a_moment_later(*asked):
+        monkeypatch.undo()
+        monkeypatch.setattr(settings, "clock", clock)
+        put = {"action": "add_to_list", "list": "follow-ups", "ids": ids}
+        assert clinic.owner_sends("/contacts/actions", **put).body["added"] == 1
+        return write(*asked)
+
+    monkeypatch.setattr(database, "write", a_moment_later)
+    forget_old_contacts(database, 30)
+    assert clinic.names() == ["Ana Núñez"]
+    assert clinic.list()["waiting"] == 1
+
+
+def only_id(place, name):
+    (contact,) = place.contacts(q=name)["contacts"]
+    return contact["id"]
 
 
 def test_what_was_noted_of_a_contact_who_stays_goes_too(three, clock, app):

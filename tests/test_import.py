@@ -143,6 +143,17 @@ def test_everything_that_a_row_may_hold(clinic):
     assert (ana["do_not_call"], ben["do_not_call"]) == (False, True)
 
 
+def test_a_quote_that_another_closes_swallows_nobody(clinic):
+    text = 'Name,Phone,Shoe size\n"Ana,030 1234567,41\nBen,0171 2345678,"42"\nCem,030 7777777,"4\n2"\n'
+    text += '"Dora\n",030 8888888,\n'
+    upload = uploads(clinic, text)
+    assert [(each["row"], each["why"]) for each in upload["refused"]] == [
+        (2, "Name: it has a line break. A quote may be missing."),
+        (3, "Shoe size: it has a line break. A quote may be missing."),
+    ]
+    assert counts(upload) == (1, 0, 2)
+
+
 def test_known_contacts_are_changed_and_rows_are_named_that_are_there_twice(clinic):
     stores(clinic, CSV)
     text = (
@@ -207,6 +218,8 @@ def test_who_is_not_to_be_called_from_now_on_is_taken_off_the_lists(clinic):
         (b"<html><body>Sign in</body></html>", "No column with names"),
         (b"Name,Phone\nAna,030 1234567\n" + b"Ben," + b"1" * 200_000 + b"\n", "Row 3 can't be read"),
         (b'Name,Phone,Notes\nAna,030 1234567,"open\n' + b"Ben,030 2,\n" * 20_000, "A quote may be missing"),
+        (b'Name,Phone,Notes\nAna,030 1234567,"open\nBen,0171 2345678,\n', "Row 2: a quote is not closed"),
+        (b'Name,Phone\nAna,030 1234567\nBen,"0171 2345678', "Row 3: a quote is not closed"),
         (b"Name,Phone\n" + b"Ana,030 1234567\n" * 51_000, "51,000 rows"),
     ],
     ids=lambda each: each[:12].hex() if isinstance(each, bytes) else each,
@@ -303,6 +316,17 @@ def test_somebody_who_came_meanwhile_is_not_added_twice(clinic, app, clock):
     assert clinic.names() == ["B."]
     clock.advance(seconds=5)
     assert counts(stores(clinic, CSV)) == (1, 1, 0)
+
+
+def test_many_others_changed_meanwhile_are_no_matter(clinic, clock):
+    clinic.owner_sends(
+        "/contacts", contacts=[{"name": f"X {n}", "phone": f"040 {1000000 + n}"} for n in range(600)]
+    )
+    upload = uploads(clinic, CSV)
+    clock.advance(seconds=5)
+    clinic.owner_sends("/contacts/actions", action="tag", tag="old", match="all")
+    assert clinic.api.post(upload["links"]["store"]).status == 200
+    assert clinic.contacts()["total"] == 602
 
 
 def test_what_nobody_needs_is_erased(clinic, app, clock):

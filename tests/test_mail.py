@@ -9,7 +9,9 @@ import pytest
 from people import Api, open_deli
 
 from rooms import mail as room
+from rooms.contacts import find_or_add_contact
 from rooms.mail import send_mails
+from rooms.places import find_place
 from rooms.settings import CannotStart, Settings
 
 FROM = "Corner Deli <deli@example.org>"
@@ -92,7 +94,7 @@ def outbox(place):
 
 
 def test_staff_and_customer_hear_of_a_request(shop, post):
-    asks(shop)
+    asked = asks(shop)
     assert len(outbox(shop)) == 2
     assert post.got == []  # a page never waits for it
     assert sends(shop) is False
@@ -104,6 +106,8 @@ def test_staff_and_customer_hear_of_a_request(shop, post):
         assert each["Message-ID"].endswith("@example.org>")
         assert each["Date"]
         assert "Corner Deli" in each["Subject"] + each.get_content()
+    assert "030 1234567" in to["staff@example.org"].get_content()
+    assert asked["links"]["ticket"] in to["zoe@example.org"].get_content()
     assert outbox(shop) == []
     sends(shop)
     assert len(post.got) == 2
@@ -114,6 +118,12 @@ def test_without_the_setting_nothing_is_queued(start, post):
     asks(place)
     assert outbox(place) == []
     assert place.owner_sees()["mail"] is False
+
+
+def test_an_address_is_asked_for_only_where_mail_is_sent(shop, start):
+    for app, asked in ((shop.app, True), (start(), False)):
+        html = app.test_client().get("/corner-deli/call-backs/tickets", headers={"Accept": "text/html"}).text
+        assert ('name="phone"' in html, 'name="email"' in html) == (True, asked)
 
 
 def test_a_server_that_is_away_is_asked_again_later_and_later(shop, post, clock):
@@ -193,12 +203,45 @@ def test_a_line_break_in_a_name_makes_no_header(shop, post):
     assert {each["Bcc"] for each in post.mails()} == {None}
 
 
-def test_whom_one_forgets_gets_no_mail(shop, post):
+def test_a_mail_that_can_t_be_made_is_let_go_and_the_others_are_sent(shop, post, clock):
+    for odd in ("a@[b", "(@b", '"@b', "a@", "", "=?utf-8?q?x=0d=0aBcc:y?=@b.c"):
+        shop.app.extensions["takeanumber"].database.write(puts_into_outbox, clock(), shop.slug, odd)
+    asks(shop, email=None)
+    post.answer = "250 OK"
+    sends(shop)
+    assert "staff@example.org" in {each["To"] for each in post.mails()}
+    assert outbox(shop) == []
+
+
+def puts_into_outbox(db, at, slug, recipient):
+    contact = find_or_add_contact(db, at, find_place(db, slug), "030 1234567")
+    room.queue_mail(db, at, contact, recipient, "Hello", "x")
+
+
+@pytest.mark.parametrize("odd", ["a@[b", "(@b", "a(b@c", '"@b', "a@b:", "a\\@b", "a@b..c", ".a@b", "a@b."])
+def test_an_address_that_no_mail_can_go_to_is_refused(shop, odd):
+    url = next(each["links"]["request"] for each in shop.owner_sees()["queues"] if each["kind"] == "calls")
+    answer = shop.api.post(url, {"phone": "030 1234567", "email": odd})
+    assert (answer.status, "E-mail" in answer.body["error"]) == (400, True)
+    assert outbox(shop) == []
+
+
+def test_whom_one_forgets_gets_no_mail_and_nobody_is_told_of_her(shop, post):
     asks(shop)
     zoe = shop.contacts()["contacts"][0]
+    sends_to = {"email": "new@example.org"}  # not the address that she left with her request
+    assert shop.api.post(zoe["links"]["contact"], sends_to).status == 200
+    asks(shop, name="Ben", phone="030 7654321", email="zoe@example.org", note="Mine")
     shop.api.post(f"{zoe['links']['contact']}/forget")
     sends(shop)
-    assert [each["To"] for each in post.mails()] == ["staff@example.org"]
+    assert sorted(each["To"] for each in post.mails()) == ["staff@example.org", "zoe@example.org"]
+    assert "Zoë" not in "".join(each.get_content() for each in post.mails())
+
+
+def test_no_mail_s_content_is_in_the_export(shop):
+    asks(shop)
+    assert "Where it stands" not in str(shop.export())
+    assert {each["recipient"] for each in outbox(shop)} == {"staff@example.org", "zoe@example.org"}
 
 
 def test_the_clock_sends_it(start_server, post):

@@ -116,6 +116,20 @@ def test_a_desk_that_lets_people_wait_is_not_at_work(place, ana, ben, clock):
     assert minutes(place.line()["waits"][0])[1] > 1
 
 
+def test_a_call_that_was_left_lying_is_no_work(clinic, clock):
+    ana, others = clinic.desk("Ana", queues=["deli"]), [clinic.caller(name) for name in ("Cleo", "Dan")]
+    clinic.puts_on("Ida", "Joe")
+    assert all(other.asks() for other in others)
+    clock.advance(hours=3)
+    for _ in range(5):
+        clinic.customer()
+    ana.calls_next()
+    left_lying = clinic.customer().sees()["estimated_wait"]
+    for other in others:
+        other.presses("pause")
+    assert clinic.customer().sees()["estimated_wait"]["from"] > left_lying["from"] > 10
+
+
 def test_who_leaves_is_not_waited_for(place, ana, clock):
     serve(place, ana, clock, *[180] * 20)
     patient = [place.customer() for _ in range(12)]

@@ -26,9 +26,12 @@ def upgrade() -> None:
     columns = "name? phone? email? address? notes? tags? reference? timezone? search? why?"
     _table("import_row", f"of import_file, text what {columns}, whole number do_not_call contact?")
     _index("import_row_number", "import_row", "import_file_id number", unique=True)
-    _table("mail", "of place, text recipient subject content why?, whole tries, at due_at created_at")
+    _table(
+        "mail", "of place contact?, text recipient subject content why?, whole tries, at due_at created_at"
+    )
     _index("mail_due", "mail", "due_at")
     _index("mail_place", "mail", "place_id")
+    _index("mail_contact", "mail", "contact_id", "contact_id IS NOT NULL")
 
 
 def _owners_lists() -> None:
