@@ -675,9 +675,10 @@ def restore(
     new one where certainly none was. `hand_over_s`: asks the server that runs to hand over, and waits.
     Ended at any moment, the old database is there whole, or the new one.
     """
-    if os.path.exists(path) and not replace:
+    there = os.path.exists(path)
+    if there and not replace:
         raise CannotStart(f"There is a database at {path}. To replace it (it is kept beside), add --replace.")
-    with temporary(path.parent, f"Restoring {path} failed") as room, _alone(path):
+    with temporary(path.parent, f"Restoring {path} failed") as room, _alone(path, there):
         generation, found = _next_generation(store, or_new, before)
         mine, asks, or_new = secrets.token_hex(16), hand_over_s is not None, or_new and not found
         if asks and not claim(store, generation, mine):
@@ -688,7 +689,7 @@ def restore(
                 found = _last_copies(store, generation, hand_over_s, before)
             copy, file = _whole(store, found, room, warn) if found or not or_new else (None, _new(room))
             _make_master(file, generation, mine, copy, asks)
-            return Restored(copy, generation, _put_in_place(file, path))
+            return Restored(copy, generation, _put_in_place(file, path, there))
         except BaseException:
             if asks:
                 _give_up(store, generation, warn)
@@ -813,9 +814,9 @@ def _make_master(file: Path, generation: int, mine: str, copy: Copy | None, asks
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    # While nobody else has the database open; its file then holds all that was in its WAL.
-    if not path.exists():
+def _alone(path: Path, there: bool) -> Iterator[None]:
+    # While nobody else has the database open, if it is there; its file then holds all that was in its WAL.
+    if not there:
         yield
         return
     in_use = CannotStart(f"{path} is in use: stop the server first.")
@@ -844,9 +845,12 @@ def _alone(path: Path) -> Iterator[None]:
             file.close()
 
 
-def _put_in_place(file: Path, path: Path) -> Path | None:
+def _put_in_place(file: Path, path: Path, there: bool) -> Path | None:
     # By one link or rename, with nothing beside it that belongs to another; returns where the old one is.
-    there = path.exists()
+    # Only what was `there` from the beginning is ours to replace: nobody else has that open.
+    made_meanwhile = CannotStart(f"There is a database at {path} now, that somebody else made.")
+    if path.exists() and not there:
+        raise made_meanwhile
     like = (path if there else path.parent).stat()
     if os.geteuid() == 0:  # a server that runs as somebody else must be able to write
         os.chown(file, like.st_uid, like.st_gid)
@@ -862,7 +866,7 @@ def _put_in_place(file: Path, path: Path) -> Path | None:
         try:
             os.link(file, path)
         except FileExistsError:
-            raise CannotStart(f"There is a database at {path} now, that somebody else made.") from None
+            raise made_meanwhile from None
         except OSError:  # a file system without links
             file.rename(path)
     _sync(path.parent)

@@ -14,7 +14,7 @@ import time
 from contextlib import closing
 
 import pytest
-from people import HERE, Api, Place
+from people import HERE, Api, Place, open_deli
 from versions import FAILS, NEXT, REBUILDS_PLACE, dump, rows
 
 from rooms import backup
@@ -193,6 +193,31 @@ def test_not_while_a_server_has_it_open(typed, start, database, stored, data):
     assert [path.name for path in data.iterdir() if "restore" in path.name] == []
     app.extensions["takeanumber"].database.close()
     assert typed("restore", "--replace", "--from", stored.url).returncode == 0
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_nor_one_that_a_server_made_meanwhile(
+    start, bucket, way, typed, database, elsewhere, monkeypatch, replace
+):
+    typed("backup", "--to", bucket.url)
+    monkeypatch.setattr(backup, "ANSWER_S", 10)
+    hand_on, made = way.handle, []
+
+    def slow(request, port):
+        if not made and ".db.gz" in request.path:  # the copy is on its way
+            made.append(open_deli(Api(start(data=elsewhere))))
+            made[0].customer()
+        hand_on(request, port)
+
+    way.handle = slow
+    words = ["restore", "--from", bucket.url, "--data", str(elsewhere), *["--replace"] * replace]
+    assert "somebody else made" in typed(*words).said
+    assert made[0].customer().number == "A2"
+    with closing(
+        sqlite3.connect(elsewhere / "takeanumber.db")
+    ) as db:  # what the server sees is what is there
+        assert db.execute("SELECT count(*) FROM ticket").fetchone() == (2,)
+    assert [path.name for path in elsewhere.iterdir() if "before-restore" in path.name] == []
 
 
 @pytest.mark.parametrize(
