@@ -46,7 +46,7 @@ CONNECT_S, ANSWER_S, ATTEMPTS = 3, 10, 2  # how long one asks S3, and how often 
 PIECE = 2**20  # bytes worked on at a time, so that a large database takes no more memory than a small one
 KEPT_DAYS = {"": 2, "hourly": 7, "daily": 35}  # the kinds of copies; S3 does it by a lifecycle rule
 NOBODY = "nobody"  # has handed over in time
-KEPT_AT_LEAST = 5  # of each kind, in a directory, whatever its clock says
+KEPT_AT_LEAST = 5  # daily ones, in a directory, whatever its clock says
 
 
 class StorageFailed(CannotStart):
@@ -164,8 +164,8 @@ class Directory:
         """Removes what has been kept long enough; on S3 that is a lifecycle rule's work."""
         listed, at = copies(self), now()
         for kind, days in KEPT_DAYS.items():
-            old = [copy for copy in listed if copy.kind == kind][KEPT_AT_LEAST:]
-            for copy in old:
+            old = [copy for copy in listed if copy.kind == kind]
+            for copy in old[KEPT_AT_LEAST if kind == "daily" else 0 :]:
                 if copy.at < at - days * 86400:
                     with self._trouble():
                         (self._root / copy.name).unlink(missing_ok=True)

@@ -307,7 +307,7 @@ class Keeper:
             for kind in kinds or ("",):
                 copy = put_copy(self._store, copy, file, kind)
                 self._stored(copy, began, changes)
-        if isinstance(self._store, Directory) and kinds[1:]:
+        if isinstance(self._store, Directory) and any(kinds):
             self._store.thin()
         return copy
 

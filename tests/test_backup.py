@@ -153,13 +153,17 @@ def test_what_is_no_copy_is_not_listed(typed, shop, storage):
     assert len(typed("backups", "--from", storage.url).stdout.splitlines()) == 2
 
 
-def test_a_directory_keeps_recent_copies_2_days_hourly_7_daily_35(typed, shop, stick):
+def test_a_directory_keeps_recent_copies_2_days_hourly_7_daily_35(typed, shop, clock, stick):
     for kind in ("", "hourly/", "daily/"):
         for number, day in enumerate(["1001", "1001", "1110", "1110", *["1117"] * 6]):
-            stick.put(f"{kind}00000001/{number:010}-2026{day}T100000Z-{SCHEMA}-1t-1b.db.gz", b"?")
+            stick.put(f"{kind}00000000/{number:010}-2026{day}T100000Z-{SCHEMA}-1t-1b.db.gz", b"?")
     typed("backup", "--to", stick.url)
     left = {kind: len(stick.names(kind)) for kind in ("0", "hourly/", "daily/")}
-    assert left == {"0": 5 + 1, "hourly/": 6, "daily/": 8 + 1}  # never fewer than five, and the new one
+    assert left == {"0": 0 + 1, "hourly/": 6, "daily/": 8 + 1}  # and the new one
+    clock.advance(days=60)
+    typed("backup", "--to", stick.url)
+    left = {kind: len(stick.names(kind)) for kind in ("0", "hourly/", "daily/")}
+    assert left == {"0": 1, "hourly/": 0, "daily/": 5}  # of which there are never fewer: a clock may be wrong
 
 
 # ----- whose backups these are
