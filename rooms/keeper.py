@@ -88,9 +88,9 @@ class HandOver:
 
     def own(self) -> None:
         """Makes our generation ours, or sees that a later one is taken; NotMaster if it is another's."""
-        generation, mine = self._database.note(identity)
+        generation, mine, shop = self._database.note(identity)
         try:
-            own(self._store, generation, mine)
+            own(self._store, generation, mine, shop)
         except StorageFailed:
             raise
         except CannotStart as problem:
@@ -212,7 +212,7 @@ class Keeper:
 
     def status(self) -> dict[str, Any]:
         """How the backup is, and since when; `*_at` are seconds since the epoch."""
-        at, turn, since = time.monotonic(), self._turn, self._behind_since
+        at, turn, since = time.monotonic(), self._turn, self._since()
         behind = at - since if since and turn.role != READ_ONLY else 0.0
         problem = ([turn.why] if turn.why else [*list(self._problems.values()), None])[0]
         verified_at = self._verified.get("at")
@@ -276,8 +276,6 @@ class Keeper:
         if self._turn.generation is None or self._turn.role != MASTER:
             return
         at, changed = time.monotonic(), self._database.changes != self._copied
-        if changed and self._behind_since is None:
-            self._behind_since = at
         if not self._kept:
             self._kept = {kind: self._made_last(kind) for kind in ("hourly", "daily")}
         half = self._interval / 2  # of it to collect changes, and the other to store them
@@ -285,7 +283,7 @@ class Keeper:
         hourly = at - self._kept["hourly"] >= HOUR_S and changed
         due = at
         if changed and self._last:  # the first one at once: a new master has none of its own
-            due = max(self._behind_since + half - 2 * TICK_S, self._began + half)
+            due = max((self._since() or at) + half - 2 * TICK_S, self._began + half)
         if at >= due and (changed or daily):
             try:
                 self._copy(*[""] * changed, *["hourly"] * hourly, *["daily"] * daily)
@@ -318,7 +316,12 @@ class Keeper:
             if changes >= self._copied:
                 self._copied, self._last = changes, copy
                 self._interval = min(MOST_S, INTERVAL_S * math.ceil(copy.size / 10**6))
+                self._database.changed_since = None
                 self._behind_since = None if changes == self._database.changes else began
+
+    def _since(self) -> float | None:
+        # Since when there is something that no copy has, though the storing of one may hang just now.
+        return self._behind_since or self._database.changed_since
 
     def _verify(self) -> None:
         age = now() - self._verified.get("at", -math.inf)

@@ -213,6 +213,15 @@ def test_storage_that_hangs_neither_keeps_it_from_starting_nor_from_ending(start
     assert bucket.names() == []
 
 
+def test_what_happens_while_the_second_copy_of_a_round_hangs_is_not_backed_up(start_quick, bucket, way):
+    way.of, way.where, way.wrong = {"PUT"}, "/hourly/", "hangs"
+    server = start_quick(bucket.url)
+    wait_for(lambda: bucket.copies() and any("/hourly/" in path for _, path in way.asked))
+    shop = server.open_shop()
+    assert status(shop)["behind_s"] < 2
+    wait_for(lambda: (status(shop)["state"], status(shop)["behind_s"] > 2) == ("amber", True), within=8)
+
+
 def test_an_upload_that_was_cut_in_half_or_not_confirmed(start_quick, bucket, way):
     server = start_quick(bucket.url)
     shop = server.open_shop()
