@@ -176,6 +176,14 @@ def test_the_other_ways_to_run_it_take_the_same_files_and_settings():
     assert re.findall(r"^VOLUME (.*)$", image, re.MULTILINE) == [data]
     (state,) = re.findall(r"^StateDirectory=(.*)$", unit, re.MULTILINE)
     assert f"Environment=TAKEANUMBER_DATA=/var/lib/{state}\n" in unit
+    readme = (HERE / "README.md").read_text()
+    (user,) = re.findall(r"^User=(.*)$", unit, re.MULTILINE)  # by name: it owns the backups on a stick
+    assert re.search(rf"sudo useradd --system .*{user}\n", readme)
+    assert re.findall(r"^ReadWritePaths=(.*)$", unit, re.MULTILINE) == ["-/media -/mnt"]
+    restoring = re.search(r"sudo systemd-run (.+\\\n.+)\n", readme)[1].split()
+    program = re.search(r"^ExecStart=(.+) serve$", unit, re.MULTILINE)[1].split()
+    told = {*program, f"--uid={user}", "EnvironmentFile=-/etc/takeanumber.env", f"/var/lib/{state}"}
+    assert told <= set(restoring)
     assert f"EXPOSE {Settings().port}\n" in image
 
 
