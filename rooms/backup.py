@@ -398,6 +398,7 @@ def _copies(stored: list[Stored]) -> list[Copy]:
 #
 # masters/<generation>/claim: whose it is; handed: the one before has stored its last copy; decided: the claim
 # was taken (its server serves) or withdrawn (the one before went on). Each is put once, by whoever is first.
+# masters/00000000/shop: whose place this is; all its restores have the same shop, however many there are.
 
 
 def claim(store: Store, generation: int, mine: str) -> bool:
@@ -442,11 +443,13 @@ def newest_generation(store: Store) -> int:
     return _newest_generation(store.names())
 
 
-def own(store: Store, generation: int, mine: str) -> None:
+def own(store: Store, generation: int, mine: str, shop: str) -> None:
     """Makes this generation ours, as must be done before its first copy; else raises CannotStart."""
-    if not claim(store, generation, mine):
-        said = "belong to another database: restore it, or choose another place for backups."
-        raise CannotStart(f"The backups at {store.url} {said}")
+    said = "belong to another database: restore it, or choose another place for backups."
+    of_another = CannotStart(f"The backups at {store.url} {said}")
+    found = _read_master(store, 0, "shop")  # asked first: a claim of ours could keep its next from being seen
+    if found not in (None, shop) or not claim(store, generation, mine):
+        raise of_another
     with suppress(Taken):
         store.put(_master(generation, "claim"), _says("claim", mine))
         said = "overwrites what is there (no If-None-Match), so two servers could both be the master"
@@ -454,6 +457,8 @@ def own(store: Store, generation: int, mine: str) -> None:
     if decide(store, generation, "taken") != "taken":
         said = "The old server went on while this one was being set up, so this database is out of date."
         raise CannotStart(f"{said} Hand over again: restore --hand-over --replace.")
+    if found is None and _put_first(store, 0, "shop", shop) != shop:  # last: who never served leaves no mark
+        raise of_another
 
 
 def _put_first(store: Store, generation: int, what: str, value: str) -> str:
@@ -495,11 +500,12 @@ def _newest_generation(stored: list[Stored]) -> int:
 # ----- making a copy
 
 
-def identity(db: Connection) -> tuple[int, str]:
-    """The generation of a database and the id of its claim; to be run by write(), since both may be new."""
+def identity(db: Connection) -> tuple[int, str, str]:
+    """A database's generation, the id of its claim, and its shop's; to be run by write(): they may be new."""
     if not fact(db, "backup_claim", None):
         keep_fact(db, "backup_claim", secrets.token_hex(16))
-    return int(fact(db, "backup_generation", "1")), fact(db, "backup_claim")
+    shop = hashlib.sha256(fact(db, "secret_key").encode()).hexdigest()  # as long as its links are good
+    return int(fact(db, "backup_generation", "1")), fact(db, "backup_claim"), shop
 
 
 def next_sequence(db: Connection) -> int:
@@ -559,8 +565,8 @@ def back_up(path: Path, store: Store) -> Copy:
         raise CannotStart(f"{path} was written by a newer version of Take A Number. Install that one.")
     database = Database(path)
     try:
-        generation, mine = database.write(identity)
-        own(store, generation, mine)
+        generation, mine, shop = database.write(identity)
+        own(store, generation, mine, shop)
         with snapshot(path, generation, database.write(next_sequence)) as (copy, file):
             put_copy(store, copy, file)
             if not any(0 <= copy.at - each.at < 86400 for each in copies(store, "daily/")):

@@ -178,6 +178,30 @@ def test_two_shops_never_mix_their_backups(typed, start, shop, storage, tmp_path
     assert typed("backup", "--to", storage.url).returncode == 0
 
 
+def test_nor_when_one_was_restored_more_often(typed, start, shop, storage, tmp_path):
+    other, own_place = ("--data", str(tmp_path / "other")), tmp_path / "own"
+    own_place.mkdir()
+    start(data=tmp_path / "other").extensions["takeanumber"].database.close()
+    assert typed("backup", "--to", storage.url).returncode == 0
+    typed("backup", "--to", str(own_place), *other)
+    for _ in range(2):
+        assert typed("restore", "--replace", "--from", str(own_place), *other).returncode == 0
+        before = storage.names()
+        assert "belong to another database" in typed("backup", "--to", storage.url, *other).said
+        assert storage.names() == before
+    assert "1/1" in typed("verify", "--from", storage.url).stdout
+
+
+def test_a_shop_that_was_restored_elsewhere_moves_to_a_new_place_and_back(typed, shop, storage, tmp_path):
+    typed("backup", "--to", storage.url)
+    elsewhere, new_place = ("--data", str(tmp_path / "elsewhere")), tmp_path / "new"
+    new_place.mkdir()
+    assert typed("restore", "--from", storage.url, *elsewhere).returncode == 0
+    for url in (str(new_place), storage.url):
+        ended = typed("backup", "--to", url, *elsewhere)
+        assert (ended.returncode, ", 2/" in ended.stdout) == (0, True)
+
+
 def test_a_database_that_was_withdrawn_is_not_backed_up(typed, shop, storage):
     storage.put("masters/00000001/decided", json.dumps({"decided": "withdrawn"}).encode())
     assert "out of date" in typed("backup", "--to", storage.url).said
