@@ -105,7 +105,7 @@ class HandOver:
         with self._looking:
             if self.role == READ_ONLY:
                 return
-            if self.generation is None:
+            if first := self.generation is None:
                 self.own()
             while self.role != READ_ONLY and claimed(self._store, self._next):
                 outcome = decided(self._store, self._next)
@@ -121,6 +121,8 @@ class HandOver:
                     decide(self._store, self._next, "withdrawn")
             if self.role == MOVING:
                 self._go_on()
+            elif first and self.role == MASTER:  # what was open when this server ended isn't any more
+                self._database.note(keep_fact, "backup_handed", "")
 
     def _answer(self) -> None:
         before = handed(self._store, self._next)  # by us, before we were started again
@@ -155,6 +157,7 @@ class HandOver:
         """Lets nothing be written any more: another is the master."""
         self.why = why  # which is for the owner: it says where the backups are
         self._database.pause(ENDED, for_good=True)
+        self._database.note(keep_fact, "backup_handed", READ_ONLY)  # for doubt(), when it is started again
         self.role = READ_ONLY
         log.error("Nothing is written any more: %s", why)
 

@@ -232,6 +232,11 @@ def test_an_old_one_that_was_cut_off_and_comes_back_is_read_only(machines, tmp_p
     assert before in numbers(shop, new)
     assert new.post(shop.take_url).status == 201
 
+    old.kill()
+    cable.unlink()
+    old.start()  # and can't ask: it remembers
+    assert shop.take().status == 503
+
 
 def problem_of(shop):
     """What the owner reads."""
