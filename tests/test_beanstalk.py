@@ -405,6 +405,10 @@ def test_changed_properties_are_backed_up_before(instance, version, s3):
     with pytest.raises(Aborted):
         instance.configure(TAKEANUMBER_BACKUP_URL="s3://not-there/shop")
     assert shop.take().content["number"] == "A2"
+    instance.configure(TAKEANUMBER_BACKUP_URL=f"{s3.url}/moved")  # to another place, and it goes on there
+    assert shop.take().content["number"] == "A3"
+    instance.stop()
+    assert "-3t-" in s3.names("moved/0")[-1]
 
 
 @pytest.mark.parametrize("data", ["", "data", "{app}", "{app}/current/data"])
