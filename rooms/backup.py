@@ -377,6 +377,12 @@ def copies(store: Store, prefix: str = "") -> list[Copy]:
     return _copies(store.names(prefix))
 
 
+def last_sequence(store: Store, generation: int) -> int:
+    """The highest that a copy of this generation has; 0 when there is none."""
+    folders = [f"{kind}/{generation:08}/" if kind else f"{generation:08}/" for kind in KEPT_DAYS]
+    return max((copy.sequence for folder in folders for copy in copies(store, folder)), default=0)
+
+
 def _copies(stored: list[Stored]) -> list[Copy]:
     verified = {name.removeprefix("verified/") for name, _ in stored if name.startswith("verified/")}
     found = []
@@ -411,9 +417,9 @@ def claimed(store: Store, generation: int) -> str | None:
     return _read_master(store, generation, "claim")
 
 
-def hand(store: Store, generation: int, copy: Copy | None) -> str:
-    """Says to who claimed a generation that all is stored, `copy` the last; NOBODY: that was too late."""
-    return _put_first(store, generation, "handed", copy.name if copy else NOBODY)
+def hand(store: Store, generation: int, last: str) -> str:
+    """Says to who claimed a generation that all is stored, by the name of the last copy; NOBODY: too late."""
+    return _put_first(store, generation, "handed", last)
 
 
 def handed(store: Store, generation: int) -> str | None:
@@ -515,6 +521,12 @@ def next_sequence(db: Connection) -> int:
     return sequence
 
 
+def go_on_after(db: Connection, sequence: int) -> None:
+    """Makes the next copy a later one than this: a database that was put back by hand counts from too low."""
+    if int(fact(db, "backup_sequence", "0")) < sequence:
+        keep_fact(db, "backup_sequence", str(sequence))
+
+
 @contextmanager
 def snapshot(path: Path, generation: int, sequence: int) -> Iterator[tuple[Copy, Path]]:
     """A checked, compressed copy of a database that may be written to meanwhile: what it is, and its file.
@@ -567,6 +579,7 @@ def back_up(path: Path, store: Store) -> Copy:
     try:
         generation, mine, shop = database.write(identity)
         own(store, generation, mine, shop)
+        database.write(go_on_after, last_sequence(store, generation))
         with snapshot(path, generation, database.write(next_sequence)) as (copy, file):
             put_copy(store, copy, file)
             if not any(0 <= copy.at - each.at < 86400 for each in copies(store, "daily/")):

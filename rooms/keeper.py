@@ -28,9 +28,11 @@ from rooms.backup import (
     copies,
     decide,
     decided,
+    go_on_after,
     hand,
     handed,
     identity,
+    last_sequence,
     next_sequence,
     own,
     put_copy,
@@ -95,6 +97,7 @@ class HandOver:
             raise
         except CannotStart as problem:
             raise NotMaster(str(problem)) from None
+        self._database.note(go_on_after, last_sequence(self._store, generation))
         if taken_after(self._store, generation):
             self.end(HANDED_OVER)
         self._database.note(keep_fact, "backup_asked", "")

@@ -133,6 +133,15 @@ def test_a_clock_that_jumps_back_changes_nothing(typed, clock, shop, storage):
     assert "2026-11-21T08:00:00Z, 1/3" in typed("verify", "--from", storage.url).stdout
 
 
+def test_a_database_that_was_put_back_by_hand_is_backed_up_as_the_newest(typed, database, storage):
+    assert ", 1/1, " in typed("backup", "--to", storage.url).stdout
+    before = database.read_bytes()
+    assert ", 1/2, " in typed("backup", "--to", storage.url).stdout
+    database.write_bytes(before)
+    assert ", 1/3, " in typed("backup", "--to", storage.url).stdout
+    assert ", 1/3, " in typed("verify", "--from", storage.url).stdout
+
+
 def test_nothing_else_is_left_behind(typed, shop, storage):
     shop.database.with_name(".backup-killed").mkdir()
     shop.database.with_name(".backup-killed").joinpath("copy.db").write_bytes(b"half")

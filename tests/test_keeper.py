@@ -123,6 +123,25 @@ def test_a_new_start_knows_when_the_last_were_made(start_quick, stick):
         assert len(stick.names("hourly/*")) == before[1] + more
 
 
+def test_a_database_that_was_put_back_by_hand_is_backed_up_as_the_newest(start_quick, stick):
+    server = start_quick(stick.path)
+    shop = server.open_shop()
+    wait_for(lambda: stick.names("daily/*"))
+    server.stop()
+    before = (server.data / "takeanumber.db").read_bytes()
+    server.start()
+    many = len(stick.names())
+    for more in (1, 2):
+        shop.take()
+        wait_for(lambda more=more: len(stick.names()) >= many + more)
+    server.stop()
+    (server.data / "takeanumber.db").write_bytes(before)
+    last = stick.newest()
+    server.start()
+    wait_for(lambda: stick.newest() > last)
+    assert stick.holds(stick.newest()) == set()
+
+
 # ----- trouble with the place for backups
 
 
