@@ -762,7 +762,7 @@ def _last_copies(store: Store, generation: int, wait_s: float, before: float | N
     while generation > 1 and not handed(store, generation) and time.monotonic() < until:
         time.sleep(0.5)
     if generation > 1:
-        hand(store, generation, None)  # so that one who comes too late knows that it wasn't waited for
+        hand(store, generation, NOBODY)  # so that one who comes too late knows that it wasn't waited for
     return _made_until(before, [copy for copy in copies(store) if copy.generation < generation])
 
 

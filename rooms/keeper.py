@@ -79,7 +79,7 @@ class HandOver:
         self._next = 0  # the generation that a new server would claim
         self._since: float | None = None  # when all was stored and writes were paused, by time.monotonic()
         self._answered = False  # whether we have said so
-        self._last: Copy | None = None
+        self._last: str | None = None  # the last copy, with nothing written since
         self._looking = threading.Lock()
 
     def doubt(self) -> None:
@@ -130,9 +130,11 @@ class HandOver:
     def _answer(self) -> None:
         before = handed(self._store, self._next)  # by us, before we were started again
         self._pause()
-        if self._since is None and before is None:
+        if before and before != NOBODY:
+            self._last = before
+        if not self._last and not before:
             try:
-                self._last = self._last_copy()
+                self._last = self._last_copy().name
                 self._database.note(keep_fact, "backup_handed", str(self._next))
             except BaseException:  # what isn't stored can't be handed over
                 self._go_on()
@@ -153,7 +155,7 @@ class HandOver:
     def _go_on(self) -> None:
         self._database.note(keep_fact, "backup_handed", "")
         self._database.resume()
-        self.role, self._since, self._answered = MASTER, None, False
+        self.role, self._since, self._answered, self._last = MASTER, None, False, None
         log.warning("This server goes on: writes are let in again.")
 
     def end(self, why: str) -> None:

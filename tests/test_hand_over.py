@@ -180,6 +180,20 @@ def test_rolled_back_half_way_the_old_one_goes_on_by_itself(machines):
     assert customers.go_home() <= numbers(shop)
 
 
+def test_started_again_in_the_middle_it_hands_over_to_the_next_that_asks(machines, tmp_path):
+    """The first is given up meanwhile; what was stored for it is still the last copy."""
+    old = machines.serve("old", rollback_s=1)
+    shop = old.open_shop()
+    shop.take()
+    done(machines.restore("new"))
+    old.kill()
+    asks, masters = machines.restore("newer"), tmp_path / "backups" / "masters"
+    wait_for((masters / "00000003" / "claim").exists)
+    old.start()
+    done(asks)
+    assert "nobody" not in (masters / "00000003" / "handed").read_text()
+
+
 def test_of_two_new_ones_at_once_one_wins(machines):
     old = machines.serve("old", rollback_s=5)
     shop = old.open_shop()
