@@ -535,7 +535,10 @@ def snapshot(path: Path, generation: int, sequence: int) -> Iterator[tuple[Copy,
     """
     with temporary(path.parent, f"The backup of {path} failed") as room:
         plain, packed = room / "copy.db", room / "copy.db.gz"
-        with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(plain)) as new:
+        if not path.exists():
+            raise CannotStart(f"{path} is gone: stop the server, restore a backup, and start it again.")
+        there = f"{path.absolute().as_uri()}?mode=rw"  # an empty one, made anew, would be taken for the shop
+        with closing(sqlite3.connect(there, uri=True)) as old, closing(sqlite3.connect(plain)) as new:
             new.execute("PRAGMA synchronous = OFF")  # what a power cut leaves of it is thrown away
             old.backup(new)
             new.execute("PRAGMA journal_mode = DELETE")  # all of it in one file
@@ -686,12 +689,14 @@ def restore(
     replace: bool = False,
     or_new: bool = False,
     hand_over_s: float | None = None,
+    longest_s: float = 0,
     warn: Callable[[str], None] = lambda sentence: None,
 ) -> Restored:
     """Makes the newest copy that is whole (made at or `before` a time) the database; raises CannotStart.
 
     A database that is there stays, unless `replace` says otherwise: then it is kept beside. `or_new` makes a
-    new one where certainly none was. `hand_over_s`: asks the server that runs to hand over, and waits.
+    new one where certainly none was. `hand_over_s`: asks the server that runs to hand over, and waits;
+    `longest_s`: when that has begun to.
     Ended at any moment, the old database is there whole, or the new one.
     """
     there = os.path.exists(path)

@@ -142,6 +142,22 @@ def test_a_database_that_was_put_back_by_hand_is_backed_up_as_the_newest(start_q
     assert stick.holds(stick.newest()) == set()
 
 
+def test_a_database_that_is_gone_is_missed_and_can_be_restored(start_quick, stick, command):
+    server = start_quick(stick.path)
+    shop = server.open_shop()
+    shop.take()
+    wait_for(lambda: stick.names() and stick.holds(stick.newest()))
+    for path in server.data.glob("takeanumber.db*"):
+        path.unlink()
+    shop.take()
+    wait_for(lambda: "takeanumber.db is gone" in (status(shop)["problem"] or ""))
+    server.stop()
+    where = {"TAKEANUMBER_BACKUP_URL": str(stick.path), "TAKEANUMBER_DATA": str(server.data)}
+    assert command("restore", **where).returncode == 0
+    server.start()
+    assert shop.waiting() == ["A1"]
+
+
 # ----- trouble with the place for backups
 
 
