@@ -402,8 +402,9 @@ def _copies(stored: list[Stored]) -> list[Copy]:
 
 # ----- who is the master of a generation
 #
-# masters/<generation>/claim: whose it is; handed: the one before has stored its last copy; decided: the claim
-# was taken (its server serves) or withdrawn (the one before went on). Each is put once, by whoever is first.
+# masters/<generation>/claim: whose it is; heard: the one before has paused its writes, to store its last copy;
+# handed: it has; decided: the claim was taken (its server serves) or withdrawn (the one before went on). Each
+# is put once, by whoever is first.
 # masters/00000000/shop: whose place this is; all its restores have the same shop, however many there are.
 
 
@@ -415,6 +416,16 @@ def claim(store: Store, generation: int, mine: str) -> bool:
 def claimed(store: Store, generation: int) -> str | None:
     """Whose generation it is, None when nobody's."""
     return _read_master(store, generation, "claim")
+
+
+def hear(store: Store, generation: int) -> None:
+    """Says to who claimed a generation that the last copy is on its way."""
+    _put_first(store, generation, "heard", "yes")
+
+
+def heard(store: Store, generation: int) -> bool:
+    """Whether the one before has said so."""
+    return bool(_read_master(store, generation, "heard"))
 
 
 def hand(store: Store, generation: int, last: str) -> str:
@@ -710,7 +721,7 @@ def restore(
             raise CannotStart(said)
         try:
             if asks:
-                found = _last_copies(store, generation, hand_over_s, before)
+                found = _last_copies(store, generation, hand_over_s, longest_s, before)
             copy, file = _whole(store, found, room, warn) if found or not or_new else (None, _new(room))
             _make_master(file, generation, mine, copy, asks)
             return Restored(copy, generation, _put_in_place(file, path, there))
@@ -761,10 +772,16 @@ def _made_until(before: float | None, found: list[Copy]) -> list[Copy]:
     return [copy for copy in found if before is None or copy.at <= before]
 
 
-def _last_copies(store: Store, generation: int, wait_s: float, before: float | None) -> list[Copy]:
-    # The copies below a generation that is claimed, once the server before has stored its last.
-    until = time.monotonic() + wait_s
-    while generation > 1 and not handed(store, generation) and time.monotonic() < until:
+def _last_copies(
+    store: Store, generation: int, wait_s: float, longest_s: float, before: float | None
+) -> list[Copy]:
+    # The copies below a generation that is claimed, once the server before has stored its last. One that is
+    # at it may take longer: all that it answered since the copy before would be lost.
+    began = time.monotonic()
+    while generation > 1 and not handed(store, generation):
+        waited = time.monotonic() - began
+        if waited >= wait_s and (waited >= longest_s or not heard(store, generation)):
+            break
         time.sleep(0.5)
     if generation > 1:
         hand(store, generation, NOBODY)  # so that one who comes too late knows that it wasn't waited for

@@ -31,6 +31,7 @@ from rooms.backup import (
     go_on_after,
     hand,
     handed,
+    hear,
     identity,
     last_sequence,
     next_sequence,
@@ -134,6 +135,7 @@ class HandOver:
             self._last = before
         if not self._last and not before:
             try:
+                hear(self._store, self._next)  # so that it waits for what may take a while
                 self._last = self._last_copy().name
                 self._database.note(keep_fact, "backup_handed", str(self._next))
             except BaseException:  # what isn't stored can't be handed over
@@ -345,6 +347,8 @@ class Keeper:
                 self._turn.own()
             if self._turn.role != READ_ONLY and self._database.changes != self._copied:
                 self._copy()
+            if self._turn.role == MOVING:
+                self._turn.look()  # who was heard waits for an answer
         except (CannotStart, Refused) as problem:
             log.error("The last backup was not stored: %s", problem)
         except Exception:  # it ends all the same

@@ -183,15 +183,18 @@ def test_rolled_back_half_way_the_old_one_goes_on_by_itself(machines):
 def test_started_again_in_the_middle_it_hands_over_to_the_next_that_asks(machines, tmp_path):
     """The first is given up meanwhile; what was stored for it is still the last copy."""
     old = machines.serve("old", rollback_s=1)
-    shop = old.open_shop()
-    shop.take()
-    done(machines.restore("new"))
+    old.open_shop()
+    first, second = (tmp_path / "backups" / "masters" / name for name in ("00000002", "00000003"))
+    first.mkdir()
+    (first / "claim").write_text('{"claim": "the first"}')
+    wait_for((first / "handed").exists)
+    assert (first / "heard").exists()  # for a last copy that takes a while
     old.kill()
-    asks, masters = machines.restore("newer"), tmp_path / "backups" / "masters"
-    wait_for((masters / "00000003" / "claim").exists)
+    second.mkdir()
+    (second / "claim").write_text('{"claim": "the second"}')
     old.start()
-    done(asks)
-    assert "nobody" not in (masters / "00000003" / "handed").read_text()
+    wait_for((second / "handed").exists)
+    assert "nobody" not in (second / "handed").read_text()
 
 
 def test_of_two_new_ones_at_once_one_wins(machines):

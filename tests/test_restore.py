@@ -525,6 +525,27 @@ def test_the_old_one_stores_a_last_copy_and_answers(
     assert "masters/00000002/decided" not in storage.names()  # that is for whoever serves
 
 
+def test_one_that_has_begun_to_answer_is_waited_for(typed, database, stick, hand_over, elsewhere):
+    """Or what it answered since the copy before would be lost."""
+    typed("backup", "--to", stick.url)
+    take(database, "A3")
+
+    def old_one():
+        while "masters/00000002/claim" not in stick.names():
+            time.sleep(0.02)
+        stick.put("masters/00000002/heard", b'{"heard": "yes"}')
+        time.sleep(1.3)  # longer than it would wait for nobody
+        typed("backup", "--to", stick.url)
+        stick.put("masters/00000002/handed", json.dumps({"handed": stick.copies()[-1]}).encode())
+
+    old = threading.Thread(target=old_one)
+    old.start()
+    ended = hand_over(stick)
+    old.join()
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert whole(elsewhere / "takeanumber.db") == ["A1", "A2", "A3"]
+
+
 def test_nobody_answers(stored, hand_over, elsewhere):
     began = time.monotonic()
     assert hand_over(stored).returncode == 0
