@@ -402,7 +402,7 @@ def _copies(stored: list[Stored]) -> list[Copy]:
 
 # ----- who is the master of a generation
 #
-# masters/<generation>/claim: whose it is; heard: the one before has paused its writes, to store its last copy;
+# masters/<generation>/claim: whose it is; heard: the one before has paused writes, to store its last copy;
 # handed: it has; decided: the claim was taken (its server serves) or withdrawn (the one before went on). Each
 # is put once, by whoever is first.
 # masters/00000000/shop: whose place this is; all its restores have the same shop, however many there are.
