@@ -2329,7 +2329,7 @@ def backup(url: str | None, data: Path | None) -> None:
 @click.option("--or-new", is_flag=True, help="Make a new database if there certainly was no backup yet.")
 @click.option("--hand-over", is_flag=True, help="First let the server that still runs hand over.")
 @DATA
-def restore_newest(url: str | None, at: str | None, hand_over: bool, data: Path | None, **how: bool) -> None:
+def restore_newest(url: str | None, at: str | None, hand_over: bool, data: Path | None, **how: Any) -> None:
     """Makes the newest backup that is whole the database."""
     settings, store = to_and_from(url, data)
     try:
@@ -2337,8 +2337,8 @@ def restore_newest(url: str | None, at: str | None, hand_over: bool, data: Path 
         before = before and (before if before.tzinfo else before.replace(tzinfo=UTC)).timestamp()
     except ValueError:
         raise CannotStart(f"--at must look like 2026-11-21T10:00Z, not '{at}'.") from None
-    wait = settings.handover_s if hand_over else None
-    done = restore(settings.path, store, before, hand_over_s=wait, warn=warn, **how)
+    how |= {"hand_over_s": settings.handover_s if hand_over else None, "longest_s": settings.rollback_s}
+    done = restore(settings.path, store, before, warn=warn, **how)
     what = f"Restored {tell_copy(done.copy)}" if done.copy else f"Made a new database at {settings.path}"
     kept = f" The old one is {done.kept}." if done.kept else ""
     click.echo(f"{what}; it is generation {done.generation} now.{kept}")

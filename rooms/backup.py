@@ -46,7 +46,7 @@ CONNECT_S, ANSWER_S, ATTEMPTS = 3, 10, 2  # how long one asks S3, and how often 
 PIECE = 2**20  # bytes worked on at a time, so that a large database takes no more memory than a small one
 KEPT_DAYS = {"": 2, "hourly": 7, "daily": 35}  # the kinds of copies; S3 does it by a lifecycle rule
 NOBODY = "nobody"  # has handed over in time
-KEPT_AT_LEAST = 5  # of each kind, in a directory, whatever its clock says
+KEPT_AT_LEAST = 5  # daily ones, in a directory, whatever its clock says
 
 
 class StorageFailed(CannotStart):
@@ -164,8 +164,8 @@ class Directory:
         """Removes what has been kept long enough; on S3 that is a lifecycle rule's work."""
         listed, at = copies(self), now()
         for kind, days in KEPT_DAYS.items():
-            old = [copy for copy in listed if copy.kind == kind][KEPT_AT_LEAST:]
-            for copy in old:
+            old = [copy for copy in listed if copy.kind == kind]
+            for copy in old[KEPT_AT_LEAST if kind == "daily" else 0 :]:
                 if copy.at < at - days * 86400:
                     with self._trouble():
                         (self._root / copy.name).unlink(missing_ok=True)
@@ -377,6 +377,12 @@ def copies(store: Store, prefix: str = "") -> list[Copy]:
     return _copies(store.names(prefix))
 
 
+def last_sequence(store: Store, generation: int) -> int:
+    """The highest that a copy of this generation has; 0 when there is none."""
+    folders = [f"{kind}/{generation:08}/" if kind else f"{generation:08}/" for kind in KEPT_DAYS]
+    return max((copy.sequence for folder in folders for copy in copies(store, folder)), default=0)
+
+
 def _copies(stored: list[Stored]) -> list[Copy]:
     verified = {name.removeprefix("verified/") for name, _ in stored if name.startswith("verified/")}
     found = []
@@ -396,8 +402,10 @@ def _copies(stored: list[Stored]) -> list[Copy]:
 
 # ----- who is the master of a generation
 #
-# masters/<generation>/claim: whose it is; handed: the one before has stored its last copy; decided: the claim
-# was taken (its server serves) or withdrawn (the one before went on). Each is put once, by whoever is first.
+# masters/<generation>/claim: whose it is; heard: the one before has paused writes, to store its last copy;
+# handed: it has; decided: the claim was taken (its server serves) or withdrawn (the one before went on). Each
+# is put once, by whoever is first.
+# masters/00000000/shop: whose place this is; all its restores have the same shop, however many there are.
 
 
 def claim(store: Store, generation: int, mine: str) -> bool:
@@ -410,9 +418,19 @@ def claimed(store: Store, generation: int) -> str | None:
     return _read_master(store, generation, "claim")
 
 
-def hand(store: Store, generation: int, copy: Copy | None) -> str:
-    """Says to who claimed a generation that all is stored, `copy` the last; NOBODY: that was too late."""
-    return _put_first(store, generation, "handed", copy.name if copy else NOBODY)
+def hear(store: Store, generation: int) -> None:
+    """Says to who claimed a generation that the last copy is on its way."""
+    _put_first(store, generation, "heard", "yes")
+
+
+def heard(store: Store, generation: int) -> bool:
+    """Whether the one before has said so."""
+    return bool(_read_master(store, generation, "heard"))
+
+
+def hand(store: Store, generation: int, last: str) -> str:
+    """Says to who claimed a generation that all is stored, by the name of the last copy; NOBODY: too late."""
+    return _put_first(store, generation, "handed", last)
 
 
 def handed(store: Store, generation: int) -> str | None:
@@ -442,11 +460,13 @@ def newest_generation(store: Store) -> int:
     return _newest_generation(store.names())
 
 
-def own(store: Store, generation: int, mine: str) -> None:
+def own(store: Store, generation: int, mine: str, shop: str) -> None:
     """Makes this generation ours, as must be done before its first copy; else raises CannotStart."""
-    if not claim(store, generation, mine):
-        said = "belong to another database: restore it, or choose another place for backups."
-        raise CannotStart(f"The backups at {store.url} {said}")
+    said = "belong to another database: restore it, or choose another place for backups."
+    of_another = CannotStart(f"The backups at {store.url} {said}")
+    found = _read_master(store, 0, "shop")  # asked first: a claim of ours could keep its next from being seen
+    if found not in (None, shop) or not claim(store, generation, mine):
+        raise of_another
     with suppress(Taken):
         store.put(_master(generation, "claim"), _says("claim", mine))
         said = "overwrites what is there (no If-None-Match), so two servers could both be the master"
@@ -454,6 +474,8 @@ def own(store: Store, generation: int, mine: str) -> None:
     if decide(store, generation, "taken") != "taken":
         said = "The old server went on while this one was being set up, so this database is out of date."
         raise CannotStart(f"{said} Hand over again: restore --hand-over --replace.")
+    if found is None and _put_first(store, 0, "shop", shop) != shop:  # last: who never served leaves no mark
+        raise of_another
 
 
 def _put_first(store: Store, generation: int, what: str, value: str) -> str:
@@ -495,11 +517,12 @@ def _newest_generation(stored: list[Stored]) -> int:
 # ----- making a copy
 
 
-def identity(db: Connection) -> tuple[int, str]:
-    """The generation of a database and the id of its claim; to be run by write(), since both may be new."""
+def identity(db: Connection) -> tuple[int, str, str]:
+    """A database's generation, the id of its claim, and its shop's; to be run by write(): they may be new."""
     if not fact(db, "backup_claim", None):
         keep_fact(db, "backup_claim", secrets.token_hex(16))
-    return int(fact(db, "backup_generation", "1")), fact(db, "backup_claim")
+    shop = hashlib.sha256(fact(db, "secret_key").encode()).hexdigest()  # as long as its links are good
+    return int(fact(db, "backup_generation", "1")), fact(db, "backup_claim"), shop
 
 
 def next_sequence(db: Connection) -> int:
@@ -507,6 +530,12 @@ def next_sequence(db: Connection) -> int:
     sequence = int(fact(db, "backup_sequence", "0")) + 1
     keep_fact(db, "backup_sequence", str(sequence))
     return sequence
+
+
+def go_on_after(db: Connection, sequence: int) -> None:
+    """Makes the next copy a later one than this: a database that was put back by hand counts from too low."""
+    if int(fact(db, "backup_sequence", "0")) < sequence:
+        keep_fact(db, "backup_sequence", str(sequence))
 
 
 @contextmanager
@@ -517,7 +546,10 @@ def snapshot(path: Path, generation: int, sequence: int) -> Iterator[tuple[Copy,
     """
     with temporary(path.parent, f"The backup of {path} failed") as room:
         plain, packed = room / "copy.db", room / "copy.db.gz"
-        with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(plain)) as new:
+        if not path.exists():
+            raise CannotStart(f"{path} is gone: stop the server, restore a backup, and start it again.")
+        there = f"{path.absolute().as_uri()}?mode=rw"  # an empty one, made anew, would be taken for the shop
+        with closing(sqlite3.connect(there, uri=True)) as old, closing(sqlite3.connect(plain)) as new:
             new.execute("PRAGMA synchronous = OFF")  # what a power cut leaves of it is thrown away
             old.backup(new)
             new.execute("PRAGMA journal_mode = DELETE")  # all of it in one file
@@ -559,8 +591,9 @@ def back_up(path: Path, store: Store) -> Copy:
         raise CannotStart(f"{path} was written by a newer version of Take A Number. Install that one.")
     database = Database(path)
     try:
-        generation, mine = database.write(identity)
-        own(store, generation, mine)
+        generation, mine, shop = database.write(identity)
+        own(store, generation, mine, shop)
+        database.write(go_on_after, last_sequence(store, generation))
         with snapshot(path, generation, database.write(next_sequence)) as (copy, file):
             put_copy(store, copy, file)
             if not any(0 <= copy.at - each.at < 86400 for each in copies(store, "daily/")):
@@ -667,17 +700,20 @@ def restore(
     replace: bool = False,
     or_new: bool = False,
     hand_over_s: float | None = None,
+    longest_s: float = 0,
     warn: Callable[[str], None] = lambda sentence: None,
 ) -> Restored:
     """Makes the newest copy that is whole (made at or `before` a time) the database; raises CannotStart.
 
     A database that is there stays, unless `replace` says otherwise: then it is kept beside. `or_new` makes a
-    new one where certainly none was. `hand_over_s`: asks the server that runs to hand over, and waits.
+    new one where certainly none was. `hand_over_s`: asks the server that runs to hand over, and waits;
+    `longest_s`: when that has begun to.
     Ended at any moment, the old database is there whole, or the new one.
     """
-    if os.path.exists(path) and not replace:
+    there = os.path.exists(path)
+    if there and not replace:
         raise CannotStart(f"There is a database at {path}. To replace it (it is kept beside), add --replace.")
-    with temporary(path.parent, f"Restoring {path} failed") as room, _alone(path):
+    with temporary(path.parent, f"Restoring {path} failed") as room, _alone(path, there):
         generation, found = _next_generation(store, or_new, before)
         mine, asks, or_new = secrets.token_hex(16), hand_over_s is not None, or_new and not found
         if asks and not claim(store, generation, mine):
@@ -685,10 +721,10 @@ def restore(
             raise CannotStart(said)
         try:
             if asks:
-                found = _last_copies(store, generation, hand_over_s, before)
+                found = _last_copies(store, generation, hand_over_s, longest_s, before)
             copy, file = _whole(store, found, room, warn) if found or not or_new else (None, _new(room))
             _make_master(file, generation, mine, copy, asks)
-            return Restored(copy, generation, _put_in_place(file, path))
+            return Restored(copy, generation, _put_in_place(file, path, there))
         except BaseException:
             if asks:
                 _give_up(store, generation, warn)
@@ -736,13 +772,19 @@ def _made_until(before: float | None, found: list[Copy]) -> list[Copy]:
     return [copy for copy in found if before is None or copy.at <= before]
 
 
-def _last_copies(store: Store, generation: int, wait_s: float, before: float | None) -> list[Copy]:
-    # The copies below a generation that is claimed, once the server before has stored its last.
-    until = time.monotonic() + wait_s
-    while generation > 1 and not handed(store, generation) and time.monotonic() < until:
+def _last_copies(
+    store: Store, generation: int, wait_s: float, longest_s: float, before: float | None
+) -> list[Copy]:
+    # The copies below a generation that is claimed, once the server before has stored its last. One that is
+    # at it may take longer: all that it answered since the copy before would be lost.
+    began = time.monotonic()
+    while generation > 1 and not handed(store, generation):
+        waited = time.monotonic() - began
+        if waited >= wait_s and (waited >= longest_s or not heard(store, generation)):
+            break
         time.sleep(0.5)
     if generation > 1:
-        hand(store, generation, None)  # so that one who comes too late knows that it wasn't waited for
+        hand(store, generation, NOBODY)  # so that one who comes too late knows that it wasn't waited for
     return _made_until(before, [copy for copy in copies(store) if copy.generation < generation])
 
 
@@ -813,9 +855,9 @@ def _make_master(file: Path, generation: int, mine: str, copy: Copy | None, asks
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    # While nobody else has the database open; its file then holds all that was in its WAL.
-    if not path.exists():
+def _alone(path: Path, there: bool) -> Iterator[None]:
+    # While nobody else has the database open, if it is there; its file then holds all that was in its WAL.
+    if not there:
         yield
         return
     in_use = CannotStart(f"{path} is in use: stop the server first.")
@@ -844,9 +886,12 @@ def _alone(path: Path) -> Iterator[None]:
             file.close()
 
 
-def _put_in_place(file: Path, path: Path) -> Path | None:
+def _put_in_place(file: Path, path: Path, there: bool) -> Path | None:
     # By one link or rename, with nothing beside it that belongs to another; returns where the old one is.
-    there = path.exists()
+    # Only what was `there` from the beginning is ours to replace: nobody else has that open.
+    made_meanwhile = CannotStart(f"There is a database at {path} now, that somebody else made.")
+    if path.exists() and not there:
+        raise made_meanwhile
     like = (path if there else path.parent).stat()
     if os.geteuid() == 0:  # a server that runs as somebody else must be able to write
         os.chown(file, like.st_uid, like.st_gid)
@@ -862,7 +907,7 @@ def _put_in_place(file: Path, path: Path) -> Path | None:
         try:
             os.link(file, path)
         except FileExistsError:
-            raise CannotStart(f"There is a database at {path} now, that somebody else made.") from None
+            raise made_meanwhile from None
         except OSError:  # a file system without links
             file.rename(path)
     _sync(path.parent)

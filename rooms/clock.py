@@ -43,14 +43,18 @@ def start_clock(database: Database, settings: Settings) -> threading.Event:
 
 def _run_jobs(stopped: threading.Event, jobs: list[tuple[float, Callable[[], bool]]]) -> None:
     due = [0.0] * len(jobs)
+    waiting: dict[int, str] = {}  # which jobs could not write when they last tried, and why
     while not stopped.wait(1):
         for number, (every, job) in enumerate(jobs):
             if time.monotonic() >= due[number]:
                 due[number] = time.monotonic() + every
                 try:
                     due[number] -= every * job()  # more to do: at once
-                except Unavailable as problem:  # the writer is busy, or writes are paused
-                    log.info("A job of the clock waits for its next time: %s", problem)
+                    waiting.pop(number, None)
+                except Unavailable as problem:  # the writer is busy, or writes are paused: that is said once
+                    if str(problem) not in waiting.values():
+                        log.info("A job of the clock waits for its next time: %s", problem)
+                    waiting[number] = str(problem)
                 except Exception:  # tried again at its next time
                     log.exception("A job of the clock failed")
 

@@ -28,9 +28,12 @@ from rooms.backup import (
     copies,
     decide,
     decided,
+    go_on_after,
     hand,
     handed,
+    hear,
     identity,
+    last_sequence,
     next_sequence,
     own,
     put_copy,
@@ -77,7 +80,7 @@ class HandOver:
         self._next = 0  # the generation that a new server would claim
         self._since: float | None = None  # when all was stored and writes were paused, by time.monotonic()
         self._answered = False  # whether we have said so
-        self._last: Copy | None = None
+        self._last: str | None = None  # the last copy, with nothing written since
         self._looking = threading.Lock()
 
     def doubt(self) -> None:
@@ -88,13 +91,14 @@ class HandOver:
 
     def own(self) -> None:
         """Makes our generation ours, or sees that a later one is taken; NotMaster if it is another's."""
-        generation, mine = self._database.note(identity)
+        generation, mine, shop = self._database.note(identity)
         try:
-            own(self._store, generation, mine)
+            own(self._store, generation, mine, shop)
         except StorageFailed:
             raise
         except CannotStart as problem:
             raise NotMaster(str(problem)) from None
+        self._database.note(go_on_after, last_sequence(self._store, generation))
         if taken_after(self._store, generation):
             self.end(HANDED_OVER)
         self._database.note(keep_fact, "backup_asked", "")
@@ -105,7 +109,7 @@ class HandOver:
         with self._looking:
             if self.role == READ_ONLY:
                 return
-            if self.generation is None:
+            if first := self.generation is None:
                 self.own()
             while self.role != READ_ONLY and claimed(self._store, self._next):
                 outcome = decided(self._store, self._next)
@@ -121,13 +125,18 @@ class HandOver:
                     decide(self._store, self._next, "withdrawn")
             if self.role == MOVING:
                 self._go_on()
+            elif first and self.role == MASTER:  # what was open when this server ended isn't any more
+                self._database.note(keep_fact, "backup_handed", "")
 
     def _answer(self) -> None:
         before = handed(self._store, self._next)  # by us, before we were started again
         self._pause()
-        if self._since is None and before is None:
+        if before and before != NOBODY:
+            self._last = before
+        if not self._last and not before:
             try:
-                self._last = self._last_copy()
+                hear(self._store, self._next)  # so that it waits for what may take a while
+                self._last = self._last_copy().name
                 self._database.note(keep_fact, "backup_handed", str(self._next))
             except BaseException:  # what isn't stored can't be handed over
                 self._go_on()
@@ -148,13 +157,14 @@ class HandOver:
     def _go_on(self) -> None:
         self._database.note(keep_fact, "backup_handed", "")
         self._database.resume()
-        self.role, self._since, self._answered = MASTER, None, False
+        self.role, self._since, self._answered, self._last = MASTER, None, False, None
         log.warning("This server goes on: writes are let in again.")
 
     def end(self, why: str) -> None:
         """Lets nothing be written any more: another is the master."""
         self.why = why  # which is for the owner: it says where the backups are
         self._database.pause(ENDED, for_good=True)
+        self._database.note(keep_fact, "backup_handed", READ_ONLY)  # for doubt(), when it is started again
         self.role = READ_ONLY
         log.error("Nothing is written any more: %s", why)
 
@@ -212,7 +222,7 @@ class Keeper:
 
     def status(self) -> dict[str, Any]:
         """How the backup is, and since when; `*_at` are seconds since the epoch."""
-        at, turn, since = time.monotonic(), self._turn, self._behind_since
+        at, turn, since = time.monotonic(), self._turn, self._since()
         behind = at - since if since and turn.role != READ_ONLY else 0.0
         problem = ([turn.why] if turn.why else [*list(self._problems.values()), None])[0]
         verified_at = self._verified.get("at")
@@ -276,8 +286,6 @@ class Keeper:
         if self._turn.generation is None or self._turn.role != MASTER:
             return
         at, changed = time.monotonic(), self._database.changes != self._copied
-        if changed and self._behind_since is None:
-            self._behind_since = at
         if not self._kept:
             self._kept = {kind: self._made_last(kind) for kind in ("hourly", "daily")}
         half = self._interval / 2  # of it to collect changes, and the other to store them
@@ -285,7 +293,7 @@ class Keeper:
         hourly = at - self._kept["hourly"] >= HOUR_S and changed
         due = at
         if changed and self._last:  # the first one at once: a new master has none of its own
-            due = max(self._behind_since + half - 2 * TICK_S, self._began + half)
+            due = max((self._since() or at) + half - 2 * TICK_S, self._began + half)
         if at >= due and (changed or daily):
             try:
                 self._copy(*[""] * changed, *["hourly"] * hourly, *["daily"] * daily)
@@ -307,7 +315,7 @@ class Keeper:
             for kind in kinds or ("",):
                 copy = put_copy(self._store, copy, file, kind)
                 self._stored(copy, began, changes)
-        if isinstance(self._store, Directory) and kinds[1:]:
+        if isinstance(self._store, Directory) and any(kinds):
             self._store.thin()
         return copy
 
@@ -318,7 +326,12 @@ class Keeper:
             if changes >= self._copied:
                 self._copied, self._last = changes, copy
                 self._interval = min(MOST_S, INTERVAL_S * math.ceil(copy.size / 10**6))
+                self._database.changed_since = None
                 self._behind_since = None if changes == self._database.changes else began
+
+    def _since(self) -> float | None:
+        # Since when there is something that no copy has, though the storing of one may hang just now.
+        return self._behind_since or self._database.changed_since
 
     def _verify(self) -> None:
         age = now() - self._verified.get("at", -math.inf)
@@ -334,6 +347,8 @@ class Keeper:
                 self._turn.own()
             if self._turn.role != READ_ONLY and self._database.changes != self._copied:
                 self._copy()
+            if self._turn.role == MOVING:
+                self._turn.look()  # who was heard waits for an answer
         except (CannotStart, Refused) as problem:
             log.error("The last backup was not stored: %s", problem)
         except Exception:  # it ends all the same

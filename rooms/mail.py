@@ -34,12 +34,15 @@ def queue_mail(db: Connection, at: float, contact: Row, recipient: str, subject:
 
 
 def send_mails(database: Database, settings: Settings) -> bool:
-    """Sends what is due; says whether there may be more. What fails is tried again, for three days."""
+    """Sends what is due; says whether there may be more. What fails is tried again, for three days.
+
+    Nothing while writes are paused: that it was sent could not be noted, and so it would be sent again.
+    """
     sql = """SELECT mail.* FROM mail JOIN place ON place.id = place_id AND deleted_at IS NULL
              WHERE due_at <= :at ORDER BY due_at, mail.id LIMIT :most"""
     with database.read() as db:
         mails, epoch = run(db, sql, at=now(), most=AT_ONCE).all(), fact(db, "epoch")
-    if not mails:
+    if not mails or database.paused:
         return False
     try:
         server = _connect(settings)
@@ -50,6 +53,8 @@ def send_mails(database: Database, settings: Settings) -> bool:
         return False
     try:
         for mail in mails:
+            if database.paused:
+                return False
             _send(database, settings, server, mail, epoch)
     finally:
         server.close()

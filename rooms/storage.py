@@ -293,6 +293,7 @@ class Database:
         self.on_commit: Callable[[], None] = lambda: None
         self.busy_since: float | None = None  # when the transaction under way began, by time.monotonic()
         self.changes = 0  # how many writes that changed something were committed; notes don't count
+        self.changed_since: float | None = None  # since when; who has stored all until now sets it to None
         self._paused: str | None = None  # why nothing may be written just now
         self._ended: str | None = None  # or for good
         self._readers, self._writers = _engine(path, "query_only = ON"), _engine(path, *ROOMY)
@@ -387,7 +388,9 @@ class Database:
             for job in jobs:
                 self._run_in_savepoint(db, job)
             raw.execute("COMMIT")
-            self.changes += sum(job.changed for job in jobs)
+            if changes := sum(job.changed for job in jobs):
+                self.changes += changes  # before the next line, for who sets that one to None and looks here
+                self.changed_since = self.changed_since or time.monotonic()
         except Exception as problem:  # not swallowed: it's what the callers are told
             self._drop_connection()
             if began and len(jobs) > 1:

@@ -133,6 +133,15 @@ def test_a_clock_that_jumps_back_changes_nothing(typed, clock, shop, storage):
     assert "2026-11-21T08:00:00Z, 1/3" in typed("verify", "--from", storage.url).stdout
 
 
+def test_a_database_that_was_put_back_by_hand_is_backed_up_as_the_newest(typed, database, storage):
+    assert ", 1/1, " in typed("backup", "--to", storage.url).stdout
+    before = database.read_bytes()
+    assert ", 1/2, " in typed("backup", "--to", storage.url).stdout
+    database.write_bytes(before)
+    assert ", 1/3, " in typed("backup", "--to", storage.url).stdout
+    assert ", 1/3, " in typed("verify", "--from", storage.url).stdout
+
+
 def test_nothing_else_is_left_behind(typed, shop, storage):
     shop.database.with_name(".backup-killed").mkdir()
     shop.database.with_name(".backup-killed").joinpath("copy.db").write_bytes(b"half")
@@ -153,13 +162,17 @@ def test_what_is_no_copy_is_not_listed(typed, shop, storage):
     assert len(typed("backups", "--from", storage.url).stdout.splitlines()) == 2
 
 
-def test_a_directory_keeps_recent_copies_2_days_hourly_7_daily_35(typed, shop, stick):
+def test_a_directory_keeps_recent_copies_2_days_hourly_7_daily_35(typed, shop, clock, stick):
     for kind in ("", "hourly/", "daily/"):
         for number, day in enumerate(["1001", "1001", "1110", "1110", *["1117"] * 6]):
-            stick.put(f"{kind}00000001/{number:010}-2026{day}T100000Z-{SCHEMA}-1t-1b.db.gz", b"?")
+            stick.put(f"{kind}00000000/{number:010}-2026{day}T100000Z-{SCHEMA}-1t-1b.db.gz", b"?")
     typed("backup", "--to", stick.url)
     left = {kind: len(stick.names(kind)) for kind in ("0", "hourly/", "daily/")}
-    assert left == {"0": 5 + 1, "hourly/": 6, "daily/": 8 + 1}  # never fewer than five, and the new one
+    assert left == {"0": 0 + 1, "hourly/": 6, "daily/": 8 + 1}  # and the new one
+    clock.advance(days=60)
+    typed("backup", "--to", stick.url)
+    left = {kind: len(stick.names(kind)) for kind in ("0", "hourly/", "daily/")}
+    assert left == {"0": 1, "hourly/": 0, "daily/": 5}  # of which there are never fewer: a clock may be wrong
 
 
 # ----- whose backups these are
@@ -172,6 +185,30 @@ def test_two_shops_never_mix_their_backups(typed, start, shop, storage, tmp_path
     assert "belong to another database" in said
     assert len(storage.copies()) == 1
     assert typed("backup", "--to", storage.url).returncode == 0
+
+
+def test_nor_when_one_was_restored_more_often(typed, start, shop, storage, tmp_path):
+    other, own_place = ("--data", str(tmp_path / "other")), tmp_path / "own"
+    own_place.mkdir()
+    start(data=tmp_path / "other").extensions["takeanumber"].database.close()
+    assert typed("backup", "--to", storage.url).returncode == 0
+    typed("backup", "--to", str(own_place), *other)
+    for _ in range(2):
+        assert typed("restore", "--replace", "--from", str(own_place), *other).returncode == 0
+        before = storage.names()
+        assert "belong to another database" in typed("backup", "--to", storage.url, *other).said
+        assert storage.names() == before
+    assert "1/1" in typed("verify", "--from", storage.url).stdout
+
+
+def test_a_shop_that_was_restored_elsewhere_moves_to_a_new_place_and_back(typed, shop, storage, tmp_path):
+    typed("backup", "--to", storage.url)
+    elsewhere, new_place = ("--data", str(tmp_path / "elsewhere")), tmp_path / "new"
+    new_place.mkdir()
+    assert typed("restore", "--from", storage.url, *elsewhere).returncode == 0
+    for url in (str(new_place), storage.url):
+        ended = typed("backup", "--to", url, *elsewhere)
+        assert (ended.returncode, ", 2/" in ended.stdout) == (0, True)
 
 
 def test_a_database_that_was_withdrawn_is_not_backed_up(typed, shop, storage):

@@ -128,6 +128,29 @@ def test_nginx_asks_where_the_app_listens_and_lets_through_what_it_takes():
     assert "proxy_set_header" not in nginx["00_application.conf"]
 
 
+def test_nginx_leaves_the_tokens_of_all_links_out_of_its_logs(app):
+    files = (HERE / ".platform" / "nginx").rglob("*.conf")
+    nginx = re.sub(r"(?m)^ *#.*\n", "", "".join(path.read_text() for path in files))
+    ((mask, shown),) = re.findall(r'default \$uri;\s+"~(\S+)" "(\S+)";', nginx)
+    mask, shown = mask.replace("(?<", "(?P<"), re.sub(r"\$([a-z_]+)", r"\\g<\1>", shown)
+    for rule in app.url_map.iter_rules():
+        url = rule.rule.replace("<place>", "t").replace("<token>", "AbCd-_fGhIjKlMnOpQrStU")
+        assert re.sub(mask, shown, url) == url.replace("AbCd-_fGhIjKlMnOpQrStU", "*")
+
+    forms = dict(re.findall(r"log_format (\w+)\s+('[^;]*');", nginx))
+    read_by_health = '$msec"$uri"$status"$request_time"$upstream_response_time"$http_x_forwarded_for'
+    assert forms["takeanumber_healthd"] == f"'{read_by_health}'".replace("$uri", "$takeanumber_path")
+    for form in forms.values():
+        assert not re.search(r"\$(request|request_uri|uri|args|query_string|http_referer)\b", form)
+    places = re.findall(r"location [^{]+{([^}]*)}", nginx)
+    assert len(places) == nginx.count("proxy_pass") == 2
+    for place in places:
+        logs = re.findall(r"access_log (\S+) (\w+);", place)
+        assert [form for _, form in logs] == list(forms)
+        assert re.sub(r"\.\$\w+", "", logs[1][0]) == "/var/log/nginx/healthd/application.log"
+        assert "error_log /var/log/nginx/error.log crit;" in place
+
+
 def test_the_template_and_the_bundle_say_the_same(template):
     for namespace in CONFIG.keys() - {PROPERTIES}:
         for name, value in options_of(template, namespace).items():
@@ -153,6 +176,14 @@ def test_the_other_ways_to_run_it_take_the_same_files_and_settings():
     assert re.findall(r"^VOLUME (.*)$", image, re.MULTILINE) == [data]
     (state,) = re.findall(r"^StateDirectory=(.*)$", unit, re.MULTILINE)
     assert f"Environment=TAKEANUMBER_DATA=/var/lib/{state}\n" in unit
+    readme = (HERE / "README.md").read_text()
+    (user,) = re.findall(r"^User=(.*)$", unit, re.MULTILINE)  # by name: it owns the backups on a stick
+    assert re.search(rf"sudo useradd --system .*{user}\n", readme)
+    assert re.findall(r"^ReadWritePaths=(.*)$", unit, re.MULTILINE) == ["-/media -/mnt"]
+    restoring = re.search(r"sudo systemd-run (.+\\\n.+)\n", readme)[1].split()
+    program = re.search(r"^ExecStart=(.+) serve$", unit, re.MULTILINE)[1].split()
+    told = {*program, f"--uid={user}", "EnvironmentFile=-/etc/takeanumber.env", f"/var/lib/{state}"}
+    assert told <= set(restoring)
     assert f"EXPOSE {Settings().port}\n" in image
 
 
@@ -374,6 +405,10 @@ def test_changed_properties_are_backed_up_before(instance, version, s3):
     with pytest.raises(Aborted):
         instance.configure(TAKEANUMBER_BACKUP_URL="s3://not-there/shop")
     assert shop.take().content["number"] == "A2"
+    instance.configure(TAKEANUMBER_BACKUP_URL=f"{s3.url}/moved")  # to another place, and it goes on there
+    assert shop.take().content["number"] == "A3"
+    instance.stop()
+    assert "-3t-" in s3.names("moved/0")[-1]
 
 
 @pytest.mark.parametrize("data", ["", "data", "{app}", "{app}/current/data"])

@@ -180,6 +180,23 @@ def test_rolled_back_half_way_the_old_one_goes_on_by_itself(machines):
     assert customers.go_home() <= numbers(shop)
 
 
+def test_started_again_in_the_middle_it_hands_over_to_the_next_that_asks(machines, tmp_path):
+    """The first is given up meanwhile; what was stored for it is still the last copy."""
+    old = machines.serve("old", rollback_s=1)
+    old.open_shop()
+    first, second = (tmp_path / "backups" / "masters" / name for name in ("00000002", "00000003"))
+    first.mkdir()
+    (first / "claim").write_text('{"claim": "the first"}')
+    wait_for((first / "handed").exists)
+    assert (first / "heard").exists()  # for a last copy that takes a while
+    old.kill()
+    second.mkdir()
+    (second / "claim").write_text('{"claim": "the second"}')
+    old.start()
+    wait_for((second / "handed").exists)
+    assert "nobody" not in (second / "handed").read_text()
+
+
 def test_of_two_new_ones_at_once_one_wins(machines):
     old = machines.serve("old", rollback_s=5)
     shop = old.open_shop()
@@ -231,6 +248,11 @@ def test_an_old_one_that_was_cut_off_and_comes_back_is_read_only(machines, tmp_p
     assert "A new server has taken over" in problem_of(shop)
     assert before in numbers(shop, new)
     assert new.post(shop.take_url).status == 201
+
+    old.kill()
+    cable.unlink()
+    old.start()  # and can't ask: it remembers
+    assert shop.take().status == 503
 
 
 def problem_of(shop):

@@ -36,11 +36,11 @@ class Stick:
     def newest(self):
         return self.names()[-1]
 
-    def age(self, kind, **by):
-        """Lets the newest copy of this kind look older, or newer, than it is."""
-        newest = self.path / self.names(f"{kind}/*")[-1]
+    def age(self, under, which=-1, **by):
+        """Lets the newest copy of a kind, or another of them, look older, or newer, than it is."""
+        copy = self.path / self.names(under)[which]
         now = datetime.now(UTC) - timedelta(**by)
-        newest.rename(newest.with_name(re.sub(r"\d{8}T\d{6}Z", now.strftime("%Y%m%dT%H%M%SZ"), newest.name)))
+        copy.rename(copy.with_name(re.sub(r"\d{8}T\d{6}Z", now.strftime("%Y%m%dT%H%M%SZ"), copy.name)))
 
 
 @pytest.fixture
@@ -99,10 +99,11 @@ def test_copies_each_hour_and_each_day_and_a_restore_to_see_that_they_are_whole(
     assert len(stick.names("hourly/*")) == 1
     shop.take()
     wait_for(lambda: len(stick.names("hourly/*")) == 2)
+    stick.age("0*", which=0, days=3)
     recent = stick.names()
 
     wait_for(lambda: len(stick.names("daily/*")) == 2)  # though nothing changed
-    assert stick.names() == recent
+    wait_for(lambda: stick.names() == recent[1:])  # and what is due to go is gone
     wait_for(lambda: status(shop)["verified_tickets"] == 2)
 
 
@@ -113,13 +114,48 @@ def test_a_new_start_knows_when_the_last_were_made(start_quick, stick):
     wait_for(lambda: stick.names("daily/*"))
     for hourly, daily, more in (({"hours": 2}, {"hours": -1}, 1), ({"minutes": 10}, {"hours": 2}, 0)):
         server.stop()
-        stick.age("hourly", **hourly)
-        stick.age("daily", **daily)
+        stick.age("hourly/*", **hourly)
+        stick.age("daily/*", **daily)
         before = [len(stick.names(kind)) for kind in ("0*", "hourly/*", "daily/*")]
         server.start()
         wait_for(lambda before=before: len(stick.names()) > before[0])
         wait_for(lambda before=before, more=more: len(stick.names("daily/*")) == before[2] + more)
         assert len(stick.names("hourly/*")) == before[1] + more
+
+
+def test_a_database_that_was_put_back_by_hand_is_backed_up_as_the_newest(start_quick, stick):
+    server = start_quick(stick.path)
+    shop = server.open_shop()
+    wait_for(lambda: stick.names("daily/*"))
+    server.stop()
+    before = (server.data / "takeanumber.db").read_bytes()
+    server.start()
+    many = len(stick.names())
+    for more in (1, 2):
+        shop.take()
+        wait_for(lambda more=more: len(stick.names()) >= many + more)
+    server.stop()
+    (server.data / "takeanumber.db").write_bytes(before)
+    last = stick.newest()
+    server.start()
+    wait_for(lambda: stick.newest() > last)
+    assert stick.holds(stick.newest()) == set()
+
+
+def test_a_database_that_is_gone_is_missed_and_can_be_restored(start_quick, stick, command):
+    server = start_quick(stick.path)
+    shop = server.open_shop()
+    shop.take()
+    wait_for(lambda: stick.names() and stick.holds(stick.newest()))
+    for path in server.data.glob("takeanumber.db*"):
+        path.unlink()
+    shop.take()
+    wait_for(lambda: "takeanumber.db is gone" in (status(shop)["problem"] or ""))
+    server.stop()
+    where = {"TAKEANUMBER_BACKUP_URL": str(stick.path), "TAKEANUMBER_DATA": str(server.data)}
+    assert command("restore", **where).returncode == 0
+    server.start()
+    assert shop.waiting() == ["A1"]
 
 
 # ----- trouble with the place for backups
@@ -210,6 +246,14 @@ def test_storage_that_hangs_neither_keeps_it_from_starting_nor_from_ending(start
     assert time.monotonic() - before < 10
     assert "The last backup could not be stored" in server.log
     assert bucket.names() == []
+
+
+def test_what_happens_while_the_second_copy_of_a_round_hangs_is_not_backed_up(start_quick, bucket, way):
+    way.of, way.where, way.wrong = {"PUT"}, "/hourly/", "hangs"
+    server = start_quick(bucket.url)
+    wait_for(lambda: bucket.copies() and any("/hourly/" in path for _, path in way.asked))
+    shop = server.open_shop()
+    wait_for(lambda: status(shop)["behind_s"] > 0, within=5)
 
 
 def test_an_upload_that_was_cut_in_half_or_not_confirmed(start_quick, bucket, way):

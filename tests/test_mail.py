@@ -244,6 +244,37 @@ def test_no_mail_s_content_is_in_the_export(shop):
     assert {each["recipient"] for each in outbox(shop)} == {"staff@example.org", "zoe@example.org"}
 
 
+def test_nothing_is_sent_while_writes_are_paused(shop, post):
+    """A server that has handed over would send the same again and again."""
+    database = shop.app.extensions["takeanumber"].database
+    asks(shop)
+    database.pause("Moving to a new server, a moment please.")
+    for _ in range(3):
+        assert sends(shop) is False
+    assert (post.got, post.connections) == ([], 0)
+    database.resume()
+    sends(shop)
+    assert len(post.got) == 2
+
+
+def test_a_pause_between_two_mails_keeps_the_second_back(shop, post, monkeypatch):
+    database = shop.app.extensions["takeanumber"].database
+    asks(shop)
+    write = database.write
+
+    def then_pauses(*args):
+        write(*args)
+        database.pause("Moving to a new server, a moment please.")
+
+    monkeypatch.setattr(database, "write", then_pauses)
+    assert sends(shop) is False
+    assert len(post.got) == 1
+    monkeypatch.undo()
+    database.resume()
+    sends(shop)
+    assert len({each["Message-ID"] for each in post.mails()}) == len(post.got) == 2
+
+
 def test_the_clock_sends_it(start_server, post):
     server = start_server(smtp_url=post.url, smtp_from="deli@example.org")
     shop = server.open_shop()

@@ -2,11 +2,16 @@
 
 import dataclasses
 import io
+import logging
 import sqlite3
+import time
 
 import pytest
 from people import Api
 from test_forms import Browser, Forms
+
+from rooms import clock
+from rooms.settings import Settings
 
 MOVING = "Moving to a new server, a moment please."
 ENDED = "Another server has taken over from this one, which only shows what was. Open the page again."
@@ -49,6 +54,19 @@ def test_what_is_sent_is_refused_with_a_sentence_and_what_is_looked_at_goes_on(p
     assert place.api.get("/healthz").status == 200
     database.resume()
     assert ana.calls_next()["number"] == "A1"
+
+
+def test_the_clock_says_once_that_it_waits(database, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "takeanumber")
+    monkeypatch.setattr(clock, "held_too_long", lambda *_: True)  # a job that is due each second
+    monkeypatch.setattr(clock, "_watch", lambda *_: None)  # which would end this process
+    database.pause(MOVING)
+    stopped = clock.start_clock(database, Settings())
+    time.sleep(2.3)
+    stopped.set()
+    assert [each for each in caplog.messages if "waits" in each] == [
+        f"A job of the clock waits for its next time: {MOVING}"
+    ]
 
 
 def test_a_stream_goes_on(place, database):

@@ -14,7 +14,7 @@ import time
 from contextlib import closing
 
 import pytest
-from people import HERE, Api, Place
+from people import HERE, Api, Place, open_deli
 from versions import FAILS, NEXT, REBUILDS_PLACE, dump, rows
 
 from rooms import backup
@@ -193,6 +193,31 @@ def test_not_while_a_server_has_it_open(typed, start, database, stored, data):
     assert [path.name for path in data.iterdir() if "restore" in path.name] == []
     app.extensions["takeanumber"].database.close()
     assert typed("restore", "--replace", "--from", stored.url).returncode == 0
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_nor_one_that_a_server_made_meanwhile(
+    start, bucket, way, typed, database, elsewhere, monkeypatch, replace
+):
+    typed("backup", "--to", bucket.url)
+    monkeypatch.setattr(backup, "ANSWER_S", 10)
+    hand_on, made = way.handle, []
+
+    def slow(request, port):
+        if not made and ".db.gz" in request.path:  # the copy is on its way
+            made.append(open_deli(Api(start(data=elsewhere))))
+            made[0].customer()
+        hand_on(request, port)
+
+    way.handle = slow
+    words = ["restore", "--from", bucket.url, "--data", str(elsewhere), *["--replace"] * replace]
+    assert "somebody else made" in typed(*words).said
+    assert made[0].customer().number == "A2"
+    with closing(
+        sqlite3.connect(elsewhere / "takeanumber.db")
+    ) as db:  # what the server sees is what is there
+        assert db.execute("SELECT count(*) FROM ticket").fetchone() == (2,)
+    assert [path.name for path in elsewhere.iterdir() if "before-restore" in path.name] == []
 
 
 @pytest.mark.parametrize(
@@ -498,6 +523,27 @@ def test_the_old_one_stores_a_last_copy_and_answers(
     assert facts(elsewhere / "takeanumber.db")["backup_claim"] == mine
     assert facts(elsewhere / "takeanumber.db")["backup_generation"] == "2"
     assert "masters/00000002/decided" not in storage.names()  # that is for whoever serves
+
+
+def test_one_that_has_begun_to_answer_is_waited_for(typed, database, stick, hand_over, elsewhere):
+    """Or what it answered since the copy before would be lost."""
+    typed("backup", "--to", stick.url)
+    take(database, "A3")
+
+    def old_one():
+        while "masters/00000002/claim" not in stick.names():
+            time.sleep(0.02)
+        stick.put("masters/00000002/heard", b'{"heard": "yes"}')
+        time.sleep(1.3)  # longer than it would wait for nobody
+        typed("backup", "--to", stick.url)
+        stick.put("masters/00000002/handed", json.dumps({"handed": stick.copies()[-1]}).encode())
+
+    old = threading.Thread(target=old_one)
+    old.start()
+    ended = hand_over(stick)
+    old.join()
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert whole(elsewhere / "takeanumber.db") == ["A1", "A2", "A3"]
 
 
 def test_nobody_answers(stored, hand_over, elsewhere):
