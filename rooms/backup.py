@@ -148,7 +148,10 @@ class Directory:
         with self._trouble():
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with _opened(content) as source, beside.open("xb") as file:
+                with _opened(content) as source, open(beside, "xb", opener=_private) as file:
+                    if os.geteuid() == 0:  # a server that runs as somebody else must be able to read it
+                        with suppress(OSError):  # a stick's file system may know no owners
+                            os.fchown(file.fileno(), self._root.stat().st_uid, self._root.stat().st_gid)
                     shutil.copyfileobj(source, file, PIECE)
                     file.flush()
                     os.fsync(file.fileno())
@@ -305,6 +308,10 @@ def _opened(content: Path | bytes) -> Iterator[BinaryIO]:
             yield file
     else:
         yield io.BytesIO(content)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)  # a copy holds names, and the links of owners
 
 
 def _why(problem: Exception) -> str:

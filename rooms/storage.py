@@ -433,7 +433,9 @@ class Database:
 def _engine(path: Path, *more: str) -> Engine:
     # Autocommit: transactions are begun by hand, where one can see it. Hidden: no links and names in a log.
     options = {"isolation_level": "AUTOCOMMIT", "pool_size": 8, "max_overflow": 0, "pool_timeout": PATIENCE_S}
-    engine = sa.create_engine(f"sqlite:///{path}", hide_parameters=True, **options)
+    # One that is gone is an error: an empty file, made anew, would be taken for the shop.
+    where = {"database": path.absolute().as_uri(), "query": {"mode": "rw", "uri": "true"}}
+    engine = sa.create_engine(sa.URL.create("sqlite", **where), hide_parameters=True, **options)
     pragmas = ["busy_timeout = 5000", "journal_mode = WAL", "foreign_keys = ON", "secure_delete = ON"]
     pragmas += ["synchronous = FULL", *more]  # FULL: a ticket that was handed out survives a power cut
 
@@ -497,6 +499,7 @@ def open_database(settings: Settings, upgrade: bool = False) -> Database:
 
 def make_database(path: Path) -> Database:
     """A new database at this path."""
+    path.touch()
     database = Database(path)
     database.write(_make)
     return database

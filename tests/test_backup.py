@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 import resource
 import sqlite3
@@ -398,6 +399,19 @@ def test_directories_that_cannot_be_used(typed, shop, tmp_path):
         assert "no directory" in typed(*words, str(tmp_path / "file")).said
     assert "can't be used" in typed("backup", "--to", "/sys/kernel").said
     assert not (tmp_path / "new" / "takeanumber.db").exists()
+
+
+def test_in_a_directory_nobody_else_may_read_them(typed, database, stick):
+    assert typed("backup", "--to", stick.url).returncode == 0
+    for name in stick.names():
+        assert (stick.path / name).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_backed_up_by_root_they_belong_to_whom_the_directory_belongs(typed, database, stick):
+    os.chown(stick.path, 900, 900)
+    assert typed("backup", "--to", stick.url).returncode == 0
+    assert {(stick.path / name).stat().st_uid for name in stick.names()} == {900}
 
 
 def test_a_stick_without_links(typed, shop, stick, monkeypatch):
