@@ -10,7 +10,7 @@ run: .venv/runs
 	@$(BIN)/python takeanumber.py
 
 test: lint tests/node_modules/installed
-	@$(BIN)/pytest -m "not soak and not alone" --numprocesses 3; first=$$?; \
+	@$(BIN)/pytest -m "not soak and not alone" --numprocesses 4; first=$$?; \
 	$(BIN)/pytest -m "not soak and alone" && exit $$first
 
 soak: .venv/tests tests/node_modules/installed

@@ -139,6 +139,9 @@ class Server:
             self._mine.connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
             self._mine.life = self._lives
             self._connections.append(self._mine.connection)
+        elif time.monotonic() - self._mine.used > 60:  # the server closes what nobody uses
+            self._mine.connection.close()
+        self._mine.used = time.monotonic()
         if self._mine.connection.sock is None:
             self._mine.connection.connect()
         return self._mine.connection

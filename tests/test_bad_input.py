@@ -1,16 +1,51 @@
 """What makes no sense is refused with a sentence, whoever sends it, and nothing changes by it."""
 
 import json
+import shutil
 
 import pytest
+from people import Api, Clock, Place, open_deli
+
+import takeanumber
+from rooms import settings
 
 HUGE = 10**400
 DEEP = "[" * 100_000
 
 
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory):
+    """A place with all that can be pressed, made once: where its database is, its links, and the time."""
+    clock, data = Clock(), tmp_path_factory.mktemp("furnished") / "data"
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(settings, "clock", clock)
+        app = takeanumber.create_app(data=data, takes_per_minute=10**9)
+        place = open_deli(Api(app))
+        links = furnish(place)
+        app.extensions["takeanumber"].live.close()
+        app.extensions["takeanumber"].database.close()
+    return data, {"slug": place.slug, "links": place.links}, links, clock.at
+
+
 @pytest.fixture
-def links(bakery, ana, door):
-    """Every URL that takes a POST, by name; somebody waits, and somebody is at Ana's desk."""
+def place(start, clock, furnished, tmp_path):
+    """That place."""
+    data, opened, _, clock.at = furnished
+    shutil.copytree(data, tmp_path / "data")
+    return Place(Api(start()), opened)
+
+
+@pytest.fixture
+def links(furnished):
+    """Every URL there that takes a POST, by name."""
+    return furnished[2]
+
+
+def furnish(bakery):
+    """Puts somebody in the line, and somebody at Ana's desk; returns every URL that takes a POST, by name."""
+    assert bakery.owner_sends("/queues", name="Bakery").status == 201
+    assert bakery.owner_sends("/counters", name="Shop", capacity=10).status == 201
+    ana, door = bakery.desk("Ana", "Window 2"), bakery.door()
     customers = [bakery.customer() for _ in range(3)]
     ana.calls_next()
     assert bakery.owner_sends("/queues", name="Follow-ups", kind="calls", public_form=True).status == 201
@@ -284,8 +319,8 @@ def test_half_characters_are_refused(place, links, name, field):
 
 
 def test_control_characters_are_left_out(place, ana):
-    place.customer(name="\x00Zo\x07ë\x1b[31m\r", note="one\ntwo\x00")
-    called = ana.calls_next()
+    customer = place.customer(name="\x00Zo\x07ë\x1b[31m\r", note="one\ntwo\x00")
+    called = ana.calls_next(number=customer.number)
     assert (called["name"], called["note"]) == ("Zoë[31m", "one\ntwo")
 
 
@@ -300,8 +335,8 @@ def test_control_characters_are_left_out(place, ana):
     ],
 )
 def test_text_is_only_text(place, ana, text):
-    place.customer(name=text)
-    assert ana.calls_next()["name"] == text
+    customer = place.customer(name=text)
+    assert ana.calls_next(number=customer.number)["name"] == text
     place.owner_sends("", name=text)
     assert place.picture()["place"]["name"] == text
 
