@@ -300,9 +300,10 @@ def fill_with_old_days(database: Path, tickets: int, a_day: int = 1000) -> None:
         db.execute(
             """INSERT INTO ticket (place_id, queue_id, servicer_id, token, series, number, ordinal, state,
                                    priority, party, joined_at, taken_at, first_called_at, called_at,
-                                   started_at, ended_at)
+                                   started_at, ended_at, tries, by_phone)
                SELECT place.id, queue.id, servicer.id, hex(randomblob(11)), day, 'A' || (n % :a_day + 1),
-                      n % :a_day + 1, 'done', 3, 1 + n % 4, at, at, at + 300, at + 300, at + 320, at + 500
+                      n % :a_day + 1, 'done', 3, 1 + n % 4, at, at, at + 300, at + 300, at + 320, at + 500,
+                      0, 0
                FROM old, (SELECT min(id) AS id FROM place) AS place,
                     (SELECT min(id) AS id FROM queue) AS queue,
                     (SELECT min(id) AS id FROM servicer) AS servicer ORDER BY n""",
