@@ -42,9 +42,11 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize(("name", "value"), NONSENSE)
-def test_a_value_that_makes_no_sense_is_told_in_a_sentence(typed, monkeypatch, tmp_path, name, value):
+def test_a_value_that_makes_no_sense_stops_the_start_with_a_sentence(
+    typed, monkeypatch, tmp_path, name, value
+):
     monkeypatch.setenv(name, value)
-    ended = typed("links")
+    ended = typed("serve")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith("Error: ")
     assert ended.stderr.endswith(".\n")
