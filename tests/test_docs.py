@@ -1,4 +1,4 @@
-"""What the README must name, so that it can't rot; and what stands in two files and must be the same."""
+"""The documents name every setting, command and URL; and what two files state is the same in both."""
 
 import ast
 import dataclasses
@@ -6,87 +6,178 @@ import re
 import sys
 import tomllib
 from itertools import chain
+from urllib.parse import unquote
 
 import click
 import pytest
 from people import HERE
 
 import takeanumber
-from rooms.settings import Settings
+from app.settings import Settings
 
-CODE = (HERE / "takeanumber.py").read_text()
+PROGRAM = (HERE / "takeanumber.py").read_text()
+PACKAGE = HERE / "app"  # the application code beside takeanumber.py
+PAGES = [HERE / "README.md", *sorted((HERE / "docs").glob("*.md"))]
+ALL_PAGES = [*PAGES, HERE / "CONTRIBUTING.md", HERE / "CHANGELOG.md", HERE / "data" / "README.md"]
+SETTINGS_PAGE = (HERE / "docs" / "settings.md").read_text()
 
 
 @pytest.fixture(scope="module")
-def readme():
-    return (HERE / "README.md").read_text()
+def docs():
+    """README.md and all pages of docs/."""
+    return "\n".join(page.read_text() for page in PAGES)
 
 
-def settings():
-    names = [field.name.upper() for field in dataclasses.fields(Settings)]
-    return [name if name in ("HOST", "PORT") else f"TAKEANUMBER_{name}" for name in names]
+def name_of(page):
+    return str(page.relative_to(HERE))
 
 
-@pytest.mark.parametrize("name", settings())
-def test_every_setting_is_named(readme, name):
-    assert f"`{name}`" in readme
+# ----- settings
 
 
-def test_no_setting_is_named_that_is_not_there(readme):
-    assert set(re.findall(r"TAKEANUMBER_[A-Z_]+", readme)) <= set(settings())
+def variable_of(field):
+    name = field.name.upper()
+    return name if name in ("HOST", "PORT") else f"TAKEANUMBER_{name}"
+
+
+SETTINGS = {variable_of(field): str(field.default) for field in dataclasses.fields(Settings)}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_is_documented_with_its_default(name):
+    documented = re.search(rf"^\| `{name}` \| (?:`([^`]*)` )?\| \S", SETTINGS_PAGE, re.MULTILINE)
+    assert documented, f"docs/settings.md has no row for {name}"
+    assert (documented[1] or "") == SETTINGS[name]
+
+
+def test_every_documented_setting_exists(docs):
+    assert set(re.findall(r"TAKEANUMBER_[A-Z_]+", docs)) <= SETTINGS.keys()
+
+
+# ----- commands
 
 
 @pytest.mark.parametrize("name", sorted(takeanumber.cli.commands))
-def test_every_command_is_named(readme, name):
+def test_every_command_is_documented_with_its_options(name):
     assert isinstance(takeanumber.cli, click.Group)
-    assert re.search(rf"`(python takeanumber\.py )?{name}\b", readme)
+    row = re.search(rf"^\| `{name}` \| \S.*$", SETTINGS_PAGE, re.MULTILINE)
+    assert row, f"docs/settings.md has no row for {name}"
+    options = chain.from_iterable(option.opts for option in takeanumber.cli.commands[name].params)
+    assert set(re.findall(r"`(--[a-z-]+)`", row[0])) == set(options)
 
 
-def urls(app):
-    """The URLs of all routes, with each of the words that a part may be, and `<>` for any other part."""
+def test_every_documented_command_exists(docs):
+    used = re.findall(r"(?:python|uv run) takeanumber\.py ([a-z][a-z-]*)", docs)
+    assert used
+    assert set(used) <= takeanumber.cli.commands.keys()
+
+
+# ----- URLs
+
+
+def without_names(url):
+    """A URL with `<>` instead of each variable part, whatever its name and converter."""
+    return re.sub(r"<[^<>]+>", "<>", url)
+
+
+def urls_of(app):
+    """The URLs of all routes; a part that may be one of several words gives one URL for each of them."""
     for rule in app.url_map.iter_rules():
-        words = re.search(r"<any\(([^)]*)\):\w+>", rule.rule)
-        for word in words[1].split(",") if words else [""]:
-            whole = rule.rule.replace(words[0], word.strip(" '\"")) if words else rule.rule
-            yield re.sub(r"<[^<>]+>", "<>", whole)
+        choice = re.search(r"<any\(([^)]*)\):\w+>", rule.rule)
+        if choice is None:
+            yield without_names(rule.rule)
+            continue
+        for word in choice[1].split(","):
+            yield without_names(rule.rule.replace(choice[0], word.strip(" '\"")))
 
 
-def test_every_url_is_named(readme, app):
-    """In full, or from one it belongs to: `/<place>/desk/<token>` … `…/next`, `/start`."""
-    code = {re.sub(r"<[^<>]+>", "<>", part) for part in re.findall(r"`([^`\n]+)`", readme)}
-    named = {re.sub(r"^(GET |POST )?(…)?|\?.*$", "", part) for part in code}
-
-    def told(url):
-        cuts = [at for at, letter in enumerate(url) if letter == "/" and at]
-        return url in named or any(url[:at] in named and told(url[at:]) for at in cuts)
-
-    assert [url for url in urls(app) if not url.startswith("/static/") and not told(url)] == []
+def is_documented(url, documented):
+    """Whether a URL is documented in full, or as the end of one: `/<place>/desk/<token>`, then `…/next`."""
+    if url in documented:
+        return True
+    slashes = [index for index, letter in enumerate(url) if letter == "/" and index > 0]
+    return any(url[:slash] in documented and is_documented(url[slash:], documented) for slash in slashes)
 
 
-def test_the_header_of_the_program_names_what_requirements_name():
-    header = re.search(r"^# /// script\n(.*?)^# ///$", CODE, re.DOTALL | re.MULTILINE)[1]
+def test_every_url_is_documented(docs, app):
+    code = {without_names(part) for part in re.findall(r"`([^`\n]+)`", docs)}
+    documented = {re.sub(r"^(GET |POST )?(…)?|\?.*$", "", part) for part in code}
+    urls = [url for url in urls_of(app) if not url.startswith("/static/")]
+    assert len(urls) > 50
+    assert [url for url in urls if not is_documented(url, documented)] == []
+
+
+# ----- links and files
+
+
+def anchors_of(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)
+def test_every_link_to_a_page_a_heading_or_a_picture_leads_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = unquote(link).partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors_of(target), link
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)
+def test_code_in_a_sentence_ends_on_its_line(page):
+    lines = page.read_text().splitlines()
+    assert [line for line in lines if line.count("`") % 2 and not line.startswith("```")] == []
+
+
+@pytest.mark.skipif(not (HERE / "app").is_dir(), reason="the documents describe the package app/")
+def test_the_layout_in_the_readme_names_every_module_and_no_other():
+    modules = {path.name for path in (HERE / "app").rglob("*.py")} - {"__init__.py"}
+    readme = (HERE / "README.md").read_text()
+    layout = re.search(r"^    takeanumber\.py .*?(?=^\S)", readme, re.DOTALL | re.MULTILINE)[0]
+    named = set(re.findall(r"\b\w+\.py\b", layout)) - {"takeanumber.py"}
+    in_backup = {path.name for path in (HERE / "app" / "backup").glob("*.py")}  # described there as a whole
+    assert named <= modules
+    assert modules - in_backup <= named
+
+
+@pytest.mark.skipif(not (HERE / "app").is_dir(), reason="the documents describe the package app/")
+@pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)
+def test_every_file_of_the_application_that_a_page_names_exists(page):
+    for path in re.findall(r"(?<![\w/])app/[\w/]+(?:\.py)?", page.read_text()):
+        assert (HERE / path).exists(), path
+
+
+# ----- requirements
+
+
+def test_the_header_of_the_program_lists_the_same_dependencies_as_requirements():
+    header = re.search(r"^# /// script\n(.*?)^# ///$", PROGRAM, re.DOTALL | re.MULTILINE)[1]
     script = tomllib.loads(re.sub(r"^# ?", "", header, flags=re.MULTILINE))
-    required = (HERE / "requirements.txt").read_text().split("\n")
+    lines = (HERE / "requirements.txt").read_text().splitlines()
     assert sorted(script["dependencies"]) == sorted(
-        line for line in required if line and not line.startswith("#")
+        line for line in lines if line and not line.startswith("#")
     )
     project = tomllib.loads((HERE / "pyproject.toml").read_text())["project"]
     assert script["requires-python"] == project["requires-python"]
 
 
-def test_every_requirement_is_pinned():
+def test_every_requirement_is_pinned_to_one_version():
     for line in (HERE / "requirements.txt").read_text().splitlines():
         assert line.startswith("#") or re.fullmatch(r"[a-z0-9-]+==[0-9.]+", line)
 
 
-def test_what_is_imported_is_required():
+def test_every_imported_library_is_in_requirements():
     required = {line.split("==")[0] for line in (HERE / "requirements.txt").read_text().split()}
-    modules = set()
-    code = [CODE, *(path.read_text() for path in (HERE / "rooms").glob("*.py"))]
-    for node in chain.from_iterable(ast.walk(ast.parse(each)) for each in code):
+    sources = [PROGRAM, *(path.read_text() for path in PACKAGE.rglob("*.py"))]
+    imported = set()
+    for node in chain.from_iterable(ast.walk(ast.parse(source)) for source in sources):
         if isinstance(node, ast.Import):
-            modules |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            modules.add(node.module.split(".")[0])
-    foreign = {name.replace("_", "-") for name in modules - sys.stdlib_module_names}
-    assert foreign - required == {"rooms"}
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            imported.add(node.module.split(".")[0])
+    libraries = {name.replace("_", "-") for name in imported - sys.stdlib_module_names}
+    assert libraries - required == {PACKAGE.name}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A changed environment property restarts the app as a deploy does, and may have moved its data or its backups.
+# A changed environment property restarts the app like a deploy, and may move the data directory or the backups.
 set -euo pipefail
 hooks=$(dirname "$0")/../../hooks
 "$hooks/prebuild/01_data.sh"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The new version serves already: too late to restore anything, and too late to fail. (Where the platform replaces
-# the instance, a failure now would throw the new one away, which has taken over from the old one by then.)
-# So this only tells; the owner's page goes on telling.
+# Verifies the newest backup. The new version is already serving, so this hook only reports a problem and never fails.
+# (When the platform replaces the instance, the new one has already taken over from the old one by now, and a failure
+# would make the platform terminate it.) The owner's page keeps showing the problem.
 set -uo pipefail
 for pause in ${EB_PAUSES-0 5 10 20}; do
-  sleep "$pause" # the first backup of a new server may still be under way
+  sleep "$pause" # the first backup of a new server may still be in progress
   if "$(dirname "$0")/../../takeanumber" verify; then
     exit 0
   fi

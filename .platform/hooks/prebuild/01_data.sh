@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The data directory. The app's user owns the directory too, since SQLite makes -wal and -shm beside the file.
+# Creates the data directory. The app's user must own the directory too, because SQLite creates the files -wal and -shm
+# beside the database.
 set -euo pipefail
 data=${TAKEANUMBER_DATA:-}
 app=${EB_APP:-/var/app}

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The old version, if there is one, still serves. A failure here ends the deploy, and it goes on as it was.
+# Backs up the database, or restores it on a new instance. If there is an old version, it is still serving. A failure
+# here aborts the deploy, and the old version goes on.
 set -euo pipefail
 takeanumber=$(dirname "$0")/../../takeanumber
 if [ -e "${TAKEANUMBER_DATA:?is not set}/takeanumber.db" ]; then
-  "$takeanumber" backup # which also refuses a database that is newer than this code
+  "$takeanumber" backup # also refuses a database that is newer than this code
 else
-  "$takeanumber" restore --or-new --hand-over # a new instance, perhaps beside one that serves
+  "$takeanumber" restore --or-new --hand-over # a new instance; an old one may still be serving
 fi
