@@ -20,7 +20,7 @@ from jinja2.bccache import Bucket
 from werkzeug.routing import Rule
 
 import takeanumber
-from rooms import settings
+from app import clock as app_clock
 
 HERE = Path(takeanumber.__file__).parent
 
@@ -309,7 +309,7 @@ def compiled_once() -> Iterator[None]:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(settings, "clock", clock)
+    monkeypatch.setattr(app_clock, "source", clock)
     return clock
 
 

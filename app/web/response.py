@@ -126,8 +126,8 @@ def errors_on(
     """Decorate a POST view: a request that is refused gets `show_page(…, error=…)`, with what was typed.
 
     `show_page` is the GET view of the page with the form. It is called with these parts of the URL, by
-    default the place and the token. JSON clients get the error, and for a Conflict also the page's content.
-    A browser that reloads the URL of the POST is led to the page; see redirect_to_page().
+    default the place and the token, where the URL has them. JSON clients get the error, and for a Conflict
+    also the page's content. A browser that reloads the URL of the POST is led to the page; see redirect_to_page().
     """
     names = url_parts or ("place", "token")
 
@@ -139,7 +139,8 @@ def errors_on(
             except (BadInput, Forbidden, Conflict) as error:
                 if wants_json() and not isinstance(error, Conflict):
                     return error_response(error)
-                return show_page(**{name: values[name] for name in names}, error=error)
+                parts = {name: values[name] for name in names if name in values}
+                return show_page(**parts, error=error)
 
         guarded.error_page = show_page, names  # type: ignore[attr-defined]
         return guarded
@@ -158,7 +159,8 @@ def redirect_to_page() -> AnyResponse | None:
             show_page, names = view.error_page
             views = current_app.view_functions.items()
             page_endpoint = next(name for name, function in views if function is show_page)
-            return flask.redirect(url_for(page_endpoint, **{name: values[name] for name in names}), 303)
+            parts = {name: values[name] for name in names if name in values}
+            return flask.redirect(url_for(page_endpoint, **parts), 303)
     return None
 
 
