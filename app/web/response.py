@@ -127,7 +127,8 @@ def errors_on(
 
     `show_page` is the GET view of the page with the form. It is called with these parts of the URL, by
     default the place and the token, where the URL has them. JSON clients get the error, and for a Conflict
-    also the page's content. A browser that reloads the URL of the POST is led to the page; see redirect_to_page().
+    also the page's content. A browser that reloads the URL of the POST is led to the page; see
+    redirect_to_page().
     """
     names = url_parts or ("place", "token")
 
