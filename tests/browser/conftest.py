@@ -206,7 +206,7 @@ def server(shared_server: Server) -> Server:
 @pytest.fixture
 def open_shop(server: Server) -> Callable[..., Shop]:
     """Opens places on the shared server."""
-    return lambda **asked: server.open_shop(**{"timezone": "UTC"} | asked)
+    return server.open_shop
 
 
 @pytest.fixture

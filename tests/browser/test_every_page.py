@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from calling import Calling
-from inside import Inside, where_it_is
+from helpers.clock import zone_at_hour
+from inside import Inside
 from playwright.sync_api import Page, expect
 
 AXE = (Path(__file__).parent.parent / "node_modules/axe-core/axe.min.js").read_text()
@@ -326,7 +327,7 @@ def a_chart_of_a_new_counter(shop):
 
 
 def a_chart_of_a_day(shop):
-    shop.server.post(shop.links["manage"], {"timezone": where_it_is(12)})
+    shop.server.post(shop.links["manage"], {"timezone": zone_at_hour(12)})
     inside = a_door(shop, 3)
     inside.tap(40, -5, 50, -20)
     inside.recount(70)
