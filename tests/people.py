@@ -13,18 +13,15 @@ from uuid import uuid4
 
 import flask
 import pytest
+from helpers.clock import REAL_PROCESSES, Clock
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 from werkzeug.routing import Rule
 
 import takeanumber
-from helpers.clock import Clock
 from rooms import settings
 
 HERE = Path(takeanumber.__file__).parent
-
-
-REAL_PROCESSES = {"command", "start_server", "instances"}  # fixtures that run the program with the real clock
 
 
 class Answer(NamedTuple):

@@ -1,10 +1,13 @@
-"""Time in tests: a clock that stands still, and time zones that keep real servers away from the end of a day."""
+"""Time in tests: a clock that stands still, and time zones in which no day ends during a test."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
+
+# Fixtures that run the program in a process of its own, where the clock is the real one.
+REAL_PROCESSES = {"command", "start_server", "shared_server", "instances"}
 
 
 def zone_at_hour(hour: int) -> str:
@@ -33,7 +36,7 @@ class Clock:
         return self.at
 
     def set(self, when: str, timezone: str = "UTC", fold: int = 0) -> None:
-        """Set the local time in this zone; `fold=1` is the second pass of an hour that a clock change repeats."""
+        """Set the local time; `fold=1` is the second pass of an hour that a clock change repeats."""
         self.at = datetime.fromisoformat(when).replace(tzinfo=ZoneInfo(timezone), fold=fold).timestamp()
 
     def advance(self, **by: float) -> None:
