@@ -41,15 +41,19 @@ def run(*command, **options):
     return ended.returncode == 0
 
 
+def succeeds(*command):
+    """Return whether a program is there and ends without an error; its output is of no interest."""
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
 def root_command():
     """Return what to put before a command so that root runs it, or None if that isn't permitted."""
     if os.geteuid() == 0:
         return []
-    permitted = (
-        shutil.which("sudo")
-        and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
-    )
-    return ["sudo", "-n"] if permitted else None
+    return ["sudo", "-n"] if succeeds("sudo", "-n", "true") else None
 
 
 def can_use_apt():
@@ -74,7 +78,7 @@ def make_venv():
 
 def install_packages(what):
     """Install the packages, and note what was installed, so that the next call has nothing to do."""
-    if not run(PYTHON, "-m", "pip", "--version"):
+    if not succeeds(PYTHON, "-m", "pip", "--version"):
         make_venv()
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     if not run(*pip, "-r", str(REQUIREMENTS[what][-1])):
@@ -102,10 +106,7 @@ def browser_is_installed():
     """Return whether there is a browser: the system's or Playwright's."""
     if find_browser():
         return True
-    return (
-        PYTHON.exists()
-        and subprocess.run([PYTHON, "-c", OWN_BROWSER], capture_output=True, check=False).returncode == 0
-    )
+    return succeeds(PYTHON, "-c", OWN_BROWSER)
 
 
 def install_browser():
