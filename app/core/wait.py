@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -188,16 +189,16 @@ def _past_tickets(db: Connection, queue: Queue) -> list[PastTicket]:
                                  AND before.ended_at <= ticket.called_at) AS desk_free_s
              FROM ticket WHERE queue_id = :queue AND ended_at IS NOT NULL AND state <> 'expired'
              ORDER BY ended_at DESC LIMIT :latest"""
+    rows: Sequence[Any] = run(db, sql, queue=queue.id, latest=MAX_TICKETS).all()
     past = []
-    for row in run(db, sql, queue=queue.id, latest=MAX_TICKETS):
-        service_s = row.service_s
-        if service_s is not None and row.desk_free_s is not None:
+    for waited_s, has_left, service_s, in_line_s, desk_free_s in rows:
+        if service_s is not None and desk_free_s is not None:
             # The time between two customers belongs to the service, if the next one is waiting already. A
             # longer pause is a break.
-            pause_s = min(row.in_line_s, row.desk_free_s)
+            pause_s = min(in_line_s, desk_free_s)
             if 0 < pause_s <= AWAY_S:
                 service_s += pause_s
-        past.append(PastTicket(row.waited_s, bool(row.has_left), service_s))
+        past.append(PastTicket(waited_s, bool(has_left), service_s))
     return past
 
 
