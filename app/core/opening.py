@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from sqlalchemy.engine import Connection
 
-from app.core.counters import add_counter_to
+from app.core.counters import CounterChanges, add_counter_to
 from app.core.history import record
 from app.core.models import CALLS, Place
 from app.core.places import all_places, new_token
@@ -35,8 +35,7 @@ class NewPlace:
     wait_goal_minutes: int | None = None
     queue: str | None = None
     call_list: str | None = None
-    counter_name: str | None = None
-    counter_capacity: int | None = None
+    counter: CounterChanges | None = None  # with at least a name and a capacity
 
 
 def open_place(
@@ -50,10 +49,11 @@ def open_place(
     place = _add_place(db, at, new, only_one, reserved)
     if new.call_list:
         add_queue_to(db, at, place, new.call_list, max_waiting, reserved, kind=CALLS)
-    if new.queue or not (new.counter_name or new.call_list):
+    if new.queue or not (new.counter or new.call_list):
         add_queue_to(db, at, place, new.queue or FIRST_QUEUE, max_waiting, reserved)
-    if new.counter_name and new.counter_capacity:
-        add_counter_to(db, at, place, new.counter_name, new.counter_capacity, reserved)
+    if new.counter:
+        name, capacity = new.counter["name"], new.counter["capacity"]
+        add_counter_to(db, at, place, name, capacity, reserved, new.counter)
     return place
 
 

@@ -159,7 +159,8 @@ class Database:
                 # Increment before setting changed_since: the backup thread reads them in the opposite order.
                 self.changes += changes
                 self.changed_since = self.changed_since or time.monotonic()
-        except Exception as error:  # noqa: BLE001: the callers get it
+        except Exception as error:  # noqa: BLE001
+            # The callers get the error, whatever it is.
             self._drop_connection()
             if began and len(jobs) > 1:
                 # The transaction is lost, and any job may be the cause: run each again in its own.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import Any, cast
 
 from flask import Blueprint, request, session
 
 from app.core import opening, places
+from app.core.counters import CounterChanges
 from app.core.models import Place
 from app.core.places import all_places
 from app.errors import Forbidden, ServiceError
@@ -86,9 +87,7 @@ def create_place() -> Answer:
         check_setup_code(setup_code)
     place = write(
         opening.open_place,
-        opening.NewPlace(
-            **fields, counter_name=counter.get("name"), counter_capacity=counter.get("capacity")
-        ),
+        opening.NewPlace(**fields, counter=counter),
         only_one=settings.places == "one",
         max_waiting=settings.max_waiting,
         reserved=RESERVED_SLUGS,
@@ -97,15 +96,17 @@ def create_place() -> Answer:
     return back_to_manage(place.slug, place.manage_token, status=201)
 
 
-def _first_counter() -> dict[str, Any]:
+def _first_counter() -> CounterChanges | None:
     """Return the fields of the new place's counter: an object in JSON, fields `counter-…` in a form."""
     if request.is_json:
         content = json_object().get("counter")
-        return {} if content is None else parse_json(CounterForm, content, "name", "capacity")
+        if content is None:
+            return None
+        return cast(CounterChanges, parse_json(CounterForm, content, "name", "capacity"))
     values = {name: request.form.getlist(f"counter-{name}") for name in ("name", "capacity")}
     if not any(text for texts in values.values() for text in texts):
-        return {}
-    return parse_values(CounterForm, values, "name", "capacity")
+        return None
+    return cast(CounterChanges, parse_values(CounterForm, values, "name", "capacity"))
 
 
 @home.post("/<place>/manage/<token>/delete")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import wraps
 from typing import Any
@@ -154,15 +154,21 @@ def redirect_to_page() -> AnyResponse | None:
     adapter = current_app.create_url_adapter(request)
     assert adapter is not None, "there is one in every request"
     with suppress(HTTPException):
-        endpoint, values = adapter.match(method="POST")
-        view = current_app.view_functions[endpoint]
-        if hasattr(view, "error_page"):
-            show_page, names = view.error_page
-            views = current_app.view_functions.items()
-            page_endpoint = next(name for name, function in views if function is show_page)
-            parts = {name: values[name] for name in names if name in values}
-            return flask.redirect(url_for(page_endpoint, **parts), 303)
+        url = page_url(*adapter.match(method="POST"))
+        if url is not None:
+            return flask.redirect(url, 303)
     return None
+
+
+def page_url(endpoint: str, values: Mapping[str, Any]) -> str | None:
+    """Return the path of the page that a POST view shows its errors on; see errors_on()."""
+    view = current_app.view_functions[endpoint]
+    if not hasattr(view, "error_page"):
+        return None
+    show_page, names = view.error_page
+    views = current_app.view_functions.items()
+    page_endpoint = next(name for name, function in views if function is show_page)
+    return url_for(page_endpoint, **{name: values[name] for name in names if name in values})
 
 
 def error_response(error: ServiceError, place: Place | None = None) -> Response:
@@ -201,7 +207,7 @@ def retry_page(error: Unavailable) -> Response:
         _place_of_url() if paused else None,  # without a pause, even reading may fail
         sentence=str(error),
         moving=paused and not error.for_good,  # type: ignore[attr-defined]
-        back=request.path,  # a GET of it leads to the page with the form
+        back=page_url(request.endpoint or "", request.view_args or {}) or request.path,
     )
     set_status(response, error)
     return response
