@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -296,21 +297,35 @@ def clock(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Cl
     return clock
 
 
+def close(app: flask.Flask) -> None:
+    """End the threads of an application and close its database."""
+    app.extensions["takeanumber"].live.close()
+    app.extensions["takeanumber"].database.close()
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new database, which tests copy: making one takes longer than most of them."""
+    data = tmp_path_factory.mktemp("empty") / "data"
+    close(takeanumber.create_app(data=data))
+    return data / "takeanumber.db"
+
+
 @pytest.fixture
-def start(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., flask.Flask]]:
-    """Starts the service with these settings, on the database of this test; closes all it started."""
+def start(tmp_path: Path, clock: Clock, empty_database: Path) -> Iterator[Callable[..., flask.Flask]]:
+    """Create applications with these settings on the database of this test; close them all after it."""
     apps = []
 
-    def start(**settings: Any) -> flask.Flask:
-        apps.append(
-            takeanumber.create_app(**{"data": tmp_path / "data", "takes_per_minute": 10**9} | settings)
-        )
+    def start(data: Path = tmp_path / "data", **settings: Any) -> flask.Flask:
+        if not data.exists():
+            data.mkdir(parents=True)
+            shutil.copy(empty_database, data)
+        apps.append(takeanumber.create_app(**{"data": data, "takes_per_minute": 10**9} | settings))
         return apps[-1]
 
     yield start
     for app in apps:
-        app.extensions["takeanumber"].live.close()
-        app.extensions["takeanumber"].database.close()
+        close(app)
 
 
 @pytest.fixture
