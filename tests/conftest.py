@@ -3,7 +3,14 @@
 import pytest
 from helpers.clock import REAL_PROCESSES
 
-pytest_plugins = ["people", "real_server", "s3", "versions", "beanstalk", "quick"]
+pytest_plugins = [
+    "helpers.app",
+    "helpers.server",
+    "helpers.storage",
+    "helpers.fast_backups",
+    "helpers.versions",
+    "helpers.beanstalk",
+]
 
 
 # Half of the browser tests, by their duration; a second worker has a browser for them.

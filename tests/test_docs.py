@@ -9,7 +9,7 @@ from itertools import chain
 
 import click
 import pytest
-from people import HERE
+from helpers.app import HERE
 
 import takeanumber
 from rooms.settings import Settings

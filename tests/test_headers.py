@@ -6,7 +6,7 @@ import pytest
 @pytest.fixture
 def urls(place, ana, door):
     """One URL of each kind of answer."""
-    owner, customer = place.owner_sees()["links"], place.customer()
+    owner, customer = place.owner_get()["links"], place.customer()
     counter = place.counter()["links"]
     return {
         "home": "/",
@@ -57,7 +57,7 @@ def assert_careful(headers):
 def test_every_response_has_the_headers_that_protect_it(place, urls, accept):
     assert urls.keys() == set(KINDS)
     for kind, url in urls.items():
-        headers = place.api.get(url, Accept=accept).headers
+        headers = place.client.get(url, Accept=accept).headers
         assert_careful(headers)
         if kind != "static":
             assert "accept" in headers["Vary"].lower(), kind
@@ -66,17 +66,17 @@ def test_every_response_has_the_headers_that_protect_it(place, urls, accept):
 
 
 def test_an_error_is_not_kept_either(place, ana):
-    answer = ana.presses("next", finished="A9")
+    answer = ana.post("next", finished="A9")
     assert (answer.status, answer.headers["Cache-Control"]) == (409, "no-store")
 
 
 @pytest.mark.parametrize("kind", ["staff", "manage", "ticket", "desk", "door", "counter"])
 def test_private_pages_are_not_for_search_engines(place, urls, kind):
-    assert "noindex" in place.api.get(urls[kind]).headers["X-Robots-Tag"]
+    assert "noindex" in place.client.get(urls[kind]).headers["X-Robots-Tag"]
 
 
 def test_the_stream_is_not_buffered_by_proxies(place):
-    stream = place.api.client.get(place.links["live"])
+    stream = place.client.flask_client.get(place.links["live"])
     assert stream.mimetype == "text/event-stream"
     assert stream.headers["X-Accel-Buffering"] == "no"
     assert "no-" in stream.headers["Cache-Control"]
@@ -87,16 +87,18 @@ def test_json_needs_no_cookie_and_sets_none(place, ana, door):
     customer = place.customer()
     answers = [
         place.take(),
-        place.api.get(customer.ticket["links"]["ticket"]),
-        ana.presses("next", finished=None),
-        place.api.get(place.links["manage"]),
-        customer.leaves(),
-        door.sends(),
+        place.client.get(customer.ticket["links"]["ticket"]),
+        ana.post("next", finished=None),
+        place.client.get(place.links["manage"]),
+        customer.cancel(),
+        door.send_taps(),
     ]
     assert [answer.headers.get("Set-Cookie") for answer in answers] == [None] * 6
 
 
 def test_the_cookie_is_kept_from_scripts_and_other_sites(place):
-    cookie = place.api.client.get(place.links["customers"], headers={"Accept": HTML}).headers["Set-Cookie"]
+    cookie = place.client.flask_client.get(place.links["customers"], headers={"Accept": HTML}).headers[
+        "Set-Cookie"
+    ]
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie

@@ -21,9 +21,9 @@ from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner
-from real_server import free_port
 
 import takeanumber
+from helpers.server import free_port
 from rooms import backup
 
 ENVIRONMENT = {
