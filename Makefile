@@ -11,7 +11,7 @@ run: install-run
 
 # Tests marked "alone" measure time, so they don't share the machine. They also run when another test failed.
 test: lint
-	@$(BIN)/pytest -m "not soak and not alone" --numprocesses 4 --durations 25; first=$$?; \
+	@$(BIN)/pytest -m "not soak and not alone" --numprocesses 4 --dist loadgroup --durations 25; first=$$?; \
 	$(BIN)/pytest -m "not soak and alone" --durations 25 && exit $$first
 
 soak: install-test

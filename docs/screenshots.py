@@ -19,8 +19,9 @@ sys.path += [str(DOCS.parent / "tests"), str(DOCS.parent / "tests/browser")]
 from calling import Calling  # noqa: E402
 from helpers.browser import launch_options  # noqa: E402
 from helpers.clock import zone_at_hour  # noqa: E402
+from helpers.places import Place  # noqa: E402
+from helpers.server import Server  # noqa: E402
 from inside import Inside  # noqa: E402
-from real_server import Server, Shop  # noqa: E402
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 PHONE, SCREEN, TABLET = (375, 667), (1440, 900), (1000, 640)
@@ -40,17 +41,17 @@ CUSTOMERS = [
 ]
 
 
-def play(shop: Shop) -> dict[str, str]:
+def play(shop: Place) -> dict[str, str]:
     """A morning at the deli: nine were served, three are at the desks, four wait. Returns the links."""
-    post = shop.server.post
+    post = shop.client.post
     post(f"{shop.links['manage']}/queues/deli", {"asks": ["name", "note"]})
     desks = [shop.desk(name, f"Window {number}") for number, name in enumerate(("Ana", "Ben", "Chloe"), 1)]
     for name in CUSTOMERS:
         shop.take(name=name)
-    at_desk = [post(f"{desk}/next", {"finished": None}).content["current"]["number"] for desk in desks]
+    at_desk = [desk.post("next", finished=None).body["current"]["number"] for desk in desks]
     for turn in range(9):
         number = at_desk[turn % 3]
-        current = post(f"{desks[turn % 3]}/next", {"finished": number}).content["current"]
+        current = post(f"{desks[turn % 3]}/next", {"finished": number}).body["current"]
         at_desk[turn % 3] = current["number"]
     for name, note in [
         ("Marta", "A birthday cake"),
@@ -58,9 +59,9 @@ def play(shop: Shop) -> dict[str, str]:
         ("Pete", "Half a pound of ham"),
         (None, None),
     ]:
-        ticket = shop.take(name=name, note=note).content
+        ticket = shop.take(name=name, note=note).body
     for desk, number in zip(desks[:2], at_desk[:2], strict=True):
-        post(f"{desk}/start", {"number": number})
+        desk.post("start", number=number)
     post(f"{shop.links['manage']}/queues/deli", {"asks": []})
     return shop.links | {"desk": desks[1], "ticket": ticket["links"]["ticket"]}
 
@@ -84,9 +85,9 @@ def let_time_pass(server: Server) -> None:
     server.start()
 
 
-def count(shop: Shop) -> Inside:
+def count(shop: Place) -> Inside:
     """Eight hours at two doors, busy at lunch and again after work; now it is five."""
-    shop.server.post(shop.links["manage"], {"timezone": zone_at_hour(17)})
+    shop.client.post(shop.links["manage"], {"timezone": zone_at_hour(17)})
     inside, chance, taps = Inside(shop, capacity=40), random.Random(7), 420
     doors = [inside.door(), inside.add_door("Back door")]
     for nth in range(taps):
@@ -102,7 +103,7 @@ def count(shop: Shop) -> Inside:
     return inside
 
 
-def call(shop: Shop) -> tuple[Calling, str]:
+def call(shop: Place) -> tuple[Calling, str]:
     """A list of follow-ups, of which some were called; and the link of a caller who has a call."""
     calling = Calling(shop)
     names = [name for name in CUSTOMERS if name] + ["Marta Silva", "Pete Miller", "Aisha Khan", "Jo Novak"]
@@ -115,7 +116,7 @@ def call(shop: Shop) -> tuple[Calling, str]:
         ("No answer", None),
     ]:
         claim = calling.has_a_call(ana)["claim"]
-        calling.calls(ana, "report", claim=claim, outcome=outcome, notes=notes)
+        calling.make_call(ana, "report", claim=claim, outcome=outcome, notes=notes)
     heard = [each["id"] for each in calling.contacts() if each["last_outcome"] == "Left a message"]
     calling.put_on(heard, "Appointment", priority=1)
     calling.has_a_call(ana)
@@ -149,7 +150,7 @@ def main() -> None:
             take("desk", visit(links["desk"], TABLET))
             take("board", visit(links["board"], SCREEN))
             take("manage", visit(links["manage"], (1000, 1000)))
-            turn = {"finished": server.get(links["desk"]).content["current"]["number"], "number": "A16"}
+            turn = {"finished": server.get(links["desk"]).body["current"]["number"], "number": "A16"}
             server.post(f"{links['desk']}/next", turn)
             take("turn", phone)
             take("turn-dark", visit(links["ticket"], PHONE, 1.5, color_scheme="dark"))

@@ -14,7 +14,7 @@ def server(shared_server):
 
 def number_at(desk):
     """The number that a desk serves, in an answer to it; None when it is free."""
-    return desk.content["current"] and desk.content["current"]["number"]
+    return desk.body["current"] and desk.body["current"]["number"]
 
 
 def test_fifty_customers_and_eight_servicers_at_once(server):
@@ -26,13 +26,13 @@ def test_fifty_customers_and_eight_servicers_at_once(server):
         for _ in range(takes):
             answer = shop.take()
             assert answer.status == 201, answer
-            given.append(answer.content["number"])
+            given.append(answer.body["number"])
 
     def servicer(desk):
         current = None
         while True:
             nobody_else_comes = all_taken.is_set()
-            answer = server.post(f"{desk}/next", {"finished": current})
+            answer = desk.post("next", finished=current)
             assert answer.status == 200, answer
             current = number_at(answer)
             if current:
@@ -52,8 +52,8 @@ def test_fifty_customers_and_eight_servicers_at_once(server):
     everybody = [f"A{n}" for n in range(1, 50 * takes + 1)]
     assert sorted(given, key=everybody.index) == everybody
     assert sorted(called, key=everybody.index) == everybody
-    assert [event["number"] for event in shop.history() if event["kind"] == "take"] == everybody
-    assert [event["number"] for event in shop.history() if event["kind"] == "call"] == everybody
+    assert [event["number"] for event in shop.events() if event["kind"] == "take"] == everybody
+    assert [event["number"] for event in shop.events() if event["kind"] == "call"] == everybody
     assert {ticket["state"] for ticket in shop.tickets()} == {"done"}
 
 
@@ -69,7 +69,7 @@ def test_two_desks_press_next_at_the_same_instant(server, waiting):
                 for _ in range(waiting):
                     assert shop.take().status == 201
             ready.wait(30)
-            answer = server.post(f"{desk}/next", {"finished": called[desk][-1]})
+            answer = desk.post("next", finished=called[desk][-1])
             assert answer.status == 200, answer
             called[desk].append(number_at(answer))
 
@@ -85,7 +85,7 @@ def test_the_same_request_sent_twenty_times_at_once_makes_one_ticket(server):
     shop = server.open_shop()
     answers = server.at_once(*[lambda: shop.take(request_id="one press")] * 20)
     assert sorted(answer.status for answer in answers) == [200] * 19 + [201]
-    assert len({answer.content["links"]["ticket"] for answer in answers}) == 1
+    assert len({answer.body["links"]["ticket"] for answer in answers}) == 1
     assert shop.waiting() == ["A1"]
 
 
@@ -122,8 +122,8 @@ def busy_shop(server):
     shop = server.open_shop()
     shop.add_queue("Bakery")
     shop.ana = shop.desk()
-    shop.customers = [shop.take().content for _ in range(5)]
-    assert server.post(f"{shop.ana}/next", {"finished": None}).content["current"]["number"] == "A1"
+    shop.customers = [shop.take().body for _ in range(5)]
+    assert shop.ana.post("next", finished=None).body["current"]["number"] == "A1"
     return shop
 
 
@@ -141,14 +141,14 @@ def test_a_double_press_at_the_desk_counts_once(
     assert [answer.status for answer in said] == answers
     for refused in said:
         if refused.status == 409:
-            assert refused.content["error"]
+            assert refused.body["error"]
             assert number_at(refused) == current
     assert number_at(server.get(busy_shop.ana)) == current
     assert busy_shop.waiting() == waiting
 
 
 def test_a_double_press_brings_back_once(server, busy_shop):
-    server.post(f"{busy_shop.ana}/done", {"number": "A1"})
+    busy_shop.ana.post("done", number="A1")
     said = twice(server, f"{busy_shop.ana}/bring-back", {"number": "A1"})
     assert [answer.status for answer in said] == [200, 409]
     assert busy_shop.waiting() == ["A1", "A2", "A3", "A4", "A5"]
@@ -157,8 +157,8 @@ def test_a_double_press_brings_back_once(server, busy_shop):
 def test_a_customer_who_presses_twice_leaves_once(server, busy_shop):
     said = twice(server, busy_shop.customers[2]["links"]["cancel"], {})
     assert [answer.status for answer in said] == [200, 200]
-    assert [answer.content["state"] for answer in said] == ["cancelled", "cancelled"]
-    assert [event["kind"] for event in busy_shop.history()].count("cancel") == 1
+    assert [answer.body["state"] for answer in said] == ["cancelled", "cancelled"]
+    assert [event["kind"] for event in busy_shop.events()].count("cancel") == 1
     assert busy_shop.waiting() == ["A2", "A4", "A5"]
 
 
@@ -172,7 +172,7 @@ def test_an_owner_who_presses_twice_is_understood(server, busy_shop, button):
 def test_an_owner_who_cancels_many_twice_cancels_each_once(server, busy_shop):
     said = twice(server, f"{busy_shop.links['manage']}/queues/deli/cancel", {"numbers": ["A2", "A3"]})
     assert [answer.status for answer in said] == [200, 200]
-    assert [event["kind"] for event in busy_shop.history()].count("cancel") == 2
+    assert [event["kind"] for event in busy_shop.events()].count("cancel") == 2
     assert busy_shop.waiting() == ["A4", "A5"]
 
 
@@ -180,12 +180,11 @@ def test_a_customer_leaves_at_the_instant_she_is_called(server):
     shop = server.open_shop()
     desk = shop.desk()
     for _ in range(30):
-        mine = shop.take().content["links"]
+        mine = shop.take().body["links"]
         left, called = server.at_once(
-            lambda url=mine["cancel"]: server.post(url),
-            lambda: server.post(f"{desk}/next", {"finished": None}),
+            lambda url=mine["cancel"]: server.post(url), lambda: desk.post("next", finished=None)
         )
         assert (left.status, called.status) == (200, 200)
-        assert server.get(mine["ticket"]).content["state"] == "cancelled"
+        assert server.get(mine["ticket"]).body["state"] == "cancelled"
         assert number_at(server.get(desk)) is None
         assert shop.picture()["queues"][0]["called"] == []

@@ -12,8 +12,8 @@ import threading
 from contextlib import closing
 
 import pytest
-from people import HERE
-from versions import dump, rows
+from helpers.app import HERE
+from helpers.versions import dump, rows
 
 from app.storage.schema import SCHEMA
 

@@ -1,63 +1,83 @@
 """What makes no sense is refused with a sentence, whoever sends it, and nothing changes by it."""
 
 import json
-import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
-from people import Api, Clock, Place, open_deli
+from helpers.app import close
+from helpers.client import AppClient
+from helpers.clock import Clock
+from helpers.places import Place, open_deli
 
 import takeanumber
 from app import clock as app_clock
 
 HUGE = 10**400
+ADDRESSES = (f"10.0.{high}.{low}" for high in range(256) for low in range(1, 255))
 DEEP = "[" * 100_000
 
 
 @pytest.fixture(scope="module")
 def furnished(tmp_path_factory):
-    """A place with all that can be pressed, made once: where its database is, its links, and the time."""
+    """A place with everything that can be pressed, its URLs by name, and the time; made once for all."""
     clock, data = Clock(), tmp_path_factory.mktemp("furnished") / "data"
     with pytest.MonkeyPatch.context() as changed:
         changed.setattr(app_clock, "source", clock)
         app = takeanumber.create_app(data=data, takes_per_minute=10**9)
-        place = open_deli(Api(app))
+        place = open_deli(AppClient(app))
         links = furnish(place)
-        app.extensions["takeanumber"].live.close()
-        app.extensions["takeanumber"].database.close()
-    return data, {"slug": place.slug, "links": place.links}, links, clock.at
+    yield place, links, clock.at
+    close(app)
 
 
 @pytest.fixture
-def place(start, clock, furnished, tmp_path):
-    """That place."""
-    data, opened, _, clock.at = furnished
-    shutil.copytree(data, tmp_path / "data")
-    return Place(Api(start()), opened)
+def place(furnished, clock):
+    """That place, for requests that must change nothing."""
+    place, _, clock.at = furnished
+    place.client.flask_client.environ_base["REMOTE_ADDR"] = next(
+        ADDRESSES
+    )  # since addresses are rate-limited
+    return place
+
+
+@pytest.fixture
+def own_place(furnished, start, clock, tmp_path):
+    """A copy of that place, for a test that changes it."""
+    place, _, clock.at = furnished
+    with closing(
+        sqlite3.connect(
+            place.client.flask_client.application.extensions["takeanumber"].settings.data / "takeanumber.db"
+        )
+    ) as db:
+        (tmp_path / "data").mkdir()
+        db.execute("VACUUM INTO ?", (str(tmp_path / "data" / "takeanumber.db"),))
+    return Place(AppClient(start()), {"slug": place.slug, "links": place.links})
 
 
 @pytest.fixture
 def links(furnished):
-    """Every URL there that takes a POST, by name."""
-    return furnished[2]
+    """Every URL of the place that takes a POST, by name."""
+    return furnished[1]
 
 
 def furnish(bakery):
     """Puts somebody in the line, and somebody at Ana's desk; returns every URL that takes a POST, by name."""
-    assert bakery.owner_sends("/queues", name="Bakery").status == 201
-    assert bakery.owner_sends("/counters", name="Shop", capacity=10).status == 201
+    assert bakery.owner_post("/queues", name="Bakery").status == 201
+    assert bakery.owner_post("/counters", name="Shop", capacity=10).status == 201
     ana, door = bakery.desk("Ana", "Window 2"), bakery.door()
     customers = [bakery.customer() for _ in range(3)]
-    ana.calls_next()
-    assert bakery.owner_sends("/queues", name="Follow-ups", kind="calls", public_form=True).status == 201
-    bakery.puts_on("Ida")
+    ana.call_next()
+    assert bakery.owner_post("/queues", name="Follow-ups", kind="calls", public_form=True).status == 201
+    bakery.put_on_list("Ida")
     cleo = bakery.caller()
-    cleo.asks()
-    door.taps(2)
+    cleo.next_call()
+    door.tap(2)
     manage = bakery.links["manage"]
     return {
         "places": "http://localhost/places",
         "home": "http://localhost/",
-        "take": bakery.line()["links"]["take"],
+        "take": bakery.queue()["links"]["take"],
         "cancel": customers[0].ticket["links"]["cancel"],
         "staff": bakery.links["staff"],
         "manage": manage,
@@ -111,12 +131,12 @@ READ_BODY += ["counters", "counter", "doors", "enter code", "taps", "recount", "
 
 @pytest.fixture
 def refuses(place, links):
-    """Sends something that must be refused; fails when that changed anything."""
+    """Send something that must be refused; fail if that changed anything."""
+    before = place.export(), place.picture()
 
     def refuses(name, status, content=None, **request):
-        before = place.export(), place.picture()
         sent = request or {"json": content}
-        answer = place.api.send("POST", links[name], **sent)
+        answer = place.client.send("POST", links[name], **sent)
         assert answer.status == status, answer.body
         assert isinstance(answer.body["error"], str)
         assert (place.export(), place.picture()) == before
@@ -284,7 +304,7 @@ def test_a_field_of_the_wrong_type_or_length(refuses, name, field, values):
 
 
 @pytest.mark.parametrize("name", ["places", "take", "staff", "queues", "queue", "next", "add", "counter"])
-def test_a_field_that_nobody_knows_is_ignored(place, links, name):
+def test_a_field_that_nobody_knows_is_ignored(own_place, links, name):
     content = RIGHT.get(name, {}) | {
         "state": "done",
         "number": None,
@@ -293,7 +313,7 @@ def test_a_field_that_nobody_knows_is_ignored(place, links, name):
         "priority": 1,
         "__class__": [],
     }
-    assert place.api.post(links[name], content).status in ((403,) if name == "places" else (200, 201))
+    assert own_place.client.post(links[name], content).status in ((403,) if name == "places" else (200, 201))
 
 
 # ----- strange characters
@@ -313,14 +333,15 @@ def test_half_characters_are_refused(place, links, name, field):
     before = place.export()
     for text in ("\ud800", "a\udfffb", "\ud83e", "\udead\ud800"):
         value = [text] if field in ("queues", "asks", "numbers") else text
-        answer = place.api.post(links[name], RIGHT.get(name, {}) | {field: value})
+        answer = place.client.post(links[name], RIGHT.get(name, {}) | {field: value})
         assert answer.status in (400, 404, 409)
     assert place.export() == before
 
 
-def test_control_characters_are_left_out(place, ana):
-    customer = place.customer(name="\x00Zo\x07ë\x1b[31m\r", note="one\ntwo\x00")
-    called = ana.calls_next(number=customer.number)
+def test_control_characters_are_left_out(own_place):
+    ana = own_place.desk()
+    customer = own_place.customer(name="\x00Zo\x07ë\x1b[31m\r", note="one\ntwo\x00")
+    called = ana.call_next(number=customer.number)
     assert (called["name"], called["note"]) == ("Zoë[31m", "one\ntwo")
 
 
@@ -334,11 +355,12 @@ def test_control_characters_are_left_out(place, ana):
         "🧑‍🚀" * 10,
     ],
 )
-def test_text_is_only_text(place, ana, text):
-    customer = place.customer(name=text)
-    assert ana.calls_next(number=customer.number)["name"] == text
-    place.owner_sends("", name=text)
-    assert place.picture()["place"]["name"] == text
+def test_text_is_only_text(own_place, text):
+    ana = own_place.desk()
+    customer = own_place.customer(name=text)
+    assert ana.call_next(number=customer.number)["name"] == text
+    own_place.owner_post("", name=text)
+    assert own_place.picture()["place"]["name"] == text
 
 
 # ----- too much
@@ -358,14 +380,14 @@ def test_too_large_a_form(refuses):
     refuses("take", 413, data={"name": "x" * 64 * 1024})
 
 
-def test_many_numbers_at_once(place, links):
-    assert place.owner_sends("/queues/deli/cancel", numbers=["A1"] * 10_000).status == 200
-    assert place.line()["waiting"] == ["A2", "A3"]
+def test_many_numbers_at_once(own_place, links):
+    assert own_place.owner_post("/queues/deli/cancel", numbers=["A1"] * 10_000).status == 200
+    assert own_place.queue()["waiting"] == ["A2", "A3"]
 
 
-def test_a_long_address(api):
-    assert api.get("/" + "x" * 5000).status == 404
-    assert api.get("/corner-deli/t/" + "x" * 5000).status == 404
+def test_a_long_address(client):
+    assert client.get("/" + "x" * 5000).status == 404
+    assert client.get("/corner-deli/t/" + "x" * 5000).status == 404
 
 
 # ----- addresses that lead nowhere
@@ -381,8 +403,8 @@ def test_an_unknown_link_is_not_found(place, links, token):
     for name in [*names, "counters", "counter", "doors", "code door", "taps", "recount", "not here"]:
         parts = links[name].split("/")
         parts[5 if name != "take" else 4] = token
-        assert place.api.post("/".join(parts), content).status == 404
-        assert place.api.get("/".join(parts)).status in (404, 405)
+        assert place.client.post("/".join(parts), content).status == 404
+        assert place.client.get("/".join(parts)).status in (404, 405)
 
 
 @pytest.mark.parametrize("change", [str.swapcase, lambda token: token[:-1], lambda token: token + "A"])
@@ -390,7 +412,7 @@ def test_almost_the_right_link_is_not_found(place, links, change):
     for name in ("staff", "manage", "cancel", "pause", "taps"):
         parts = links[name].split("/")
         parts[5] = change(parts[5])
-        assert place.api.post("/".join(parts), {"name": "Eve", "taps": []}).status == 404
+        assert place.client.post("/".join(parts), {"name": "Eve", "taps": []}).status == 404
 
 
 def test_a_link_of_one_kind_is_none_of_another(place, links):
@@ -398,12 +420,12 @@ def test_a_link_of_one_kind_is_none_of_another(place, links):
     paths = {"staff": "staff", "manage": "manage", "pause": "desk", "cancel": "t", "taps": "door"}
     for kind, path in paths.items():
         for other in tokens.keys() - {kind}:
-            assert place.api.get(f"/corner-deli/{path}/{tokens[other]}").status == 404
+            assert place.client.get(f"/corner-deli/{path}/{tokens[other]}").status == 404
 
 
 def test_what_is_not_there_is_not_found(place):
     for path in NOWHERE:
-        assert place.api.get(path).status == 404
+        assert place.client.get(path).status == 404
 
 
 NOWHERE = [
@@ -437,13 +459,13 @@ NOWHERE = [
 @pytest.mark.parametrize("servicer", ["0", "-1", "999999", "2147483648", "9" * 40, "x", "1.0", "1e3"])
 def test_a_servicer_who_is_not_there(place, servicer):
     for action in ("", "/remove"):
-        assert place.owner_sends(f"/servicers/{servicer}{action}", on_duty=False).status == 404
+        assert place.owner_post(f"/servicers/{servicer}{action}", on_duty=False).status == 404
 
 
 @pytest.mark.parametrize("queue", ["nonsense", "Deli", "%00", "%ff", "x" * 500])
 def test_a_queue_that_is_not_there(place, queue):
     for action in ("", "/close", "/open", "/reset", "/delete", "/cancel"):
-        assert place.owner_sends(f"/queues/{queue}{action}", numbers=["A1"]).status == 404
+        assert place.owner_post(f"/queues/{queue}{action}", numbers=["A1"]).status == 404
 
 
 @pytest.mark.parametrize(
@@ -459,8 +481,8 @@ def test_a_queue_that_is_not_there(place, queue):
         "/nonsense",
     ],
 )
-def test_an_action_that_is_not_there(shop, path):
-    assert shop.owner_sends(path).status == 404
+def test_an_action_that_is_not_there(place, path):
+    assert place.owner_post(path).status == 404
 
 
 # ----- methods
@@ -469,28 +491,28 @@ def test_an_action_that_is_not_there(shop, path):
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "NONSENSE"])
 def test_other_methods_are_not_allowed(place, links, method):
     before = place.export()
-    for url in {*links.values(), *place.owner_sees()["links"].values()}:
-        assert place.api.send(method, url).status == 405
+    for url in {*links.values(), *place.owner_get()["links"].values()}:
+        assert place.client.send(method, url).status == 405
     assert place.export() == before
 
 
 def test_what_is_for_reading_takes_no_post(place):
     for name in ("customers", "board", "live", "poster", "tickets_csv", "export"):
-        answer = place.api.post(place.owner_sees()["links"][name])
+        answer = place.client.post(place.owner_get()["links"][name])
         assert answer.status == 405
         assert "GET" in answer.headers["Allow"]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
 @pytest.mark.parametrize("days", [0, 1])
-def test_looking_changes_nothing(place, links, clock, method, days):
+def test_looking_changes_nothing(own_place, links, clock, method, days):
     clock.advance(days=days)
-    before = place.export()
-    for url in {*links.values(), *place.owner_sees()["links"].values()} - {place.links["live"]}:
+    before = own_place.export()
+    for url in {*links.values(), *own_place.owner_get()["links"].values()} - {own_place.links["live"]}:
         for query in ("", "?finished=A1&number=A1&name=x&queue=deli&_method=POST"):
-            answer = place.api.send(method, url + query, headers={"X_HTTP_Method_Override": "POST"})
+            answer = own_place.client.send(method, url + query, headers={"X_HTTP_Method_Override": "POST"})
             assert answer.status in (200, 404, 405)
-    assert place.export() == before
+    assert own_place.export() == before
 
 
 # ----- the answer is in the language that was asked for
@@ -500,7 +522,7 @@ def test_looking_changes_nothing(place, links, clock, method, days):
     "accept", ["application/json", "application/json, text/plain;q=0.5", "application/json;q=0.9"]
 )
 def test_json_for_whoever_asks_for_it(place, accept):
-    assert isinstance(place.api.get(place.links["customers"], Accept=accept).body, dict)
+    assert isinstance(place.client.get(place.links["customers"], Accept=accept).body, dict)
 
 
 @pytest.mark.parametrize(
@@ -508,15 +530,15 @@ def test_json_for_whoever_asks_for_it(place, accept):
 )
 def test_html_for_everybody_else(place, accept):
     for page in ("customers", "board", "manage"):
-        answer = place.api.get(place.links[page], Accept=accept)
+        answer = place.client.get(place.links[page], Accept=accept)
         assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
 
 
 def test_html_for_who_says_nothing(place):
-    answer = place.api.client.get(place.links["customers"])
+    answer = place.client.flask_client.get(place.links["customers"])
     assert answer.mimetype == "text/html"
 
 
 def test_an_error_is_json_for_who_sent_json(place):
-    answer = place.api.post(f"{place.links['manage']}x", {}, Accept="*/*")
+    answer = place.client.post(f"{place.links['manage']}x", {}, Accept="*/*")
     assert (answer.status, list(answer.body)) == (404, ["error"])

@@ -9,7 +9,7 @@ def six(clinic):
     """Six contacts, of whom the last must not be called; three are tagged."""
     rows = [{"name": f"Ana {n}", "phone": f"030 {1000000 + n}", "tags": "odd" * (n % 2)} for n in range(6)]
     rows[5]["do_not_call"] = True
-    assert clinic.adds(*rows)["added"] == 6
+    assert clinic.add_contacts(*rows)["added"] == 6
     return clinic
 
 
@@ -19,14 +19,14 @@ def ids(place, **filters):
 
 def acts(place, action, **content):
     """What an action did."""
-    answer = place.owner_sends("/contacts/actions", action=action, **content)
+    answer = place.owner_post("/contacts/actions", action=action, **content)
     assert answer.status == 200, answer.body
     return answer.body
 
 
 def upcoming(place):
     """Who waits on the list, in order, with the priority."""
-    found = place.api.get(f"{place.links['manage']}/queues/follow-ups").body["upcoming"]
+    found = place.client.get(f"{place.links['manage']}/queues/follow-ups").body["upcoming"]
     return [(each["contact"]["name"], each["priority"]) for each in found]
 
 
@@ -41,9 +41,9 @@ def test_all_that_match_are_put_on_a_list(six):
         "skipped": {"already on it": 2, "must not be called": 1},
     }
     assert upcoming(six) == [("Ana 1", 2), ("Ana 3", 2), ("Ana 0", 3), ("Ana 2", 3), ("Ana 4", 3)]
-    assert [each["name"] for each in six.owner_sees()["reasons"]] == ["Flu shot"]
+    assert [each["name"] for each in six.owner_get()["reasons"]] == ["Flu shot"]
     acts(six, "add_to_list", match="all", **put)
-    assert len(six.owner_sees()["reasons"]) == 1
+    assert len(six.owner_get()["reasons"]) == 1
     assert six.contacts(in_list="follow-ups")["total"] == 5
 
 
@@ -123,7 +123,7 @@ def test_the_same_id_twice_counts_once(six):
 )
 def test_what_makes_no_sense_changes_nothing(six, wrong):
     before = six.contacts()
-    answer = six.owner_sends("/contacts/actions", **wrong)
+    answer = six.owner_post("/contacts/actions", **wrong)
     assert answer.status == 400
     assert {each: answer.body[each] for each in before} == before if "contacts" in answer.body else True
     assert six.contacts() == before
@@ -131,7 +131,7 @@ def test_what_makes_no_sense_changes_nothing(six, wrong):
 
 @pytest.mark.parametrize("slug", ["deli", "nothing"])
 def test_only_to_a_call_list_of_the_place(six, slug):
-    assert six.owner_sends("/contacts/actions", action="add_to_list", list=slug, match="all").status == 404
+    assert six.owner_post("/contacts/actions", action="add_to_list", list=slug, match="all").status == 404
 
 
 # ----- on the page

@@ -20,7 +20,7 @@ def nothing_changed(place, action):
 
 def test_next_calls_who_came_first(place, ana):
     customers(place, 2)
-    status, body, _ = ana.presses("next", finished=None)
+    status, body, _ = ana.post("next", finished=None)
     assert status == 200
     assert (body["current"]["number"], body["current"]["state"]) == ("A1", "called")
     assert [ticket["number"] for ticket in body["line"]] == ["A2"]
@@ -28,24 +28,24 @@ def test_next_calls_who_came_first(place, ana):
 
 def test_next_ends_the_one_before_as_done(place, ana):
     first, second = customers(place, 2)
-    ana.calls_next()
-    assert ana.presses("next", finished="A1").body["current"]["number"] == "A2"
-    assert (first.sees()["state"], second.sees()["state"]) == ("done", "called")
-    assert [(each["number"], each["state"]) for each in ana.sees()["recent"]] == [("A1", "done")]
+    ana.call_next()
+    assert ana.post("next", finished="A1").body["current"]["number"] == "A2"
+    assert (first.get()["state"], second.get()["state"]) == ("done", "called")
+    assert [(each["number"], each["state"]) for each in ana.get()["recent"]] == [("A1", "done")]
 
 
 def test_next_with_nobody_waiting_ends_and_calls_nobody(place, ana):
     (customer,) = customers(place, 1)
-    ana.calls_next()
-    status, body, _ = ana.presses("next", finished="A1")
-    assert (status, body["current"], customer.sees()["state"]) == (200, None, "done")
-    assert ana.presses("next", finished=None).status == 200
+    ana.call_next()
+    status, body, _ = ana.post("next", finished="A1")
+    assert (status, body["current"], customer.get()["state"]) == (200, None, "done")
+    assert ana.post("next", finished=None).status == 200
 
 
 def test_a_second_press_of_next_changes_nothing(place, ana):
     customers(place, 3)
-    ana.presses("next", finished=None)
-    answer = nothing_changed(place, lambda: ana.presses("next", finished=None))
+    ana.post("next", finished=None)
+    answer = nothing_changed(place, lambda: ana.post("next", finished=None))
     assert answer.status == 409
     assert answer.body["current"]["number"] == "A1"
     assert answer.body["error"]
@@ -53,13 +53,13 @@ def test_a_second_press_of_next_changes_nothing(place, ana):
 
 def test_next_must_say_what_is_finished(place, ana):
     customers(place, 1)
-    assert nothing_changed(place, lambda: ana.presses("next")).status == 400
+    assert nothing_changed(place, lambda: ana.post("next")).status == 400
 
 
 def test_two_desks_get_two_customers(place, ana, ben):
     customers(place, 3)
-    assert [ana.calls_next()["number"], ben.calls_next()["number"]] == ["A1", "A2"]
-    assert [(each["number"], each["desk"]) for each in place.line()["called"]] == [
+    assert [ana.call_next()["number"], ben.call_next()["number"]] == ["A1", "A2"]
+    assert [(each["number"], each["desk"]) for each in place.queue()["called"]] == [
         ("A2", "Window 3"),
         ("A1", "Window 2"),
     ]
@@ -67,8 +67,8 @@ def test_two_desks_get_two_customers(place, ana, ben):
 
 def test_a_customer_of_another_desk_cannot_be_finished(place, ana, ben):
     customers(place, 2)
-    ana.calls_next()
-    answer = nothing_changed(place, lambda: ben.presses("next", finished="A1"))
+    ana.call_next()
+    answer = nothing_changed(place, lambda: ben.post("next", finished="A1"))
     assert (answer.status, answer.body["current"]) == (409, None)
 
 
@@ -76,8 +76,8 @@ def test_next_from_one_of_several_queues(bakery):
     desk = bakery.desk()
     customers(bakery, 2, "deli")
     customers(bakery, 1, "bakery")
-    assert desk.calls_next(queue="bakery")["number"] == "B1"
-    assert desk.calls_next()["number"] == "A1"
+    assert desk.call_next(queue="bakery")["number"] == "B1"
+    assert desk.call_next()["number"] == "A1"
 
 
 def test_next_from_any_queue_takes_who_came_first(bakery, clock):
@@ -85,26 +85,26 @@ def test_next_from_any_queue_takes_who_came_first(bakery, clock):
     for queue in ("bakery", "deli", "deli", "bakery"):
         bakery.customer(queue)
         clock.advance(seconds=1)
-    assert [desk.calls_next()["number"] for _ in range(4)] == ["B1", "A1", "A2", "B2"]
+    assert [desk.call_next()["number"] for _ in range(4)] == ["B1", "A1", "A2", "B2"]
 
 
 def test_who_comes_in_the_same_instant_is_called_in_order(place, ana):
     customers(place, 12)  # the clock stands still
-    assert [ana.calls_next()["number"] for _ in range(12)] == [f"A{n}" for n in range(1, 13)]
+    assert [ana.call_next()["number"] for _ in range(12)] == [f"A{n}" for n in range(1, 13)]
 
 
 def test_a_desk_calls_only_from_its_queues(bakery):
     desk = bakery.desk(queues=["bakery"])
     customers(bakery, 1, "deli")
-    assert desk.sees()["queues"] == ["bakery"]
-    assert desk.calls_next() is None
-    assert nothing_changed(bakery, lambda: desk.presses("next", finished=None, queue="deli")).status == 400
+    assert desk.get()["queues"] == ["bakery"]
+    assert desk.call_next() is None
+    assert nothing_changed(bakery, lambda: desk.post("next", finished=None, queue="deli")).status == 400
 
 
 @pytest.mark.parametrize("queue", ["nonsense", "bakery/../deli", "x" * 60])
 def test_next_from_a_queue_that_is_not_there(place, ana, queue):
     customers(place, 1)
-    assert nothing_changed(place, lambda: ana.presses("next", finished=None, queue=queue)).status == 400
+    assert nothing_changed(place, lambda: ana.post("next", finished=None, queue=queue)).status == 400
 
 
 # ----- a certain number
@@ -112,18 +112,16 @@ def test_next_from_a_queue_that_is_not_there(place, ana, queue):
 
 def test_a_certain_number_is_called_before_the_others(place, ana):
     customers(place, 3)
-    assert ana.calls_next(number="A2")["number"] == "A2"
-    assert place.line()["waiting"] == ["A1", "A3"]
+    assert ana.call_next(number="A2")["number"] == "A2"
+    assert place.queue()["waiting"] == ["A1", "A3"]
 
 
 def test_a_number_that_does_not_wait_leaves_everything_as_it_was(place, ana, ben):
     customers(place, 3)
-    ana.calls_next()
-    ben.calls_next()
+    ana.call_next()
+    ben.call_next()
     for number in ("A1", "A9"):
-        answer = nothing_changed(
-            place, lambda number=number: ben.presses("next", finished="A2", number=number)
-        )
+        answer = nothing_changed(place, lambda number=number: ben.post("next", finished="A2", number=number))
         assert answer.status == 409
         assert answer.body["current"]["number"] == "A2"
 
@@ -144,29 +142,29 @@ def test_a_number_that_does_not_wait_leaves_everything_as_it_was(place, ana, ben
 @pytest.mark.parametrize("started", [False, True])
 def test_each_button(place, ana, button, state, at_desk, started):
     (customer,) = customers(place, 1)
-    ana.calls_next()
+    ana.call_next()
     if started:
-        ana.presses("start", number="A1")
+        ana.post("start", number="A1")
         state = "serving" if at_desk else state
-    assert ana.presses(button, number="A1").status == 200
-    assert (customer.sees()["state"], ana.serves()) == (state, at_desk)
+    assert ana.post(button, number="A1").status == 200
+    assert (customer.get()["state"], ana.current_number()) == (state, at_desk)
 
 
 @pytest.mark.parametrize("button", ["done", "no-show", "put-back"])
 def test_a_second_press_of_a_button_that_ends_it(place, ana, button):
     customers(place, 3)
-    ana.calls_next()
-    ana.presses(button, number="A1")
-    answer = nothing_changed(place, lambda: ana.presses(button, number="A1"))
+    ana.call_next()
+    ana.post(button, number="A1")
+    answer = nothing_changed(place, lambda: ana.post(button, number="A1"))
     assert (answer.status, answer.body["current"]) == (409, None)
 
 
 def test_a_second_press_of_start_is_fine(place, ana, clock):
     customers(place, 1)
-    ana.calls_next()
-    started = ana.presses("start", number="A1").body["current"]["started_at"]
+    ana.call_next()
+    started = ana.post("start", number="A1").body["current"]["started_at"]
     clock.advance(seconds=3)
-    again = nothing_changed(place, lambda: ana.presses("start", number="A1"))
+    again = nothing_changed(place, lambda: ana.post("start", number="A1"))
     assert (again.status, again.body["current"]["started_at"]) == (200, started)
 
 
@@ -174,9 +172,9 @@ def test_a_second_press_of_start_is_fine(place, ana, clock):
 @pytest.mark.parametrize("number", ["A2", "A3", "A9"])
 def test_a_late_press_changes_nothing_and_says_what_is_so(place, ana, ben, button, number):
     customers(place, 3)
-    ana.calls_next()
-    ben.calls_next()
-    answer = nothing_changed(place, lambda: ana.presses(button, number=number))
+    ana.call_next()
+    ben.call_next()
+    answer = nothing_changed(place, lambda: ana.post(button, number=number))
     assert answer.status == 409
     assert answer.body["current"]["number"] == "A1"
     assert number in answer.body["error"]
@@ -187,22 +185,22 @@ def test_a_late_press_changes_nothing_and_says_what_is_so(place, ana, ben, butto
 )
 def test_a_button_needs_a_number(place, ana, button):
     customers(place, 1)
-    ana.calls_next()
+    ana.call_next()
     for content in ({}, {"number": None}, {"number": ""}):
-        answer = nothing_changed(place, lambda content=content: ana.presses(button, **content, queue="deli"))
+        answer = nothing_changed(place, lambda content=content: ana.post(button, **content, queue="deli"))
         assert answer.status == 400
-    assert ana.serves() == "A1"
+    assert ana.current_number() == "A1"
 
 
 def test_the_times_are_kept(place, ana, clock):
     customers(place, 1)
     clock.advance(minutes=1)
-    ana.calls_next()
+    ana.call_next()
     clock.advance(minutes=1)
-    ana.presses("start", number="A1")
+    ana.post("start", number="A1")
     clock.advance(minutes=1)
-    ana.presses("done", number="A1")
-    ticket = ana.sees()["recent"][0]
+    ana.post("done", number="A1")
+    ticket = ana.get()["recent"][0]
     assert [ticket[name][14:19] for name in ("taken_at", "called_at", "started_at", "ended_at")] == [
         "00:00",
         "01:00",
@@ -220,21 +218,21 @@ def test_the_times_are_kept(place, ana, clock):
 )
 def test_who_is_put_back_goes_behind_the_next_two(place, ana, others, line):
     customers(place, 1 + others)
-    ana.calls_next()
-    ana.presses("put-back", number="A1")
-    assert place.line()["waiting"] == line
-    assert [ana.calls_next()["number"] for _ in line] == line
+    ana.call_next()
+    ana.post("put-back", number="A1")
+    assert place.queue()["waiting"] == line
+    assert [ana.call_next()["number"] for _ in line] == line
 
 
 @pytest.mark.parametrize(("first", "second"), [("A1", "A2"), ("A2", "A1")])
 def test_two_who_are_put_back_one_after_the_other(place, ana, ben, first, second):
     customers(place, 5)
-    ana.calls_next()
-    ben.calls_next()
+    ana.call_next()
+    ben.call_next()
     desks = {"A1": ana, "A2": ben}
-    desks[first].presses("put-back", number=first)
-    desks[second].presses("put-back", number=second)
-    assert place.line()["waiting"] == ["A3", "A4", second, first, "A5"]
+    desks[first].post("put-back", number=first)
+    desks[second].post("put-back", number=second)
+    assert place.queue()["waiting"] == ["A3", "A4", second, first, "A5"]
 
 
 def test_many_who_are_put_back_in_the_same_place(place, clock):
@@ -243,19 +241,19 @@ def test_many_who_are_put_back_in_the_same_place(place, clock):
         clock.advance(seconds=2)
     desks = [place.desk(f"Servicer {n}", None) for n in range(20)]
     for desk in desks:
-        desk.calls_next()
+        desk.call_next()
     for n, desk in enumerate(desks, 1):
-        desk.presses("put-back", number=f"A{n}")
+        desk.post("put-back", number=f"A{n}")
     back = [f"A{n}" for n in range(20, 0, -1)]
-    assert place.line()["waiting"] == ["A21", "A22", *back, "A23", "A24", "A25"]
+    assert place.queue()["waiting"] == ["A21", "A22", *back, "A23", "A24", "A25"]
 
 
 def test_who_comes_later_stays_behind_whoever_was_put_back(place, ana):
     customers(place, 2)
-    ana.calls_next()
-    ana.presses("put-back", number="A1")
+    ana.call_next()
+    ana.post("put-back", number="A1")
     customers(place, 1)
-    assert place.line()["waiting"] == ["A2", "A1", "A3"]
+    assert place.queue()["waiting"] == ["A2", "A1", "A3"]
 
 
 # ----- move
@@ -265,54 +263,51 @@ def test_moving_keeps_the_number_and_goes_to_the_end(bakery):
     desk = bakery.desk()
     (customer,) = customers(bakery, 1, "deli")
     customers(bakery, 2, "bakery")
-    desk.calls_next(queue="deli")
-    status, body, _ = desk.presses("move", number="A1", queue="bakery")
+    desk.call_next(queue="deli")
+    status, body, _ = desk.post("move", number="A1", queue="bakery")
     assert (status, body["current"]) == (200, None)
-    assert bakery.line("bakery")["waiting"] == ["B1", "B2", "A1"]
-    sees = customer.sees()
+    assert bakery.queue("bakery")["waiting"] == ["B1", "B2", "A1"]
+    sees = customer.get()
     assert (sees["number"], sees["queue"], sees["state"], sees["ahead"]) == ("A1", "bakery", "waiting", 2)
 
 
 def test_one_who_waits_in_her_line_can_be_moved(bakery):
     desk = bakery.desk(queues=["deli"])
     customers(bakery, 2, "deli")
-    assert desk.presses("move", number="A1", queue="bakery").status == 200
-    assert (bakery.line("deli")["waiting"], bakery.line("bakery")["waiting"]) == (["A2"], ["A1"])
+    assert desk.post("move", number="A1", queue="bakery").status == 200
+    assert (bakery.queue("deli")["waiting"], bakery.queue("bakery")["waiting"]) == (["A2"], ["A1"])
 
 
 def test_a_second_press_of_move_changes_nothing(bakery):
     for desk in (bakery.desk(), bakery.desk("Ben", queues=["deli"])):
         number = customers(bakery, 1, "deli")[0].number
-        desk.presses("move", number=number, queue="bakery")
+        desk.post("move", number=number, queue="bakery")
         press = {"number": number, "queue": "bakery"}
-        answer = nothing_changed(bakery, lambda desk=desk, press=press: desk.presses("move", **press))
+        answer = nothing_changed(bakery, lambda desk=desk, press=press: desk.post("move", **press))
         assert answer.status in (400, 409)
 
 
 def test_one_at_another_desk_cannot_be_moved(bakery):
     ana, ben = bakery.desk(), bakery.desk("Ben")
     customers(bakery, 1, "deli")
-    ana.calls_next()
-    answer = nothing_changed(bakery, lambda: ben.presses("move", number="A1", queue="bakery"))
+    ana.call_next()
+    answer = nothing_changed(bakery, lambda: ben.post("move", number="A1", queue="bakery"))
     assert (answer.status, answer.body["current"]) == (409, None)
 
 
 def test_nobody_is_moved_to_a_queue_that_is_not_there(place, ana):
     customers(place, 1)
-    ana.calls_next()
-    assert nothing_changed(place, lambda: ana.presses("move", number="A1", queue="bakery")).status in (
-        400,
-        404,
-    )
+    ana.call_next()
+    assert nothing_changed(place, lambda: ana.post("move", number="A1", queue="bakery")).status in (400, 404)
     for content in ({}, {"queue": None}, {"queue": ""}):
         press = {"number": "A1"} | content
-        assert nothing_changed(place, lambda press=press: ana.presses("move", **press)).status == 400
+        assert nothing_changed(place, lambda press=press: ana.post("move", **press)).status == 400
 
 
 def test_the_history_of_a_moved_ticket_names_both_queues(bakery):
     desk = bakery.desk()
     customers(bakery, 1, "deli")
-    desk.presses("move", number="A1", queue="bakery")
+    desk.post("move", number="A1", queue="bakery")
     export = bakery.export()
     queues = {queue["id"]: queue["slug"] for queue in export["queue"]}
     assert [(each["kind"], queues[each["queue_id"]]) for each in export["event"] if each["ticket_id"]] == [
@@ -327,75 +322,75 @@ def test_the_history_of_a_moved_ticket_names_both_queues(bakery):
 @pytest.mark.parametrize("button", ["done", "no-show"])
 def test_who_is_brought_back_waits_first(place, ana, button):
     customer, *_ = customers(place, 3)
-    ana.calls_next()
-    ana.presses(button, number="A1")
-    assert ana.presses("bring-back", number="A1").status == 200
-    assert place.line()["waiting"] == ["A1", "A2", "A3"]
-    assert (customer.sees()["state"], customer.sees()["ahead"], customer.sees()["ended_at"]) == (
+    ana.call_next()
+    ana.post(button, number="A1")
+    assert ana.post("bring-back", number="A1").status == 200
+    assert place.queue()["waiting"] == ["A1", "A2", "A3"]
+    assert (customer.get()["state"], customer.get()["ahead"], customer.get()["ended_at"]) == (
         "waiting",
         0,
         None,
     )
-    assert ana.calls_next()["number"] == "A1"
+    assert ana.call_next()["number"] == "A1"
 
 
 def test_one_who_left_while_she_was_called_can_be_brought_back(place, ana):
     (customer,) = customers(place, 1)
-    ana.calls_next()
-    customer.leaves()
-    assert ana.presses("bring-back", number="A1").status == 200
-    assert customer.sees()["state"] == "waiting"
+    ana.call_next()
+    customer.cancel()
+    assert ana.post("bring-back", number="A1").status == 200
+    assert customer.get()["state"] == "waiting"
 
 
 def test_the_last_who_was_brought_back_is_first(place, ana):
     customers(place, 4)
     for _ in range(3):
-        ana.calls_next()
+        ana.call_next()
     for number in ("A1", "A2"):
-        assert ana.presses("bring-back", number=number).status == 200
-    assert place.line()["waiting"] == ["A2", "A1", "A4"]
+        assert ana.post("bring-back", number=number).status == 200
+    assert place.queue()["waiting"] == ["A2", "A1", "A4"]
 
 
 def test_a_second_press_of_bring_back_changes_nothing(place, ana):
     customers(place, 1)
-    ana.calls_next()
-    ana.presses("done", number="A1")
-    ana.presses("bring-back", number="A1")
-    assert nothing_changed(place, lambda: ana.presses("bring-back", number="A1")).status == 409
+    ana.call_next()
+    ana.post("done", number="A1")
+    ana.post("bring-back", number="A1")
+    assert nothing_changed(place, lambda: ana.post("bring-back", number="A1")).status == 409
 
 
 def test_only_the_last_ten_can_be_brought_back(place, ana):
     customers(place, 11)
     for _ in range(12):
-        ana.calls_next()
-    assert [each["number"] for each in ana.sees()["recent"]] == [f"A{n}" for n in range(11, 1, -1)]
-    assert nothing_changed(place, lambda: ana.presses("bring-back", number="A1")).status == 409
-    assert ana.presses("bring-back", number="A2").status == 200
+        ana.call_next()
+    assert [each["number"] for each in ana.get()["recent"]] == [f"A{n}" for n in range(11, 1, -1)]
+    assert nothing_changed(place, lambda: ana.post("bring-back", number="A1")).status == 409
+    assert ana.post("bring-back", number="A2").status == 200
 
 
 @pytest.mark.parametrize(("minutes", "status"), [(60, 200), (61, 409)])
 def test_only_those_of_the_last_hour_can_be_brought_back(place, ana, clock, minutes, status):
     customers(place, 1)
-    ana.calls_next()
-    ana.presses("done", number="A1")
+    ana.call_next()
+    ana.post("done", number="A1")
     clock.advance(minutes=minutes)
-    assert ana.presses("bring-back", number="A1").status == status
+    assert ana.post("bring-back", number="A1").status == status
 
 
 def test_only_the_desk_where_it_ended_brings_it_back(place, ana, ben):
     customers(place, 1)
-    ana.calls_next()
-    ana.presses("done", number="A1")
-    assert nothing_changed(place, lambda: ben.presses("bring-back", number="A1")).status == 409
+    ana.call_next()
+    ana.post("done", number="A1")
+    assert nothing_changed(place, lambda: ben.post("bring-back", number="A1")).status == 409
 
 
 def test_nobody_is_brought_back_to_a_queue_that_was_deleted(bakery):
     desk = bakery.desk()
     customers(bakery, 1, "bakery")
-    desk.calls_next()
-    desk.presses("done", number="B1")
-    assert bakery.owner_sends("/queues/bakery/delete").status == 200
-    assert nothing_changed(bakery, lambda: desk.presses("bring-back", number="B1")).status == 409
+    desk.call_next()
+    desk.post("done", number="B1")
+    assert bakery.owner_post("/queues/bakery/delete").status == 200
+    assert nothing_changed(bakery, lambda: desk.post("bring-back", number="B1")).status == 409
 
 
 # ----- pause
@@ -403,25 +398,25 @@ def test_nobody_is_brought_back_to_a_queue_that_was_deleted(bakery):
 
 def test_who_pauses_calls_nobody_and_keeps_whom_she_serves(place, ana):
     customers(place, 2)
-    ana.calls_next()
-    assert ana.presses("pause").body["on_duty"] is False
-    answer = nothing_changed(place, lambda: ana.presses("next", finished="A1"))
+    ana.call_next()
+    assert ana.post("pause").body["on_duty"] is False
+    answer = nothing_changed(place, lambda: ana.post("next", finished="A1"))
     assert (answer.status, answer.body["current"]["number"]) == (409, "A1")
-    assert ana.presses("done", number="A1").status == 200
-    assert ana.presses("resume").body["on_duty"] is True
-    assert ana.calls_next()["number"] == "A2"
+    assert ana.post("done", number="A1").status == 200
+    assert ana.post("resume").body["on_duty"] is True
+    assert ana.call_next()["number"] == "A2"
 
 
 @pytest.mark.parametrize("button", ["pause", "resume"])
 def test_a_second_press_of_pause_or_resume_is_fine(place, ana, button):
-    ana.presses(button)
-    assert nothing_changed(place, lambda: ana.presses(button)).status == 200
+    ana.post(button)
+    assert nothing_changed(place, lambda: ana.post(button)).status == 200
 
 
 def test_who_pauses_does_not_shorten_the_wait(place, ana):
     customers(place, 1)
-    ana.presses("pause")
-    assert place.line()["estimated_wait"] is None
+    ana.post("pause")
+    assert place.queue()["estimated_wait"] is None
 
 
 # ----- call again
@@ -429,8 +424,8 @@ def test_who_pauses_does_not_shorten_the_wait(place, ana):
 
 def test_calling_again_is_one_more_call(place, ana):
     customers(place, 1)
-    ana.calls_next()
-    ana.presses("call-again", number="A1")
+    ana.call_next()
+    ana.post("call-again", number="A1")
     calls = place.picture()["calls"]
     assert [(call["number"], call["desk"]) for call in calls] == [("A1", "Window 2")] * 2
     assert calls[0]["id"] < calls[1]["id"]
@@ -440,18 +435,18 @@ def test_calling_again_is_one_more_call(place, ana):
 
 
 def test_a_customer_without_a_phone_gets_a_number(place, ana):
-    status, body, _ = ana.presses("add", queue="deli", name="Mr. Lee", party=2)
+    status, body, _ = ana.post("add", queue="deli", name="Mr. Lee", party=2)
     assert status == 201
     assert (body["number"], body["state"], body["queue"]) == ("A1", "waiting", "deli")
-    assert [(each["number"], each["name"], each["party"]) for each in ana.sees()["line"]] == [
+    assert [(each["number"], each["name"], each["party"]) for each in ana.get()["line"]] == [
         ("A1", "Mr. Lee", 2)
     ]
 
 
 def test_adding_the_same_request_twice_makes_one(place, ana):
-    numbers = [ana.presses("add", queue="deli", request_id="abc").body["number"] for _ in range(2)]
+    numbers = [ana.post("add", queue="deli", request_id="abc").body["number"] for _ in range(2)]
     assert numbers == ["A1", "A1"]
-    assert place.line()["waiting"] == ["A1"]
+    assert place.queue()["waiting"] == ["A1"]
 
 
 @pytest.mark.parametrize(
@@ -459,12 +454,12 @@ def test_adding_the_same_request_twice_makes_one(place, ana):
     [({}, 400), ({"queue": None}, 400), ({"queue": ""}, 400), ({"queue": "nonsense"}, 404)],
 )
 def test_adding_needs_a_queue(place, ana, content, status):
-    assert nothing_changed(place, lambda: ana.presses("add", **content)).status == status
+    assert nothing_changed(place, lambda: ana.post("add", **content)).status == status
 
 
 def test_nobody_is_added_to_a_closed_queue(place, ana):
-    place.owner_sends("/queues/deli/close")
-    answer = nothing_changed(place, lambda: ana.presses("add", queue="deli"))
+    place.owner_post("/queues/deli/close")
+    answer = nothing_changed(place, lambda: ana.post("add", queue="deli"))
     assert (answer.status, answer.body["current"]) == (409, None)
 
 
@@ -472,7 +467,7 @@ def test_nobody_is_added_to_a_closed_queue(place, ana):
 
 
 def test_a_desk_shows_who_and_where(place):
-    sees = place.desk("Ana", "Window 2").sees()
+    sees = place.desk("Ana", "Window 2").get()
     assert (sees["name"], sees["desk"], sees["on_duty"]) == ("Ana", "Window 2", True)
     assert (sees["queues"], sees["current"], sees["recent"], sees["line"]) == (["deli"], None, [], [])
 
@@ -480,17 +475,17 @@ def test_a_desk_shows_who_and_where(place):
 def test_a_desk_may_have_no_name(place):
     desk = place.desk("Ana", None)
     customer = place.customer()
-    desk.calls_next()
-    assert (customer.sees()["state"], customer.sees()["desk"]) == ("called", None)
+    desk.call_next()
+    assert (customer.get()["state"], customer.get()["desk"]) == ("called", None)
 
 
 @pytest.mark.parametrize("queues", [["nonsense"], ["deli", "nonsense"]])
 def test_nobody_serves_a_queue_that_is_not_there(place, queues):
-    before = place.owner_sees()["servicers"]
-    assert place.api.post(place.links["staff"], {"name": "Ana", "queues": queues}).status in (400, 404)
-    assert place.owner_sees()["servicers"] == before
+    before = place.owner_get()["servicers"]
+    assert place.client.post(place.links["staff"], {"name": "Ana", "queues": queues}).status in (400, 404)
+    assert place.owner_get()["servicers"] == before
 
 
 def test_with_no_queues_named_she_serves_all_that_there_are_and_will_be(place, ana):
-    place.owner_sends("/queues", name="Bakery")
-    assert ana.sees()["queues"] == ["deli", "bakery"]
+    place.owner_post("/queues", name="Bakery")
+    assert ana.get()["queues"] == ["deli", "bakery"]

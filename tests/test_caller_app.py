@@ -7,17 +7,17 @@ class App:
     """A caller app that knows the token of a desk."""
 
     def __init__(self, caller):
-        self.api, self.head = caller.api, {"Authorization": f"Bearer {caller.link.split('/')[-1]}"}
+        self.client, self.head = caller.client, {"Authorization": f"Bearer {caller.link.split('/')[-1]}"}
 
     def asks(self, query=""):
-        return self.api.post(f"http://localhost/api/requestCall{query}", {}, **self.head)
+        return self.client.post(f"http://localhost/api/requestCall{query}", {}, **self.head)
 
     def says(self, call, outcome="Reached", **more):
         content = {"claim": call["claim"], "outcome": outcome, **more}
-        return self.api.post("http://localhost/api/submitReport", content, **self.head)
+        return self.client.post("http://localhost/api/submitReport", content, **self.head)
 
     def stats(self):
-        return self.api.get("http://localhost/api/callerStats", **self.head).body
+        return self.client.get("http://localhost/api/callerStats", **self.head).body
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def app_of_cleo(cleo):
 
 
 def test_a_call_from_asking_to_reporting(clinic, cleo, app_of_cleo):
-    clinic.adds({"name": "Ida", "phone": "030 1234567", "address": "Main Street 1", "notes": "Deaf"})
-    clinic.puts_on("Ida", reason="Test results")
-    answer = app_of_cleo.asks()
+    clinic.add_contacts({"name": "Ida", "phone": "030 1234567", "address": "Main Street 1", "notes": "Deaf"})
+    clinic.put_on_list("Ida", reason="Test results")
+    answer = app_of_cleo.next_call()
     assert answer.status == 200
     call = answer.body["call"]
     assert (
@@ -44,64 +44,66 @@ def test_a_call_from_asking_to_reporting(clinic, cleo, app_of_cleo):
             "reports": [],
         }.items()
     )
-    assert app_of_cleo.asks().body["call"] == call == cleo.page()["call"]
-    answer = app_of_cleo.says(call, "left a message", notes="With her son")
+    assert app_of_cleo.next_call().body["call"] == call == cleo.get_calls()["call"]
+    answer = app_of_cleo.report(call, "left a message", notes="With her son")
     assert (answer.status, answer.body["closed"]) == (200, True)
     assert answer.body["report"].items() >= {"outcome": "Left a message", "notes": "With her son"}.items()
-    assert app_of_cleo.says(call).body == answer.body
+    assert app_of_cleo.report(call).body == answer.body
     assert app_of_cleo.stats() == {"total": 1, "today": 1}
 
 
 def test_nothing_to_call_now(clinic, app_of_cleo):
-    answer = app_of_cleo.asks()
+    answer = app_of_cleo.next_call()
     assert (answer.status, answer.body["next_at"]) == (404, None)
-    clinic.puts_on("Ida")
-    call = app_of_cleo.asks().body["call"]
-    app_of_cleo.says(call, "Call back later", call_back_at="2026-11-21T18:00")
-    answer = app_of_cleo.asks()
+    clinic.put_on_list("Ida")
+    call = app_of_cleo.next_call().body["call"]
+    app_of_cleo.report(call, "Call back later", call_back_at="2026-11-21T18:00")
+    answer = app_of_cleo.next_call()
     assert (answer.status, answer.body["next_at"]) == (404, "2026-11-21T18:00:00+01:00")
 
 
 def test_from_one_list(clinic, app_of_cleo):
-    clinic.owner_sends("/queues", name="Urgent", kind="calls")
-    clinic.puts_on("Ida")
-    clinic.puts_on("Joe", list="urgent")
-    assert app_of_cleo.asks("?list=nonsense").status == 400
-    assert app_of_cleo.asks("?list=urgent").body["call"]["name"] == "Joe"
+    clinic.owner_post("/queues", name="Urgent", kind="calls")
+    clinic.put_on_list("Ida")
+    clinic.put_on_list("Joe", call_list="urgent")
+    assert app_of_cleo.next_call("?list=nonsense").status == 400
+    assert app_of_cleo.next_call("?list=urgent").body["call"]["name"] == "Joe"
 
 
 def test_nothing_to_call_now_on_one_list(clinic, app_of_cleo):
-    clinic.owner_sends("/queues", name="Urgent", kind="calls")
-    clinic.puts_on("Ida")
-    app_of_cleo.says(app_of_cleo.asks().body["call"], "Call back later", call_back_at="2026-11-21T18:00")
+    clinic.owner_post("/queues", name="Urgent", kind="calls")
+    clinic.put_on_list("Ida")
+    app_of_cleo.report(
+        app_of_cleo.next_call().body["call"], "Call back later", call_back_at="2026-11-21T18:00"
+    )
     for more in ("", "&no_claim", "&no_claim=1"):
-        answer = app_of_cleo.asks(f"?list=urgent{more}")
+        answer = app_of_cleo.next_call(f"?list=urgent{more}")
         assert (answer.status, answer.body["next_at"]) == (404, None)
-        assert app_of_cleo.asks(f"?list=nonsense{more}").status == 400
+        assert app_of_cleo.next_call(f"?list=nonsense{more}").status == 400
 
 
 def test_looking_without_a_claim_changes_nothing(clinic, cleo, dan, app_of_cleo, clock):
-    clinic.puts_on("Ida", "Joe")
+    clinic.put_on_list("Ida", "Joe")
     before = clinic.export()
-    looked = app_of_cleo.asks("?no_claim=1").body["call"]
+    looked = app_of_cleo.next_call("?no_claim=1").body["call"]
     assert (looked["name"], looked["claim"], looked["claimed_until"]) == ("Ida", None, None)
-    assert app_of_cleo.asks("?no_claim").body["call"] == looked
+    assert app_of_cleo.next_call("?no_claim").body["call"] == looked
     assert clinic.export() == before
-    assert dan.asks()["name"] == "Ida"
-    assert app_of_cleo.asks("?no_claim=1").body["call"]["name"] == "Joe"
+    assert dan.next_call()["name"] == "Ida"
+    assert app_of_cleo.next_call("?no_claim=1").body["call"]["name"] == "Joe"
     clock.advance(minutes=20)
-    assert app_of_cleo.asks("?no_claim=1").body["call"]["name"] == "Ida"
-    mine = app_of_cleo.asks().body["call"]
-    assert app_of_cleo.asks("?no_claim=1").body["call"] == mine
+    assert app_of_cleo.next_call("?no_claim=1").body["call"]["name"] == "Ida"
+    mine = app_of_cleo.next_call().body["call"]
+    assert app_of_cleo.next_call("?no_claim=1").body["call"] == mine
 
 
 def test_a_late_report_is_kept_and_closes_nothing(clinic, dan, app_of_cleo, clock):
-    clinic.puts_on("Ida")
-    call = app_of_cleo.asks().body["call"]
+    clinic.put_on_list("Ida")
+    call = app_of_cleo.next_call().body["call"]
     clock.advance(minutes=20)
-    theirs = dan.asks()
-    assert app_of_cleo.says(call).body["closed"] is False
-    assert dan.says(theirs).body["closed"] is True
+    theirs = dan.next_call()
+    assert app_of_cleo.report(call).body["closed"] is False
+    assert dan.report(theirs).body["closed"] is True
     assert app_of_cleo.stats() == {"total": 1, "today": 1}
 
 
@@ -110,7 +112,7 @@ def test_a_late_report_is_kept_and_closes_nothing(clinic, dan, app_of_cleo, cloc
     ("method", "name"), [("POST", "requestCall"), ("POST", "submitReport"), ("GET", "callerStats")]
 )
 def test_without_a_token_of_a_desk(clinic, head, method, name):
-    answer = clinic.api.send(method, f"http://localhost/api/{name}", headers=head, json={})
+    answer = clinic.client.send(method, f"http://localhost/api/{name}", headers=head, json={})
     assert answer.status == 401
     assert answer.body["error"].endswith(".")
 
@@ -118,16 +120,16 @@ def test_without_a_token_of_a_desk(clinic, head, method, name):
 def test_the_token_of_another_kind_of_link_opens_nothing(clinic):
     token = clinic.links["manage"].split("/")[-1]
     head = {"Authorization": f"Bearer {token}"}
-    assert clinic.api.post("http://localhost/api/requestCall", {}, **head).status == 401
+    assert clinic.client.post("http://localhost/api/requestCall", {}, **head).status == 401
 
 
 def test_a_removed_caller_is_told_so(clinic, cleo, app_of_cleo):
-    clinic.owner_sends(f"/servicers/{cleo.id}/remove")
-    assert app_of_cleo.asks().status == 401
+    clinic.owner_post(f"/servicers/{cleo.id}/remove")
+    assert app_of_cleo.next_call().status == 401
 
 
 def test_an_app_that_sends_no_body_and_accepts_anything(clinic, app, cleo):
-    clinic.puts_on("Ida")
+    clinic.put_on_list("Ida")
     head = {"Authorization": f"bearer {cleo.link.split('/')[-1]}"}
     client = app.test_client()
     answer = client.post("/api/requestCall", headers=head)
@@ -140,8 +142,8 @@ def test_an_app_that_sends_no_body_and_accepts_anything(clinic, app, cleo):
 
 
 def test_a_customer_at_her_desk(clinic, cleo, app_of_cleo):
-    clinic.puts_on("Ida")
+    clinic.put_on_list("Ida")
     clinic.customer()
-    cleo.calls_next()
-    answer = app_of_cleo.asks()
+    cleo.call_next()
+    answer = app_of_cleo.next_call()
     assert (answer.status, [*answer.body]) == (409, ["error"])

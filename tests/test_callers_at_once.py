@@ -21,19 +21,19 @@ class Hotline:
             "/places", {"name": "Hotline", "call_list": "Calls", "timezone": "Europe/Berlin"}
         )
         assert opened.status == 201, opened
-        self.server, self.links = server, opened.content["links"]
+        self.server, self.links = server, opened.body["links"]
         people = [{"name": f"N{n}", "phone": f"030 {1000001 + n}"} for n in range(calls)]
         for start in range(0, calls, 500):
             added = self.server.post(
                 f"{self.links['manage']}/contacts", {"contacts": people[start : start + 500]}
             )
-            assert added.content["added"] == len(people[start : start + 500]), added
+            assert added.body["added"] == len(people[start : start + 500]), added
         ids = list(range(1, calls + 1))
         random.Random(7).shuffle(ids)
         for n in range(min(5, calls)):  # so that their order is not that of their ids
             asked = {"action": "add_to_list", "list": "calls", "priority": n % 3 + 1, "ids": ids[n::5]}
             answer = self.server.post(f"{self.links['manage']}/contacts/actions", asked)
-            assert answer.content["added"] == len(ids[n::5]), answer
+            assert answer.body["added"] == len(ids[n::5]), answer
 
     def claims_last(self, seconds):
         """Lets claims end after seconds: owners can say minutes only."""
@@ -42,10 +42,10 @@ class Hotline:
             db.commit()
 
     def desk(self, name):
-        return self.server.post(self.links["staff"], {"name": name}).content["links"]["desk"]
+        return self.server.post(self.links["staff"], {"name": name}).body["links"]["desk"]
 
     def export(self):
-        return self.server.get(f"{self.links['manage']}/export.json").content
+        return self.server.get(f"{self.links['manage']}/export.json").body
 
 
 def check(export, calls, claim_s):
@@ -90,16 +90,16 @@ def work_through(server, calls, claim_s):
         said = {"claim": call["claim"], "outcome": "Reached"}
         answer = server.post(f"{desk}/calls/report", said)
         assert answer.status == 200, answer
-        (closed if answer.content["closed"] else kept).append(call["id"])
+        (closed if answer.body["closed"] else kept).append(call["id"])
         if len(closed) == calls:
             over.set()
 
     def caller(desk):
         dice, forgotten = random.Random(desk), []
         while not over.is_set():
-            answer = server.post(f"{desk}/calls/next")
+            answer = desk.post("calls/next")
             assert answer.status == 200, answer
-            call = answer.content["call"]
+            call = answer.body["call"]
             if call is None:
                 time.sleep(0.05)
             elif dice.random() < 1 / 3:
@@ -133,8 +133,8 @@ def test_twenty_callers_and_two_thousand_calls(server):
 def test_twenty_ask_at_the_same_instant_for_ten_calls(server):
     hotline = Hotline(server, 10)
     desks = [hotline.desk(f"Caller {n}") for n in range(CALLERS)]
-    answers = server.at_once(*[lambda desk=desk: server.post(f"{desk}/calls/next") for desk in desks])
-    ids = [answer.content["call"]["id"] for answer in answers if answer.content["call"]]
+    answers = server.at_once(*[lambda desk=desk: desk.post("calls/next") for desk in desks])
+    ids = [answer.body["call"]["id"] for answer in answers if answer.body["call"]]
     assert sorted(ids) == list(range(1, 11))
 
 
@@ -146,7 +146,7 @@ def test_a_double_press_counts_once(server):
     for path, content, kind in presses:
         before = Counter(event["kind"] for event in hotline.export()["event"])
         if path != "next":
-            content = content | {"claim": server.post(f"{desk}/calls/next").content["call"]["claim"]}
+            content = content | {"claim": desk.post("calls/next").body["call"]["claim"]}
             before["claim"] += 1
         answers = server.at_once(
             *[lambda path=path, content=content: server.post(f"{desk}/calls/{path}", content)] * 3
@@ -154,7 +154,7 @@ def test_a_double_press_counts_once(server):
         assert [answer.status for answer in answers] == [200] * 3
         assert Counter(event["kind"] for event in hotline.export()["event"])[kind] == before[kind] + 1
         if path == "report":
-            assert len({answer.content["report"]["id"] for answer in answers}) == 1
+            assert len({answer.body["report"]["id"] for answer in answers}) == 1
     assert len(hotline.export()["report"]) == 2
 
 
@@ -162,11 +162,11 @@ def test_a_report_at_the_instant_at_which_another_takes_the_call(server):
     hotline = Hotline(server, 1)
     hotline.claims_last(0.3)
     cleo, dan = hotline.desk("Cleo"), hotline.desk("Dan")
-    call = server.post(f"{cleo}/calls/next").content["call"]
+    call = cleo.post("calls/next").body["call"]
     time.sleep(0.3)
     said = {"claim": call["claim"], "outcome": "Reached"}
     reported, asked = server.at_once(
-        lambda: server.post(f"{cleo}/calls/report", said), lambda: server.post(f"{dan}/calls/next")
+        lambda: server.post(f"{cleo}/calls/report", said), lambda: dan.post("calls/next")
     )
     assert (reported.status, asked.status) == (200, 200)
-    assert reported.content["closed"] is (asked.content["call"] is None)
+    assert reported.body["closed"] is (asked.body["call"] is None)

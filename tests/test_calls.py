@@ -1,7 +1,7 @@
 """What a caller does: ask for the next call, have it alone for a while, report it, and what follows."""
 
 import pytest
-from people import open_deli
+from helpers.places import open_deli
 from test_forms import Browser
 
 
@@ -18,11 +18,11 @@ def at(clock, minutes=0.0):
 
 
 def test_she_sees_whom_to_call_and_why(clinic, cleo):
-    clinic.adds(
+    clinic.add_contacts(
         {"name": "Zoë", "phone": "030 1234567", "address": "Main Street 1", "notes": "Deaf", "tags": ["flu"]}
     )
-    clinic.puts_on("Zoë", reason="Test results", priority=2)
-    call = cleo.asks()
+    clinic.put_on_list("Zoë", reason="Test results", priority=2)
+    call = cleo.next_call()
     assert (
         call.items()
         >= {
@@ -46,72 +46,72 @@ def test_she_sees_whom_to_call_and_why(clinic, cleo):
 
 
 def test_by_priority_then_the_longest_waiting(clinic, cleo):
-    clinic.puts_on("Ida", "Joe")
-    clinic.puts_on("Kim", priority=1)
-    clinic.puts_on("Lou", priority=5)
-    clinic.puts_on("Max")
-    assert [cleo.calls() for _ in range(6)] == ["Kim", "Ida", "Joe", "Max", "Lou", None]
+    clinic.put_on_list("Ida", "Joe")
+    clinic.put_on_list("Kim", priority=1)
+    clinic.put_on_list("Lou", priority=5)
+    clinic.put_on_list("Max")
+    assert [cleo.make_call() for _ in range(6)] == ["Kim", "Ida", "Joe", "Max", "Lou", None]
 
 
 def test_the_order_holds_over_several_lists(clinic, cleo, clock):
-    assert clinic.owner_sends("/queues", name="Urgent", kind="calls").status == 201
-    clinic.puts_on("Ida")
+    assert clinic.owner_post("/queues", name="Urgent", kind="calls").status == 201
+    clinic.put_on_list("Ida")
     clock.advance(minutes=1)
-    clinic.puts_on("Joe", list="urgent")
+    clinic.put_on_list("Joe", call_list="urgent")
     clock.advance(minutes=1)
-    clinic.puts_on("Kim")
-    clinic.puts_on("Lou", list="urgent", priority=1)
-    assert [cleo.calls() for _ in range(4)] == ["Lou", "Ida", "Joe", "Kim"]
+    clinic.put_on_list("Kim")
+    clinic.put_on_list("Lou", call_list="urgent", priority=1)
+    assert [cleo.make_call() for _ in range(4)] == ["Lou", "Ida", "Joe", "Kim"]
 
 
 def test_from_one_list_when_she_says_so(clinic, cleo):
-    clinic.owner_sends("/queues", name="Urgent", kind="calls")
-    clinic.puts_on("Ida")
-    clinic.puts_on("Joe", list="urgent")
-    assert cleo.asks(list="urgent")["name"] == "Joe"
-    answer = clinic.caller("Eve").presses("calls/next", list="nonsense")
+    clinic.owner_post("/queues", name="Urgent", kind="calls")
+    clinic.put_on_list("Ida")
+    clinic.put_on_list("Joe", call_list="urgent")
+    assert cleo.next_call(list="urgent")["name"] == "Joe"
+    answer = clinic.caller("Eve").post("calls/next", list="nonsense")
     assert answer.status == 400
 
 
 def test_asking_again_shows_the_call_that_she_has(clinic, cleo):
-    clinic.puts_on("Ida", "Joe")
-    first = cleo.asks()
-    assert cleo.asks() == first
-    assert cleo.page()["call"] == first
-    assert cleo.sees()["call"] == first
+    clinic.put_on_list("Ida", "Joe")
+    first = cleo.next_call()
+    assert cleo.next_call() == first
+    assert cleo.get_calls()["call"] == first
+    assert cleo.get()["call"] == first
 
 
 def test_nobody_else_gets_it(clinic, cleo, dan):
-    clinic.puts_on("Ida", "Joe")
-    assert (cleo.asks()["name"], dan.asks()["name"]) == ("Ida", "Joe")
-    assert clinic.caller("Eve").asks() is None
+    clinic.put_on_list("Ida", "Joe")
+    assert (cleo.next_call()["name"], dan.next_call()["name"]) == ("Ida", "Joe")
+    assert clinic.caller("Eve").next_call() is None
 
 
 def test_nobody_to_call(clinic, cleo):
-    page = cleo.page()
+    page = cleo.get_calls()
     assert (page["call"], page["next_at"]) == (None, None)
     assert page["lists"] == [
         {"slug": "follow-ups", "name": "Follow-ups", "waiting": 0, "due": 0, "not_due": 0}
     ]
-    assert cleo.asks() is None
+    assert cleo.next_call() is None
 
 
 def test_whoever_is_not_on_duty_gets_none(clinic, cleo):
-    clinic.puts_on("Ida")
-    cleo.presses("pause")
-    assert cleo.presses("calls/next").status == 409
-    cleo.presses("resume")
-    assert cleo.asks()["name"] == "Ida"
+    clinic.put_on_list("Ida")
+    cleo.post("pause")
+    assert cleo.post("calls/next").status == 409
+    cleo.post("resume")
+    assert cleo.next_call()["name"] == "Ida"
 
 
 def test_who_pauses_and_has_only_lists_goes_on_from_her_page_of_calls(clinic, cleo, app):
-    clinic.puts_on("Ida")
-    clinic.owner_sends("/queues/deli/delete")
-    cleo.presses("pause")
+    clinic.put_on_list("Ida")
+    clinic.owner_post("/queues/deli/delete")
+    cleo.post("pause")
     page = Browser(app).open(cleo.link)
     assert "Next call" not in page.html
     assert "Next call" in page.press("Resume").html
-    assert cleo.asks()["name"] == "Ida"
+    assert cleo.next_call()["name"] == "Ida"
 
 
 # ----- how long it is hers
@@ -119,109 +119,109 @@ def test_who_pauses_and_has_only_lists_goes_on_from_her_page_of_calls(clinic, cl
 
 @pytest.mark.parametrize(("seconds", "still"), [(0, True), (1199, True), (1200, False), (1201, False)])
 def test_a_claim_ends_to_the_second(clinic, cleo, dan, clock, seconds, still):
-    clinic.puts_on("Ida")
-    cleo.asks()
+    clinic.put_on_list("Ida")
+    cleo.next_call()
     clock.advance(seconds=seconds)
-    assert bool(cleo.page()["call"]) is still
-    assert (dan.asks() is None) is still
+    assert bool(cleo.get_calls()["call"]) is still
+    assert (dan.next_call() is None) is still
 
 
 def test_a_claim_lasts_as_the_owner_says(clinic, cleo, dan, clock):
-    assert clinic.owner_sends("/queues/follow-ups", claim_minutes=1).body["claim_minutes"] == 1
-    clinic.puts_on("Ida")
-    cleo.asks()
+    assert clinic.owner_post("/queues/follow-ups", claim_minutes=1).body["claim_minutes"] == 1
+    clinic.put_on_list("Ida")
+    cleo.next_call()
     clock.advance(seconds=59)
-    assert dan.asks() is None
+    assert dan.next_call() is None
     clock.advance(seconds=1)
-    assert dan.asks()["name"] == "Ida"
+    assert dan.next_call()["name"] == "Ida"
 
 
 def test_who_lost_a_call_gets_the_next(clinic, cleo, dan, clock):
-    clinic.puts_on("Ida", "Joe")
-    first = cleo.asks()
+    clinic.put_on_list("Ida", "Joe")
+    first = cleo.next_call()
     clock.advance(minutes=20)
-    assert dan.asks()["name"] == "Ida"
-    assert cleo.asks()["name"] == "Joe"
-    assert cleo.page()["call"]["claim"] != first["claim"]
+    assert dan.next_call()["name"] == "Ida"
+    assert cleo.next_call()["name"] == "Joe"
+    assert cleo.get_calls()["call"]["claim"] != first["claim"]
 
 
 def test_she_may_get_the_call_again_that_she_lost(clinic, cleo, clock):
-    clinic.puts_on("Ida")
-    first = cleo.asks()
+    clinic.put_on_list("Ida")
+    first = cleo.next_call()
     clock.advance(minutes=20)
-    again = cleo.asks()
+    again = cleo.next_call()
     assert again["name"] == "Ida"
     assert again["claim"] != first["claim"]
 
 
 def test_more_time_is_a_whole_claim_from_now(clinic, cleo, dan, clock):
-    clinic.puts_on("Ida")
-    call = cleo.asks()
+    clinic.put_on_list("Ida")
+    call = cleo.next_call()
     clock.advance(minutes=19)
-    answer = cleo.presses("calls/more-time", claim=call["claim"])
+    answer = cleo.post("calls/more-time", claim=call["claim"])
     assert answer.body["call"]["claimed_until"] == "2026-11-21T11:39:00+01:00"
     clock.advance(minutes=19, seconds=59)
-    assert dan.asks() is None
+    assert dan.next_call() is None
     clock.advance(seconds=1)
-    assert dan.asks()["name"] == "Ida"
+    assert dan.next_call()["name"] == "Ida"
 
 
 def test_no_more_time_for_what_is_not_hers_any_more(clinic, cleo, dan, clock):
-    clinic.puts_on("Ida")
-    call = cleo.asks()
-    assert dan.presses("calls/more-time", claim=call["claim"]).status == 409
+    clinic.put_on_list("Ida")
+    call = cleo.next_call()
+    assert dan.post("calls/more-time", claim=call["claim"]).status == 409
     clock.advance(minutes=20)
-    assert cleo.presses("calls/more-time", claim=call["claim"]).status == 409
-    assert dan.asks()["name"] == "Ida"
-    assert cleo.presses("calls/more-time", claim=call["claim"]).status == 409
+    assert cleo.post("calls/more-time", claim=call["claim"]).status == 409
+    assert dan.next_call()["name"] == "Ida"
+    assert cleo.post("calls/more-time", claim=call["claim"]).status == 409
 
 
 def test_giving_it_back(clinic, cleo, dan, clock):
-    clinic.puts_on("Ida", "Joe", "Kim")
-    call = cleo.asks()
+    clinic.put_on_list("Ida", "Joe", "Kim")
+    call = cleo.next_call()
     clock.advance(seconds=5)
-    assert cleo.presses("calls/give-back", claim=call["claim"]).body["call"] is None
-    assert cleo.presses("calls/give-back", claim=call["claim"]).status == 200
-    assert [dan.calls() for _ in range(4)] == ["Joe", "Kim", "Ida", None]
+    assert cleo.post("calls/give-back", claim=call["claim"]).body["call"] is None
+    assert cleo.post("calls/give-back", claim=call["claim"]).status == 200
+    assert [dan.make_call() for _ in range(4)] == ["Joe", "Kim", "Ida", None]
 
 
 def test_giving_back_what_somebody_else_has_takes_it_from_nobody(clinic, cleo, dan, clock):
-    clinic.puts_on("Ida")
-    call = cleo.asks()
+    clinic.put_on_list("Ida")
+    call = cleo.next_call()
     clock.advance(minutes=20)
-    theirs = dan.asks()
-    assert cleo.presses("calls/give-back", claim=call["claim"]).status == 200
-    assert dan.page()["call"] == theirs
-    assert dan.presses("calls/give-back", claim=call["claim"]).status == 404
-    assert dan.says(theirs).status == 200
-    assert dan.presses("calls/give-back", claim=theirs["claim"]).status == 409
+    theirs = dan.next_call()
+    assert cleo.post("calls/give-back", claim=call["claim"]).status == 200
+    assert dan.get_calls()["call"] == theirs
+    assert dan.post("calls/give-back", claim=call["claim"]).status == 404
+    assert dan.report(theirs).status == 200
+    assert dan.post("calls/give-back", claim=theirs["claim"]).status == 409
 
 
 def test_the_clock_is_set_back_while_a_call_is_hers(clinic, cleo, dan, clock):
-    clinic.puts_on("Ida")
-    call = cleo.asks()
+    clinic.put_on_list("Ida")
+    call = cleo.next_call()
     clock.advance(hours=-1)
-    assert dan.asks() is None
-    answer = cleo.says(call)
+    assert dan.next_call() is None
+    answer = cleo.report(call)
     assert answer.body["closed"] is True
-    assert clinic.list(**{"from": "2026-11-21"})["callers"][0]["average_s"] == 0
+    assert clinic.call_list(**{"from": "2026-11-21"})["callers"][0]["average_s"] == 0
 
 
 # ----- reports
 
 
 def test_a_report_ends_the_call_and_is_shown_the_next_time(clinic, cleo, clock):
-    clinic.puts_on("Ida")
+    clinic.put_on_list("Ida")
     clock.advance(minutes=1)
-    call = cleo.asks()
+    call = cleo.next_call()
     clock.advance(minutes=3)
-    answer = cleo.says(call, "Left a message", notes="With her son")
+    answer = cleo.report(call, "Left a message", notes="With her son")
     assert answer.body["closed"] is True
     assert answer.body["report"].items() >= {"outcome": "Left a message", "notes": "With her son"}.items()
     assert answer.body["call"] is None
     assert answer.body["stats"] == {"total": 1, "today": 1, "reached_today": 0}
-    clinic.puts_on("Ida")
-    assert cleo.asks()["reports"] == [
+    clinic.put_on_list("Ida")
+    assert cleo.next_call()["reports"] == [
         {
             "at": "2026-11-21T11:04:00+01:00",
             "servicer": "Cleo",
@@ -233,112 +233,112 @@ def test_a_report_ends_the_call_and_is_shown_the_next_time(clinic, cleo, clock):
 
 
 def test_the_same_report_twice_is_one(clinic, cleo):
-    clinic.puts_on("Ida", "Joe")
-    call = cleo.asks()
-    first = cleo.says(call, "No answer").body["report"]
-    assert cleo.asks()["name"] == "Joe"
-    again = cleo.says(call, "Reached", notes="again")
+    clinic.put_on_list("Ida", "Joe")
+    call = cleo.next_call()
+    first = cleo.report(call, "No answer").body["report"]
+    assert cleo.next_call()["name"] == "Joe"
+    again = cleo.report(call, "Reached", notes="again")
     assert (again.status, again.body["report"]) == (200, first)
     assert again.body["call"]["name"] == "Joe"
-    assert clinic.list()["done_today"] == 1
+    assert clinic.call_list()["done_today"] == 1
 
 
 @pytest.mark.parametrize("outcome", ["no answer", "NO-ANSWER", "No_Answer", " noanswer "])
 def test_an_outcome_is_known_by_its_name_however_it_is_written(clinic, cleo, outcome):
-    clinic.puts_on("Ida")
-    assert cleo.says(cleo.asks(), outcome).body["report"]["outcome"] == "No answer"
+    clinic.put_on_list("Ida")
+    assert cleo.report(cleo.next_call(), outcome).body["report"]["outcome"] == "No answer"
 
 
 def test_an_unknown_outcome_or_claim(clinic, cleo, dan):
-    clinic.puts_on("Ida")
-    call = cleo.asks()
-    answer = cleo.says(call, "Fine")
+    clinic.put_on_list("Ida")
+    call = cleo.next_call()
+    answer = cleo.report(call, "Fine")
     assert (answer.status, answer.body["error"]) == (
         400,
         "Outcome: please choose Reached, No answer, Left a message, Call back later, Wrong number, "
         "Do not call again.",
     )
-    assert dan.says(call).status == 404
-    assert cleo.says({"claim": "nonsense"}).status == 404
-    assert cleo.page()["call"] == call
+    assert dan.report(call).status == 404
+    assert cleo.report({"claim": "nonsense"}).status == 404
+    assert cleo.get_calls()["call"] == call
 
 
 def test_a_late_report_that_nobody_overtook_ends_the_call(clinic, cleo, dan, clock):
-    clinic.puts_on("Ida")
-    call = cleo.asks()
+    clinic.put_on_list("Ida")
+    call = cleo.next_call()
     clock.advance(minutes=45)
-    assert cleo.says(call, "No answer").body["closed"] is True
-    assert dan.asks() is None
+    assert cleo.report(call, "No answer").body["closed"] is True
+    assert dan.next_call() is None
     clock.advance(minutes=60)
-    assert dan.asks()["tries"] == 1
+    assert dan.next_call()["tries"] == 1
 
 
 def test_a_late_report_after_it_was_somebody_elses_is_kept_and_closes_nothing(clinic, cleo, dan, clock):
-    clinic.puts_on("Ida")
-    call = cleo.asks()
+    clinic.put_on_list("Ida")
+    call = cleo.next_call()
     clock.advance(minutes=20)
-    theirs = dan.asks()
-    late = cleo.says(call, "Call back later", notes="She is at work", call_back_at=at(clock, 600))
+    theirs = dan.next_call()
+    late = cleo.report(call, "Call back later", notes="She is at work", call_back_at=at(clock, 600))
     assert (late.status, late.body["closed"]) == (200, False)
-    assert dan.page()["call"]["claim"] == theirs["claim"]
-    assert dan.page()["call"]["reports"][0]["notes"] == "She is at work"
-    assert cleo.says(call).body["closed"] is False
-    answer = dan.says(theirs, "Reached")
+    assert dan.get_calls()["call"]["claim"] == theirs["claim"]
+    assert dan.get_calls()["call"]["reports"][0]["notes"] == "She is at work"
+    assert cleo.report(call).body["closed"] is False
+    answer = dan.report(theirs, "Reached")
     assert answer.body["closed"] is True
     clock.advance(hours=11)
-    assert cleo.asks() is None
+    assert cleo.next_call() is None
 
 
 def test_a_call_lasted_no_longer_than_it_was_hers(clinic, cleo, dan, clock):
-    clinic.puts_on("Ida", "Joe")
-    call = cleo.asks()
+    clinic.put_on_list("Ida", "Joe")
+    call = cleo.next_call()
     clock.advance(minutes=15)
-    cleo.presses("calls/more-time", claim=call["claim"])
+    cleo.post("calls/more-time", claim=call["claim"])
     clock.advance(hours=8)
-    dan.asks()
-    cleo.says(call)
-    call = cleo.asks()
+    dan.next_call()
+    cleo.report(call)
+    call = cleo.next_call()
     clock.advance(hours=8)
-    assert cleo.says(call).body["closed"] is True
+    assert cleo.report(call).body["closed"] is True
     assert [report["seconds"] for report in clinic.export()["report"]] == [2100, 1200]
 
 
 def test_a_late_report_after_somebody_elses_was_given_back_closes_nothing(clinic, cleo, dan, clock):
-    clinic.puts_on("Ida")
-    call = cleo.asks()
+    clinic.put_on_list("Ida")
+    call = cleo.next_call()
     clock.advance(minutes=20)
-    dan.presses("calls/give-back", claim=dan.asks()["claim"])
-    assert cleo.says(call).body["closed"] is False
-    assert dan.asks()["name"] == "Ida"
+    dan.post("calls/give-back", claim=dan.next_call()["claim"])
+    assert cleo.report(call).body["closed"] is False
+    assert dan.next_call()["name"] == "Ida"
 
 
 def test_no_answer_comes_back_after_a_pause_so_many_times(clinic, cleo, clock):
-    clinic.owner_sends("/queues/follow-ups", retry_minutes=30, most_tries=2)
-    clinic.puts_on("Ida", reason="Test results", priority=2)
+    clinic.owner_post("/queues/follow-ups", retry_minutes=30, most_tries=2)
+    clinic.put_on_list("Ida", reason="Test results", priority=2)
     tries = []
     for _ in range(3):
-        call = cleo.asks()
+        call = cleo.next_call()
         tries.append((call["tries"], call["reason"], call["priority"]))
-        assert cleo.says(call, "No answer").body["closed"] is True
+        assert cleo.report(call, "No answer").body["closed"] is True
         clock.advance(minutes=29, seconds=59)
-        assert cleo.asks() is None
+        assert cleo.next_call() is None
         clock.advance(seconds=1)
     assert tries == [(0, "Test results", 2), (1, "Test results", 2), (2, "Test results", 2)]
-    assert cleo.asks() is None
+    assert cleo.next_call() is None
     assert clinic.contacts()["contacts"][0]["lists"] == []
 
 
 def test_call_back_later_comes_to_the_second_behind_those_of_its_priority(clinic, cleo, clock):
-    clinic.puts_on("Ida")
-    assert cleo.calls("Call back later", call_back_at="2026-11-21T12:30") == "Ida"
-    assert cleo.page()["next_at"] == "2026-11-21T12:30:00+01:00"
-    assert cleo.page()["lists"][0].items() >= {"due": 0, "not_due": 1}.items()
+    clinic.put_on_list("Ida")
+    assert cleo.make_call("Call back later", call_back_at="2026-11-21T12:30") == "Ida"
+    assert cleo.get_calls()["next_at"] == "2026-11-21T12:30:00+01:00"
+    assert cleo.get_calls()["lists"][0].items() >= {"due": 0, "not_due": 1}.items()
     clock.set("2026-11-21 12:29:59", "Europe/Berlin")
-    assert cleo.asks() is None
-    clinic.puts_on("Joe")
+    assert cleo.next_call() is None
+    clinic.put_on_list("Joe")
     clock.advance(seconds=1)
-    clinic.puts_on("Kim", priority=5)
-    assert [cleo.calls() for _ in range(3)] == ["Joe", "Ida", "Kim"]
+    clinic.put_on_list("Kim", priority=5)
+    assert [cleo.make_call() for _ in range(3)] == ["Joe", "Ida", "Kim"]
 
 
 @pytest.mark.parametrize(
@@ -353,9 +353,9 @@ def test_call_back_later_comes_to_the_second_behind_those_of_its_priority(clinic
     ],
 )
 def test_a_call_back_is_by_the_contacts_clock_or_the_places(clinic, cleo, zone, when, shown):
-    clinic.adds({"name": "Ida", "phone": "030 1000001"} | ({"timezone": zone} if zone else {}))
-    clinic.puts_on("Ida")
-    answer = cleo.says(cleo.asks(), "Call back later", call_back_at=when)
+    clinic.add_contacts({"name": "Ida", "phone": "030 1000001"} | ({"timezone": zone} if zone else {}))
+    clinic.put_on_list("Ida")
+    answer = cleo.report(cleo.next_call(), "Call back later", call_back_at=when)
     assert answer.body["report"]["call_back_at"] == shown
     assert answer.body["next_at"] == shown
 
@@ -368,149 +368,151 @@ def test_a_call_back_is_by_the_contacts_clock_or_the_places(clinic, cleo, zone, 
     ],
 )
 def test_a_call_back_needs_a_time_to_come(clinic, cleo, when):
-    clinic.puts_on("Ida")
-    call = cleo.asks()
-    answer = cleo.says(call, "Call back later", **({} if when is None else {"call_back_at": when}))
+    clinic.put_on_list("Ida")
+    call = cleo.next_call()
+    answer = cleo.report(call, "Call back later", **({} if when is None else {"call_back_at": when}))
     assert answer.status == 400
     assert answer.body["error"].startswith("Call back at: ")
-    assert cleo.page()["call"] == call
+    assert cleo.get_calls()["call"] == call
 
 
 def test_do_not_call_again_takes_the_contact_off_every_list(clinic, cleo, dan):
-    clinic.owner_sends("/queues", name="Urgent", kind="calls")
-    clinic.puts_on("Ida")
-    clinic.puts_on("Ida", list="urgent")
-    call = cleo.asks(list="urgent")
-    assert cleo.says(call, "Do not call again").body["closed"] is True
-    assert dan.asks() is None
+    clinic.owner_post("/queues", name="Urgent", kind="calls")
+    clinic.put_on_list("Ida")
+    clinic.put_on_list("Ida", call_list="urgent")
+    call = cleo.next_call(list="urgent")
+    assert cleo.report(call, "Do not call again").body["closed"] is True
+    assert dan.next_call() is None
     contact = clinic.contacts()["contacts"][0]
     assert (contact["do_not_call"], contact["lists"], contact["last_outcome"]) == (
         True,
         [],
         "Do not call again",
     )
-    assert clinic.puts_on("Ida")["skipped"] == {"must not be called": 1}
+    assert clinic.put_on_list("Ida")["skipped"] == {"must not be called": 1}
 
 
 def test_do_not_call_again_holds_for_all_who_share_the_number(clinic, cleo, dan, clock):
-    clinic.adds(*({"name": name, "phone": "030 1234567", "reference": name} for name in ("Ana", "Bea")))
-    clinic.puts_on("Bea", "Ida")
+    clinic.add_contacts(
+        *({"name": name, "phone": "030 1234567", "reference": name} for name in ("Ana", "Bea"))
+    )
+    clinic.put_on_list("Bea", "Ida")
     asked = {"phone": "030 1234567", "outcome": "Do not call again"}
-    assert cleo.presses("calls/incoming", **asked, name="Bea").status == 200
-    assert clinic.names(do_not_call=1) == ["Ana", "Bea"]
-    assert [cleo.asks()["name"], dan.asks()] == ["Ida", None]
+    assert cleo.post("calls/incoming", **asked, name="Bea").status == 200
+    assert clinic.contact_names(do_not_call=1) == ["Ana", "Bea"]
+    assert [cleo.next_call()["name"], dan.next_call()] == ["Ida", None]
 
 
 def test_do_not_call_again_holds_though_it_came_late(clinic, cleo, dan, clock):
-    clinic.puts_on("Ida")
-    call = cleo.asks()
+    clinic.put_on_list("Ida")
+    call = cleo.next_call()
     clock.advance(minutes=20)
-    theirs = dan.asks()
-    assert cleo.says(call, "Do not call again").body["closed"] is False
+    theirs = dan.next_call()
+    assert cleo.report(call, "Do not call again").body["closed"] is False
     assert clinic.contacts()["contacts"][0]["do_not_call"] is True
-    assert dan.page()["call"] == theirs | {"reports": dan.page()["call"]["reports"]}
-    dan.presses("calls/give-back", claim=theirs["claim"])
-    assert cleo.asks() is None
-    assert clinic.list()["waiting"] == 0
+    assert dan.get_calls()["call"] == theirs | {"reports": dan.get_calls()["call"]["reports"]}
+    dan.post("calls/give-back", claim=theirs["claim"])
+    assert cleo.next_call() is None
+    assert clinic.call_list()["waiting"] == 0
 
 
 def test_whoever_must_not_be_called_from_now_on_is_not(clinic, cleo, clock):
-    clinic.puts_on("Ida")
-    call = cleo.asks()
-    clinic.owner_sends("/contacts/actions", action="do_not_call", match="all")
-    assert cleo.page()["call"] is None
-    assert cleo.says(call, "No answer").body["closed"] is False
+    clinic.put_on_list("Ida")
+    call = cleo.next_call()
+    clinic.owner_post("/contacts/actions", action="do_not_call", match="all")
+    assert cleo.get_calls()["call"] is None
+    assert cleo.report(call, "No answer").body["closed"] is False
     clock.advance(hours=2)
-    assert cleo.asks() is None
+    assert cleo.next_call() is None
 
 
 # ----- referrals
 
 
 def test_referring_to_another_list_with_a_note(clinic, cleo):
-    clinic.owner_sends("/queues", name="Interpreters", kind="calls")
-    clinic.puts_on("Ida")
-    assert cleo.calls(refer_to="interpreters", refer_note="Speaks Farsi") == "Ida"
-    call = cleo.asks()
+    clinic.owner_post("/queues", name="Interpreters", kind="calls")
+    clinic.put_on_list("Ida")
+    assert cleo.make_call(refer_to="interpreters", refer_note="Speaks Farsi") == "Ida"
+    call = cleo.next_call()
     assert (call["list"], call["reason"]) == ("interpreters", "Referred from Follow-ups: Speaks Farsi")
-    assert clinic.list()["referrals"] == [{"to": "Interpreters", "total": 1}]
+    assert clinic.call_list()["referrals"] == [{"to": "Interpreters", "total": 1}]
 
 
 def test_a_note_for_a_list_that_has_the_contact_already_is_added_there(clinic, cleo):
-    clinic.owner_sends("/queues", name="Urgent", kind="calls")
-    clinic.puts_on("Ida", list="urgent", reason="Results")
-    clinic.puts_on("Ida")
-    cleo.says(cleo.asks(list="follow-ups"), refer_to="urgent", refer_note="Speaks Farsi")
-    assert cleo.asks()["reason"] == "Results: Speaks Farsi"
+    clinic.owner_post("/queues", name="Urgent", kind="calls")
+    clinic.put_on_list("Ida", call_list="urgent", reason="Results")
+    clinic.put_on_list("Ida")
+    cleo.report(cleo.next_call(list="follow-ups"), refer_to="urgent", refer_note="Speaks Farsi")
+    assert cleo.next_call()["reason"] == "Results: Speaks Farsi"
 
 
 def test_referring_to_a_service_outside(clinic, cleo):
     service = {"name": "Housing advice", "phone": "030 7654321", "link": "https://housing.example.org"}
-    assert clinic.owner_sends("/services", **service).status == 201
-    clinic.puts_on("Ida")
-    assert cleo.page()["services"] == [service]
-    assert cleo.calls(refer_to="housing advice", refer_note="Needs it soon", notes="Moves out") == "Ida"
-    assert cleo.page()["recent"][0]["notes"] == "Moves out\nFor Housing advice: Needs it soon"
-    assert cleo.asks() is None
-    assert clinic.list()["referrals"] == [{"to": "Housing advice", "total": 1}]
+    assert clinic.owner_post("/services", **service).status == 201
+    clinic.put_on_list("Ida")
+    assert cleo.get_calls()["services"] == [service]
+    assert cleo.make_call(refer_to="housing advice", refer_note="Needs it soon", notes="Moves out") == "Ida"
+    assert cleo.get_calls()["recent"][0]["notes"] == "Moves out\nFor Housing advice: Needs it soon"
+    assert cleo.next_call() is None
+    assert clinic.call_list()["referrals"] == [{"to": "Housing advice", "total": 1}]
 
 
 def test_a_referral_to_nowhere_changes_nothing(clinic, cleo):
-    clinic.puts_on("Ida")
-    call = cleo.asks()
-    assert cleo.says(call, refer_to="nowhere").status == 400
-    clinic.owner_sends("/queues", name="Other", kind="calls")
-    assert cleo.says(call, "Do not call again", refer_to="other").status == 400
-    assert cleo.page()["call"] == call
+    clinic.put_on_list("Ida")
+    call = cleo.next_call()
+    assert cleo.report(call, refer_to="nowhere").status == 400
+    clinic.owner_post("/queues", name="Other", kind="calls")
+    assert cleo.report(call, "Do not call again", refer_to="other").status == 400
+    assert cleo.get_calls()["call"] == call
 
 
 # ----- who phones in
 
 
 def test_an_incoming_call_ends_the_open_one(clinic, cleo, dan):
-    clinic.puts_on("Ida")
-    answer = dan.presses("calls/incoming", phone="+49 30 1000001", outcome="Reached", notes="She phoned")
+    clinic.put_on_list("Ida")
+    answer = dan.post("calls/incoming", phone="+49 30 1000001", outcome="Reached", notes="She phoned")
     assert answer.status == 200
     assert answer.body["report"].items() >= {"closed": True, "incoming": True}.items()
-    assert cleo.asks() is None
-    assert clinic.list()["done_today"] == 1
+    assert cleo.next_call() is None
+    assert clinic.call_list()["done_today"] == 1
 
 
 def test_an_incoming_call_of_somebody_new_adds_a_contact(clinic, cleo):
     asked = {"phone": "030 5551234", "name": "Nele", "outcome": "Call back later", "list": "follow-ups"}
-    answer = cleo.presses("calls/incoming", **asked, call_back_at="2026-11-21T13:00")
+    answer = cleo.post("calls/incoming", **asked, call_back_at="2026-11-21T13:00")
     assert answer.status == 200, answer.body
-    assert clinic.names() == ["Nele"]
+    assert clinic.contact_names() == ["Nele"]
     assert answer.body["next_at"] == "2026-11-21T13:00:00+01:00"
 
 
 def test_an_incoming_call_does_not_end_the_call_that_somebody_has(clinic, cleo, dan):
-    clinic.puts_on("Ida")
-    call = cleo.asks()
-    answer = dan.presses("calls/incoming", phone="030 1000001", outcome="Reached")
+    clinic.put_on_list("Ida")
+    call = cleo.next_call()
+    answer = dan.post("calls/incoming", phone="030 1000001", outcome="Reached")
     assert (answer.status, answer.body["closed"]) == (200, False)
-    assert cleo.says(call).body["closed"] is True
+    assert cleo.report(call).body["closed"] is True
 
 
 def test_a_call_back_of_somebody_who_phoned_in_is_kept_on_the_list_that_is_named(clinic, cleo, dan):
-    clinic.owner_sends("/queues", name="Second", kind="calls")
-    clinic.puts_on("Ida", list="second")
+    clinic.owner_post("/queues", name="Second", kind="calls")
+    clinic.put_on_list("Ida", call_list="second")
     asked = {"phone": "030 1000001", "outcome": "Call back later", "call_back_at": "2026-11-21T13:00"}
-    assert cleo.presses("calls/incoming", **asked, list="follow-ups").body["closed"] is True
-    assert (clinic.list("second")["not_due"], clinic.list()["not_due"]) == (0, 1)
-    clinic.puts_on("Ida", list="second")
-    assert dan.asks()["list"] == "second"
+    assert cleo.post("calls/incoming", **asked, list="follow-ups").body["closed"] is True
+    assert (clinic.call_list("second")["not_due"], clinic.call_list()["not_due"]) == (0, 1)
+    clinic.put_on_list("Ida", call_list="second")
+    assert dan.next_call()["list"] == "second"
     before = clinic.export()
-    refused = cleo.presses("calls/incoming", **asked, list="second")
+    refused = cleo.post("calls/incoming", **asked, list="second")
     assert (refused.status, "Somebody else has" in refused.body["error"]) == (409, True)
     assert clinic.export() == before
 
 
 def test_an_incoming_call_sent_twice_is_one(clinic, cleo):
     asked = {"phone": "030 1000001", "outcome": "Reached", "request_id": "abc"}
-    first = cleo.presses("calls/incoming", **asked).body["report"]
-    assert cleo.presses("calls/incoming", **asked).body["report"] == first
-    assert cleo.page()["stats"]["total"] == 1
+    first = cleo.post("calls/incoming", **asked).body["report"]
+    assert cleo.post("calls/incoming", **asked).body["report"] == first
+    assert cleo.get_calls()["stats"]["total"] == 1
 
 
 @pytest.mark.parametrize(
@@ -523,48 +525,48 @@ def test_an_incoming_call_sent_twice_is_one(clinic, cleo):
     ],
 )
 def test_an_incoming_call_that_makes_no_sense_adds_nobody(clinic, cleo, asked):
-    assert cleo.presses("calls/incoming", **asked).status == 400
-    assert clinic.names() == []
+    assert cleo.post("calls/incoming", **asked).status == 400
+    assert clinic.contact_names() == []
 
 
 # ----- one desk, two kinds of work
 
 
 def test_a_customer_at_her_desk_comes_first(clinic, cleo):
-    clinic.puts_on("Ida")
+    clinic.put_on_list("Ida")
     clinic.customer()
-    assert cleo.calls_next()["number"] == "A1"
-    answer = cleo.presses("calls/next")
+    assert cleo.call_next()["number"] == "A1"
+    answer = cleo.post("calls/next")
     assert (answer.status, answer.body["error"]) == (409, "Finish A1 first: it is at your desk.")
-    cleo.presses("done", number="A1")
-    assert cleo.asks()["name"] == "Ida"
+    cleo.post("done", number="A1")
+    assert cleo.next_call()["name"] == "Ida"
 
 
 def test_no_customer_while_a_call_is_hers(clinic, cleo, clock):
-    clinic.puts_on("Ida")
+    clinic.put_on_list("Ida")
     clinic.customer()
-    call = cleo.asks()
-    assert cleo.presses("next", finished=None).status == 409
+    call = cleo.next_call()
+    assert cleo.post("next", finished=None).status == 409
     for button in ("start", "done", "no-show", "put-back", "call-again"):
-        assert cleo.presses(button, number=call["number"]).status == 409
-    assert cleo.page()["call"] == call
+        assert cleo.post(button, number=call["number"]).status == 409
+    assert cleo.get_calls()["call"] == call
     clock.advance(minutes=20)
-    assert cleo.calls_next()["number"] == "A1"
+    assert cleo.call_next()["number"] == "A1"
 
 
 def test_the_next_customer_is_never_a_call(clinic, cleo):
-    clinic.puts_on("Ida")
-    assert cleo.calls_next() is None
-    assert cleo.presses("next", finished=None, queue="follow-ups").status == 400
-    assert cleo.presses("next", finished=None, number="follow-ups-1").status == 409
-    assert cleo.presses("move", number="follow-ups-1", queue="deli").status == 409
-    assert cleo.presses("add", queue="follow-ups").status == 404
-    assert cleo.sees()["line"] == []
+    clinic.put_on_list("Ida")
+    assert cleo.call_next() is None
+    assert cleo.post("next", finished=None, queue="follow-ups").status == 400
+    assert cleo.post("next", finished=None, number="follow-ups-1").status == 409
+    assert cleo.post("move", number="follow-ups-1", queue="deli").status == 409
+    assert cleo.post("add", queue="follow-ups").status == 404
+    assert cleo.get()["line"] == []
 
 
 def test_her_desk_shows_her_lists(clinic, cleo):
-    clinic.puts_on("Ida")
-    desk = cleo.sees()
+    clinic.put_on_list("Ida")
+    desk = cleo.get()
     assert desk["queues"] == ["deli", "follow-ups"]
     assert desk["lists"][0].items() >= {"slug": "follow-ups", "due": 1}.items()
     assert desk["links"]["calls"] == f"{cleo.link}/calls"
@@ -572,38 +574,38 @@ def test_her_desk_shows_her_lists(clinic, cleo):
 
 
 def test_a_caller_who_is_removed_leaves_her_call_to_others(clinic, cleo, dan):
-    clinic.puts_on("Ida")
-    cleo.asks()
-    assert clinic.owner_sends(f"/servicers/{cleo.id}/remove").status == 200
-    assert dan.asks()["name"] == "Ida"
-    assert cleo.presses("calls/next").status == 404
+    clinic.put_on_list("Ida")
+    cleo.next_call()
+    assert clinic.owner_post(f"/servicers/{cleo.id}/remove").status == 200
+    assert dan.next_call()["name"] == "Ida"
+    assert cleo.post("calls/next").status == 404
 
 
 def test_her_figures_are_of_the_places_own_day(clinic, cleo, clock):
-    clinic.puts_on("Ida", "Joe", "Kim")
+    clinic.put_on_list("Ida", "Joe", "Kim")
     clock.set("2026-11-22 03:59", "Europe/Berlin")
-    cleo.calls("Reached")
-    assert cleo.page()["stats"] == {"total": 1, "today": 1, "reached_today": 1}
+    cleo.make_call("Reached")
+    assert cleo.get_calls()["stats"] == {"total": 1, "today": 1, "reached_today": 1}
     clock.advance(minutes=1)
-    assert cleo.page()["stats"] == {"total": 1, "today": 0, "reached_today": 0}
-    cleo.calls("Left a message")
-    assert cleo.page()["stats"] == {"total": 2, "today": 1, "reached_today": 0}
-    assert [each["name"] for each in cleo.page()["recent"]] == ["Joe", "Ida"]
+    assert cleo.get_calls()["stats"] == {"total": 1, "today": 0, "reached_today": 0}
+    cleo.make_call("Left a message")
+    assert cleo.get_calls()["stats"] == {"total": 2, "today": 1, "reached_today": 0}
+    assert [each["name"] for each in cleo.get_calls()["recent"]] == ["Joe", "Ida"]
 
 
 def test_a_call_list_knows_no_day(clinic, cleo, clock):
-    clinic.puts_on("Ida")
+    clinic.put_on_list("Ida")
     clock.advance(days=3)
     clinic.customer()
-    assert cleo.asks()["name"] == "Ida"
+    assert cleo.next_call()["name"] == "Ida"
 
 
 def test_a_call_of_a_forgotten_contact_keeps_nothing_of_it(clinic, cleo):
-    clinic.puts_on("Ida")
-    call = cleo.asks()
+    clinic.put_on_list("Ida")
+    call = cleo.next_call()
     contact = clinic.contacts()["contacts"][0]["links"]["contact"]
-    assert clinic.api.post(f"{contact}/forget").status == 200
-    answer = cleo.says(call, "Reached", notes="Ida is moving")
+    assert clinic.client.post(f"{contact}/forget").status == 200
+    answer = cleo.report(call, "Reached", notes="Ida is moving")
     assert (answer.status, answer.body["closed"]) == (200, False)
     export = str(clinic.export())
     assert "Ida" not in export
@@ -611,17 +613,17 @@ def test_a_call_of_a_forgotten_contact_keeps_nothing_of_it(clinic, cleo):
 
 
 def test_two_places_know_nothing_of_each_other(start):
-    from people import Api
+    from helpers.client import AppClient
 
-    api = Api(start(places="open"))
-    one = open_deli(api, timezone="Europe/Berlin")
-    two = open_deli(api, timezone="Europe/Berlin", slug="two")
+    client = AppClient(start(places="open"))
+    one = open_deli(client, timezone="Europe/Berlin")
+    two = open_deli(client, timezone="Europe/Berlin", slug="two")
     for place in (one, two):
-        place.owner_sends("/queues", name="Follow-ups", kind="calls")
-    one.puts_on("Ida")
-    call = one.caller("Cleo").asks()
+        place.owner_post("/queues", name="Follow-ups", kind="calls")
+    one.put_on_list("Ida")
+    call = one.caller("Cleo").next_call()
     eve = two.caller("Eve")
-    assert eve.asks() is None
-    assert eve.says(call).status == 404
-    other = api.get(one.links["manage"]).body["contacts"]
-    assert (other, api.get(two.links["manage"]).body["contacts"]) == (1, 0)
+    assert eve.next_call() is None
+    assert eve.report(call).status == 404
+    other = client.get(one.links["manage"]).body["contacts"]
+    assert (other, client.get(two.links["manage"]).body["contacts"]) == (1, 0)

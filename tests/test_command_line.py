@@ -102,9 +102,9 @@ def test_it_ends_though_somebody_is_watching(start_server, by):
 def test_the_log_holds_no_links(start_server):
     server = start_server()
     shop = server.open_shop()
-    ticket = shop.take().content["links"]["ticket"]
+    ticket = shop.take().body["links"]["ticket"]
     desk = shop.desk()
-    server.post(f"{desk}/next", {"finished": "A9"})
+    desk.post("next", finished="A9")
     server.get(shop.links["manage"] + "x")
     secret = [url.rsplit("/", 1)[1] for url in (ticket, desk, shop.links["staff"], shop.links["manage"])]
     assert [token for token in secret if token in server.log] == []
@@ -203,7 +203,7 @@ def test_the_links_that_are_printed_work(command, server):
 
 
 def test_links_of_a_replaced_bookmark_are_the_new_ones(command, place):
-    new = place.owner_sends("/links/manage/replace").body["links"]["manage"]
+    new = place.owner_post("/links/manage/replace").body["links"]["manage"]
     assert new.rsplit("/", 1)[1] in command("links").stdout
 
 
@@ -225,7 +225,7 @@ def test_the_demo_plays_a_day(command, server):
     ended = command("demo", "--url", server.url, "--speed", "1000", "--hours", "0.3")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "/corner-deli/board" in ended.stdout
-    picture = server.get("/corner-deli").content
+    picture = server.get("/corner-deli").body
     assert {queue["name"] for queue in picture["queues"]} == {"Deli", "Bakery"}
     assert picture["calls"]
 

@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from people import open_deli
+from helpers.places import open_deli
 
 from app import clock as app_clock
 from app.core.contacts import forget_old_contacts
@@ -20,7 +20,7 @@ def only(place):
 
 
 def sends(contact, place, path="", **content):
-    return place.api.post(contact["links"]["contact"] + path, content)
+    return place.client.post(contact["links"]["contact"] + path, content)
 
 
 # ----- adding them
@@ -29,7 +29,7 @@ def sends(contact, place, path="", **content):
 def test_a_contact_is_added_with_all_that_is_known(clinic):
     known = {"email": "ana@example.org", "address": "Main Street 1\n10115 Berlin", "notes": "Deaf in one ear"}
     known |= {"reference": "P-1", "timezone": "Europe/Lisbon"}
-    assert clinic.adds(ANA | known | {"tags": ["flu", "Flu", "north side"]}) == {
+    assert clinic.add_contacts(ANA | known | {"tags": ["flu", "Flu", "north side"]}) == {
         "added": 1,
         "changed": 0,
         "refused": [],
@@ -55,13 +55,13 @@ def test_a_contact_is_added_with_all_that_is_known(clinic):
     ],
 )
 def test_a_phone_number_is_read_as_people_there_write_it(clinic, written, shown, tel):
-    assert clinic.adds({"name": "Ana", "phone": written})["refused"] == []
+    assert clinic.add_contacts({"name": "Ana", "phone": written})["refused"] == []
     assert (only(clinic)["phone"], only(clinic)["tel"]) == (shown, f"tel:{tel}")
 
 
-def test_the_country_of_the_place_decides(api):
-    place = open_deli(api, timezone="America/New_York")
-    place.adds({"name": "Ana", "phone": "(202) 555-0123"})
+def test_the_country_of_the_place_decides(client):
+    place = open_deli(client, timezone="America/New_York")
+    place.add_contacts({"name": "Ana", "phone": "(202) 555-0123"})
     assert only(place)["tel"] == "tel:+12025550123"
 
 
@@ -69,7 +69,7 @@ def test_the_country_of_the_place_decides(api):
     "phone", ["112", "12345", "0", "x", "=1+1", "4.93E+11", "030 123 / 0171 2345678", "☎"]
 )
 def test_what_is_no_phone_number_is_refused(clinic, phone):
-    refused = clinic.adds({"name": "Ana", "phone": phone})["refused"]
+    refused = clinic.add_contacts({"name": "Ana", "phone": phone})["refused"]
     assert [each["row"] for each in refused] == [1]
     assert refused[0]["why"].startswith("Phone: ")
     assert clinic.contacts()["total"] == 0
@@ -97,39 +97,39 @@ def test_what_is_no_phone_number_is_refused(clinic, phone):
     ],
 )
 def test_a_row_that_is_wrong_is_refused_and_the_others_are_stored(clinic, row, why):
-    answer = clinic.adds(BEN, row, {"name": "Cem", "phone": "030 7654321"})
+    answer = clinic.add_contacts(BEN, row, {"name": "Cem", "phone": "030 7654321"})
     assert answer["added"] == 2
     (refused,) = answer["refused"]
     assert refused["row"] == 2
     assert why in refused["why"]
-    assert clinic.names() == ["Ben", "Cem"]
+    assert clinic.contact_names() == ["Ben", "Cem"]
 
 
 @pytest.mark.parametrize(
     "body", [{}, {"contacts": None}, {"contacts": {}}, {"contacts": "Ana"}, {"name": "Ana"}]
 )
 def test_a_body_of_another_shape_is_an_error(clinic, body):
-    answer = clinic.owner_sends("/contacts", **body)
+    answer = clinic.owner_post("/contacts", **body)
     assert answer.status == 400
     assert "list" in answer.body["error"]
 
 
 def test_the_same_reference_or_else_the_same_phone_is_the_same_contact(clinic):
-    clinic.adds(ANA, BEN)
-    answer = clinic.adds(
+    clinic.add_contacts(ANA, BEN)
+    answer = clinic.add_contacts(
         {"name": "Ana Núñez y Sol", "phone": "+49301234567", "tags": "new"},  # by her phone
         {"name": "Ben", "phone": "030 999999", "reference": "P-7"},  # by his reference
         {"name": "Bea", "phone": "0171 2345678", "reference": "P-8"},  # shares a phone with another
     )
     assert answer == {"added": 1, "changed": 2, "refused": []}
-    assert clinic.names() == ["Ana Núñez y Sol", "Bea", "Ben"]
+    assert clinic.contact_names() == ["Ana Núñez y Sol", "Bea", "Ben"]
     phones = {each["name"]: each["phone"] for each in clinic.contacts()["contacts"]}
     assert phones == {"Ana Núñez y Sol": "030 1234567", "Bea": "0171 2345678", "Ben": "030 999999"}
 
 
 def test_what_a_row_leaves_out_stays_and_tags_come_together(clinic):
-    clinic.adds(ANA | {"notes": "Deaf", "tags": ["a"], "do_not_call": True})
-    assert clinic.adds(
+    clinic.add_contacts(ANA | {"notes": "Deaf", "tags": ["a"], "do_not_call": True})
+    assert clinic.add_contacts(
         ANA | {"notes": "", "email": "a@example.org", "tags": ["b"], "do_not_call": False}
     ) == {"added": 0, "changed": 1, "refused": []}
     contact = only(clinic)
@@ -138,7 +138,7 @@ def test_what_a_row_leaves_out_stays_and_tags_come_together(clinic):
 
 
 def test_twice_in_one_request_is_said(clinic):
-    answer = clinic.adds(ANA, BEN, ANA | {"phone": "+49 30 1234567"}, BEN | {"phone": "030 5555555"})
+    answer = clinic.add_contacts(ANA, BEN, ANA | {"phone": "+49 30 1234567"}, BEN | {"phone": "030 5555555"})
     assert answer["added"] == 2
     assert answer["refused"] == [
         {"row": 3, "why": "This is the same contact as in row 1."},
@@ -149,29 +149,29 @@ def test_twice_in_one_request_is_said(clinic):
 def test_a_list_of_contacts_may_be_long_and_nothing_else(clinic):
     notes = "x" * 2000
     many = [{"name": f"Ana {n}", "phone": f"030 {1000000 + n}", "notes": notes} for n in range(60)]
-    assert clinic.adds(*many)["added"] == 60
-    answer = clinic.owner_sends("", name="x" * 70_000)
+    assert clinic.add_contacts(*many)["added"] == 60
+    answer = clinic.owner_post("", name="x" * 70_000)
     assert (answer.status, "64 KiB" in answer.body["error"]) == (413, True)
-    answer = clinic.owner_sends("/contacts", contacts=["x" * 17 * 2**20])
+    answer = clinic.owner_post("/contacts", contacts=["x" * 17 * 2**20])
     assert (answer.status, "16 MiB" in answer.body["error"]) == (413, True)
 
 
 def test_others_can_do_nothing(clinic):
-    clinic.adds(ANA)
+    clinic.add_contacts(ANA)
     links = only(clinic)["links"]["contact"]
     wrong = links.replace(clinic.links["manage"].rpartition("/")[2], "x" * 22)
-    assert clinic.api.get(wrong).status == 404
-    assert clinic.api.post(wrong, {"name": "Eve"}).status == 404
-    other = open_other(clinic.api)
-    assert other.api.get(f"{other.links['manage']}/contacts/{only(clinic)['id']}").status == 404
-    sent = other.owner_sends("/contacts/actions", action="forget", ids=[only(clinic)["id"]])
+    assert clinic.client.get(wrong).status == 404
+    assert clinic.client.post(wrong, {"name": "Eve"}).status == 404
+    other = open_other(clinic.client)
+    assert other.client.get(f"{other.links['manage']}/contacts/{only(clinic)['id']}").status == 404
+    sent = other.owner_post("/contacts/actions", action="forget", ids=[only(clinic)["id"]])
     assert sent.body["skipped"] == {"not there any more": 1}
-    assert clinic.names() == ["Ana Núñez"]
+    assert clinic.contact_names() == ["Ana Núñez"]
 
 
-def open_other(api):
-    api.client.application.extensions["takeanumber"].settings.__dict__["places"] = "open"
-    return open_deli(api, name="Other")
+def open_other(client):
+    client.flask_client.application.extensions["takeanumber"].settings.__dict__["places"] = "open"
+    return open_deli(client, name="Other")
 
 
 # ----- finding them
@@ -180,18 +180,18 @@ def open_other(api):
 @pytest.fixture
 def three(clinic, clock):
     """Ana, who was called on Friday; Ben, on a list; and Cem, who must not be called."""
-    clinic.adds(ANA | {"tags": ["flu"], "email": "ana@example.org"})
+    clinic.add_contacts(ANA | {"tags": ["flu"], "email": "ana@example.org"})
     clock.advance(seconds=1)
-    clinic.adds(BEN | {"tags": ["flu shot", "50%_!"]})
+    clinic.add_contacts(BEN | {"tags": ["flu shot", "50%_!"]})
     clock.advance(seconds=1)
-    clinic.adds({"name": "cem", "phone": "+44 20 7946 0123", "do_not_call": True})
+    clinic.add_contacts({"name": "cem", "phone": "+44 20 7946 0123", "do_not_call": True})
     ids = {each["name"]: each["id"] for each in clinic.contacts()["contacts"]}
     put = {"action": "add_to_list", "list": "follow-ups"}
-    clinic.owner_sends("/contacts/actions", **put, ids=[ids["Ana Núñez"]])
+    clinic.owner_post("/contacts/actions", **put, ids=[ids["Ana Núñez"]])
     caller = clinic.desk()
-    claim = caller.presses("calls/next").body["call"]["claim"]
-    assert caller.presses("calls/report", claim=claim, outcome="Reached", notes="All fine").status == 200
-    clinic.owner_sends("/contacts/actions", **put, ids=[ids["Ben"]])
+    claim = caller.post("calls/next").body["call"]["claim"]
+    assert caller.post("calls/report", claim=claim, outcome="Reached", notes="All fine").status == 200
+    clinic.owner_post("/contacts/actions", **put, ids=[ids["Ben"]])
     return clinic
 
 
@@ -233,7 +233,7 @@ def test_filters(three, filters, names):
 )
 def test_a_filter_that_makes_no_sense_is_said(three, wrong):
     for path in ("contacts", "contacts.csv"):
-        answer = three.api.get(f"{three.links['manage']}/{path}?{wrong}")
+        answer = three.client.get(f"{three.links['manage']}/{path}?{wrong}")
         if path == "contacts" or "page" not in wrong:
             assert answer.status in (400, 404), wrong
 
@@ -247,7 +247,7 @@ def test_the_tags_and_what_is_known_of_calls(three):
 
 
 def test_fifty_a_page(clinic):
-    clinic.adds(*({"name": f"Ana {n:03}", "phone": f"030 {1000000 + n}"} for n in range(101)))
+    clinic.add_contacts(*({"name": f"Ana {n:03}", "phone": f"030 {1000000 + n}"} for n in range(101)))
     pages = [clinic.contacts(page=n) for n in (1, 2, 3, 4)]
     assert [len(each["contacts"]) for each in pages] == [50, 50, 1, 1]
     assert [(each["total"], each["pages"], each["page"]) for each in pages][2:] == [(101, 3, 3)] * 2
@@ -256,21 +256,21 @@ def test_fifty_a_page(clinic):
 
 
 def test_a_reference_of_digits_is_found_as_it_stands(clinic):
-    clinic.adds(ANA | {"reference": "2024-0017"}, BEN | {"reference": "0042"})
-    assert clinic.names(q="2024-0017") == ["Ana Núñez"]
-    assert clinic.names(q=" 0042 ") == ["Ben"]
-    assert clinic.names(q="0171/234") == ["Ben"]
+    clinic.add_contacts(ANA | {"reference": "2024-0017"}, BEN | {"reference": "0042"})
+    assert clinic.contact_names(q="2024-0017") == ["Ana Núñez"]
+    assert clinic.contact_names(q=" 0042 ") == ["Ben"]
+    assert clinic.contact_names(q="0171/234") == ["Ben"]
 
 
 def test_the_csv_has_what_the_filters_say_and_can_be_read_again(three):
-    text = three.api.get(f"{three.links['manage']}/contacts.csv").body
+    text = three.client.get(f"{three.links['manage']}/contacts.csv").body
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["name"] for row in rows] == ["Ana Núñez", "Ben", "cem"]
     assert [row["phone"] for row in rows] == ["030 1234567", "0171 2345678", "'+44 20 7946 0123"]
     assert [row["lists"] for row in rows] == ["", "Follow-ups", ""]
-    text = three.api.get(f"{three.links['manage']}/contacts.csv?tag=flu").body
+    text = three.client.get(f"{three.links['manage']}/contacts.csv?tag=flu").body
     assert [row["name"] for row in csv.DictReader(io.StringIO(text))] == ["Ana Núñez"]
-    again = three.owner_sends("/contacts/import", text=text)
+    again = three.owner_post("/contacts/import", text=text)
     assert (again.body["state"], again.body["add"], again.body["change"]) == ("ready", 0, 1)
 
 
@@ -278,19 +278,19 @@ def test_the_csv_has_what_the_filters_say_and_can_be_read_again(three):
 
 
 def test_a_contact_is_changed_and_fields_are_emptied(clinic):
-    clinic.adds(ANA | {"email": "a@example.org", "notes": "Deaf", "tags": "x, y"})
+    clinic.add_contacts(ANA | {"email": "a@example.org", "notes": "Deaf", "tags": "x, y"})
     answer = sends(only(clinic), clinic, phone="030 7777777", email=None, notes="", tags=["z"], name="Ana")
     assert answer.status == 200
     assert answer.body == sends(only(clinic), clinic).body
     contact = only(clinic)
     assert (contact["name"], contact["phone"], contact["tags"]) == ("Ana", "030 7777777", ["z"])
     assert (contact["email"], contact["notes"]) == (None, None)
-    assert clinic.names(q="7777777") == ["Ana"]
-    assert clinic.names(q="1234567") == []
+    assert clinic.contact_names(q="7777777") == ["Ana"]
+    assert clinic.contact_names(q="1234567") == []
 
 
 def test_a_change_that_makes_no_sense_changes_nothing(clinic):
-    clinic.adds(ANA, BEN)
+    clinic.add_contacts(ANA, BEN)
     ana, before = clinic.contacts()["contacts"][0], clinic.contacts()
     for wrong, status in [
         ({"phone": None}, 400),
@@ -305,7 +305,7 @@ def test_a_change_that_makes_no_sense_changes_nothing(clinic):
 
 def test_her_page_shows_what_was_reported(three):
     ana = three.contacts(q="ana")["contacts"][0]
-    (report,) = three.api.get(ana["links"]["contact"]).body["reports"]
+    (report,) = three.client.get(ana["links"]["contact"]).body["reports"]
     assert report.items() >= {"outcome": "Reached", "notes": "All fine", "list": "Follow-ups"}.items()
     assert report["servicer"] == "Ana"
 
@@ -313,14 +313,16 @@ def test_her_page_shows_what_was_reported(three):
 def test_who_must_not_be_called_is_taken_off_every_list(three):
     ben = three.contacts(q="ben")["contacts"][0]
     assert sends(ben, three, do_not_call=True).body["lists"] == []
-    assert three.desk().presses("calls/next").body["call"] is None
+    assert three.desk().post("calls/next").body["call"] is None
 
 
 @pytest.fixture
 def family(clinic):
     """Three who share a phone; the second is on a list."""
-    clinic.adds(*({"name": f"{name} Núñez", "phone": ANA["phone"], "reference": name} for name in "ABC"))
-    clinic.puts_on("B Núñez")
+    clinic.add_contacts(
+        *({"name": f"{name} Núñez", "phone": ANA["phone"], "reference": name} for name in "ABC")
+    )
+    clinic.put_on_list("B Núñez")
     return clinic
 
 
@@ -328,17 +330,17 @@ def family(clinic):
     ("asked", "whom"), [({}, "B Núñez"), ({"name": "c NÚÑEZ"}, "C Núñez"), ({"name": "Dora"}, "B Núñez")]
 )
 def test_of_those_who_share_a_phone_the_one_named_phoned_or_who_is_on_a_list(family, asked, whom):
-    family.caller().presses("calls/incoming", phone="+49 30 1234567", outcome="Reached", **asked)
+    family.caller().post("calls/incoming", phone="+49 30 1234567", outcome="Reached", **asked)
     assert [each["name"] for each in family.contacts(last_outcome="Reached")["contacts"]] == [whom]
     assert family.list()["waiting"] == (1 if whom == "C Núñez" else 0)
 
 
 def test_a_number_never_to_be_called_again_is_not_called_for_others_either(family):
-    family.adds({"name": "Dora", "phone": "030 5555555"})
+    family.add_contacts({"name": "Dora", "phone": "030 5555555"})
     caller = family.caller()
-    caller.presses("calls/incoming", phone=ANA["phone"], name="A Núñez", outcome="Do not call again")
+    caller.post("calls/incoming", phone=ANA["phone"], name="A Núñez", outcome="Do not call again")
     assert family.names(do_not_call=1) == ["A Núñez", "B Núñez", "C Núñez"]
-    assert caller.presses("calls/next").body["call"] is None
+    assert caller.post("calls/next").body["call"] is None
     assert family.list()["waiting"] == 0
 
 
@@ -363,14 +365,14 @@ def test_forgotten_at_once(three):
     ]
     for path in ("", "/forget"):
         assert sends(ana, three, path).status == 404
-    assert three.api.get(ana["links"]["contact"]).status == 404
-    assert three.adds(BEN)["added"] == 1  # the reference is free again
+    assert three.client.get(ana["links"]["contact"]).status == 404
+    assert three.add_contacts(BEN)["added"] == 1  # the reference is free again
 
 
 def test_forgotten_by_the_clock(three, clock, app):
     database = app.extensions["takeanumber"].database
     clock.advance(days=20)
-    three.adds({"name": "Dora", "phone": "030 5555555"})
+    three.add_contacts({"name": "Dora", "phone": "030 5555555"})
     clock.advance(days=9.9)
     assert not forget_old_contacts(database, clock(), 30)
     assert three.contacts()["total"] == 4
@@ -381,7 +383,7 @@ def test_forgotten_by_the_clock(three, clock, app):
 
 
 def test_who_is_put_on_a_list_just_then_is_not_forgotten_by_the_clock(clinic, clock, app, monkeypatch):
-    clinic.adds(ANA, BEN)
+    clinic.add_contacts(ANA, BEN)
     clock.advance(days=31)
     database, ids = app.extensions["takeanumber"].database, [only_id(clinic, "ana")]
     write = database.write
@@ -390,13 +392,13 @@ def test_who_is_put_on_a_list_just_then_is_not_forgotten_by_the_clock(clinic, cl
         monkeypatch.undo()
         monkeypatch.setattr(app_clock, "source", clock)
         put = {"action": "add_to_list", "list": "follow-ups", "ids": ids}
-        assert clinic.owner_sends("/contacts/actions", **put).body["added"] == 1
+        assert clinic.owner_post("/contacts/actions", **put).body["added"] == 1
         return write(*asked)
 
     monkeypatch.setattr(database, "write", a_moment_later)
     forget_old_contacts(database, clock(), 30)
-    assert clinic.names() == ["Ana Núñez"]
-    assert clinic.list()["waiting"] == 1
+    assert clinic.contact_names() == ["Ana Núñez"]
+    assert clinic.call_list()["waiting"] == 1
 
 
 def only_id(place, name):
@@ -418,11 +420,11 @@ def test_what_was_noted_of_a_contact_who_stays_goes_too(three, clock, app):
 
 def test_the_public_sees_nothing_of_it(clinic):
     before = clinic.picture()
-    clinic.adds(ANA, BEN)
+    clinic.add_contacts(ANA, BEN)
     ana = clinic.contacts()["contacts"][0]
     sends(ana, clinic, notes="Deaf")
     for action in ("tag", "do_not_call", "may_call", "add_to_list", "raise", "take_off"):
-        clinic.owner_sends(
+        clinic.owner_post(
             "/contacts/actions", action=action, tag="x", list="follow-ups", match="all", reason="Flu"
         )
     sends(ana, clinic, "/forget")

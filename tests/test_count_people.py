@@ -4,7 +4,7 @@ import random
 import re
 
 import pytest
-from people import tap
+from helpers.places import new_tap
 from test_forms import Browser, Forms
 
 COUNTED = ("tap", "undo", "recount", "empty")
@@ -21,7 +21,7 @@ def counted(place):
         )
         for counter in export["counter"]
     }
-    assert {each["slug"]: each["count"] for each in place.owner_sees()["counters"]} == sums
+    assert {each["slug"]: each["count"] for each in place.owner_get()["counters"]} == sums
     return sums["shop"]
 
 
@@ -32,25 +32,25 @@ def taps_of(place):
 
 def refused(door, place, status, *taps):
     """Sends what must be refused; nothing is counted by it, and the answer says why."""
-    before = place.export(), door.sees()
-    answer = door.sends(*taps)
+    before = place.export(), door.get()
+    answer = door.send_taps(*taps)
     assert answer.status == status, answer.body
     assert isinstance(answer.body["error"], str)
-    assert (place.export(), door.sees()) == before
+    assert (place.export(), door.get()) == before
 
 
 # ----- taps
 
 
 def test_people_come_in_and_go_out(shop, door):
-    assert [door.taps(1), door.taps(1), door.taps(3), door.taps(-2)] == [1, 2, 5, 3]
+    assert [door.tap(1), door.tap(1), door.tap(3), door.tap(-2)] == [1, 2, 5, 3]
     assert counted(shop) == 3
 
 
 def test_a_tap_is_answered_with_the_door(door):
-    status, body, _ = door.sends(tap())
+    status, body, _ = door.send_taps(new_tap())
     assert status == 200
-    assert body == door.sees()
+    assert body == door.get()
     assert (body["name"], body["counter"]) == ("Shop", {"slug": "shop", "name": "Shop"})
     known = {name: body[name] for name in ("id", "count", "capacity", "held", "level", "admits", "called")}
     expected = {"id": door.id, "count": 1, "capacity": 10, "held": 0, "level": "free"}
@@ -60,31 +60,33 @@ def test_a_tap_is_answered_with_the_door(door):
 
 
 def test_all_doors_count_together(shop, door):
-    assert shop.owner_sends("/counters/shop/doors", name="Back").status == 201
+    assert shop.owner_post("/counters/shop/doors", name="Back").status == 201
     back = shop.door("Back")
-    assert [door.taps(1), back.taps(2), door.taps(-1), back.taps(1)] == [1, 3, 2, 3]
-    assert door.sees()["count"] == back.sees()["count"] == counted(shop) == 3
+    assert [door.tap(1), back.tap(2), door.tap(-1), back.tap(1)] == [1, 3, 2, 3]
+    assert door.get()["count"] == back.get()["count"] == counted(shop) == 3
 
 
 def test_two_counters_count_for_themselves(shop, door):
-    shop.owner_sends("/counters", name="Cellar", capacity=5)
+    shop.owner_post("/counters", name="Cellar", capacity=5)
     cellar = shop.door("Cellar", "cellar")
-    same = tap(2)
-    door.sends(same)
-    assert cellar.sends(same, tap(1)).body["count"] == 3  # an id is a door's affair, and that is another one
+    same = new_tap(2)
+    door.send_taps(same)
+    assert (
+        cellar.send_taps(same, new_tap(1)).body["count"] == 3
+    )  # an id is a door's affair, and that is another one
     assert counted(shop) == 2
 
 
 @pytest.mark.parametrize("delta", [-50, -1, 0, 1, 50])
 def test_so_many_at_once(shop, door, delta):
-    assert door.taps(delta) == counted(shop) == delta
+    assert door.tap(delta) == counted(shop) == delta
 
 
 def test_the_history_keeps_each_tap_with_its_time_and_door(shop, door, clock):
-    one = tap(2)
-    door.sends(one)
+    one = new_tap(2)
+    door.send_taps(one)
     clock.advance(minutes=1)
-    door.sends(tap(-1, ago_s=40))
+    door.send_taps(new_tap(-1, ago_s=40))
     export = shop.export()
     first, second = (event for event in export["event"] if event["tap"])
     assert (first["kind"], first["tap"], first["delta"]) == ("tap", one["id"], 2)
@@ -97,73 +99,74 @@ def test_the_history_keeps_each_tap_with_its_time_and_door(shop, door, clock):
 
 
 def test_a_tap_counts_once_however_often_it_is_sent(shop, door):
-    one = tap(3)
-    assert [door.sends(one).body["count"] for _ in range(3)] == [3, 3, 3]
+    one = new_tap(3)
+    assert [door.send_taps(one).body["count"] for _ in range(3)] == [3, 3, 3]
     assert taps_of(shop) == [("tap", 3)]
 
 
 def test_a_tap_counts_once_in_a_request_that_holds_it_twice(shop, door):
-    one, other = tap(3), tap(1)
-    assert door.sends(one, other, one).body["count"] == 4
+    one, other = new_tap(3), new_tap(1)
+    assert door.send_taps(one, other, one).body["count"] == 4
     assert counted(shop) == 4
 
 
 def test_what_a_tap_says_when_it_comes_again_is_not_heard(door):
-    one = tap(3)
-    door.sends(one)
-    assert door.sends(one | {"delta": 50}).body["count"] == 3
+    one = new_tap(3)
+    door.send_taps(one)
+    assert door.send_taps(one | {"delta": 50}).body["count"] == 3
 
 
 def test_a_tap_of_one_door_sent_by_another_counts_once(shop, door):
-    one = tap(2)
-    door.sends(one)
-    shop.owner_sends("/counters/shop/doors", name="Back")
-    assert shop.door("Back").sends(one).body["count"] == 2
+    one = new_tap(2)
+    door.send_taps(one)
+    shop.owner_post("/counters/shop/doors", name="Back")
+    assert shop.door("Back").send_taps(one).body["count"] == 2
 
 
 def test_200_taps_sent_three_times_whole_and_in_parts(shop, door):
     dice = random.Random(3)
-    batch = [tap(dice.choice([1, 1, 1, -1, 2, -3]), ago_s=600 - 3 * n) for n in range(200)]
+    batch = [new_tap(dice.choice([1, 1, 1, -1, 2, -3]), ago_s=600 - 3 * n) for n in range(200)]
     right = sum(each["delta"] for each in batch)
-    assert door.sends(*batch).body["count"] == right
-    assert door.sends(*batch).body["count"] == right
+    assert door.send_taps(*batch).body["count"] == right
+    assert door.send_taps(*batch).body["count"] == right
     for at in range(0, 200, 17):
-        assert door.sends(*batch[at : at + 17]).body["count"] == right
+        assert door.send_taps(*batch[at : at + 17]).body["count"] == right
     dice.shuffle(batch)
-    assert door.sends(*batch).body["count"] == counted(shop) == right
+    assert door.send_taps(*batch).body["count"] == counted(shop) == right
     assert len(taps_of(shop)) == 200
 
 
 def test_parts_that_overlap_come_in_any_order(shop, door):
-    batch = [tap(delta) for delta in (1, 2, -1, 4, -3, 1)]
+    batch = [new_tap(delta) for delta in (1, 2, -1, 4, -3, 1)]
     for start, end in ((3, 6), (0, 2), (1, 5), (0, 6)):
-        door.sends(*batch[start:end])
-    assert door.sees()["count"] == counted(shop) == 4
+        door.send_taps(*batch[start:end])
+    assert door.get()["count"] == counted(shop) == 4
 
 
 def test_doors_that_were_offline_add_up(shop, door, clock):
     for name in ("Back", "Side"):
-        shop.owner_sends("/counters/shop/doors", name=name)
+        shop.owner_post("/counters/shop/doors", name=name)
     kept = {
-        name: [tap(1) for _ in range(20)] + [tap(-1) for _ in range(5)] for name in ("Shop", "Back", "Side")
+        name: [new_tap(1) for _ in range(20)] + [new_tap(-1) for _ in range(5)]
+        for name in ("Shop", "Back", "Side")
     }
     clock.advance(minutes=10)
     for name, batch in kept.items():
-        assert shop.door(name).sends(*(each | {"ago_s": 300} for each in batch)).status == 200
+        assert shop.door(name).send_taps(*(each | {"ago_s": 300} for each in batch)).status == 200
     assert counted(shop) == 45
 
 
 def test_500_taps_in_one_request(shop, door):
-    batch = [tap() for _ in range(500)]
-    assert door.sends(*batch).body["count"] == 500
-    refused(door, shop, 413, *(tap() for _ in range(501)))
+    batch = [new_tap() for _ in range(500)]
+    assert door.send_taps(*batch).body["count"] == 500
+    refused(door, shop, 413, *(new_tap() for _ in range(501)))
     refused(door, shop, 413, *batch, batch[0])
     assert counted(shop) == 500
 
 
 def test_no_tap_at_all_is_fine(shop, door):
-    door.taps(3)
-    assert door.sends().body["count"] == 3
+    door.tap(3)
+    assert door.send_taps().body["count"] == 3
     assert taps_of(shop) == [("tap", 3)]
 
 
@@ -211,28 +214,28 @@ BAD_TAPS = {
 
 @pytest.mark.parametrize("bad", BAD_TAPS.values(), ids=BAD_TAPS)
 def test_one_bad_tap_spoils_its_batch(shop, door, bad):
-    door.taps(5)
+    door.tap(5)
     for each in bad:
-        for batch in ([each], [tap(), each, tap()]):
+        for batch in ([each], [new_tap(), each, new_tap()]):
             refused(door, shop, 400, *batch)
 
 
 @pytest.mark.parametrize("taps", [None, 5, "x", True, {}, {"id": GOOD_ID, "delta": 1}])
 def test_taps_must_be_a_list(shop, door, taps):
     before = shop.export()
-    assert door.api.post(f"{door.link}/taps", {"taps": taps}).status == 400
-    assert door.api.post(f"{door.link}/taps", {}).status == 400
+    assert door.client.post(f"{door.link}/taps", {"taps": taps}).status == 400
+    assert door.client.post(f"{door.link}/taps", {}).status == 400
     assert shop.export() == before
 
 
 def test_after_a_batch_that_was_refused_the_good_ones_can_be_sent(shop, door):
-    good = [tap(2), tap(-1)]
+    good = [new_tap(2), new_tap(-1)]
     refused(door, shop, 400, *good, {"id": "x", "delta": 1})
-    assert door.sends(*good).body["count"] == counted(shop) == 1
+    assert door.send_taps(*good).body["count"] == counted(shop) == 1
 
 
 def test_fields_that_nobody_knows_are_ignored(door):
-    assert door.sends(tap(1, at=5, count=90, kind="recount", counter_id=7)).body["count"] == 1
+    assert door.send_taps(new_tap(1, at=5, count=90, kind="recount", counter_id=7)).body["count"] == 1
 
 
 @pytest.mark.parametrize("path", ["", "/taps", "/recount", "/no-show"])
@@ -241,8 +244,8 @@ def test_a_strangers_link_is_not_found(shop, door, path):
     token = door.link.rsplit("/", 1)[1]
     for other in ("x", token[:-1], token + "A", token.swapcase(), "%00", str(door.id)):
         url = f"http://localhost/corner-deli/door/{other}{path}"
-        content = {"taps": [tap()], "count": 3, "number": "A1"}
-        answer = shop.api.post(url, content) if path else shop.api.get(url)
+        content = {"taps": [new_tap()], "count": 3, "number": "A1"}
+        answer = shop.client.post(url, content) if path else shop.client.get(url)
         assert answer.status == 404
         assert answer.body["error"]
     assert shop.export() == before
@@ -252,7 +255,7 @@ def test_taps_that_no_door_sends_a_bad_json_body(shop, door):
     before = shop.export()
     for body in (b"[]", b"{", b'{"taps": [', b'{"taps": ' + b"[" * 30_000, b'{"taps": [{"id": "\xff"}]}'):
         heads = {"Content_Type": "application/json"}
-        assert door.api.send("POST", f"{door.link}/taps", data=body, headers=heads).status == 400
+        assert door.client.send("POST", f"{door.link}/taps", data=body, headers=heads).status == 400
     assert shop.export() == before
 
 
@@ -260,16 +263,16 @@ def test_taps_that_no_door_sends_a_bad_json_body(shop, door):
 
 
 def test_more_than_there_is_room_for_are_counted(shop, door):
-    assert door.taps(*[1] * 12) == 12
-    assert (door.sees()["level"], door.sees()["count"]) == ("full", 12)
-    assert door.taps(1) == 13
+    assert door.tap(*[1] * 12) == 12
+    assert (door.get()["level"], door.get()["count"]) == ("full", 12)
+    assert door.tap(1) == 13
     assert counted(shop) == 13
 
 
 def test_a_count_below_zero_stays_below_zero(shop, door):
-    assert door.taps(1, -1, -1, -1) == -2
-    assert (shop.picture()["counters"][0]["count"], door.sees()["level"]) == (-2, "free")
-    assert door.taps(3) == counted(shop) == 1
+    assert door.tap(1, -1, -1, -1) == -2
+    assert (shop.picture()["counters"][0]["count"], door.get()["level"]) == (-2, "free")
+    assert door.tap(3) == counted(shop) == 1
 
 
 @pytest.mark.parametrize(
@@ -290,45 +293,45 @@ def test_a_count_below_zero_stays_below_zero(shop, door):
     ],
 )
 def test_it_is_green_amber_from_80_percent_and_red_when_full(shop, door, capacity, count, level):
-    shop.owner_sends("/counters/shop", capacity=capacity)
-    door.taps(count)
-    assert shop.picture()["counters"][0]["level"] == door.sees()["level"] == level
+    shop.owner_post("/counters/shop", capacity=capacity)
+    door.tap(count)
+    assert shop.picture()["counters"][0]["level"] == door.get()["level"] == level
 
 
 def test_everybody_sees_the_same_number(shop, door):
-    door.taps(1, 1, 1)
+    door.tap(1, 1, 1)
     (shown,) = shop.picture()["counters"]
     known = {name: shown[name] for name in ("slug", "name", "count", "capacity", "held", "level", "admits")}
     expected = {"slug": "shop", "name": "Shop", "count": 3, "capacity": 10, "held": 0, "level": "free"}
     assert known == expected | {"admits": None}
     assert shown["links"] == {"screen": "http://localhost/corner-deli/counter/shop"}
-    screen = shop.api.get(shown["links"]["screen"]).body
+    screen = shop.client.get(shown["links"]["screen"]).body
     assert screen == shown
-    assert (door.sees()["count"], shop.counter()["count"]) == (3, 3)
+    assert (door.get()["count"], shop.counter()["count"]) == (3, 3)
 
 
 def test_each_change_makes_a_new_picture(shop, door):
     def etag():
-        return shop.api.get(shop.links["customers"]).headers["ETag"]
+        return shop.client.get(shop.links["customers"]).headers["ETag"]
 
     seen = [etag()]
-    one = tap()
-    steps = (lambda: door.sends(one), lambda: door.taps(-1), lambda: door.recounts(3))
+    one = new_tap()
+    steps = (lambda: door.send_taps(one), lambda: door.tap(-1), lambda: door.recount(3))
     for step in steps:
         step()
         seen.append(etag())
     assert len(set(seen)) == 4
-    door.sends(one)  # known already
+    door.send_taps(one)  # known already
     assert etag() == seen[-1]
 
 
 def test_nothing_that_is_public_holds_a_doors_link(shop, door):
     token = door.link.rsplit("/", 1)[1]
-    door.taps(1)
+    door.tap(1)
     screen = shop.counter()["links"]["screen"]
     for url in (shop.links["customers"], shop.links["board"], screen):
-        assert token not in str(shop.api.get(url).body)
-        assert token not in shop.api.get(url, Accept="text/html").body
+        assert token not in str(shop.client.get(url).body)
+        assert token not in shop.client.get(url, Accept="text/html").body
     assert token not in str(shop.export())
 
 
@@ -339,8 +342,8 @@ def test_nothing_that_is_public_holds_a_doors_link(shop, door):
     ("count", "words"), [(0, "You may enter"), (8, "You may enter"), (10, "Please wait")]
 )
 def test_the_screen_says_it_in_words(shop, door, count, words):
-    door.taps(count)
-    html = shop.api.get(shop.counter()["links"]["screen"], Accept="text/html").body
+    door.tap(count)
+    html = shop.client.get(shop.counter()["links"]["screen"], Accept="text/html").body
     text = " ".join(re.sub(r"<[^>]+>", " ", html).split())
     assert words in text
     assert ({"You may enter", "Please wait"} - {words}).pop() not in text
@@ -352,50 +355,50 @@ def test_the_screen_says_it_in_words(shop, door, count, words):
 
 @pytest.mark.parametrize("delta", [1, -1, 5])
 def test_a_tap_is_taken_back(shop, door, delta):
-    door.taps(7)
-    one = tap(delta)
-    door.sends(one)
-    assert door.sends(tap(-delta, undoes=one["id"])).body["count"] == counted(shop) == 7
+    door.tap(7)
+    one = new_tap(delta)
+    door.send_taps(one)
+    assert door.send_taps(new_tap(-delta, undoes=one["id"])).body["count"] == counted(shop) == 7
     assert taps_of(shop)[1:] == [("tap", delta), ("undo", -delta)]
 
 
 def test_an_undo_counts_once_however_often_it_is_sent(shop, door):
-    door.taps(7)
-    one = tap(2)
-    back = tap(-2, undoes=one["id"])
-    door.sends(one)
-    assert [door.sends(back).body["count"] for _ in range(3)] == [7, 7, 7]
-    assert door.sends(one, back).body["count"] == counted(shop) == 7
+    door.tap(7)
+    one = new_tap(2)
+    back = new_tap(-2, undoes=one["id"])
+    door.send_taps(one)
+    assert [door.send_taps(back).body["count"] for _ in range(3)] == [7, 7, 7]
+    assert door.send_taps(one, back).body["count"] == counted(shop) == 7
 
 
 def test_a_tap_and_its_undo_in_one_batch(shop, door):
-    one = tap(2)
-    assert door.sends(tap(4), one, tap(-2, undoes=one["id"])).body["count"] == counted(shop) == 4
+    one = new_tap(2)
+    assert door.send_taps(new_tap(4), one, new_tap(-2, undoes=one["id"])).body["count"] == counted(shop) == 4
 
 
 def test_undoing_a_tap_that_was_not_counted_takes_nothing_off(shop, door, clock):
     clock.advance(minutes=5)
-    door.recounts(6)
-    late = tap(2, ago_s=60)
-    door.sends(late)
-    assert door.sends(tap(-2, undoes=late["id"])).body["count"] == counted(shop) == 6
+    door.recount(6)
+    late = new_tap(2, ago_s=60)
+    door.send_taps(late)
+    assert door.send_taps(new_tap(-2, undoes=late["id"])).body["count"] == counted(shop) == 6
 
 
 def test_undoing_a_tap_from_before_the_recount_leaves_the_true_number(shop, door, clock):
-    one = tap(2)
-    door.sends(one)
+    one = new_tap(2)
+    door.send_taps(one)
     clock.advance(minutes=1)
-    door.recounts(6)
+    door.recount(6)
     clock.advance(minutes=1)
-    assert door.sends(tap(-2, undoes=one["id"])).body["count"] == counted(shop) == 6
+    assert door.send_taps(new_tap(-2, undoes=one["id"])).body["count"] == counted(shop) == 6
 
 
 # ----- recount
 
 
 def test_a_recount_sets_the_count_and_keeps_the_drift(shop, door):
-    door.taps(1, 1, 1, 1)
-    status, body, _ = door.recounts(12)
+    door.tap(1, 1, 1, 1)
+    status, body, _ = door.recount(12)
     assert (status, body["count"], body["level"]) == (200, 12, "full")
     assert counted(shop) == 12
     event = shop.export()["event"][-1]
@@ -404,23 +407,23 @@ def test_a_recount_sets_the_count_and_keeps_the_drift(shop, door):
 
 @pytest.mark.parametrize(("before", "count"), [(5, 5), (-3, 0), (0, 100_000), (40, 0)])
 def test_any_true_number(shop, door, before, count):
-    door.taps(before)
-    assert door.recounts(count).body["count"] == counted(shop) == count
+    door.tap(before)
+    assert door.recount(count).body["count"] == counted(shop) == count
     assert shop.export()["event"][-1]["delta"] == count - before
 
 
 def test_taps_after_a_recount_are_added_to_it(shop, door, clock):
-    door.taps(5)
-    door.recounts(2)
+    door.tap(5)
+    door.recount(2)
     clock.advance(seconds=10)
-    assert door.taps(1, 1, -1) == counted(shop) == 3
+    assert door.tap(1, 1, -1) == counted(shop) == 3
 
 
 @pytest.mark.parametrize("count", [-1, 100_001, 1.0, "12", True, None, [], {}, 10**400, ""])
 def test_what_is_no_true_number(shop, door, count):
-    door.taps(5)
+    door.tap(5)
     before = shop.export()
-    answer = door.recounts(count)
+    answer = door.recount(count)
     assert (answer.status, bool(answer.body["error"])) == (400, True)
     assert shop.export() == before
 
@@ -430,51 +433,51 @@ def test_what_is_no_true_number(shop, door, count):
 
 def test_a_tap_from_before_the_recount_is_kept_and_not_added(shop, door, clock):
     clock.advance(minutes=10)
-    door.recounts(12)
+    door.recount(12)
     clock.advance(minutes=1)
-    assert door.sends(tap(5, ago_s=61), tap(1, ago_s=3600)).body["count"] == 12
-    assert door.sends(tap(2, ago_s=59), tap(-1)).body["count"] == counted(shop) == 13
+    assert door.send_taps(new_tap(5, ago_s=61), new_tap(1, ago_s=3600)).body["count"] == 12
+    assert door.send_taps(new_tap(2, ago_s=59), new_tap(-1)).body["count"] == counted(shop) == 13
     assert taps_of(shop) == [("not-counted", 5), ("not-counted", 1), ("tap", 2), ("tap", -1)]
 
 
 def test_a_late_tap_that_comes_again_is_not_added_either(shop, door, clock):
     clock.advance(minutes=10)
-    late = tap(5, ago_s=60)
-    door.recounts(12)
+    late = new_tap(5, ago_s=60)
+    door.recount(12)
     for _ in range(2):
-        assert door.sends(late).body["count"] == 12
-    assert door.sends(late | {"ago_s": 0}).body["count"] == 12
+        assert door.send_taps(late).body["count"] == 12
+    assert door.send_taps(late | {"ago_s": 0}).body["count"] == 12
     assert taps_of(shop) == [("not-counted", 5)]
 
 
 def test_a_tap_counted_before_the_recount_is_known_when_it_comes_again(shop, door, clock):
-    one = tap(3)
-    door.sends(one)
+    one = new_tap(3)
+    door.send_taps(one)
     clock.advance(minutes=1)
-    door.recounts(12)
-    assert door.sends(one | {"ago_s": 60}).body["count"] == door.sends(one).body["count"] == 12
+    door.recount(12)
+    assert door.send_taps(one | {"ago_s": 60}).body["count"] == door.send_taps(one).body["count"] == 12
     assert taps_of(shop) == [("tap", 3)]
 
 
 def test_the_recount_of_one_door_holds_for_the_taps_of_all(shop, door, clock):
-    shop.owner_sends("/counters/shop/doors", name="Back")
+    shop.owner_post("/counters/shop/doors", name="Back")
     clock.advance(minutes=10)
-    door.recounts(12)
-    assert shop.door("Back").taps(4, ago_s=5) == 12
+    door.recount(12)
+    assert shop.door("Back").tap(4, ago_s=5) == 12
 
 
 def test_the_newest_of_two_recounts_counts(shop, door, clock):
     clock.advance(minutes=10)
-    door.recounts(12)
+    door.recount(12)
     clock.advance(minutes=10)
-    door.recounts(20)
-    assert door.taps(1, ago_s=300) == 20  # between the two
+    door.recount(20)
+    assert door.tap(1, ago_s=300) == 20  # between the two
 
 
 def test_late_taps_without_a_recount_are_added(shop, door, clock):
-    door.taps(1)
+    door.tap(1)
     clock.advance(hours=5)
-    assert door.taps(1, 1, ago_s=4 * 3600) == counted(shop) == 3
+    assert door.tap(1, 1, ago_s=4 * 3600) == counted(shop) == 3
 
 
 # ----- without JavaScript
@@ -496,7 +499,7 @@ def test_a_door_works_without_javascript(page, shop, door):
     for delta, count in ((1, 1), (1, 2), (5, 7), (-1, 6)):
         page.send(tap_form(page), delta=str(delta))
         assert (page.status, page.redirects, page.url) == (200, [303], door.link[len("http://localhost") :])
-        assert door.sees()["count"] == count
+        assert door.get()["count"] == count
     assert ">6<" in page.html
     page.press("Recount", count="9")
     assert (page.redirects, counted(shop)) == ([303], 9)
@@ -542,39 +545,39 @@ def test_a_recount_that_makes_no_sense_is_refused_on_the_page(page, shop):
 def test_whatever_the_doors_do_the_count_is_the_sum(shop, door, clock):
     dice = random.Random(5)
     for name in ("Back", "Side"):
-        shop.owner_sends("/counters/shop/doors", name=name)
+        shop.owner_post("/counters/shop/doors", name=name)
     doors, sent = [shop.door(name) for name in ("Shop", "Back", "Side")], []
     for step in range(60):
         one = dice.choice(doors)
         what = dice.choice(["taps"] * 4 + ["again", "undo", "late", "recount", "day"])
         if what == "taps":
-            sent.append([tap(dice.randint(-3, 5)) for _ in range(dice.randint(1, 6))])
-            one.sends(*sent[-1])
+            sent.append([new_tap(dice.randint(-3, 5)) for _ in range(dice.randint(1, 6))])
+            one.send_taps(*sent[-1])
         elif what == "again" and sent:
-            one.sends(*dice.choice(sent), tap())
+            one.send_taps(*dice.choice(sent), new_tap())
         elif what == "undo" and sent:
             back = dice.choice(dice.choice(sent))
-            one.sends(tap(-back["delta"], undoes=back["id"]))
+            one.send_taps(new_tap(-back["delta"], undoes=back["id"]))
         elif what == "late":
-            one.sends(tap(2, ago_s=dice.randint(0, 2000)), tap(-1))
+            one.send_taps(new_tap(2, ago_s=dice.randint(0, 2000)), new_tap(-1))
         elif what == "recount":
-            one.recounts(dice.randint(0, 15))
+            one.recount(dice.randint(0, 15))
         elif what == "day" and step % 3 == 0:
             clock.advance(hours=12)
         clock.advance(seconds=dice.randint(0, 60))
-        one.taps(0)  # so that whatever the new day emptied is stored
+        one.tap(0)  # so that whatever the new day emptied is stored
         counted(shop)
-    assert {"tap", "undo", "recount", "not-counted", "empty"} <= set(shop.history())
+    assert {"tap", "undo", "recount", "not-counted", "empty"} <= set(shop.event_kinds())
 
 
 def test_a_tap_is_taken_back_once_whatever_id_that_has(door):
-    five, two = tap(5), tap(2)
-    door.sends(five, two)
-    assert door.sends(tap(-2, undoes=two["id"])).body["count"] == 5
-    assert door.sends(tap(-2, undoes=two["id"].upper())).body["count"] == 5
+    five, two = new_tap(5), new_tap(2)
+    door.send_taps(five, two)
+    assert door.send_taps(new_tap(-2, undoes=two["id"])).body["count"] == 5
+    assert door.send_taps(new_tap(-2, undoes=two["id"].upper())).body["count"] == 5
 
 
 def test_an_id_is_the_same_in_large_and_small_letters(door):
-    one = tap(1)
-    door.sends(one)
-    assert door.sends(one | {"id": one["id"].upper()}).body["count"] == 1
+    one = new_tap(1)
+    door.send_taps(one)
+    assert door.send_taps(one | {"id": one["id"].upper()}).body["count"] == 1

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import click
 import pytest
-from people import HERE
+from helpers.app import HERE
 
 import takeanumber
 from app.settings import Settings

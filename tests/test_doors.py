@@ -1,25 +1,26 @@
 """An owner's counters and their doors; and six digits, read out, that lead to a door or to the staff link."""
 
 import pytest
-from people import Api, Door, Place, open_deli
+from helpers.client import AppClient
+from helpers.places import Door, Place, open_deli
 from test_forms import Browser
 
 
 def refused(place, status, path, **content):
     """Sends what must be refused, with nothing changed by it."""
-    before = place.export(), place.owner_sees()
-    answer = place.owner_sends(path, **content)
+    before = place.export(), place.owner_get()
+    answer = place.owner_post(path, **content)
     assert answer.status == status, answer.body
     assert answer.body["error"]
-    assert (place.export(), place.owner_sees()) == before
+    assert (place.export(), place.owner_get()) == before
     return answer
 
 
 # ----- a place that opens with a counter
 
 
-def test_a_place_with_just_a_counter(api):
-    status, body, _ = api.post("/places", {"name": "Museum", "counter": {"name": "Hall", "capacity": 90}})
+def test_a_place_with_just_a_counter(client):
+    status, body, _ = client.post("/places", {"name": "Museum", "counter": {"name": "Hall", "capacity": 90}})
     assert (status, body["queues"]) == (201, [])
     (counter,) = body["counters"]
     assert (counter["slug"], counter["name"], counter["count"], counter["capacity"]) == (
@@ -30,21 +31,21 @@ def test_a_place_with_just_a_counter(api):
     )
     assert [door["name"] for door in counter["doors"]] == ["Hall"]
     assert counter["links"]["door"] == counter["doors"][0]["links"]["door"]
-    assert Door(api, counter["doors"][0]).taps(1, 1) == 2
-    museum = Place(api, body)
+    assert Door(client, counter["doors"][0]).tap(1, 1) == 2
+    museum = Place(client, body)
     assert (museum.picture()["queues"], museum.picture()["counters"][0]["count"]) == ([], 2)
 
 
-def test_a_place_with_both(api):
-    both = open_deli(api, counter={"name": "Shop", "capacity": 9})
+def test_a_place_with_both(client):
+    both = open_deli(client, counter={"name": "Shop", "capacity": 9})
     picture = both.picture()
     assert [queue["slug"] for queue in picture["queues"]] == ["deli"]
     assert [(counter["slug"], counter["capacity"]) for counter in picture["counters"]] == [("shop", 9)]
     assert both.customer().number == "A1"
 
 
-def test_null_is_no_counter(api):
-    body = api.post("/places", {"name": "Deli", "counter": None}).body
+def test_null_is_no_counter(client):
+    body = client.post("/places", {"name": "Deli", "counter": None}).body
     assert (body["counters"], [queue["slug"] for queue in body["queues"]]) == ([], ["line"])
 
 
@@ -66,10 +67,10 @@ def test_null_is_no_counter(api):
         {"name": "x" * 61, "capacity": 5},
     ],
 )
-def test_a_counter_that_makes_no_sense_opens_no_place(api, counter):
-    answer = api.post("/places", {"name": "Museum", "counter": counter})
+def test_a_counter_that_makes_no_sense_opens_no_place(client, counter):
+    answer = client.post("/places", {"name": "Museum", "counter": counter})
     assert (answer.status, bool(answer.body["error"])) == (400, True)
-    assert api.get("/").body["places"] == []
+    assert client.get("/").body["places"] == []
 
 
 @pytest.mark.parametrize(
@@ -82,10 +83,10 @@ def test_a_counter_that_makes_no_sense_opens_no_place(api, counter):
     ],
     ids=["nothing", "a queue", "a counter", "both"],
 )
-def test_the_form_on_the_home_page(app, api, typed, queues, counters):
+def test_the_form_on_the_home_page(app, client, typed, queues, counters):
     owner = Browser(app).open("/").press("Open", name="Museum", **typed)
     assert (owner.status, owner.redirects) == (200, [303])
-    picture = api.get("/museum").body
+    picture = client.get("/museum").body
     assert [each["slug"] for each in picture["queues"]] == queues
     assert [each["slug"] for each in picture["counters"]] == counters
     for url in ("/museum", "/museum/board"):
@@ -101,18 +102,18 @@ def test_the_form_on_the_home_page(app, api, typed, queues, counters):
         ({"counter-name": "x" * 61, "counter-capacity": "5"}, "at most 60"),
     ],
 )
-def test_a_mistake_on_the_home_page_comes_back_with_what_was_typed(app, api, typed, words):
+def test_a_mistake_on_the_home_page_comes_back_with_what_was_typed(app, client, typed, words):
     owner = Browser(app).open("/").press("Open", name="Museum", **typed)
     assert (owner.status, words in owner.html) == (400, True)
     assert {"name": "Museum", **typed}.items() <= dict(owner.form("Open")["fields"]).items()
-    assert api.get("/").body["places"] == []
+    assert client.get("/").body["places"] == []
 
 
 # ----- counters
 
 
 def test_a_new_counter_has_a_door_of_its_name(place):
-    status, body, _ = place.owner_sends("/counters", name="Shop", capacity=90)
+    status, body, _ = place.owner_post("/counters", name="Shop", capacity=90)
     assert status == 201
     known = ("slug", "name", "count", "capacity", "held", "level", "admits", "empties", "hold_minutes")
     values = ("shop", "Shop", 0, 90, 0, "free", None, "day", 5)
@@ -121,21 +122,21 @@ def test_a_new_counter_has_a_door_of_its_name(place):
     assert (door["name"], door["code"], door["code_ends_at"]) == ("Shop", None, None)
     assert body["links"]["door"] == door["links"]["door"]
     assert body["links"]["screen"] == "http://localhost/corner-deli/counter/shop"
-    assert place.owner_sees()["counters"] == [body]
+    assert place.owner_get()["counters"] == [body]
     for url in body["links"].values():
-        assert place.api.get(url).status == 200
+        assert place.client.get(url).status == 200
 
 
 def test_a_new_counter_with_everything_said(place):
     asked = {"name": "Hall", "capacity": 7, "admits": "deli", "empties": "never", "hold_minutes": 2}
-    status, body, _ = place.owner_sends("/counters", **asked)
+    status, body, _ = place.owner_post("/counters", **asked)
     assert (status, {name: body[name] for name in asked}) == (201, asked)
 
 
 def test_two_counters_of_one_name_have_two_slugs(shop):
-    slugs = [shop.owner_sends("/counters", name="Shop", capacity=5).body["slug"] for _ in range(2)]
+    slugs = [shop.owner_post("/counters", name="Shop", capacity=5).body["slug"] for _ in range(2)]
     assert slugs == ["shop-2", "shop-3"]
-    assert shop.owner_sends("/counters", name="大厅", capacity=5).body["slug"] == "counter-2"
+    assert shop.owner_post("/counters", name="大厅", capacity=5).body["slug"] == "counter-2"
 
 
 @pytest.mark.parametrize(
@@ -149,24 +150,24 @@ def test_two_counters_of_one_name_have_two_slugs(shop):
     ],
 )
 def test_changing_one_thing_leaves_the_others(shop, door, change):
-    door.taps(2)
+    door.tap(2)
     before = shop.counter()
-    status, body, _ = shop.owner_sends("/counters/shop", **change)
+    status, body, _ = shop.owner_post("/counters/shop", **change)
     assert (status, shop.counter()) == (200, body)
     assert shop.counter() | change == body == before | change | {"level": body["level"]}
 
 
 def test_an_empty_change_changes_nothing(shop):
-    shop.owner_sends("/counters/shop", admits="deli", empties="never")
+    shop.owner_post("/counters/shop", admits="deli", empties="never")
     before = shop.counter()
     for content in ({}, dict.fromkeys(("name", "capacity", "empties", "hold_minutes"))):
-        assert shop.owner_sends("/counters/shop", **content).status == 200
+        assert shop.owner_post("/counters/shop", **content).status == 200
         assert shop.counter() == before
 
 
 def test_a_new_name_is_on_the_door_and_the_links_stay(shop, door):
-    shop.owner_sends("/counters/shop", name="Hall")
-    assert door.sees()["counter"] == {"slug": "shop", "name": "Hall"}
+    shop.owner_post("/counters/shop", name="Hall")
+    assert door.get()["counter"] == {"slug": "shop", "name": "Hall"}
     assert shop.picture()["counters"][0]["name"] == "Hall"
 
 
@@ -198,80 +199,80 @@ def test_a_new_counter_needs_a_name_and_a_capacity(shop, field):
 
 def test_a_queue_that_is_not_there_is_not_admitted(shop):
     for path in ("/counters/shop", "/counters"):
-        answer = shop.owner_sends(path, name="Hall", capacity=5, admits="nonsense")
+        answer = shop.owner_post(path, name="Hall", capacity=5, admits="nonsense")
         assert answer.status in (400, 404)
-        assert [(each["name"], each["admits"]) for each in shop.owner_sees()["counters"]] == [("Shop", None)]
+        assert [(each["name"], each["admits"]) for each in shop.owner_get()["counters"]] == [("Shop", None)]
 
 
 def test_two_counters_do_not_admit_the_same_queue(shop):
-    shop.owner_sends("/counters/shop", admits="deli")
+    shop.owner_post("/counters/shop", admits="deli")
     refused(shop, 409, "/counters", name="Cellar", capacity=5, admits="deli")
-    shop.owner_sends("/counters", name="Cellar", capacity=5)
+    shop.owner_post("/counters", name="Cellar", capacity=5)
     refused(shop, 409, "/counters/cellar", admits="deli")
-    assert shop.owner_sends("/counters/shop", admits="deli").status == 200  # the one that has it may say so
+    assert shop.owner_post("/counters/shop", admits="deli").status == 200  # the one that has it may say so
 
 
 def test_a_deleted_counter_is_gone_with_its_doors(shop, door):
     screen = shop.counter()["links"]["screen"]
-    door.taps(3)
-    assert shop.owner_sends("/counters/shop/delete").status == 200
-    assert (shop.owner_sees()["counters"], shop.picture()["counters"]) == ([], [])
-    assert shop.api.get(door.link).status == 404
-    assert door.sends().status == 404
-    assert shop.api.get(screen).status == 404
-    assert shop.api.get(f"{shop.links['manage']}/counters/shop").status == 404
-    assert shop.owner_sends("/counters/shop/delete").status == 404
+    door.tap(3)
+    assert shop.owner_post("/counters/shop/delete").status == 200
+    assert (shop.owner_get()["counters"], shop.picture()["counters"]) == ([], [])
+    assert shop.client.get(door.link).status == 404
+    assert door.send_taps().status == 404
+    assert shop.client.get(screen).status == 404
+    assert shop.client.get(f"{shop.links['manage']}/counters/shop").status == 404
+    assert shop.owner_post("/counters/shop/delete").status == 404
     assert [event["delta"] for event in shop.export()["event"] if event["tap"]] == [3]
 
 
 def test_a_counter_of_the_same_name_begins_anew(shop, door):
-    door.taps(3)
-    shop.owner_sends("/counters/shop/delete")
-    body = shop.owner_sends("/counters", name="Shop", capacity=5).body
+    door.tap(3)
+    shop.owner_post("/counters/shop/delete")
+    body = shop.owner_post("/counters", name="Shop", capacity=5).body
     assert (body["slug"], body["count"]) == ("shop", 0)
-    assert shop.api.get(door.link).status == 404
-    assert shop.door().taps(1) == 1
+    assert shop.client.get(door.link).status == 404
+    assert shop.door().tap(1) == 1
 
 
 @pytest.mark.parametrize("counter", ["nonsense", "Shop", "%00", "%ff", "x" * 500, "1"])
 def test_a_counter_that_is_not_there(shop, counter):
     for action in ("", "/delete", "/doors"):
-        assert shop.owner_sends(f"/counters/{counter}{action}", name="Eve").status == 404
+        assert shop.owner_post(f"/counters/{counter}{action}", name="Eve").status == 404
     for page in ("", "/taps.csv"):
-        assert shop.api.get(f"{shop.links['manage']}/counters/{counter}{page}").status == 404
-    assert shop.api.get(f"/corner-deli/counter/{counter}").status == 404
+        assert shop.client.get(f"{shop.links['manage']}/counters/{counter}{page}").status == 404
+    assert shop.client.get(f"/corner-deli/counter/{counter}").status == 404
 
 
 def test_another_places_counters_and_doors_are_not_hers(start):
-    many = Api(start(places="open"))
+    many = AppClient(start(places="open"))
     mine, other = open_deli(many), open_deli(many)
-    other.owner_sends("/counters", name="Hall", capacity=5)
+    other.owner_post("/counters", name="Hall", capacity=5)
     door = other.door("Hall", "hall")
     refused(mine, 404, "/counters/hall", name="Mine")
     refused(mine, 404, "/counters/hall/delete")
     for action in ("replace", "code", "remove"):
         refused(mine, 404, f"/doors/{door.id}/{action}")
     assert many.get(door.link.replace(other.slug, mine.slug)).status == 404
-    assert door.taps(1) == 1
+    assert door.tap(1) == 1
 
 
 def test_a_deleted_place_takes_its_counters_along(shop, door):
-    door.taps(1)
-    shop.owner_sends("/delete", name="Corner Deli")
-    assert (shop.api.get(door.link).status, door.sends().status) == (404, 404)
+    door.tap(1)
+    shop.owner_post("/delete", name="Corner Deli")
+    assert (shop.client.get(door.link).status, door.send_taps().status) == (404, 404)
 
 
 # ----- doors
 
 
 def test_several_doors_each_with_a_name_and_a_link(shop, door):
-    status, back, _ = shop.owner_sends("/counters/shop/doors", name="Back")
+    status, back, _ = shop.owner_post("/counters/shop/doors", name="Back")
     assert (status, back["name"], back["code"]) == (201, "Back", None)
     doors = shop.counter()["doors"]
     assert [each["name"] for each in doors] == ["Shop", "Back"]
     assert len({each["links"]["door"] for each in doors} | {door.link}) == 2
     assert shop.counter()["links"]["door"] == door.link
-    assert Door(shop.api, back).sees()["name"] == "Back"
+    assert Door(shop.client, back).get()["name"] == "Back"
 
 
 @pytest.mark.parametrize("name", [None, "", " ", 5, "x" * 61])
@@ -280,49 +281,53 @@ def test_a_door_needs_a_name(shop, name):
 
 
 def test_a_new_link_when_one_leaked(shop, door):
-    door.taps(2)
-    status, fresh, _ = shop.owner_sends(f"/doors/{door.id}/replace")
+    door.tap(2)
+    status, fresh, _ = shop.owner_post(f"/doors/{door.id}/replace")
     assert (status, fresh["id"], fresh["name"]) == (200, door.id, "Shop")
     assert fresh["links"]["door"] != door.link
-    assert (shop.api.get(door.link).status, door.sends().status, door.recounts(1).status) == (404, 404, 404)
-    again = Door(shop.api, fresh)
-    assert again.sees()["id"] == door.id  # the same door: what waits on its device is sent with the new link
-    assert again.taps(1) == 3
+    assert (shop.client.get(door.link).status, door.send_taps().status, door.recount(1).status) == (
+        404,
+        404,
+        404,
+    )
+    again = Door(shop.client, fresh)
+    assert again.get()["id"] == door.id  # the same door: what waits on its device is sent with the new link
+    assert again.tap(1) == 3
 
 
 def test_a_new_link_for_one_door_is_no_matter_of_another(shop, door):
-    back = shop.owner_sends("/counters/shop/doors", name="Back").body
-    shop.owner_sends(f"/doors/{back['id']}/replace")
-    assert door.taps(1) == 1
+    back = shop.owner_post("/counters/shop/doors", name="Back").body
+    shop.owner_post(f"/doors/{back['id']}/replace")
+    assert door.tap(1) == 1
 
 
 def test_a_door_that_was_removed(shop, door):
-    back = Door(shop.api, shop.owner_sends("/counters/shop/doors", name="Back").body)
-    back.taps(4)
-    assert shop.owner_sends(f"/doors/{back.id}/remove").status == 200
+    back = Door(shop.client, shop.owner_post("/counters/shop/doors", name="Back").body)
+    back.tap(4)
+    assert shop.owner_post(f"/doors/{back.id}/remove").status == 200
     assert [each["name"] for each in shop.counter()["doors"]] == ["Shop"]
-    assert (shop.api.get(back.link).status, back.sends().status) == (404, 404)
-    assert door.sees()["count"] == 4
+    assert (shop.client.get(back.link).status, back.send_taps().status) == (404, 404)
+    assert door.get()["count"] == 4
     for action in ("remove", "replace", "code"):
         refused(shop, 404, f"/doors/{back.id}/{action}")
 
 
 def test_a_counter_without_any_door(shop, door):
-    assert shop.owner_sends(f"/doors/{door.id}/remove").status == 200
+    assert shop.owner_post(f"/doors/{door.id}/remove").status == 200
     assert shop.counter()["doors"] == []
-    assert shop.api.get(shop.links["manage"], Accept="text/html").status == 200
-    assert shop.owner_sends("/counters/shop/doors", name="New").status == 201
-    assert shop.door("New").taps(1) == 1
+    assert shop.client.get(shop.links["manage"], Accept="text/html").status == 200
+    assert shop.owner_post("/counters/shop/doors", name="New").status == 201
+    assert shop.door("New").tap(1) == 1
 
 
 @pytest.mark.parametrize("door", ["0", "-1", "999999", "2147483648", "9" * 40, "x", "1.0", "1e3"])
 def test_a_door_that_is_not_there(shop, door):
     for action in ("replace", "code", "remove"):
-        assert shop.owner_sends(f"/doors/{door}/{action}").status == 404
+        assert shop.owner_post(f"/doors/{door}/{action}").status == 404
 
 
 def test_no_download_holds_a_doors_link_or_code(shop, door):
-    code = shop.owner_sends(f"/doors/{door.id}/code").body["code"]
+    code = shop.owner_post(f"/doors/{door.id}/code").body["code"]
     text = str(shop.export())
     assert door.link.rsplit("/", 1)[1] not in text
     assert f"'{code}'" not in text
@@ -333,17 +338,17 @@ def test_no_download_holds_a_doors_link_or_code(shop, door):
 
 def enters(place, code):
     """Somebody types a code on the place's page."""
-    return place.api.post(f"{place.links['customers']}/code", {"code": code})
+    return place.client.post(f"{place.links['customers']}/code", {"code": code})
 
 
 def door_code(place, door):
-    answer = place.owner_sends(f"/doors/{door.id}/code")
+    answer = place.owner_post(f"/doors/{door.id}/code")
     assert answer.status == 200
     return answer.body["code"]
 
 
 def staff_code(place):
-    answer = place.owner_sends("/links/staff/code")
+    answer = place.owner_post("/links/staff/code")
     assert answer.status == 200
     return answer.body["staff_code"]["code"]
 
@@ -354,7 +359,7 @@ def other_than(*codes):
 
 
 def test_a_code_leads_to_a_door(shop, door):
-    status, body, _ = shop.owner_sends(f"/doors/{door.id}/code")
+    status, body, _ = shop.owner_post(f"/doors/{door.id}/code")
     assert (status, body["id"], body["links"]["door"]) == (200, door.id, door.link)
     assert len(body["code"]) == 6
     assert body["code"].isdecimal()
@@ -365,9 +370,9 @@ def test_a_code_leads_to_a_door(shop, door):
 
 
 def test_a_code_leads_to_the_staff_link(shop):
-    assert shop.owner_sees()["staff_code"] is None
+    assert shop.owner_get()["staff_code"] is None
     code = staff_code(shop)
-    assert shop.owner_sees()["staff_code"] == {"code": code, "ends_at": "2026-11-21T10:10:00+00:00"}
+    assert shop.owner_get()["staff_code"] == {"code": code, "ends_at": "2026-11-21T10:10:00+00:00"}
     answer = enters(shop, code)
     assert (answer.status, answer.body) == (200, {"links": {"staff": shop.links["staff"]}})
 
@@ -387,7 +392,7 @@ def test_a_code_lasts_ten_minutes(shop, door, clock, which):
     answer = enters(shop, code)
     assert (answer.status, "ten minutes" in answer.body["error"]) == (400, True)
     assert shop.counter()["doors"][0]["code"] is None
-    assert shop.owner_sees()["staff_code"] is None
+    assert shop.owner_get()["staff_code"] is None
 
 
 def test_a_code_may_be_used_by_many(shop, door):
@@ -403,7 +408,7 @@ def test_a_new_code_replaces_the_old_one(shop, door):
 
 
 def test_each_door_has_a_code_of_its_own(shop, door):
-    back = Door(shop.api, shop.owner_sends("/counters/shop/doors", name="Back").body)
+    back = Door(shop.client, shop.owner_post("/counters/shop/doors", name="Back").body)
     codes = [door_code(shop, door), door_code(shop, back), staff_code(shop)]
     assert len(set(codes)) == 3
     links = [enters(shop, code).body["links"] for code in codes]
@@ -429,7 +434,7 @@ def test_an_unknown_code_leads_nowhere(shop, door):
 
 
 def test_a_code_is_for_its_place_only(start):
-    many = Api(start(places="open"))
+    many = AppClient(start(places="open"))
     mine, other = open_deli(many), open_deli(many)
     assert enters(other, staff_code(mine)).status == 400
 
@@ -437,33 +442,33 @@ def test_a_code_is_for_its_place_only(start):
 @pytest.mark.parametrize("action", ["replace", "remove"])
 def test_a_code_ends_with_the_link_it_led_to(shop, door, action):
     code = door_code(shop, door)
-    shop.owner_sends(f"/doors/{door.id}/{action}")
+    shop.owner_post(f"/doors/{door.id}/{action}")
     assert enters(shop, code).status == 400
 
 
 def test_a_code_ends_with_its_counter(shop, door):
     code = door_code(shop, door)
-    shop.owner_sends("/counters/shop/delete")
+    shop.owner_post("/counters/shop/delete")
     assert enters(shop, code).status == 400
 
 
 def test_the_staff_code_ends_with_the_staff_link(shop):
     code = staff_code(shop)
-    shop.owner_sends("/links/staff/replace")
+    shop.owner_post("/links/staff/replace")
     assert enters(shop, code).status == 400
-    assert shop.owner_sees()["staff_code"] is None
+    assert shop.owner_get()["staff_code"] is None
 
 
-def test_a_code_where_nobody_gave_one(api, place):
+def test_a_code_where_nobody_gave_one(client, place):
     assert enters(place, "123456").status == 400
-    assert api.post("/nobody/code", {"code": "123456"}).status == 404
+    assert client.post("/nobody/code", {"code": "123456"}).status == 404
 
 
 def test_only_the_owner_gives_codes(shop, door):
     before = shop.export()
     for path in (f"doors/{door.id}/code", "links/staff/code", "counters", "counters/shop/doors"):
         url = f"http://localhost/corner-deli/manage/{door.link.rsplit('/', 1)[1]}/{path}"
-        assert shop.api.post(url, {"name": "Eve", "capacity": 5}).status == 404
+        assert shop.client.post(url, {"name": "Eve", "capacity": 5}).status == 404
     assert shop.export() == before
 
 
@@ -495,17 +500,17 @@ def test_all_an_owner_does_with_counters(owner, shop):
     assert [each["name"] for each in shop.counter("hall")["doors"]] == ["Hall", "Back"]
     old = shop.door("Back", "hall").link
     owner.press("Replace the link of Back")
-    assert shop.api.get(old).status == 404
+    assert shop.client.get(old).status == 404
     assert shop.door("Back", "hall").link in owner.html
     owner.press("Remove Back")
     assert [each["name"] for each in shop.counter("hall")["doors"]] == ["Hall"]
     owner.press("Delete Hall")
-    assert [each["slug"] for each in shop.owner_sees()["counters"]] == ["shop"]
+    assert [each["slug"] for each in shop.owner_get()["counters"]] == ["shop"]
 
 
 def test_saving_a_counter_as_it_is_changes_nothing(owner, shop, door):
-    door.taps(3)
-    shop.owner_sends("/counters/shop", admits="deli", empties="never", hold_minutes=7)
+    door.tap(3)
+    shop.owner_post("/counters/shop", admits="deli", empties="never", hold_minutes=7)
     before = shop.counter()
     owner.open(shop.links["manage"]).press("Save Shop")
     assert (owner.status, owner.redirects, shop.counter()) == (200, [303], before)
@@ -530,7 +535,7 @@ def test_a_code_is_read_out_and_typed(app, owner, shop, door):
 
 def test_a_staff_code_is_read_out_and_typed(app, owner, shop):
     owner.press("Read out a code for a servicer")
-    code = shop.owner_sees()["staff_code"]["code"]
+    code = shop.owner_get()["staff_code"]["code"]
     assert code in owner.html
     helper = Browser(app).open(shop.links["customers"]).press("Go on", code=code)
     assert (helper.status, helper.redirects[0], helper.has("Start serving")) == (200, 303, True)
@@ -558,8 +563,8 @@ def test_a_form_needs_its_token(owner, shop, button):
 
 def test_a_name_is_only_text(app, shop):
     mean = "<script>alert(1)</script>'\"&"
-    shop.owner_sends("/counters/shop", name=mean, admits="deli")
-    shop.owner_sends("/counters/shop/doors", name=mean)
+    shop.owner_post("/counters/shop", name=mean, admits="deli")
+    shop.owner_post("/counters/shop/doors", name=mean)
     shop.customer()
     counter = shop.counter()
     links = [door["links"]["door"] for door in counter["doors"]] + list(counter["links"].values())

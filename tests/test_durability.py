@@ -32,21 +32,21 @@ class Storm:
         for person in people:
             person.start()
         time.sleep(seconds)
-        self.shop.server.kill()
+        self.shop.client.kill()
         for person in people:
             person.join()
 
     def _take(self):
         for answer in self._answers(self.shop.take):
-            assert answer.content["number"] not in self.taken, "a number was given twice"
-            self.taken[answer.content["number"]] = answer.content["links"]["ticket"]
+            assert answer.body["number"] not in self.taken, "a number was given twice"
+            self.taken[answer.body["number"]] = answer.body["links"]["ticket"]
 
     def _call(self, name, desk):
-        server = self.shop.server
-        at_desk = server.get(desk).content["current"]
+        server = self.shop.client
+        at_desk = server.get(desk).body["current"]
         asked = {"finished": at_desk and at_desk["number"]}
         for answer in self._answers(lambda: server.post(f"{desk}/next", asked)):
-            current = answer.content["current"]
+            current = answer.body["current"]
             asked["finished"] = current and current["number"]
             if current:
                 self.called.setdefault(current["number"], []).append(name)
@@ -66,15 +66,15 @@ class Storm:
         by_number = {ticket["number"]: ticket for ticket in tickets}
         assert len(by_number) == len(tickets), "a number is there twice"
         for number, link in self.taken.items():
-            mine = self.shop.server.get(link)
-            assert (mine.status, mine.content.get("number")) == (200, number), "an answered ticket was lost"
+            mine = self.shop.client.get(link)
+            assert (mine.status, mine.body.get("number")) == (200, number), "an answered ticket was lost"
         for number, names in self.called.items():
             assert len(names) == 1, f"{number} was given to {names}"
             assert by_number[number]["servicer"] == names[0], f"{names[0]} lost {number}"
             assert by_number[number]["state"] in ("called", "done")
-        calls = [event["number"] for event in self.shop.history() if event["kind"] == "call"]
+        calls = [event["number"] for event in self.shop.events() if event["kind"] == "call"]
         assert len(calls) == len(set(calls)), "a number was called twice"
-        assert check_integrity(self.shop.server) == "ok"
+        assert check_integrity(self.shop.client) == "ok"
 
 
 def check_integrity(server):
@@ -161,7 +161,7 @@ def test_a_full_disk_is_said_and_nothing_answered_is_lost(start_server, full_dis
     server = start_server(data=full_disk.path / "data")
     shop = server.open_shop()
     desk = shop.desk()
-    taken = [shop.take().content["links"]["ticket"] for _ in range(20)]
+    taken = [shop.take().body["links"]["ticket"] for _ in range(20)]
 
     full_disk.fill(server)
     refused = None
@@ -170,14 +170,14 @@ def test_a_full_disk_is_said_and_nothing_answered_is_lost(start_server, full_dis
         if answer.status != 201:
             refused = answer
             break
-        taken.append(answer.content["links"]["ticket"])
+        taken.append(answer.body["links"]["ticket"])
     assert refused is not None, "the disk was not full"
     assert refused.status == 503
-    assert refused.content["error"].endswith(".")
+    assert refused.body["error"].endswith(".")
     assert int(refused.headers["retry-after"]) > 0
-    assert server.post(f"{desk}/next", {"finished": None}).status == 503
+    assert desk.post("next", finished=None).status == 503
     assert [answer.status for answer in server.at_once(*[shop.take] * 20)] == [503] * 20
-    assert server.get(desk).content["current"] is None
+    assert server.get(desk).body["current"] is None
     assert len(shop.waiting()) == len(taken)
     assert all(server.get(link).status == 200 for link in taken)
 
@@ -185,8 +185,8 @@ def test_a_full_disk_is_said_and_nothing_answered_is_lost(start_server, full_dis
     time.sleep(0.1)
     answers = server.at_once(*[shop.take] * 20)
     assert [answer.status for answer in answers] == [201] * 20
-    taken += [answer.content["links"]["ticket"] for answer in answers]
-    assert server.post(f"{desk}/next", {"finished": None}).content["current"]["number"] == "A1"
+    taken += [answer.body["links"]["ticket"] for answer in answers]
+    assert desk.post("next", finished=None).body["current"]["number"] == "A1"
 
     server.kill()
     server.start()
@@ -270,11 +270,11 @@ def test_a_long_lock_is_said_and_then_it_goes_on(server):
     assert len(refused) >= 4
     for answer, seconds in refused:
         assert answer.status == 503
-        assert answer.content["error"].endswith(".")
+        assert answer.body["error"].endswith(".")
         assert 3 < seconds < 12
     assert shop.take().status == 201
     assert server.get("/healthz").status == 200
-    assert server.post(f"{desk}/next", {"finished": None}).content["current"]["number"] == "A1"
+    assert desk.post("next", finished=None).body["current"]["number"] == "A1"
     time.sleep(2)
     assert server.process.poll() is None
 
@@ -320,7 +320,7 @@ def take_until_lost(shop, server, taken):
         while True:
             answer = server.post(shop.take_url)
             assert answer.status == 201, answer
-            taken[answer.content["number"]] = time.monotonic()
+            taken[answer.body["number"]] = time.monotonic()
             time.sleep(0.1)  # or a copy would be larger than a megabyte in the end
     except (OSError, HTTPException):
         return

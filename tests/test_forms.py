@@ -195,21 +195,21 @@ def test_the_same_press_sent_twice_makes_one_number(phone, place):
     form = phone.form("Take a number")
     first = phone.send(form).url
     assert phone.send(form).url == first
-    assert place.line()["waiting"] == ["A1"]
+    assert place.queue()["waiting"] == ["A1"]
 
 
 def test_a_browser_has_one_open_number_in_a_queue(phone, place):
     first = phone.press("Take a number").url
     phone.open(f"{place.links['customers']}?stay=1").press("Take a number")
     assert phone.url == first
-    assert place.line()["waiting"] == ["A1"]
+    assert place.queue()["waiting"] == ["A1"]
 
 
 def test_a_browser_may_wait_in_two_queues(bakery, browser):
     phone = browser().open(bakery.links["customers"])
     phone.press("Deli")
     phone.open(f"{bakery.links['customers']}?stay=1").press("Bakery")
-    assert [bakery.line(queue)["waiting"] for queue in ("deli", "bakery")] == [["A1"], ["B1"]]
+    assert [bakery.queue(queue)["waiting"] for queue in ("deli", "bakery")] == [["A1"], ["B1"]]
 
 
 def test_the_shops_page_leads_to_her_ticket(phone, place):
@@ -223,8 +223,8 @@ def test_after_it_ended_the_shops_page_is_the_shops_page_again(phone, place, ana
     if end == "leaves":
         phone.press("I no longer need help")
     elif end == "served":
-        ana.calls_next()
-        ana.presses("done", number="A1")
+        ana.call_next()
+        ana.post("done", number="A1")
     else:
         clock.advance(days=1)
     assert phone.open(place.links["customers"]).url == "/corner-deli"
@@ -247,20 +247,20 @@ def test_a_shared_tablet_takes_many(owner, place, browser):
         assert "Take another number" in tablet.html
         tablet.open(place.links["customers"])
         assert tablet.url == "/corner-deli"
-    assert place.line()["waiting"] == ["A1", "A2", "A3"]
+    assert place.queue()["waiting"] == ["A1", "A2", "A3"]
 
 
 def test_what_is_asked_for_is_on_the_page_and_kept(place, browser, ana):
-    place.owner_sends("/queues/deli", asks=["name", "party"])
+    place.owner_post("/queues/deli", asks=["name", "party"])
     phone = browser().open(place.links["customers"])
     assert {"name", "party"} <= {name for name, _ in phone.form("Take a number")["fields"]}
     phone.press("Take a number", name="Zoë", party="3")
-    called = ana.calls_next()
+    called = ana.call_next()
     assert (called["name"], called["party"]) == ("Zoë", 3)
 
 
 def test_fields_left_empty_are_fine(place, browser):
-    place.owner_sends("/queues/deli", asks=["name", "phone", "note", "party"])
+    place.owner_post("/queues/deli", asks=["name", "phone", "note", "party"])
     phone = browser().open(place.links["customers"]).press("Take a number")
     assert (phone.status, phone.redirects) == (200, [303])
 
@@ -269,13 +269,13 @@ def test_she_leaves_with_one_press(phone, place):
     phone.press("Take a number").press("I no longer need help")
     assert "You left the line" in phone.html
     assert not phone.has("I no longer need help")
-    assert place.line()["waiting"] == []
+    assert place.queue()["waiting"] == []
 
 
 @pytest.mark.parametrize(("change", "words"), [("/close", "Closed"), ("", "full")])
 def test_a_queue_that_takes_nobody_says_so(phone, place, browser, change, words):
     form = phone.form("Take a number")
-    place.owner_sends(f"/queues/deli{change}", max_waiting=1)
+    place.owner_post(f"/queues/deli{change}", max_waiting=1)
     if not change:
         place.customer()
     page = browser().open(place.links["customers"])
@@ -299,13 +299,13 @@ def test_the_same_name_and_desk_twice_is_one_servicer(servicer, place):
     form = servicer.form("Start serving")
     urls = {servicer.send(form, name="Ana", desk="Window 2").url for _ in range(2)}
     assert len(urls) == 1
-    assert len(place.owner_sees()["servicers"]) == 1
+    assert len(place.owner_get()["servicers"]) == 1
 
 
 def test_who_ticked_all_queues_serves_those_to_come_too(servicer, place):
     servicer.press("Start serving", name="Ana", desk="Window 2")
-    place.owner_sends("/queues", name="Bakery")
-    assert place.owner_sees()["servicers"][0]["queues"] == ["deli", "bakery"]
+    place.owner_post("/queues", name="Bakery")
+    assert place.owner_get()["servicers"][0]["queues"] == ["deli", "bakery"]
 
 
 def test_another_browser_gets_another_desk(servicer, browser, place):
@@ -316,7 +316,7 @@ def test_another_browser_gets_another_desk(servicer, browser, place):
 
 def test_whose_link_was_taken_away_starts_again(servicer, place):
     servicer.press("Start serving", name="Ana")
-    place.owner_sends(f"/servicers/{place.owner_sees()['servicers'][0]['id']}/remove")
+    place.owner_post(f"/servicers/{place.owner_get()['servicers'][0]['id']}/remove")
     assert servicer.open(servicer.url).status == 404
     assert servicer.open(place.links["staff"]).has("Start serving")
 
@@ -340,10 +340,10 @@ def test_all_buttons_of_a_desk(servicer, bakery):
     servicer.press("Call A2")
     assert "A2" in servicer.html.split("</h1>")[0]
     servicer.press("Move", queue="bakery")
-    assert bakery.line("bakery")["waiting"] == ["A2"]
+    assert bakery.queue("bakery")["waiting"] == ["A2"]
     servicer.press("Add a customer", queue="bakery", name="Mr. Lee", party="2")
     assert "B1" in servicer.html
-    assert [bakery.line(queue)["waiting"] for queue in ("deli", "bakery")] == [["A1", "A3"], ["A2", "B1"]]
+    assert [bakery.queue(queue)["waiting"] for queue in ("deli", "bakery")] == [["A1", "A3"], ["A2", "B1"]]
     servicer.press("Next customer", queue="bakery")
     servicer.press("Pause")
     assert not servicer.has("Pause")
@@ -356,20 +356,20 @@ def test_all_buttons_of_a_desk(servicer, bakery):
 
 def test_unticked_boxes_are_told_from_absent_ones(owner, place):
     owner.press("Save Deli", asks=["name", "phone"], shared_tablet="1")
-    queue = place.owner_sees()["queues"][0]
+    queue = place.owner_get()["queues"][0]
     assert (queue["asks"], queue["shared_tablet"]) == (["name", "phone"], True)
     owner.press("Save Deli", asks=[], shared_tablet=None)
-    queue = place.owner_sees()["queues"][0]
+    queue = place.owner_get()["queues"][0]
     assert (queue["asks"], queue["shared_tablet"]) == ([], False)
 
 
 def test_saving_a_page_as_it_is_changes_nothing(owner, place, ana):
     known = ("slug", "name", "timezone", "country", "day_starts", "queues", "servicers")
-    before = {name: place.owner_sees()[name] for name in known}
+    before = {name: place.owner_get()[name] for name in known}
     for button in ("Save Deli", "Save Ana", "Save the place"):
         owner.open(place.links["manage"]).press(button)
         assert (owner.status, owner.redirects) == (200, [303])
-    after = {name: place.owner_sees()[name] for name in known}
+    after = {name: place.owner_get()[name] for name in known}
     assert before == after
 
 
@@ -378,19 +378,19 @@ def test_all_an_owner_does(owner, place):
     owner.open(place.links["manage"]).press("Cancel these tickets", numbers=["A1"])
     owner.press("Add the queue", name="Bakery")
     owner.press("Close")
-    assert place.line()["open"] is False
+    assert place.queue()["open"] is False
     owner.press("Open")
     owner.press("Begin again at 1")
     owner.press("Save the place", name="Corner Shop", day_starts="5")
-    assert place.owner_sees()["day_starts"] == 5
+    assert place.owner_get()["day_starts"] == 5
     owner.press("Delete Bakery")
-    assert [queue["slug"] for queue in place.owner_sees()["queues"]] == ["deli"]
+    assert [queue["slug"] for queue in place.owner_get()["queues"]] == ["deli"]
     owner.press("Replace the servicers' link")
     owner.press("Replace the owner's link")
-    assert place.api.get(place.links["manage"]).status == 404
+    assert place.client.get(place.links["manage"]).status == 404
     assert (owner.status, "/corner-deli/manage/" in owner.url) == (200, True)
     owner.press("Delete Corner Shop", name="Corner Shop")
-    assert (owner.url, place.api.get("/corner-deli").status) == ("/", 404)
+    assert (owner.url, place.client.get("/corner-deli").status) == ("/", 404)
 
 
 def test_a_wrong_name_deletes_nothing_and_says_so(owner, place):
@@ -455,11 +455,11 @@ def test_an_unknown_page_says_so_and_leads_on(place, browser, url):
 
 def test_what_was_typed_is_only_text(place, browser, owner):
     mean = "<script>alert(1)</script>'\"&"
-    place.owner_sends("", name=mean)
-    place.owner_sends("/queues", name=mean)
-    place.desk(mean, mean).presses("add", queue="deli", name=mean, note=mean)
-    desk = place.owner_sees()["servicers"][0]["links"]["desk"]
-    links = place.owner_sees()["links"]
+    place.owner_post("", name=mean)
+    place.owner_post("/queues", name=mean)
+    place.desk(mean, mean).post("add", queue="deli", name=mean, note=mean)
+    desk = place.owner_get()["servicers"][0]["links"]["desk"]
+    links = place.owner_get()["links"]
     for url in (links["customers"], links["board"], links["poster"], links["staff"], links["manage"], desk):
         html = browser().open(url).html
         assert "<script>alert" not in html
@@ -506,7 +506,7 @@ def test_a_form_without_cookies_says_so(phone, browser):
 @pytest.mark.parametrize("what", ["take", "cancel", "staff", "next", "pause"])
 def test_every_form_is_protected(place, ana, what):
     urls = {
-        "take": place.line()["links"]["take"],
+        "take": place.queue()["links"]["take"],
         "cancel": place.customer().ticket["links"]["cancel"],
         "staff": place.links["staff"],
         "next": f"{ana.link}/next",
@@ -514,15 +514,16 @@ def test_every_form_is_protected(place, ana, what):
     }
     before = place.export()
     assert (
-        place.api.send("POST", urls[what], data={"name": "Eve", "finished": "", "number": "A1"}).status == 400
+        place.client.send("POST", urls[what], data={"name": "Eve", "finished": "", "number": "A1"}).status
+        == 400
     )
     assert place.export() == before
 
 
 def test_every_form_of_calls_is_protected(clinic, cleo):
-    clinic.owner_sends("/queues/follow-ups", public_form=True)
-    clinic.puts_on("Ida", "Joe")
-    call = cleo.asks()
+    clinic.owner_post("/queues/follow-ups", public_form=True)
+    clinic.put_on_list("Ida", "Joe")
+    call = cleo.next_call()
     said = {"claim": call["claim"], "outcome": "Reached", "name": "Eve", "phone": "030 1234567", "id": "1"}
     urls = [f"{cleo.link}/calls/{each}" for each in ("next", "more-time", "give-back", "report", "incoming")]
     urls += [f"{clinic.links['manage']}/{each}" for each in ("reasons", "outcomes", "services")]
@@ -533,7 +534,7 @@ def test_every_form_of_calls_is_protected(clinic, cleo):
     urls += [f"{clinic.links['customers']}/follow-ups/tickets", f"{clinic.links['manage']}/outcomes/1/remove"]
     before = clinic.export()
     for url in urls:
-        assert clinic.api.send("POST", url, data=said | {"effect": "done"}).status == 400
+        assert clinic.client.send("POST", url, data=said | {"effect": "done"}).status == 400
     assert clinic.export() == before
 
 
@@ -541,7 +542,7 @@ def test_a_page_that_stayed_open_for_days_still_works(phone, place, monkeypatch)
     later = time.time() + 3 * 86400
     monkeypatch.setattr(time, "time", lambda: later)
     assert phone.press("Take a number").redirects == [303]
-    assert place.line()["waiting"] == ["A1"]
+    assert place.queue()["waiting"] == ["A1"]
 
 
 def test_forms_work_behind_https(start):

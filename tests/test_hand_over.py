@@ -12,8 +12,8 @@ from http.client import HTTPException
 from uuid import uuid4
 
 import pytest
-from quick import wait_for
-from real_server import ROOT
+from helpers.fast_backups import wait_for
+from helpers.server import ROOT
 
 MOVING = "Moving to a new server, a moment please."
 
@@ -22,7 +22,7 @@ class Customers:
     """People who take numbers all the time; who is told to wait sends the same again, to who serves then."""
 
     def __init__(self, shop, many=4):
-        self.server, self.take_url = shop.server, shop.take_url
+        self.server, self.take_url = shop.client, shop.take_url
         self.taken = {}  # number -> by whom it was answered
         self.paused, self._over = 0, threading.Event()
         self._threads = [threading.Thread(target=self._take) for _ in range(many)]
@@ -43,7 +43,7 @@ class Customers:
                 time.sleep(0.05)
                 continue
             assert answer.status in (200, 201), answer
-            self.taken.setdefault(answer.content["number"], []).append((server, mine))
+            self.taken.setdefault(answer.body["number"], []).append((server, mine))
             mine = uuid4().hex
 
     def go_home(self):
@@ -117,14 +117,14 @@ def done(process, status=0):
 
 
 def role(server):
-    return server.get("/healthz?verbose=1").content["backup"]["role"]
+    return server.get("/healthz?verbose=1").body["backup"]["role"]
 
 
 def numbers(shop, server=None):
     """All numbers that were ever taken there."""
-    answer = (server or shop.server).get(f"{shop.links['manage']}/tickets.csv")
+    answer = (server or shop.client).get(f"{shop.links['manage']}/tickets.csv")
     assert answer.status == 200
-    return set(re.findall(r"\b[A-Z]\d+\b", answer.content))
+    return set(re.findall(r"\b[A-Z]\d+\b", answer.body))
 
 
 def test_nothing_that_was_answered_is_lost_when_an_instance_is_replaced(cloud):
@@ -136,7 +136,7 @@ def test_nothing_that_was_answered_is_lost_when_an_instance_is_replaced(cloud):
     wait_for(lambda: role(old) == "handing over")
     answered = set(customers.taken)
     answer = old.post(shop.take_url)
-    assert (answer.status, answer.content["error"]) == (503, MOVING)
+    assert (answer.status, answer.body["error"]) == (503, MOVING)
     assert int(answer.headers["retry-after"]) == 2
     assert shop.waiting()  # who only looks sees all
     with shop.watch() as watching:
@@ -171,7 +171,7 @@ def test_rolled_back_half_way_the_old_one_goes_on_by_itself(machines):
     old.kill()  # though it is started again meanwhile
     old.start()
     answer = old.post(shop.take_url)
-    assert (answer.status, answer.content["error"]) == (503, MOVING)
+    assert (answer.status, answer.body["error"]) == (503, MOVING)
     assert len(customers.taken) == many
 
     wait_for(lambda: role(old) == "master")
@@ -234,7 +234,7 @@ def test_an_old_one_that_was_cut_off_and_comes_back_is_read_only(machines, tmp_p
     cable.symlink_to(tmp_path / "backups")
     old = machines.serve("old", backup_url=cable)
     shop = old.open_shop()
-    before = shop.take().content["number"]
+    before = shop.take().body["number"]
     wait_for(lambda: list((tmp_path / "backups").glob("0*/*-1t-*")))  # the copy of one ticket
     cable.unlink()
     assert "Restored" in done(machines.restore("new", handover_s=0))
@@ -244,7 +244,7 @@ def test_an_old_one_that_was_cut_off_and_comes_back_is_read_only(machines, tmp_p
     cable.symlink_to(tmp_path / "backups")
     wait_for(lambda: role(old) == "read-only")
     assert shop.take().status == 503
-    assert old.get(shop.links["manage"]).content["backup"]["state"] == "red"
+    assert old.get(shop.links["manage"]).body["backup"]["state"] == "red"
     assert "A new server has taken over" in problem_of(shop)
     assert before in numbers(shop, new)
     assert new.post(shop.take_url).status == 201
@@ -257,7 +257,7 @@ def test_an_old_one_that_was_cut_off_and_comes_back_is_read_only(machines, tmp_p
 
 def problem_of(shop):
     """What the owner reads."""
-    return shop.server.get(shop.links["manage"]).content["backup"]["problem"]
+    return shop.client.get(shop.links["manage"]).body["backup"]["problem"]
 
 
 def test_an_old_one_that_is_ended_in_the_middle_of_it(machines):
@@ -304,7 +304,7 @@ def test_a_new_one_that_can_not_decide_waits_with_its_first_write(cloud, bucket,
     way.wrong = (403, "AccessDenied")
     new = cloud.serve("new")
     answer = new.post(shop.take_url)
-    assert (answer.status, answer.content["error"]) == (503, MOVING)
+    assert (answer.status, answer.body["error"]) == (503, MOVING)
     assert shop.take().status == 503
     way.wrong = None
     wait_for(lambda: new.post(shop.take_url).status == 201)

@@ -7,7 +7,7 @@ import time
 from contextlib import closing
 from urllib.parse import urlsplit
 
-from real_server import Server
+from helpers.server import Server
 
 HANGING = """
 import threading, time
@@ -34,7 +34,7 @@ takeanumber.cli(["serve"])
 
 def test_it_is_well(server):
     answer = server.get("/healthz")
-    assert (answer.status, answer.content) == (200, {"status": "ok"})
+    assert (answer.status, answer.body) == (200, {"status": "ok"})
 
 
 def test_it_says_why_it_is_not_well(server):
@@ -43,7 +43,7 @@ def test_it_says_why_it_is_not_well(server):
         other.execute("BEGIN IMMEDIATE")
         answer = server.get("/healthz")
         assert answer.status == 503
-        assert "locked" in answer.content["error"]
+        assert "locked" in answer.body["error"]
         other.execute("ROLLBACK")
     assert server.get("/healthz").status == 200
 

@@ -17,14 +17,14 @@ CSV = "Name,Phone,Reference\nAna,030 1234567,P-1\nBen,0171 2345678,P-2\n"
 
 def uploads(place, text):
     """Sends a text as a program does; returns what would become of it."""
-    answer = place.owner_sends("/contacts/import", text=text)
+    answer = place.owner_post("/contacts/import", text=text)
     assert answer.status == 201, answer.body
     return answer.body
 
 
 def stores(place, text):
     upload = uploads(place, text)
-    answer = place.api.post(upload["links"]["store"])
+    answer = place.client.post(upload["links"]["store"])
     assert (answer.status, answer.body["state"]) == (200, "stored"), answer.body
     return answer.body
 
@@ -57,18 +57,18 @@ def test_nothing_is_stored_before_the_owner_has_seen_it(clinic):
     first = upload["preview"][0]
     assert (first["row"], first["what"], first["name"], first["phone"]) == (2, "add", "Ana", "030 1234567")
     assert clinic.contacts()["total"] == 0
-    stored = clinic.api.post(upload["links"]["store"])
+    stored = clinic.client.post(upload["links"]["store"])
     assert (stored.body["state"], counts(stored.body)) == ("stored", (2, 0, 0))
-    assert clinic.names() == ["Ana", "Ben"]
-    again = clinic.api.post(upload["links"]["store"])  # pressed twice
+    assert clinic.contact_names() == ["Ana", "Ben"]
+    again = clinic.client.post(upload["links"]["store"])  # pressed twice
     assert (again.status, clinic.contacts()["total"]) == (200, 2)
 
 
 def test_discarded(clinic):
     upload = uploads(clinic, CSV)
-    assert clinic.api.post(upload["links"]["discard"]).status == 200
-    assert clinic.api.get(upload["links"]["import"]).status == 404
-    assert clinic.api.post(upload["links"]["store"]).status == 404
+    assert clinic.client.post(upload["links"]["discard"]).status == 200
+    assert clinic.client.get(upload["links"]["import"]).status == 404
+    assert clinic.client.post(upload["links"]["store"]).status == 404
     assert clinic.contacts()["total"] == 0
 
 
@@ -135,7 +135,7 @@ def test_everything_that_a_row_may_hold(clinic):
     assert "yes or no" in said
     assert "13 cells" in said
     assert "Phone: please fill this in." in said
-    clinic.api.post(upload["links"]["store"])
+    clinic.client.post(upload["links"]["store"])
     ana, ben = clinic.contacts()["contacts"]
     assert ana["name"] == "Ana Núñez"
     assert (ana["reference"], ana["address"], ana["notes"]) == ("7", "Main 1, Berlin", 'one\ntwo, "three"')
@@ -168,21 +168,21 @@ def test_known_contacts_are_changed_and_rows_are_named_that_are_there_twice(clin
         "This is the same contact as in row 2.",
         "This is the same contact as in row 5.",
     ]
-    clinic.api.post(upload["links"]["store"])
-    assert clinic.names() == ["Ana María", "Ben", "Cem"]
-    assert clinic.names(tag="new") == ["Ana María"]
+    clinic.client.post(upload["links"]["store"])
+    assert clinic.contact_names() == ["Ana María", "Ben", "Cem"]
+    assert clinic.contact_names(tag="new") == ["Ana María"]
 
 
 def test_a_reference_comes_to_a_contact_without_one(clinic):
-    clinic.adds({"name": "Ana", "phone": "030 1234567"})
+    clinic.add_contacts({"name": "Ana", "phone": "030 1234567"})
     assert counts(stores(clinic, CSV)) == (1, 1, 0)
     assert [each["reference"] for each in clinic.contacts()["contacts"]] == ["P-1", "P-2"]
 
 
 def test_formulas_are_texts_and_leave_the_house_harmless(clinic):
     stores(clinic, "Name,Phone,Notes\n=cmd|calc,030 1234567,@SUM(1)\n'-x,030 1234568,'+49\n")
-    assert sorted(clinic.names()) == ["-x", "=cmd|calc"]
-    text = clinic.api.get(f"{clinic.links['manage']}/contacts.csv").body
+    assert sorted(clinic.contact_names()) == ["-x", "=cmd|calc"]
+    text = clinic.client.get(f"{clinic.links['manage']}/contacts.csv").body
     assert "'=cmd|calc,030 1234567" in text
     assert "'@SUM(1)" in text
     again = uploads(clinic, text)
@@ -192,9 +192,9 @@ def test_formulas_are_texts_and_leave_the_house_harmless(clinic):
 
 def test_who_is_not_to_be_called_from_now_on_is_taken_off_the_lists(clinic):
     stores(clinic, CSV)
-    clinic.owner_sends("/contacts/actions", action="add_to_list", list="follow-ups", match="all")
+    clinic.owner_post("/contacts/actions", action="add_to_list", list="follow-ups", match="all")
     stores(clinic, "Name,Phone,DNC\nAna,030 1234567,x\n")
-    assert clinic.names(in_list="follow-ups") == ["Ben"]
+    assert clinic.contact_names(in_list="follow-ups") == ["Ben"]
 
 
 # ----- other files altogether
@@ -241,7 +241,7 @@ def test_a_large_file_is_taken_and_one_too_large_is_not(owner):
 
 @pytest.mark.parametrize("body", [{}, {"text": None}, {"text": 5}, {"text": ["Name"]}, {"text": ""}])
 def test_a_body_without_text(clinic, body):
-    assert clinic.owner_sends("/contacts/import", **body).status == 400
+    assert clinic.owner_post("/contacts/import", **body).status == 400
 
 
 # ----- meanwhile
@@ -253,7 +253,7 @@ def many(rows):
 
 def wait_for(place, url, state, within=30):
     deadline = time.monotonic() + within
-    while (upload := place.api.get(url).body)["state"] != state:
+    while (upload := place.client.get(url).body)["state"] != state:
         assert time.monotonic() < deadline, upload
         time.sleep(0.02)
     return upload
@@ -273,12 +273,12 @@ def test_a_long_file_is_read_while_its_page_shows_how_far(clinic, monkeypatch):
     upload = uploads(clinic, many(1200))
     url = upload["links"]["import"]
     assert upload["state"] == "reading"
-    assert clinic.api.post(upload["links"]["store"]).status == 409
+    assert clinic.client.post(upload["links"]["store"]).status == 409
     while not read or read[-1] < 500:
-        read.append(clinic.api.get(url).body["read"])
+        read.append(clinic.client.get(url).body["read"])
     go_on.set()
     assert counts(wait_for(clinic, url, "ready")) == (1200, 0, 0)
-    assert clinic.api.post(upload["links"]["store"]).status == 200
+    assert clinic.client.post(upload["links"]["store"]).status == 200
     assert clinic.contacts()["total"] == 1200
 
 
@@ -288,10 +288,10 @@ def test_a_server_that_ended_meanwhile_says_so(clinic, app, monkeypatch):
     upload = uploads(clinic, many(1100))
     app.extensions["takeanumber"].database.write(fail_unread_imports)  # as the next start does
     stop.set()
-    failed = clinic.api.get(upload["links"]["import"]).body
+    failed = clinic.client.get(upload["links"]["import"]).body
     assert failed["state"] == "failed"
     assert "started again" in failed["why"]
-    assert clinic.api.post(upload["links"]["store"]).status == 409
+    assert clinic.client.post(upload["links"]["store"]).status == 409
     assert clinic.contacts()["total"] == 0
 
 
@@ -311,28 +311,28 @@ def test_somebody_who_came_meanwhile_is_not_added_twice(clinic, app, clock):
         find_or_add_contact(db, clock(), find_place(db, clinic.slug), phone="0171 2345678", name="B.")
 
     app.extensions["takeanumber"].database.write(asks_for_a_call)
-    answer = clinic.api.post(upload["links"]["store"])
+    answer = clinic.client.post(upload["links"]["store"])
     assert (answer.status, "row 3" in answer.body["error"]) == (409, True)
-    assert clinic.names() == ["B."]
+    assert clinic.contact_names() == ["B."]
     clock.advance(seconds=5)
     assert counts(stores(clinic, CSV)) == (1, 1, 0)
 
 
 def test_many_others_changed_meanwhile_are_no_matter(clinic, clock):
-    clinic.owner_sends(
+    clinic.owner_post(
         "/contacts", contacts=[{"name": f"X {n}", "phone": f"040 {1000000 + n}"} for n in range(600)]
     )
     upload = uploads(clinic, CSV)
     clock.advance(seconds=5)
-    clinic.owner_sends("/contacts/actions", action="tag", tag="old", match="all")
-    assert clinic.api.post(upload["links"]["store"]).status == 200
+    clinic.owner_post("/contacts/actions", action="tag", tag="old", match="all")
+    assert clinic.client.post(upload["links"]["store"]).status == 200
     assert clinic.contacts()["total"] == 602
 
 
 def test_what_nobody_needs_is_erased(clinic, app, clock):
     database = app.extensions["takeanumber"].database
     stored, kept, left = stores(clinic, CSV), uploads(clinic, CSV), uploads(clinic, CSV.replace("Ana", "Zoe"))
-    clinic.api.post(left["links"]["discard"])
+    clinic.client.post(left["links"]["discard"])
     while erase_old_imports(database, clock()):
         pass
     files = clinic.export()["import_file"]
@@ -342,14 +342,14 @@ def test_what_nobody_needs_is_erased(clinic, app, clock):
     while erase_old_imports(database, clock()):
         pass
     assert not {"import_file", "import_row"} & clinic.export().keys()
-    assert clinic.names() == ["Ana", "Ben"]
+    assert clinic.contact_names() == ["Ana", "Ben"]
 
 
 def test_who_is_forgotten_is_in_no_import_either(clinic):
     stores(clinic, CSV)
     upload = uploads(clinic, CSV.replace("Ana", "Ana María").replace("Ben", "Benno"))
     ana = clinic.contacts(q="ana")["contacts"][0]
-    clinic.api.post(f"{ana['links']['contact']}/forget")
+    clinic.client.post(f"{ana['links']['contact']}/forget")
     assert "María" not in str(clinic.export())
-    clinic.api.post(upload["links"]["store"])
-    assert clinic.names() == ["Benno"]
+    clinic.client.post(upload["links"]["store"])
+    assert clinic.contact_names() == ["Benno"]

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from quick import wait_for
-from real_server import ROOT
+from helpers.fast_backups import wait_for
+from helpers.server import ROOT
 
 
 class Stick:
@@ -50,7 +50,7 @@ def stick(tmp_path):
 
 def status(shop):
     """What the owner sees of the backups."""
-    return shop.server.get(shop.links["manage"]).content["backup"]
+    return shop.client.get(shop.links["manage"]).body["backup"]
 
 
 def test_it_is_ten_seconds_behind_at_most(start_server, stick):
@@ -60,7 +60,7 @@ def test_it_is_ten_seconds_behind_at_most(start_server, stick):
 
     def customers():
         while not over.wait(0.05):
-            taken[shop.take().content["number"]] = time.monotonic()
+            taken[shop.take().body["number"]] = time.monotonic()
 
     line = threading.Thread(target=customers)
     line.start()
@@ -168,8 +168,8 @@ def press_on(shop, seconds):
     while time.monotonic() < until:
         before = time.monotonic()
         assert shop.take().status == 201
-        assert shop.server.get("/healthz").status == 200
-        assert shop.server.get(shop.links["manage"]).status == 200
+        assert shop.client.get("/healthz").status == 200
+        assert shop.client.get(shop.links["manage"]).status == 200
         assert time.monotonic() - before < 1
         time.sleep(0.05)
 
@@ -188,7 +188,7 @@ def test_a_stick_that_is_taken_out_and_put_in_again(start_quick, stick):
     assert server.log.count("The backup fails (keep)") == 1
 
     stick.path.with_name("drawer").rename(stick.path)
-    last = shop.take().content["number"]
+    last = shop.take().body["number"]
     wait_for(lambda: last in stick.holds(stick.newest()))
     wait_for(lambda: status(shop)["state"] == "green")
     assert status(shop)["problem"] is None
@@ -219,7 +219,7 @@ def test_bad_storage_slows_nobody(start_quick, bucket, way, wrong):
         assert wait_for(lambda: status(shop)["problem"])
     way.wrong = None
     way.freed.set()
-    last = shop.take().content["number"]
+    last = shop.take().body["number"]
     wait_for(lambda: holds(bucket, last))
     wait_for(lambda: status(shop)["problem"] is None)
 
@@ -262,7 +262,7 @@ def test_an_upload_that_was_cut_in_half_or_not_confirmed(start_quick, bucket, wa
     shop = server.open_shop()
     for wrong in ("cut", "deaf"):
         way.of, way.wrong = {"PUT"}, wrong
-        last = shop.take().content["number"]
+        last = shop.take().body["number"]
         wait_for(lambda: status(shop)["problem"])
         way.wrong = None
         wait_for(lambda last=last: holds(bucket, last))
@@ -296,7 +296,7 @@ def test_backups_of_another_shop_that_are_found_later(start_quick, start_server,
     assert "belong to another database" in status(shop)["problem"]
     assert status(shop)["state"] == "red"
     answer = shop.take()
-    assert (answer.status, "Another server" in answer.content["error"]) == (503, True)
+    assert (answer.status, "Another server" in answer.body["error"]) == (503, True)
     other.kill()
 
 
@@ -330,7 +330,7 @@ def test_a_backup_by_hand_does_no_harm(start_quick, stick, command):
     server.post("/corner-deli/deli/tickets")
     wait_for(lambda: len(stick.names()) > many)
     assert [name[9:19] for name in stick.names()] == [f"{n:010}" for n in range(1, len(stick.names()) + 1)]
-    said = server.get("/healthz?verbose=1").content["backup"]
+    said = server.get("/healthz?verbose=1").body["backup"]
     assert {"state": "green", "role": "master"}.items() <= said.items()
 
 
@@ -352,7 +352,7 @@ def test_a_day_of_a_lively_shop_is_backed_up_unnoticed(start_server, stick):
 
     def look():
         while not over.wait(0.05):
-            mine = timed(shop.take).content["links"]
+            mine = timed(shop.take).body["links"]
             timed(shop.picture)
             timed(server.post, mine["cancel"])
 

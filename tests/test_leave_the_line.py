@@ -5,65 +5,65 @@ import pytest
 
 def test_who_leaves_is_gone_from_the_line(place):
     first, second = place.customer(), place.customer()
-    status, body, _ = first.leaves()
+    status, body, _ = first.cancel()
     assert (status, body["state"]) == (200, "cancelled")
-    assert place.line()["waiting"] == ["A2"]
-    assert second.sees()["ahead"] == 0
+    assert place.queue()["waiting"] == ["A2"]
+    assert second.get()["ahead"] == 0
 
 
 def test_leaving_twice_is_fine_and_changes_nothing(place):
     customer = place.customer()
-    customer.leaves()
+    customer.cancel()
     before = place.export()
-    assert customer.leaves().status == 200
+    assert customer.cancel().status == 200
     assert place.export() == before
 
 
 @pytest.mark.parametrize("started", [False, True])
 def test_who_was_called_can_still_leave(place, ana, started):
     customer = place.customer()
-    ana.calls_next()
+    ana.call_next()
     if started:
-        ana.presses("start", number="A1")
-    assert customer.leaves().body["state"] == "cancelled"
-    assert ana.serves() is None
+        ana.post("start", number="A1")
+    assert customer.cancel().body["state"] == "cancelled"
+    assert ana.current_number() is None
 
 
 @pytest.mark.parametrize(("button", "state"), [("done", "done"), ("no-show", "no_show")])
 def test_after_the_end_nobody_leaves(place, ana, button, state):
     customer = place.customer()
-    ana.calls_next()
-    ana.presses(button, number="A1")
+    ana.call_next()
+    ana.post(button, number="A1")
     before = place.export()
-    status, body, _ = customer.leaves()
+    status, body, _ = customer.cancel()
     assert (status, body["state"]) == (409, state)
     assert body["error"]
     assert place.export() == before
 
 
 def test_a_number_that_was_left_is_not_given_again(place):
-    place.customer().leaves()
+    place.customer().cancel()
     assert place.customer().number == "A2"
 
 
 def test_a_late_press_for_one_who_left_says_so(place, ana):
     customer = place.customer()
-    ana.calls_next()
-    customer.leaves()
+    ana.call_next()
+    customer.cancel()
     for button in ("start", "done", "no-show", "call-again", "put-back"):
-        answer = ana.presses(button, number="A1")
+        answer = ana.post(button, number="A1")
         assert (answer.status, answer.body["current"]) == (409, None)
-    assert customer.sees()["state"] == "cancelled"
+    assert customer.get()["state"] == "cancelled"
 
 
 def test_the_same_request_does_not_bring_her_back(place):
     request = {"request_id": "abc"}
-    place.api.post(place.take(**request).body["links"]["cancel"])
+    place.client.post(place.take(**request).body["links"]["cancel"])
     again = place.take(**request)
     assert (again.status, again.body["state"]) == (200, "cancelled")
 
 
 def test_one_link_cancels_one_ticket(place):
     first, second = place.customer(), place.customer()
-    first.leaves()
-    assert second.sees()["state"] == "waiting"
+    first.cancel()
+    assert second.get()["state"] == "waiting"

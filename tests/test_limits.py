@@ -1,13 +1,14 @@
 """How often one address may do what, and whose address it is."""
 
 import pytest
-from people import Api, open_deli
+from helpers.client import AppClient
+from helpers.places import open_deli
 
 
-def from_address(api, address, **headers):
+def from_address(client, address, **headers):
     """The same client at another address."""
-    api.client.environ_base["REMOTE_ADDR"] = address
-    return api
+    client.flask_client.environ_base["REMOTE_ADDR"] = address
+    return client
 
 
 def statuses(ask, times):
@@ -17,12 +18,12 @@ def statuses(ask, times):
 @pytest.fixture
 def small(start):
     """A place where one address may take three numbers a minute."""
-    return open_deli(Api(start(takes_per_minute=3)))
+    return open_deli(AppClient(start(takes_per_minute=3)))
 
 
 def test_too_many_takes_from_one_address(small):
     assert statuses(small.take, 5) == [201, 201, 201, 429, 429]
-    assert small.line()["waiting"] == ["A1", "A2", "A3"]
+    assert small.queue()["waiting"] == ["A1", "A2", "A3"]
 
 
 def test_it_says_when_to_come_back(small):
@@ -34,7 +35,7 @@ def test_it_says_when_to_come_back(small):
 
 def test_another_address_is_another_matter(small):
     statuses(small.take, 4)
-    from_address(small.api, "198.51.100.9")
+    from_address(small.client, "198.51.100.9")
     assert small.take().status == 201
 
 
@@ -46,17 +47,17 @@ def test_looking_and_serving_are_not_limited(small):
     statuses(small.take, 4)
     desk = small.desk()
     for _ in range(150):
-        assert small.api.get(small.links["customers"]).status == 200
-        assert desk.presses("add", queue="deli").status == 201
+        assert small.client.get(small.links["customers"]).status == 200
+        assert desk.post("add", queue="deli").status == 201
 
 
 def test_a_shop_behind_one_address_is_not_in_the_way(start):
-    place = open_deli(Api(start(takes_per_minute=120)))
+    place = open_deli(AppClient(start(takes_per_minute=120)))
     assert statuses(place.take, 121) == [201] * 120 + [429]
 
 
 def test_setup_codes_cannot_be_guessed(start):
-    careful = Api(start(setup_code="open sesame"))
+    careful = AppClient(start(setup_code="open sesame"))
     guesses = statuses(lambda: careful.post("/", {"setup_code": "guess"}), 21)
     assert guesses == [403] * 20 + [429]
     assert careful.post("/", {"setup_code": "open sesame"}).status == 429
@@ -64,13 +65,13 @@ def test_setup_codes_cannot_be_guessed(start):
 
 
 def test_setup_codes_cannot_be_guessed_by_opening_places(start):
-    careful = Api(start(setup_code="open sesame"))
+    careful = AppClient(start(setup_code="open sesame"))
     guess = {"name": "Deli", "setup_code": "guess"}
     assert statuses(lambda: careful.post("/places", guess), 21) == [403] * 20 + [429]
 
 
 def test_twenty_places_an_hour(start):
-    many = Api(start(places="open"))
+    many = AppClient(start(places="open"))
     opened = statuses(lambda: many.post("/places", {"name": "Deli"}), 22)
     assert opened == [201] * 20 + [429] * 2
     assert int(many.post("/places", {"name": "Deli"}).headers["Retry-After"]) <= 3600
@@ -81,43 +82,43 @@ def test_twenty_places_an_hour(start):
 
 def tries(place, code="123456"):
     """Somebody types a code; what the answer is."""
-    return place.api.post(f"{place.links['customers']}/code", {"code": code})
+    return place.client.post(f"{place.links['customers']}/code", {"code": code})
 
 
 def test_codes_cannot_be_guessed(place, clock):
-    right = place.owner_sends("/links/staff/code").body["staff_code"]["code"]
+    right = place.owner_post("/links/staff/code").body["staff_code"]["code"]
     wrong = "111111" if right == "222222" else "222222"
     assert statuses(lambda: tries(place, wrong), 22) == [400] * 20 + [429] * 2
     refused = tries(place, right)
     assert (refused.status, "links" in refused.body) == (429, False)
     assert 1 <= int(refused.headers["Retry-After"]) <= 600
-    from_address(place.api, "198.51.100.9")
+    from_address(place.client, "198.51.100.9")
     assert tries(place, right).status == 200
 
 
 def test_after_ten_minutes_codes_may_be_tried_again(place, clock):
     statuses(lambda: tries(place), 21)
     clock.advance(minutes=10, seconds=1)
-    right = place.owner_sends("/links/staff/code").body["staff_code"]["code"]
+    right = place.owner_post("/links/staff/code").body["staff_code"]["code"]
     assert tries(place, right).status == 200
 
 
 def test_right_codes_count_too(place):
-    right = place.owner_sends("/links/staff/code").body["staff_code"]["code"]
+    right = place.owner_post("/links/staff/code").body["staff_code"]["code"]
     assert statuses(lambda: tries(place, right), 21) == [200] * 20 + [429]
 
 
 def test_taps_are_not_limited(start):
-    place = open_deli(Api(start(takes_per_minute=1)), counter={"name": "Shop", "capacity": 10})
+    place = open_deli(AppClient(start(takes_per_minute=1)), counter={"name": "Shop", "capacity": 10})
     door = place.door()
-    assert [door.taps(1) for _ in range(40)] == list(range(1, 41))
+    assert [door.tap(1) for _ in range(40)] == list(range(1, 41))
 
 
 # ----- whose address it is
 
 
 def take_as(place, forwarded):
-    return place.api.post(place.line()["links"]["take"], X_Forwarded_For=forwarded).status
+    return place.client.post(place.queue()["links"]["take"], X_Forwarded_For=forwarded).status
 
 
 def test_without_a_proxy_nobody_is_believed(small):
@@ -125,26 +126,26 @@ def test_without_a_proxy_nobody_is_believed(small):
 
 
 def test_behind_a_proxy_each_client_counts_for_itself(start):
-    place = open_deli(Api(start(takes_per_minute=1, proxies=1)))
+    place = open_deli(AppClient(start(takes_per_minute=1, proxies=1)))
     assert [take_as(place, f"203.0.113.{n}") for n in range(3)] == [201, 201, 201]
     assert take_as(place, "203.0.113.1") == 429
 
 
 def test_behind_a_proxy_only_its_own_word_is_believed(start):
-    place = open_deli(Api(start(takes_per_minute=1, proxies=1)))
+    place = open_deli(AppClient(start(takes_per_minute=1, proxies=1)))
     assert [take_as(place, f"203.0.113.{n}, 198.51.100.7") for n in range(2)] == [201, 429]
 
 
 def test_behind_two_proxies_the_word_of_both(start):
-    place = open_deli(Api(start(takes_per_minute=1, proxies=2)))
+    place = open_deli(AppClient(start(takes_per_minute=1, proxies=2)))
     assert [take_as(place, f"6.6.6.{n}, 203.0.113.{n}, 198.51.100.7") for n in range(2)] == [201, 201]
     assert take_as(place, "6.6.6.6, 203.0.113.1, 198.51.100.7") == 429
 
 
 @pytest.mark.parametrize(("proxies", "scheme"), [(0, "http"), (1, "https")])
 def test_links_have_the_scheme_that_a_proxy_reports(start, proxies, scheme):
-    api = Api(start(proxies=proxies))
-    body = api.post("/places", {"name": "Deli"}, X_Forwarded_Proto="https").body
+    client = AppClient(start(proxies=proxies))
+    body = client.post("/places", {"name": "Deli"}, X_Forwarded_Proto="https").body
     assert body["links"]["manage"].startswith(f"{scheme}://localhost/")
 
 
@@ -152,33 +153,33 @@ def test_links_have_the_scheme_that_a_proxy_reports(start, proxies, scheme):
 
 
 def test_too_many_streams_of_one_address(start):
-    api = Api(start(streams_per_address=2))
-    live = open_deli(api).links["live"]
-    open_streams = [api.client.get(live) for _ in range(2)]
+    client = AppClient(start(streams_per_address=2))
+    live = open_deli(client).links["live"]
+    open_streams = [client.flask_client.get(live) for _ in range(2)]
     assert [stream.status_code for stream in open_streams] == [200, 200]
-    refused = api.get(live)
+    refused = client.get(live)
     assert refused.status == 429
     assert int(refused.headers["Retry-After"]) >= 1
     open_streams.pop().close()
-    again = api.client.get(live)
+    again = client.flask_client.get(live)
     assert again.status_code == 200
     for stream in (*open_streams, again):
         stream.close()
 
 
 def test_streams_leave_threads_for_everything_else(start):
-    api = Api(start(threads=66))
-    live = open_deli(api).links["live"]
-    streams = [from_address(api, f"198.51.100.{n}").client.get(live) for n in range(3)]
+    client = AppClient(start(threads=66))
+    live = open_deli(client).links["live"]
+    streams = [from_address(client, f"198.51.100.{n}").flask_client.get(live) for n in range(3)]
     assert [stream.status_code for stream in streams] == [200, 200, 429]
     for stream in streams:
         stream.close()
 
 
 def test_a_place_that_is_not_there_holds_no_stream(start):
-    api = Api(start(streams_per_address=1))
-    live = open_deli(api).links["live"]
-    assert api.get("/nobody/live").status == 404
-    stream = api.client.get(live)
+    client = AppClient(start(streams_per_address=1))
+    live = open_deli(client).links["live"]
+    assert client.get("/nobody/live").status == 404
+    stream = client.flask_client.get(live)
     assert stream.status_code == 200
     stream.close()

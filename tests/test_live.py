@@ -28,7 +28,7 @@ def test_a_change_is_on_every_open_page_within_a_second(shared_server):
     pages = [shop.watch() for _ in range(20)]
     for page in pages:
         page.next()
-    for change in (shop.take, lambda: shared_server.post(f"{desk}/next", {"finished": None})):
+    for change in (shop.take, lambda: desk.post("next", finished=None)):
         time.sleep(0.3)
         before = time.monotonic()
         change()
@@ -65,7 +65,7 @@ def test_a_storm_is_shown_in_five_pictures_a_second_and_the_newest_always_arrive
         page.next()
         began, last = time.monotonic(), "A0"
         while time.monotonic() < began + 3:
-            last = shop.take().content["number"]
+            last = shop.take().body["number"]
         over = time.monotonic()
         pictures = page.until(lambda event: event.shows(last), within=1.5)
     during = [event for event in pictures if event.at <= over]
@@ -182,7 +182,7 @@ def test_an_unknown_address_has_no_stream(shared_server, path):
     slug = shared_server.open_shop().slug
     answer = shared_server.get(path.replace("corner-deli", slug))
     assert answer.status == 404
-    assert answer.content["error"]
+    assert answer.body["error"]
 
 
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
@@ -204,7 +204,7 @@ def test_the_server_stops_cleanly_in_the_middle_of_a_storm(server):
             while True:
                 answer = shop.take()
                 if answer.status == 201:
-                    answered.append(answer.content["number"])
+                    answered.append(answer.body["number"])
         except Exception as gone:
             return gone
 

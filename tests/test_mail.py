@@ -6,7 +6,8 @@ import socketserver
 import threading
 
 import pytest
-from people import Api, open_deli
+from helpers.client import AppClient
+from helpers.places import open_deli
 
 from app import clock as app_clock
 from app.core import mail as room
@@ -69,9 +70,9 @@ def shop(start, post):
 
 
 def asks_in_public(app):
-    place = open_deli(Api(app), timezone="Europe/Berlin")
+    place = open_deli(AppClient(app), timezone="Europe/Berlin")
     form = {"public_form": True, "staff_email": "staff@example.org"}
-    assert place.owner_sends("/queues", name="Call-backs", kind="calls", **form).status == 201
+    assert place.owner_post("/queues", name="Call-backs", kind="calls", **form).status == 201
     place.app = app
     return place
 
@@ -79,8 +80,8 @@ def asks_in_public(app):
 def asks(place, **asked):
     """Somebody leaves her number."""
     said = {"name": "Zoë", "phone": "030 1234567", "email": "zoe@example.org", "note": "My order"} | asked
-    url = next(each["links"]["request"] for each in place.owner_sees()["queues"] if each["kind"] == "calls")
-    answer = place.api.post(url, said)
+    url = next(each["links"]["request"] for each in place.owner_get()["queues"] if each["kind"] == "calls")
+    answer = place.client.post(url, said)
     assert answer.status == 201, answer.body
     return answer.body
 
@@ -119,7 +120,7 @@ def test_without_the_setting_nothing_is_queued(start, post):
     place = asks_in_public(start())
     asks(place)
     assert outbox(place) == []
-    assert place.owner_sees()["mail"] is False
+    assert place.owner_get()["mail"] is False
 
 
 def test_an_address_is_asked_for_only_where_mail_is_sent(shop, start):
@@ -222,8 +223,8 @@ def puts_into_outbox(db, at, slug, recipient):
 
 @pytest.mark.parametrize("odd", ["a@[b", "(@b", "a(b@c", '"@b', "a@b:", "a\\@b", "a@b..c", ".a@b", "a@b."])
 def test_an_address_that_no_mail_can_go_to_is_refused(shop, odd):
-    url = next(each["links"]["request"] for each in shop.owner_sees()["queues"] if each["kind"] == "calls")
-    answer = shop.api.post(url, {"phone": "030 1234567", "email": odd})
+    url = next(each["links"]["request"] for each in shop.owner_get()["queues"] if each["kind"] == "calls")
+    answer = shop.client.post(url, {"phone": "030 1234567", "email": odd})
     assert (answer.status, "E-mail" in answer.body["error"]) == (400, True)
     assert outbox(shop) == []
 
@@ -232,9 +233,9 @@ def test_whom_one_forgets_gets_no_mail_and_nobody_is_told_of_her(shop, post):
     asks(shop)
     zoe = shop.contacts()["contacts"][0]
     sends_to = {"email": "new@example.org"}  # not the address that she left with her request
-    assert shop.api.post(zoe["links"]["contact"], sends_to).status == 200
+    assert shop.client.post(zoe["links"]["contact"], sends_to).status == 200
     asks(shop, name="Ben", phone="030 7654321", email="zoe@example.org", note="Mine")
-    shop.api.post(f"{zoe['links']['contact']}/forget")
+    shop.client.post(f"{zoe['links']['contact']}/forget")
     sends(shop)
     assert sorted(each["To"] for each in post.mails()) == ["staff@example.org", "zoe@example.org"]
     assert "Zoë" not in "".join(each.get_content() for each in post.mails())
@@ -281,7 +282,7 @@ def test_the_clock_sends_it(start_server, post):
     server = start_server(smtp_url=post.url, smtp_from="deli@example.org")
     shop = server.open_shop()
     content = {"name": "Calls", "kind": "calls", "public_form": True, "staff_email": "staff@example.org"}
-    made = server.post(f"{shop.links['manage']}/queues", content).content
+    made = server.post(f"{shop.links['manage']}/queues", content).body
     asked = {"name": "Zoë", "phone": "(202) 555-0123", "note": "x"}
     assert server.post(made["links"]["request"], asked).status == 201
     for _ in range(100):

@@ -40,7 +40,7 @@ class Door:
         self.server, self.links = server, links
 
     def sees(self):
-        return self.server.get(self.links["door"]).content
+        return self.server.get(self.links["door"]).body
 
     def sends(self, *taps):
         return self.server.post(self.links["taps"], {"taps": taps})
@@ -62,12 +62,12 @@ class Inside:
         asked |= {"name": "Front", "capacity": capacity, "empties": "never"}
         added = server.post(f"{manage}/counters", asked)
         assert added.status == 201, added
-        links = [added.content["links"]["door"]]
+        links = [added.body["links"]["door"]]
         for n in range(doors - 1):
-            door = server.post(f"{manage}/counters/{added.content['slug']}/doors", {"name": f"Door {n}"})
+            door = server.post(f"{manage}/counters/{added.body['slug']}/doors", {"name": f"Door {n}"})
             assert door.status == 201, door
-            links.append(door.content["links"]["door"])
-        self.doors = [Door(server, server.get(link).content["links"]) for link in links]
+            links.append(door.body["links"]["door"])
+        self.doors = [Door(server, server.get(link).body["links"]) for link in links]
 
     def at_each_door(self, does):
         """Lets somebody at each door do this, all at the same time; returns what they return."""
@@ -79,7 +79,7 @@ class Inside:
 
     def counted(self):
         """The events that were counted; they are those that the shown count is the sum of."""
-        history = self.shop.history()
+        history = self.shop.events()
         counted = [event for event in history if event["kind"] in COUNTED]
         assert self.counter()["count"] == total(counted)
         tapped = [event["tap"] for event in history if event["tap"]]
@@ -114,7 +114,7 @@ def tap_steadily(door, seconds, a_second):
         due = min(int(seconds * a_second), int((time.monotonic() - began) * a_second) + 1)
         earlier, new = sent[-1:], passing(due - len(sent))
         at, sent = time.monotonic(), sent + new
-        assert door.sends(*earlier, *new).status == 200  # one of them again: it counts once
+        assert door.send_taps(*earlier, *new).status == 200  # one of them again: it counts once
     return sent, at
 
 
@@ -148,8 +148,8 @@ def test_a_batch_is_never_seen_in_part(server):
     with inside.shop.watch() as page:
         page.next()
         for _ in range(3):
-            answers = inside.at_each_door(lambda door: door.sends(*[tap(1) for _ in range(100)]))
-            seen += [answer.content["count"] for answer in answers]
+            answers = inside.at_each_door(lambda door: door.send_taps(*[tap(1) for _ in range(100)]))
+            seen += [answer.body["count"] for answer in answers]
         seen += [
             event.picture["counters"][0]["count"]
             for event in page.until(lambda event: event.picture["counters"][0]["count"] == 2400)
@@ -165,11 +165,11 @@ def test_one_door_recounts_while_the_others_tap(server):
     with ThreadPoolExecutor(8) as people:
         at_work = [people.submit(tap_steadily, door, 2, 20) for door in others]
         for count in (50, 0, 100_000, 12):
-            assert recounting.recounts(count).status == 200
+            assert recounting.recount(count).status == 200
             time.sleep(0.4)
         sent = [each for taps in at_work for each in taps.result()[0]]
 
-    counted, history = inside.counted(), inside.shop.history()
+    counted, history = inside.counted(), inside.shop.events()
     recounts = [nth for nth, event in enumerate(counted) if event["kind"] == "recount"]
     assert [total(counted[: nth + 1]) for nth in recounts] == [50, 0, 100_000, 12]
     assert len(counted) > recounts[-1] + 1, "nobody tapped after the last recount"
@@ -195,16 +195,16 @@ def test_a_door_sends_all_again_whose_answer_got_lost(server, cut):
     elif cut == "halfway":
         assert inside.counter()["count"] == 0
 
-    assert other.sends(*theirs).status == 200  # it was offline, too
+    assert other.send_taps(*theirs).status == 200  # it was offline, too
     for _ in range(2):
-        assert door.sends(*mine).content["count"] == total(mine) + total(theirs)
+        assert door.send_taps(*mine).body["count"] == total(mine) + total(theirs)
     for size in (1, 7, 60):
         for begin in range(0, 200, 40):
-            answer = door.sends(*mine[begin : begin + size])
-            assert (answer.status, answer.content["count"]) == (200, total(mine) + total(theirs))
+            answer = door.send_taps(*mine[begin : begin + size])
+            assert (answer.status, answer.body["count"]) == (200, total(mine) + total(theirs))
     more = passing(3)
-    assert door.sends(*mine[150:], *more).status == 200  # old ones and new ones
-    assert door.sends(*reversed(mine + more)).status == 200
+    assert door.send_taps(*mine[150:], *more).status == 200  # old ones and new ones
+    assert door.send_taps(*reversed(mine + more)).status == 200
     inside.check(mine + theirs + more)
 
 
@@ -225,8 +225,8 @@ def send_and_hang_up(inside, door, taps, cut):
 def test_the_same_taps_sent_by_many_tabs_at_once_count_once(server):
     inside = Inside(server, doors=2)
     door, mine = inside.doors[0], passing(200)
-    whole = [lambda: door.sends(*mine)] * 5
-    parts = [lambda begin=begin: door.sends(*mine[begin : begin + 70]) for begin in range(0, 200, 30)]
+    whole = [lambda: door.send_taps(*mine)] * 5
+    parts = [lambda begin=begin: door.send_taps(*mine[begin : begin + 70]) for begin in range(0, 200, 30)]
     for _ in range(3):
         assert {answer.status for answer in server.at_once(*whole, *parts)} == {200}
     inside.check(mine)
@@ -239,15 +239,15 @@ def test_two_doors_tap_the_same_customer_in_at_the_same_instant(server):
     inside, rounds, people = Inside(server, doors=2, admits="deli"), 25, 0
     for nth in range(rounds):
         party = 1 + nth % 3
-        customer = inside.shop.take(party=party).content
+        customer = inside.shop.take(party=party).body
         number, people = customer["number"], people + party
-        assert [each["number"] for each in inside.doors[0].sees()["called"]] == [number]
-        answers = inside.at_each_door(lambda door, n=number, size=party: door.sends(tap(size, number=n)))
+        assert [each["number"] for each in inside.doors[0].get()["called"]] == [number]
+        answers = inside.at_each_door(lambda door, n=number, size=party: door.send_taps(tap(size, number=n)))
         assert [answer.status for answer in answers] == [200, 200]
-        assert [answer.content["count"] for answer in answers] == [people, people]
-        assert server.get(customer["links"]["ticket"]).content["state"] == "done"
+        assert [answer.body["count"] for answer in answers] == [people, people]
+        assert server.get(customer["links"]["ticket"]).body["state"] == "done"
         assert inside.counter() | {"count": people, "held": 0} == inside.counter()
-    kinds = [event["kind"] for event in inside.shop.history()]
+    kinds = [event["kind"] for event in inside.shop.events()]
     assert [kinds.count(kind) for kind in ("call", "tap", "come-in", "not-counted")] == [rounds] * 4
     assert len(inside.counted()) == rounds
 
@@ -256,14 +256,14 @@ def test_a_customer_comes_in_at_the_instant_another_door_misses_her(server):
     inside, rounds = Inside(server, doors=2, admits="deli"), 25
     front, back = inside.doors
     for nth in range(rounds):
-        customer = inside.shop.take().content
+        customer = inside.shop.take().body
         number = customer["number"]
         came, missed = server.at_once(
-            lambda n=number: front.sends(tap(number=n)), lambda n=number: back.misses(n)
+            lambda n=number: front.send_taps(tap(number=n)), lambda n=number: back.misses(n)
         )
         assert came.status == 200
         ended = {200: "no_show", 409: "done"}[missed.status]
-        assert server.get(customer["links"]["ticket"]).content["state"] == ended
+        assert server.get(customer["links"]["ticket"]).body["state"] == ended
         assert inside.counter() | {"count": nth + 1, "held": 0} == inside.counter()
     assert len(inside.counted()) == rounds
 
@@ -282,17 +282,17 @@ class Rush:
             mine = self.inside.shop.take(party=random.randint(1, 3))
             assert mine.status == 201, mine
             if random.random() < 0.1:
-                assert self.server.post(mine.content["links"]["cancel"]).status in (200, 409)
+                assert self.server.post(mine.body["links"]["cancel"]).status in (200, 409)
 
     def servicer(self, desk):
         """Calls one after the other to her desk."""
         current = None
         while True:
             nobody_else_comes = self.all_taken.is_set()
-            answer = self.server.post(f"{desk}/next", {"finished": current})
-            gone_home = answer.status == 409 and current and answer.content["current"] is None
+            answer = desk.post("next", finished=current)
+            gone_home = answer.status == 409 and current and answer.body["current"] is None
             assert answer.status == 200 or gone_home, answer
-            current = answer.content["current"] and answer.content["current"]["number"]
+            current = answer.body["current"] and answer.body["current"]["number"]
             if current:
                 self.at_desks.append(current)
             elif nobody_else_comes and not gone_home:
@@ -306,7 +306,7 @@ class Rush:
             assert time.monotonic() < deadline, "somebody waits for ever"
             time.sleep(random.uniform(0, 0.02))
             nobody_else_comes = self.all_taken.is_set()
-            seen = door.sees()
+            seen = door.get()
             self.at_doors |= {each["number"] for each in seen["called"]}
             if not seen["called"] and not seen["waiting"] and nobody_else_comes:
                 return
@@ -315,9 +315,9 @@ class Rush:
                 if random.random() < 0.15:
                     assert door.misses(who["number"]).status in (200, 409)
                 else:
-                    assert door.sends(tap(who["party"] or 1, number=who["number"])).status == 200
+                    assert door.send_taps(tap(who["party"] or 1, number=who["number"])).status == 200
             if seen["count"] > 0:
-                assert door.sends(tap(-random.randint(1, min(3, seen["count"])))).status == 200
+                assert door.send_taps(tap(-random.randint(1, min(3, seen["count"])))).status == 200
 
 
 def test_doors_and_desks_race_for_the_same_queue(server):
@@ -351,7 +351,7 @@ def test_doors_and_desks_race_for_the_same_queue(server):
 def check_room(inside, tickets):
     """Whenever somebody was called to a door, there was room; returns who was called."""
     count, held, called = 0, {}, []
-    for event in inside.shop.history():
+    for event in inside.shop.events():
         number = event["number"]
         if event["kind"] in COUNTED:
             count += event["delta"]
@@ -369,9 +369,9 @@ def check_room(inside, tickets):
 @pytest.mark.soak
 def test_a_space_held_too_long_calls_the_next_by_itself(server):
     inside = Inside(server, doors=1, capacity=2, admits="deli", hold_minutes=1)
-    assert inside.doors[0].sends(tap()).status == 200
-    first = inside.shop.take().content["links"]["ticket"]
-    second = inside.shop.take().content["links"]["ticket"]
+    assert inside.doors[0].send_taps(tap()).status == 200
+    first = inside.shop.take().body["links"]["ticket"]
+    second = inside.shop.take().body["links"]["ticket"]
     began = time.monotonic()
     with inside.shop.watch() as page:
 
@@ -382,8 +382,8 @@ def test_a_space_held_too_long_calls_the_next_by_itself(server):
     assert 58 < seen[-1].at - began < 65
     assert [call["number"] for call in seen[-1].picture["calls"]] == ["A1", "A2"]
     assert not any(calls_second(event) for event in seen[:-1])
-    assert server.get(first).content["state"] == "no_show"
-    assert server.get(second).content["state"] == "called"
+    assert server.get(first).body["state"] == "no_show"
+    assert server.get(second).body["state"] == "called"
     assert inside.counter() | {"count": 1, "held": 1} == inside.counter()
 
 
@@ -412,7 +412,7 @@ class Storm:
             while True:
                 batch = self.unanswered[door] or passing(random.randint(1, 60))
                 self.unanswered[door] = batch
-                answer = door.sends(*batch)
+                answer = door.send_taps(*batch)
                 assert answer.status == 200, answer
                 self.answered.append(batch)
                 self.unanswered[door] = None
@@ -442,7 +442,7 @@ def test_no_answered_tap_is_lost_when_the_server_is_killed(start_server, kills):
         assert len(storm.answered) > before, "nothing was answered before the kill"
     for door, batch in storm.unanswered.items():  # the server is back: what was kept is sent
         if batch:
-            assert door.sends(*batch).status == 200
+            assert door.send_taps(*batch).status == 200
             storm.answered.append(batch)
     storm.unanswered.clear()
     storm.check()

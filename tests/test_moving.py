@@ -7,7 +7,7 @@ import sqlite3
 import time
 
 import pytest
-from people import Api
+from helpers.client import AppClient
 from test_forms import Browser, Forms
 
 from app import jobs
@@ -47,14 +47,14 @@ def typed(form):
 def test_what_is_sent_is_refused_with_a_sentence_and_what_is_looked_at_goes_on(place, ana, database):
     customer = place.customer()
     database.pause(MOVING)
-    for answer in (place.take(), customer.leaves(), ana.presses("next", finished=None), place.owner_sends()):
+    for answer in (place.take(), customer.cancel(), ana.post("next", finished=None), place.owner_post()):
         assert (answer.status, answer.body) == (503, {"error": MOVING})
         assert answer.headers["Retry-After"] == "2"
-    assert place.line()["waiting"] == ["A1"]
-    assert (customer.sees()["state"], ana.serves()) == ("waiting", None)
-    assert place.api.get("/healthz").status == 200
+    assert place.queue()["waiting"] == ["A1"]
+    assert (customer.get()["state"], ana.current_number()) == ("waiting", None)
+    assert place.client.get("/healthz").status == 200
     database.resume()
-    assert ana.calls_next()["number"] == "A1"
+    assert ana.call_next()["number"] == "A1"
 
 
 def test_the_clock_says_once_that_it_waits(database, monkeypatch, caplog):
@@ -72,13 +72,13 @@ def test_the_clock_says_once_that_it_waits(database, monkeypatch, caplog):
 
 def test_a_stream_goes_on(place, database):
     database.pause(MOVING)
-    stream = place.api.client.get(place.links["live"])
+    stream = place.client.flask_client.get(place.links["live"])
     assert b"event: state" in next(stream.response)
     stream.close()
 
 
 def test_a_form_is_kept_as_it_was_and_sent_again(place, phone, database):
-    place.owner_sends("/queues/deli", asks=["name", "note"])
+    place.owner_post("/queues/deli", asks=["name", "note"])
     form = phone.open(place.links["customers"]).form("Take a number")
     database.pause(MOVING)
     sent = {"name": "Zoë <b>", "note": "a cake,\nif you have one"}
@@ -112,7 +112,7 @@ def test_the_button_and_each_tick_are_kept(app, bakery, door, database):
     again = kept(phone)
     database.resume()
     assert phone.send(again).url in door.link
-    assert door.sees()["count"] == 4
+    assert door.get()["count"] == 4
 
 
 def test_whatever_else_is_answered_then_is_shown(phone, place, database):
@@ -120,11 +120,11 @@ def test_whatever_else_is_answered_then_is_shown(phone, place, database):
     database.pause(MOVING)
     again = kept(phone.press("Take a number"))
     database.resume()
-    place.owner_sends("/queues/deli/close")
+    place.owner_post("/queues/deli/close")
     phone.send(again)
     assert (phone.status, "again.js" in phone.html) == (409, False)
     assert "closed" in phone.html
-    place.owner_sends("/delete", name="Corner Deli")
+    place.owner_post("/delete", name="Corner Deli")
     phone.send(again)
     assert (phone.status, "again.js" in phone.html) == (404, False)
 
@@ -182,12 +182,12 @@ def test_a_file_is_not_sent_again(phone, place, database):
 
 def test_what_is_refused_so_counts_for_no_limit(start):
     app = start(takes_per_minute=2)
-    api = Api(app)
-    take = api.post("/places", {"name": "Deli"}).body["queues"][0]["links"]["take"]
+    client = AppClient(app)
+    take = client.post("/places", {"name": "Deli"}).body["queues"][0]["links"]["take"]
     app.extensions["takeanumber"].database.pause(MOVING)
-    assert {api.post(take).status for _ in range(5)} == {503}
+    assert {client.post(take).status for _ in range(5)} == {503}
     app.extensions["takeanumber"].database.resume()
-    assert [api.post(take).status for _ in range(3)] == [201, 201, 429]
+    assert [client.post(take).status for _ in range(3)] == [201, 201, 429]
 
 
 def test_a_server_that_is_busy_keeps_what_was_typed_but_sends_nothing_by_itself(phone, database, monkeypatch):
@@ -250,7 +250,7 @@ LOST = "The bucket deli answers 403."
 )
 def test_pages_say_how_the_backups_are(place, keeps, app, said, state, word, sentence):
     keeps(**said)
-    told = place.owner_sees()["backup"]
+    told = place.owner_get()["backup"]
     assert (told["state"], told["word"], told["said"]) == (state, word, sentence)
     html = Browser(app).open(place.links["manage"]).html
     assert f'id="backup" data-state="{state}"' in html
@@ -259,9 +259,9 @@ def test_pages_say_how_the_backups_are(place, keeps, app, said, state, word, sen
 
 
 def test_its_times_are_those_of_the_place(place, keeps):
-    place.owner_sends(timezone="Asia/Tokyo")
+    place.owner_post(timezone="Asia/Tokyo")
     keeps()
-    told = place.owner_sees()["backup"]
+    told = place.owner_get()["backup"]
     assert (told["last_at"], told["age_s"]) == ("2026-11-21T18:59:56+09:00", 4)
     assert told["verified_at"] == "2026-11-21T12:10:00+09:00"
     assert "last verified restore 12:10," in told["said"]
@@ -270,42 +270,42 @@ def test_its_times_are_those_of_the_place(place, keeps):
 
 def test_a_clock_that_was_put_back_counts_nothing_below_zero(place, keeps, clock):
     keeps(last_at=clock() + 3600)
-    assert place.owner_sees()["backup"]["age_s"] == 0
-    assert place.owner_sees()["backup"]["said"].startswith("Last backup 0 s ago")
+    assert place.owner_get()["backup"]["age_s"] == 0
+    assert place.owner_get()["backup"]["said"].startswith("Last backup 0 s ago")
 
 
 def test_without_a_place_for_backups(app, place):
-    assert place.owner_sees()["backup"] is None
+    assert place.owner_get()["backup"] is None
     html = Browser(app).open(place.links["manage"]).html
     assert 'id="backup" data-state="amber"' in html
     assert "No backups: set TAKEANUMBER_BACKUP_URL" in html
 
 
 def test_healthz_says_it_to_who_asks(place, keeps, database):
-    assert place.api.get("/healthz").body == {"status": "ok"}
-    well = place.api.get("/healthz?verbose=1").body
+    assert place.client.get("/healthz").body == {"status": "ok"}
+    well = place.client.get("/healthz?verbose=1").body
     assert well == {"status": "ok", "paused": None, "backup": None}
     keeps()
-    told = place.api.get("/healthz?verbose=1").body["backup"]
+    told = place.client.get("/healthz?verbose=1").body["backup"]
     assert (told["state"], told["said"]) == ("green", WELL)
     assert told["verified_at"] == "2026-11-21T03:10:00+00:00"
-    assert place.api.get("/healthz").body == {"status": "ok"}
+    assert place.client.get("/healthz").body == {"status": "ok"}
     database.pause(MOVING)
-    assert place.api.get("/healthz?verbose=1").body["paused"] == MOVING
+    assert place.client.get("/healthz?verbose=1").body["paused"] == MOVING
 
 
 def test_where_the_backups_are_is_for_the_owner_alone(place, keeps):
     keeps(state="amber", problem=LOST)
-    told = place.api.get("/healthz?verbose=1").body["backup"]
+    told = place.client.get("/healthz?verbose=1").body["backup"]
     assert LOST not in str(told)
     assert "The owner's page says what is wrong." in told["said"]
-    assert place.owner_sees()["backup"]["problem"] == LOST
+    assert place.owner_get()["backup"]["problem"] == LOST
 
 
 def test_the_owner_sees_that_it_moves(place, keeps, database, app):
     keeps(state="amber", role="handing over")
     database.pause(MOVING)
-    told = place.owner_sees()["backup"]
+    told = place.owner_get()["backup"]
     assert (told["word"], told["said"]) == ("Moving", f"{MOVING} {WELL}")
     assert MOVING in Browser(app).open(place.links["manage"]).html
 
@@ -316,9 +316,9 @@ def test_a_server_that_has_handed_over_says_so_and_lets_nothing_be_sent_again(
     form = phone.form("Take a number")
     keeps(state="red", role="read-only", problem=HANDED_OVER)
     database.pause(ENDED, for_good=True)
-    told = place.owner_sees()["backup"]
+    told = place.owner_get()["backup"]
     assert (told["word"], told["said"]) == ("Handed over", f"{HANDED_OVER} {WELL}")
-    assert place.api.get("/healthz?verbose=1").body["backup"]["said"].startswith(ENDED)
+    assert place.client.get("/healthz?verbose=1").body["backup"]["said"].startswith(ENDED)
     answer = place.take()
     assert (answer.status, answer.body) == (503, {"error": ENDED})
     assert "Retry-After" not in answer.headers

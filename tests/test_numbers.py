@@ -10,7 +10,9 @@ from collections import Counter
 from datetime import datetime, timedelta
 
 import pytest
-from people import Api, Clock, Place, open_deli, tap
+from helpers.client import AppClient
+from helpers.clock import Clock
+from helpers.places import Place, new_tap, open_deli
 
 import takeanumber
 from app import clock as app_clock
@@ -21,19 +23,19 @@ MEASURES = ("wait", "service", "total")
 
 def stats(place, query=""):
     """The numbers as JSON; of today without a query."""
-    answer = place.api.get(place.owner_sees()["links"]["stats"] + query)
+    answer = place.client.get(place.owner_get()["links"]["stats"] + query)
     assert answer.status == 200, answer.body
     return answer.body
 
 
 def stats_page(place, query=""):
-    answer = place.api.get(place.owner_sees()["links"]["stats"] + query, Accept="text/html")
+    answer = place.client.get(place.owner_get()["links"]["stats"] + query, Accept="text/html")
     assert answer.status == 200, answer.body
     return answer.body
 
 
 def downloaded(place, name, query=""):
-    answer = place.api.get(stats(place)["links"][name] + query)
+    answer = place.client.get(stats(place)["links"][name] + query)
     assert answer.headers["Content-Type"].startswith("text/csv")
     return list(csv.DictReader(io.StringIO(answer.body, newline="")))
 
@@ -42,9 +44,9 @@ def serves(place, desk, clock, wait, service, queue="deli", start=0):
     """Somebody takes a number, is called so many seconds later, and is done after so many more."""
     customer = place.customer(queue)
     clock.advance(seconds=wait)
-    assert desk.calls_next()["number"] == customer.number
+    assert desk.call_next()["number"] == customer.number
     clock.advance(seconds=service)
-    desk.presses("done", number=customer.number)
+    desk.post("done", number=customer.number)
 
 
 # ----- the figures
@@ -64,14 +66,14 @@ def test_the_first_day_of_the_first_take_a_number(place, ana, clock):
     page = stats_page(place)
     for seconds, words in zip(averages, ("2 min 0 s", "3 min 2 s", "5 min 2 s"), strict=True):
         assert f'<data value="{seconds}" title="{seconds} s">{words}</data>' in page
-    today = place.owner_sees()["queues"][0]["today"]
+    today = place.owner_get()["queues"][0]["today"]
     assert [round(today[name], 1) for name in ("wait", "service", "total")] == averages
 
 
 def a_lively_week(place, clock, seed=6, days=3):
     """Days with two queues, three desks, people who leave, and some who are not here."""
     dice = random.Random(seed)
-    place.owner_sends("/queues", name="Bakery")
+    place.owner_post("/queues", name="Bakery")
     for day in range(days):
         clock.set(f"2026-11-{19 + day} 09:00", BERLIN)
         desks = [place.desk(f"Servicer {day} {n}", f"Window {n}") for n in range(3)]
@@ -80,17 +82,17 @@ def a_lively_week(place, clock, seed=6, days=3):
             clock.at = opened + 60 * step + dice.randrange(60)
             inside.append(place.customer(dice.choice(["deli", "deli", "bakery"])))
             if dice.random() < 0.1:
-                dice.choice(inside).leaves()
+                dice.choice(inside).cancel()
             for desk in dice.sample(desks, 2):
                 clock.advance(seconds=0.25)
                 if dice.random() < 0.5:
-                    number = desk.serves()
+                    number = desk.current_number()
                     if number and dice.random() < 0.2:
-                        desk.presses("no-show", number=number)
+                        desk.post("no-show", number=number)
                     elif number and dice.random() < 0.3:
-                        desk.presses("start", number=number)
+                        desk.post("start", number=number)
                         continue
-                    desk.calls_next()
+                    desk.call_next()
     return place
 
 
@@ -101,7 +103,7 @@ def week(tmp_path_factory):
     with pytest.MonkeyPatch.context() as changed:
         changed.setattr(app_clock, "source", clock)
         app = takeanumber.create_app(data=data, takes_per_minute=10**9)
-        place = a_lively_week(open_deli(Api(app), timezone=BERLIN), clock)
+        place = a_lively_week(open_deli(AppClient(app), timezone=BERLIN), clock)
         app.extensions["takeanumber"].live.close()
         app.extensions["takeanumber"].database.close()
     return data, {"slug": place.slug, "links": place.links}, clock.at
@@ -111,7 +113,7 @@ def week(tmp_path_factory):
 def lively(start, clock, week):
     """That week, to be read only."""
     data, opened, clock.at = week
-    return Place(Api(start(data=data)), opened)
+    return Place(AppClient(start(data=data)), opened)
 
 
 def measured(cells):
@@ -314,16 +316,16 @@ def rush(place, ana, clock):
         if minute in arrivals:
             place.customer()
             waiting += 1
-        if minute >= free and (number := ana.serves()):
-            ana.presses("done", number=number)
+        if minute >= free and (number := ana.current_number()):
+            ana.post("done", number=number)
         if minute >= free and waiting:
-            ana.calls_next()
+            ana.call_next()
             free, waiting = minute + 4, waiting - 1
     return place
 
 
 def test_more_desks_that_would_have_kept_the_goal(rush):
-    assert rush.owner_sends("/stats", wait_goal_minutes=8).status == 200
+    assert rush.owner_post("/stats", wait_goal_minutes=8).status == 200
     shown = stats(rush)
     desks = shown["desks"]
     assert shown["wait"]["p90"] == desks["waited_s"] > 8 * 60
@@ -335,7 +337,7 @@ def test_more_desks_that_would_have_kept_the_goal(rush):
 
 
 def test_no_more_desks_where_the_goal_was_kept(rush):
-    assert rush.owner_sends("/stats", wait_goal_minutes=60).status == 200
+    assert rush.owner_post("/stats", wait_goal_minutes=60).status == 200
     shown = stats(rush)
     assert "more" not in shown["desks"]
     assert shown["said"].endswith("no more desks were needed.")
@@ -352,13 +354,13 @@ def test_desks_that_were_enough_but_slow_to_call(place, ana, clock):
 
 
 def test_no_number_of_desks_would_do(place, ana, clock):
-    assert place.owner_sends("/stats", wait_goal_minutes=1).status == 200
+    assert place.owner_post("/stats", wait_goal_minutes=1).status == 200
     for _ in range(40):
         place.customer()
     for _ in range(40):
-        ana.calls_next()
+        ana.call_next()
         clock.advance(minutes=5)
-    ana.presses("done", number=ana.serves())
+    ana.post("done", number=ana.current_number())
     shown = stats(place)
     assert shown["desks"]["more"] is None
     assert shown["said"].startswith("Even with 5 more desks all the time")
@@ -368,8 +370,8 @@ def test_no_number_of_desks_would_do(place, ana, clock):
 def test_a_pause_is_not_idle(place, ana, clock, who):
     def duty(on):
         if who == "the servicer":
-            return ana.presses("resume" if on else "pause")
-        return place.owner_sends(f"/servicers/{ana.id}", on_duty=on)
+            return ana.post("resume" if on else "pause")
+        return place.owner_post(f"/servicers/{ana.id}", on_duty=on)
 
     serves(place, ana, clock, 0, 60)
     place.customer()
@@ -378,9 +380,9 @@ def test_a_pause_is_not_idle(place, ana, clock, who):
     clock.advance(minutes=30)
     assert duty(True).status == 200
     clock.advance(minutes=3)
-    ana.calls_next()
+    ana.call_next()
     assert stats(place)["idle_s"] == 180  # since she was back; whether she was free before, nobody can say
-    assert [kind for kind in place.history() if kind in ("pause", "resume")] == ["pause", "resume"]
+    assert [kind for kind in place.event_kinds() if kind in ("pause", "resume")] == ["pause", "resume"]
 
 
 def test_who_forgot_to_pause_was_not_idle_all_night(place, ana, clock):
@@ -388,7 +390,7 @@ def test_who_forgot_to_pause_was_not_idle_all_night(place, ana, clock):
     clock.set("2026-11-22 09:00")
     place.customer()
     clock.advance(minutes=30)
-    ana.calls_next()
+    ana.call_next()
     assert stats(place)["idle_s"] == 0
 
 
@@ -431,9 +433,9 @@ def test_a_ticket_over_midnight_belongs_to_the_day_it_was_taken(place, ana, cloc
     ("when", "day", "wait"),
     [("2026-03-29 01:50", "2026-03-28", 1200), ("2026-10-25 01:50", "2026-10-24", 5400)],
 )
-def test_a_ticket_over_the_change_of_the_clock(api, clock, when, day, wait):
+def test_a_ticket_over_the_change_of_the_clock(client, clock, when, day, wait):
     clock.set("2026-03-01 12:00")
-    place = open_deli(api, timezone=BERLIN)
+    place = open_deli(client, timezone=BERLIN)
     ana = place.desk()
     clock.set(when, BERLIN)
     serves(place, ana, clock, wait, 60)
@@ -457,38 +459,38 @@ def test_ten_years_and_more(place, ana, clock, query):
 )
 def test_days_that_make_no_sense_are_told(place, query):
     for url in (stats(place)["links"]["stats"], stats(place)["links"]["csv"]):
-        assert place.api.get(url + query).status == 400
+        assert place.client.get(url + query).status == 400
 
 
 def test_a_queue_that_is_not_there(place):
-    assert place.api.get(stats(place)["links"]["stats"] + "?queue=bakery").status == 404
+    assert place.client.get(stats(place)["links"]["stats"] + "?queue=bakery").status == 404
 
 
 def test_the_numbers_are_the_owners(place):
     url = stats(place)["links"]["stats"].replace(place.links["manage"].split("/")[-1], place.slug)
-    assert [place.api.get(url).status, place.api.get(url + ".csv").status] == [404, 404]
-    assert place.api.post(url, {"wait_goal_minutes": 5}).status == 404
+    assert [place.client.get(url).status, place.client.get(url + ".csv").status] == [404, 404]
+    assert place.client.post(url, {"wait_goal_minutes": 5}).status == 404
 
 
 # ----- the goal
 
 
 def test_the_owner_sets_a_goal(place):
-    assert stats(place)["goal_minutes"] == place.owner_sees()["wait_goal_minutes"] == 10
-    answer = place.owner_sends("/stats", wait_goal_minutes=7)
+    assert stats(place)["goal_minutes"] == place.owner_get()["wait_goal_minutes"] == 10
+    answer = place.owner_post("/stats", wait_goal_minutes=7)
     assert (answer.status, answer.body["goal_minutes"]) == (200, 7)
-    assert place.owner_sends(wait_goal_minutes=8).status == 200
-    assert place.owner_sees()["wait_goal_minutes"] == 8
+    assert place.owner_post(wait_goal_minutes=8).status == 200
+    assert place.owner_get()["wait_goal_minutes"] == 8
 
 
 @pytest.mark.parametrize("goal", [0, -1, 1441, 1.5, "5", None, True, [5]])
 def test_a_goal_that_makes_no_sense(place, goal):
-    assert place.owner_sends("/stats", wait_goal_minutes=goal).status == 400
+    assert place.owner_post("/stats", wait_goal_minutes=goal).status == 400
     assert stats(place)["goal_minutes"] == 10
 
 
 def test_a_press_on_save_comes_back_to_the_same_days(place):
-    client, url = place.api.client.application.test_client(), stats(place)["links"]["stats"]
+    client, url = place.client.flask_client.application.test_client(), stats(place)["links"]["stats"]
     query = "?from=2026-11-19&to=2026-11-20"
     page = client.get(url + query, headers={"Accept": "text/html"}).text
     action = re.search(r'<form method="post" action="([^"]+)"', page)[1].replace("&amp;", "&")
@@ -501,9 +503,9 @@ def test_a_press_on_save_comes_back_to_the_same_days(place):
 
 
 def test_the_longest_wait_though_nobody_waited_at_all(place, clock):
-    place.customer().leaves()
+    place.customer().cancel()
     clock.advance(days=1)
-    door = place.owner_sends("/counters", name="Shop", capacity=3, admits="deli").body["links"]["door"]
+    door = place.owner_post("/counters", name="Shop", capacity=3, admits="deli").body["links"]["door"]
     number = place.customer().number
-    place.api.post(f"{door}/taps", {"taps": [tap(1, number=number)]})
+    place.client.post(f"{door}/taps", {"taps": [new_tap(1, number=number)]})
     assert stats(place, "?from=2026-11-21")["longest"]["wait_s"] == 0

@@ -1,13 +1,13 @@
 """An owner opens a place and gets its links."""
 
 import pytest
-from people import open_deli
+from helpers.places import open_deli
 
 import takeanumber
 
 
-def test_opening_a_place_gives_all_its_links(api):
-    status, body, _ = api.post("/places", {"name": "Corner Deli"})
+def test_opening_a_place_gives_all_its_links(client):
+    status, body, _ = client.post("/places", {"name": "Corner Deli"})
     assert status == 201
     assert (body["slug"], body["name"], body["timezone"]) == ("corner-deli", "Corner Deli", "UTC")
     assert {"customers", "board", "live", "staff", "manage"} <= set(body["links"])
@@ -16,28 +16,28 @@ def test_opening_a_place_gives_all_its_links(api):
 
 
 def test_every_link_is_absolute_and_works(place):
-    for name, url in place.owner_sees()["links"].items():
+    for name, url in place.owner_get()["links"].items():
         assert url.startswith("http://localhost/")
         assert "?" not in url
         assert not url.endswith("/")
         if name not in ("live", "queues"):
-            assert place.api.get(url).status == 200
+            assert place.client.get(url).status == 200
 
 
-def test_without_a_word_about_queues_there_is_a_line(api):
-    queues = api.post("/places", {"name": "Repair shop"}).body["queues"]
+def test_without_a_word_about_queues_there_is_a_line(client):
+    queues = client.post("/places", {"name": "Repair shop"}).body["queues"]
     assert [(queue["slug"], queue["name"], queue["prefix"]) for queue in queues] == [("line", "Line", "A")]
     assert queues[0]["links"]["take"] == "http://localhost/repair-shop/line/tickets"
 
 
-def test_with_a_queue_of_its_own_name(api):
-    queues = api.post("/places", {"name": "Corner Deli", "queue": "Deli"}).body["queues"]
+def test_with_a_queue_of_its_own_name(client):
+    queues = client.post("/places", {"name": "Corner Deli", "queue": "Deli"}).body["queues"]
     assert [(queue["slug"], queue["open"], queue["kind"]) for queue in queues] == [("deli", True, "walk-in")]
 
 
-def test_the_owner_sees_what_she_gave(api):
-    place = open_deli(api, timezone="Pacific/Auckland", country="NZ", slug="kai")
-    sees = place.owner_sees()
+def test_the_owner_sees_what_she_gave(client):
+    place = open_deli(client, timezone="Pacific/Auckland", country="NZ", slug="kai")
+    sees = place.owner_get()
     assert (sees["slug"], sees["timezone"], sees["country"], sees["day_starts"]) == (
         "kai",
         "Pacific/Auckland",
@@ -46,8 +46,8 @@ def test_the_owner_sees_what_she_gave(api):
     )
 
 
-def test_the_country_is_that_of_the_time_zone(api):
-    assert open_deli(api, timezone="Europe/Berlin").owner_sees()["country"] == "DE"
+def test_the_country_is_that_of_the_time_zone(client):
+    assert open_deli(client, timezone="Europe/Berlin").owner_get()["country"] == "DE"
 
 
 @pytest.mark.parametrize(
@@ -67,12 +67,12 @@ def test_the_country_is_that_of_the_time_zone(api):
         ("a" * 39 + " b", "a" * 39),
     ],
 )
-def test_the_slug_is_made_of_the_name(api, name, slug):
-    assert api.post("/places", {"name": name}).body["slug"] == slug
+def test_the_slug_is_made_of_the_name(client, name, slug):
+    assert client.post("/places", {"name": name}).body["slug"] == slug
 
 
-def test_a_slug_is_never_used_twice(start, api):
-    many = type(api)(start(places="open"))
+def test_a_slug_is_never_used_twice(start, client):
+    many = type(client)(start(places="open"))
     slugs = [many.post("/places", {"name": "Corner Deli"}).body["slug"] for _ in range(3)]
     assert slugs == ["corner-deli", "corner-deli-2", "corner-deli-3"]
     assert many.post("/places", {"name": "Another", "slug": "corner-deli"}).status == 409
@@ -81,25 +81,25 @@ def test_a_slug_is_never_used_twice(start, api):
 @pytest.mark.parametrize(
     "slug", ["board", "staff", "manage", "desk", "t", "live", "static", "healthz", "places", "api"]
 )
-def test_no_place_gets_a_word_that_the_urls_use(api, slug):
-    assert api.post("/places", {"name": "Corner Deli", "slug": slug}).status == 409
+def test_no_place_gets_a_word_that_the_urls_use(client, slug):
+    assert client.post("/places", {"name": "Corner Deli", "slug": slug}).status == 409
 
 
-def test_a_server_for_one_place_opens_only_one(api, place):
-    status, body, _ = api.post("/places", {"name": "Another"})
+def test_a_server_for_one_place_opens_only_one(client, place):
+    status, body, _ = client.post("/places", {"name": "Another"})
     assert status == 403
     assert "one place" in body["error"]
-    assert [each["slug"] for each in api.get("/").body["places"]] == ["corner-deli"]
+    assert [each["slug"] for each in client.get("/").body["places"]] == ["corner-deli"]
 
 
-def test_an_open_server_opens_many_and_lists_none(start, api):
-    many = type(api)(start(places="open"))
+def test_an_open_server_opens_many_and_lists_none(start, client):
+    many = type(client)(start(places="open"))
     assert {many.post("/places", {"name": name}).status for name in ("One", "Two")} == {201}
     assert many.get("/").body["places"] == []
 
 
-def test_a_server_with_a_setup_code_asks_for_it(start, api):
-    careful = type(api)(start(setup_code="open sesame"))
+def test_a_server_with_a_setup_code_asks_for_it(start, client):
+    careful = type(client)(start(setup_code="open sesame"))
     assert careful.post("/places", {"name": "Corner Deli"}).status == 403
     assert careful.post("/places", {"name": "Corner Deli", "setup_code": "open"}).status == 403
     assert careful.post("/places", {"name": "Corner Deli", "setup_code": None}).status == 403
@@ -107,30 +107,30 @@ def test_a_server_with_a_setup_code_asks_for_it(start, api):
     assert careful.post("/places", {"name": "Corner Deli", "setup_code": "open sesame"}).status == 201
 
 
-def test_links_begin_with_the_address_that_was_set(start, api):
-    proxied = type(api)(start(url="https://queue.example.org/"))
+def test_links_begin_with_the_address_that_was_set(start, client):
+    proxied = type(client)(start(url="https://queue.example.org/"))
     place = open_deli(proxied)
     assert place.links["manage"].startswith("https://queue.example.org/corner-deli/manage/")
-    assert place.line()["links"]["take"] == "https://queue.example.org/corner-deli/deli/tickets"
+    assert place.queue()["links"]["take"] == "https://queue.example.org/corner-deli/deli/tickets"
 
 
 @pytest.mark.parametrize("what", ["manage", "staff"])
-def test_links_cannot_be_guessed(start, api, what):
-    many = type(api)(start(places="open"))
+def test_links_cannot_be_guessed(start, client, what):
+    many = type(client)(start(places="open"))
     tokens = {open_deli(many).links[what].rsplit("/", 1)[1] for _ in range(5)}
     assert len(tokens) == 5
     assert all(len(token) >= 22 for token in tokens)
 
 
-def test_the_place_is_still_there_after_a_restart(start, api, place):
+def test_the_place_is_still_there_after_a_restart(start, client, place):
     number = place.customer().number
-    again = type(api)(start())
+    again = type(client)(start())
     assert again.get(place.links["customers"]).body["queues"][0]["waiting"] == [number]
     assert again.get(place.links["manage"]).status == 200
 
 
-def test_health_is_told(api):
-    assert api.get("/healthz").status == 200
+def test_health_is_told(client):
+    assert client.get("/healthz").status == 200
 
 
 def test_the_service_is_one_app_a_database(tmp_path, start):

@@ -5,18 +5,19 @@ import io
 import re
 
 import pytest
-from people import Api, open_deli
+from helpers.client import AppClient
+from helpers.places import open_deli
 
 
 def queue(place, slug="deli"):
     """One queue, as the owner sees it."""
-    return next((each for each in place.owner_sees()["queues"] if each["slug"] == slug), None)
+    return next((each for each in place.owner_get()["queues"] if each["slug"] == slug), None)
 
 
 def refused(place, status, path, **content):
     """Sends what must be refused, with nothing changed by it."""
     before = place.export()
-    answer = place.owner_sends(path, **content)
+    answer = place.owner_post(path, **content)
     assert answer.status == status, answer.body
     assert place.export() == before
     return answer
@@ -26,7 +27,7 @@ def refused(place, status, path, **content):
 
 
 def test_a_new_queue_gets_the_next_letter(place):
-    status, body, _ = place.owner_sends("/queues", name="Bakery")
+    status, body, _ = place.owner_post("/queues", name="Bakery")
     assert status == 201
     assert (body["slug"], body["prefix"], body["open"], body["kind"]) == ("bakery", "B", True, "walk-in")
     assert body["links"]["take"] == "http://localhost/corner-deli/bakery/tickets"
@@ -34,23 +35,23 @@ def test_a_new_queue_gets_the_next_letter(place):
 
 def test_a_new_queue_with_everything_said(place):
     asked = {"name": "Cheese", "prefix": "CH", "max_waiting": 7, "asks": ["name", "party"], "kind": "walk-in"}
-    body = place.owner_sends("/queues", **asked).body
+    body = place.owner_post("/queues", **asked).body
     assert {name: body[name] for name in asked} == asked
     assert place.customer("cheese").number == "CH1"
 
 
 def test_letters_are_unique_in_a_place(place):
     assert refused(place, 409, "/queues", name="Bakery", prefix="A").body["queues"]
-    place.owner_sends("/queues", name="Bakery", prefix="B")
+    place.owner_post("/queues", name="Bakery", prefix="B")
     refused(place, 409, "/queues/bakery", prefix="A")
 
 
 def test_two_queues_of_one_name_have_two_slugs(place):
-    assert [place.owner_sends("/queues", name="Deli").body["slug"] for _ in range(2)] == ["deli-2", "deli-3"]
+    assert [place.owner_post("/queues", name="Deli").body["slug"] for _ in range(2)] == ["deli-2", "deli-3"]
 
 
 def test_the_27th_queue_has_two_letters(place):
-    prefixes = [place.owner_sends("/queues", name=f"Line {n}").body["prefix"] for n in range(2, 28)]
+    prefixes = [place.owner_post("/queues", name=f"Line {n}").body["prefix"] for n in range(2, 28)]
     assert prefixes[-2:] == ["Z", "AA"]
 
 
@@ -67,44 +68,44 @@ def test_the_27th_queue_has_two_letters(place):
 )
 def test_changing_one_thing_leaves_the_others(place, change):
     before = queue(place)
-    assert place.owner_sends("/queues/deli", **change).status == 200
+    assert place.owner_post("/queues/deli", **change).status == 200
     assert queue(place) == before | change
 
 
 def test_an_empty_change_changes_nothing(place):
     before = queue(place)
-    assert place.owner_sends("/queues/deli", name=None, max_waiting=None).status == 200
+    assert place.owner_post("/queues/deli", name=None, max_waiting=None).status == 200
     assert queue(place) == before
 
 
 def test_a_new_letter_is_for_new_numbers(place):
     old = place.customer()
-    place.owner_sends("/queues/deli", prefix="D")
+    place.owner_post("/queues/deli", prefix="D")
     assert place.customer().number == "D1"
-    assert old.sees()["number"] == "A1"
-    place.owner_sends("/queues/deli", prefix="A")
+    assert old.get()["number"] == "A1"
+    place.owner_post("/queues/deli", prefix="A")
     assert place.customer().number == "A2"
 
 
 def test_a_letter_that_another_queue_had_today_goes_on_counting(bakery):
-    bakery.customer("bakery").leaves()
-    bakery.owner_sends("/queues/bakery/delete")
-    bakery.owner_sends("/queues", name="Cheese", prefix="B")
+    bakery.customer("bakery").cancel()
+    bakery.owner_post("/queues/bakery/delete")
+    bakery.owner_post("/queues", name="Cheese", prefix="B")
     assert bakery.customer("cheese").number == "B2"
 
 
 def test_closing_stops_new_numbers_and_not_the_line(place, ana):
     customer = place.customer()
-    assert place.owner_sends("/queues/deli/close").body["open"] is False
+    assert place.owner_post("/queues/deli/close").body["open"] is False
     assert place.take().status == 409
-    assert ana.calls_next()["number"] == customer.number
-    assert place.owner_sends("/queues/deli/open").body["open"] is True
+    assert ana.call_next()["number"] == customer.number
+    assert place.owner_post("/queues/deli/open").body["open"] is True
     assert place.take().status == 201
 
 
 @pytest.mark.parametrize("action", ["close", "open"])
 def test_closing_and_opening_twice_is_fine(place, action):
-    assert {place.owner_sends(f"/queues/deli/{action}").status for _ in range(2)} == {200}
+    assert {place.owner_post(f"/queues/deli/{action}").status for _ in range(2)} == {200}
 
 
 # ----- resetting numbers
@@ -112,9 +113,9 @@ def test_closing_and_opening_twice_is_fine(place, action):
 
 def test_resetting_begins_again_at_one(place, ana):
     place.customer()
-    ana.calls_next()
-    ana.presses("done", number="A1")
-    assert place.owner_sends("/queues/deli/reset").status == 200
+    ana.call_next()
+    ana.post("done", number="A1")
+    assert place.owner_post("/queues/deli/reset").status == 200
     assert place.picture()["series"] == "2026-11-21.2"
     ticket = place.customer().ticket
     assert (ticket["number"], ticket["series"]) == ("A1", "2026-11-21.2")
@@ -122,23 +123,23 @@ def test_resetting_begins_again_at_one(place, ana):
 
 def test_resetting_twice_is_two_series(place):
     for series in ("2026-11-21.2", "2026-11-21.3"):
-        place.owner_sends("/queues/deli/reset")
+        place.owner_post("/queues/deli/reset")
         customer = place.customer()
         assert (customer.number, customer.ticket["series"]) == ("A1", series)
-        customer.leaves()
+        customer.cancel()
 
 
 def test_the_other_queues_go_on_counting(bakery):
     waits = bakery.customer("bakery")
-    bakery.customer("deli").leaves()
-    bakery.owner_sends("/queues/deli/reset")
+    bakery.customer("deli").cancel()
+    bakery.owner_post("/queues/deli/reset")
     assert [bakery.customer(name).number for name in ("deli", "bakery")] == ["A1", "B2"]
-    assert (waits.sees()["state"], waits.sees()["series"]) == ("waiting", "2026-11-21")
-    assert bakery.line("bakery")["waiting"] == ["B1", "B2"]
+    assert (waits.get()["state"], waits.get()["series"]) == ("waiting", "2026-11-21")
+    assert bakery.queue("bakery")["waiting"] == ["B1", "B2"]
 
 
 def test_tomorrow_has_a_series_without_a_number_behind_it(place, clock):
-    place.owner_sends("/queues/deli/reset")
+    place.owner_post("/queues/deli/reset")
     clock.advance(days=1)
     assert place.customer().ticket["series"] == "2026-11-22"
 
@@ -148,7 +149,7 @@ def test_tomorrow_has_a_series_without_a_number_behind_it(place, clock):
 def test_nobody_in_line_is_forgotten(place, ana, action, called):
     place.customer()
     if called:
-        ana.calls_next()
+        ana.call_next()
     answer = refused(place, 409, f"/queues/deli/{action}")
     assert answer.body["queues"][0]["slug"] == "deli"
 
@@ -157,35 +158,35 @@ def test_nobody_in_line_is_forgotten(place, ana, action, called):
 
 
 def test_a_deleted_queue_is_gone_and_its_tickets_stay_in_the_figures(bakery):
-    bakery.customer("bakery").leaves()
-    take = bakery.line("bakery")["links"]["take"]
-    assert bakery.owner_sends("/queues/bakery/delete").status == 200
+    bakery.customer("bakery").cancel()
+    take = bakery.queue("bakery")["links"]["take"]
+    assert bakery.owner_post("/queues/bakery/delete").status == 200
     assert queue(bakery, "bakery") is None
-    assert bakery.api.post(take).status == 404
+    assert bakery.client.post(take).status == 404
     assert [ticket["number"] for ticket in bakery.export()["ticket"]] == ["B1"]
-    assert bakery.owner_sends("/queues/bakery/delete").status == 404
-    assert bakery.owner_sends("/queues", name="Bakery").body["slug"] == "bakery"
+    assert bakery.owner_post("/queues/bakery/delete").status == 404
+    assert bakery.owner_post("/queues", name="Bakery").body["slug"] == "bakery"
 
 
 def test_many_are_cancelled_at_once(place, ana):
     customers = [place.customer() for _ in range(4)]
-    ana.calls_next()
-    assert place.owner_sends("/queues/deli/cancel", numbers=["A1", "A3", "A4", "A9"]).status == 200
-    assert [each.sees()["state"] for each in customers] == ["cancelled", "waiting", "cancelled", "cancelled"]
-    assert ana.serves() is None
-    assert place.line()["waiting"] == ["A2"]
+    ana.call_next()
+    assert place.owner_post("/queues/deli/cancel", numbers=["A1", "A3", "A4", "A9"]).status == 200
+    assert [each.get()["state"] for each in customers] == ["cancelled", "waiting", "cancelled", "cancelled"]
+    assert ana.current_number() is None
+    assert place.queue()["waiting"] == ["A2"]
 
 
 def test_cancelling_twice_is_fine(place):
     place.customer()
-    assert {place.owner_sends("/queues/deli/cancel", numbers=["A1"]).status for _ in range(2)} == {200}
-    assert place.history().count("cancel") == 1
+    assert {place.owner_post("/queues/deli/cancel", numbers=["A1"]).status for _ in range(2)} == {200}
+    assert place.event_kinds().count("cancel") == 1
 
 
 def test_only_those_of_this_queue_are_cancelled(bakery):
     customer = bakery.customer("bakery")
-    bakery.owner_sends("/queues/deli/cancel", numbers=["B1"])
-    assert customer.sees()["state"] == "waiting"
+    bakery.owner_post("/queues/deli/cancel", numbers=["B1"])
+    assert customer.get()["state"] == "waiting"
 
 
 def test_a_name_is_needed_to_cancel(place):
@@ -195,8 +196,8 @@ def test_a_name_is_needed_to_cancel(place):
 
 def test_a_whole_line_is_cancelled_at_once(place):
     numbers = [place.customer().number for _ in range(300)]
-    place.owner_sends("/queues/deli/cancel", numbers=numbers)
-    assert place.line()["waiting"] == []
+    place.owner_post("/queues/deli/cancel", numbers=numbers)
+    assert place.queue()["waiting"] == []
     assert place.take().status == 201
 
 
@@ -205,9 +206,9 @@ def test_a_whole_line_is_cancelled_at_once(place):
 
 def test_the_owner_sees_who_serves(place, ana, ben):
     place.customer()
-    ana.calls_next()
-    ben.presses("pause")
-    servicers = place.owner_sees()["servicers"]
+    ana.call_next()
+    ben.post("pause")
+    servicers = place.owner_get()["servicers"]
     assert [(each["name"], each["desk"], each["queues"], each["on_duty"]) for each in servicers] == [
         ("Ana", "Window 2", ["deli"], True),
         ("Ben", "Window 3", ["deli"], False),
@@ -218,33 +219,33 @@ def test_the_owner_sees_who_serves(place, ana, ben):
 
 def test_the_owner_says_who_serves_what(bakery):
     desk = bakery.desk()
-    bakery.owner_sends(f"/servicers/{desk.id}", queues=["bakery"])
-    assert desk.sees()["queues"] == ["bakery"]
-    bakery.owner_sends(f"/servicers/{desk.id}", on_duty=False)
-    assert (desk.sees()["queues"], desk.sees()["on_duty"]) == (["bakery"], False)
-    bakery.owner_sends(f"/servicers/{desk.id}", queues=[])
-    assert desk.sees()["queues"] == ["deli", "bakery"]
+    bakery.owner_post(f"/servicers/{desk.id}", queues=["bakery"])
+    assert desk.get()["queues"] == ["bakery"]
+    bakery.owner_post(f"/servicers/{desk.id}", on_duty=False)
+    assert (desk.get()["queues"], desk.get()["on_duty"]) == (["bakery"], False)
+    bakery.owner_post(f"/servicers/{desk.id}", queues=[])
+    assert desk.get()["queues"] == ["deli", "bakery"]
 
 
 def test_taking_a_link_away_lets_her_customer_wait_again_first(place, ana):
     customers = [place.customer() for _ in range(3)]
-    ana.calls_next()
-    assert place.owner_sends(f"/servicers/{ana.id}/remove").status == 200
-    assert place.api.get(ana.link).status == 404
-    assert ana.presses("next", finished=None).status == 404
-    assert place.line()["waiting"] == ["A1", "A2", "A3"]
-    assert customers[0].sees()["desk"] is None
-    assert place.owner_sees()["servicers"] == []
-    assert place.owner_sends(f"/servicers/{ana.id}/remove").status == 404
+    ana.call_next()
+    assert place.owner_post(f"/servicers/{ana.id}/remove").status == 200
+    assert place.client.get(ana.link).status == 404
+    assert ana.post("next", finished=None).status == 404
+    assert place.queue()["waiting"] == ["A1", "A2", "A3"]
+    assert customers[0].get()["desk"] is None
+    assert place.owner_get()["servicers"] == []
+    assert place.owner_post(f"/servicers/{ana.id}/remove").status == 404
 
 
 def test_a_servicer_of_another_place_is_not_hers(start):
-    many = Api(start(places="open"))
+    many = AppClient(start(places="open"))
     mine, other = open_deli(many), open_deli(many)
     desk = other.desk()
     refused(mine, 404, f"/servicers/{desk.id}", on_duty=False)
     refused(mine, 404, f"/servicers/{desk.id}/remove")
-    assert desk.sees()["on_duty"] is True
+    assert desk.get()["on_duty"] is True
 
 
 # ----- the place and its links
@@ -262,44 +263,44 @@ def test_a_servicer_of_another_place_is_not_hers(start):
 )
 def test_changing_one_thing_of_the_place(place, change):
     known = ("slug", "name", "timezone", "country", "day_starts")
-    before = place.owner_sees()
-    assert place.owner_sends("", **change).status == 200
-    after = place.owner_sees()
+    before = place.owner_get()
+    assert place.owner_post("", **change).status == 200
+    after = place.owner_get()
     assert {name: after[name] for name in known} == {name: before[name] for name in known} | change
 
 
 def test_a_new_name_is_on_every_page(place):
-    place.owner_sends("", name="Corner Shop")
+    place.owner_post("", name="Corner Shop")
     assert place.picture()["place"] == {"slug": "corner-deli", "name": "Corner Shop"}
 
 
 def test_a_new_manage_link_replaces_the_old_one(place):
-    status, body, _ = place.owner_sends("/links/manage/replace")
+    status, body, _ = place.owner_post("/links/manage/replace")
     assert status == 200
     new = body["links"]["manage"]
     assert new != place.links["manage"]
-    assert place.api.get(place.links["manage"]).status == 404
-    assert place.owner_sends("", name="Mine!").status == 404
-    assert place.api.get(new).body["name"] == "Corner Deli"
+    assert place.client.get(place.links["manage"]).status == 404
+    assert place.owner_post("", name="Mine!").status == 404
+    assert place.client.get(new).body["name"] == "Corner Deli"
 
 
 def test_a_new_staff_link_replaces_the_old_one_and_desks_go_on(place, ana):
-    new = place.owner_sends("/links/staff/replace").body["links"]["staff"]
-    assert place.api.get(place.links["staff"]).status == 404
-    assert place.api.post(place.links["staff"], {"name": "Eve"}).status == 404
-    assert place.api.post(new, {"name": "Chloe"}).status == 201
-    assert ana.sees()["name"] == "Ana"
+    new = place.owner_post("/links/staff/replace").body["links"]["staff"]
+    assert place.client.get(place.links["staff"]).status == 404
+    assert place.client.post(place.links["staff"], {"name": "Eve"}).status == 404
+    assert place.client.post(new, {"name": "Chloe"}).status == 201
+    assert ana.get()["name"] == "Ana"
 
 
 @pytest.mark.parametrize("name", ["Corner Deli", "  corner deli "])
 def test_deleting_the_place_needs_its_name(place, ana, name):
     customer = place.customer()
-    assert place.owner_sends("/delete", name=name).status == 200
+    assert place.owner_post("/delete", name=name).status == 200
     links = [place.links[name] for name in ("customers", "board", "live", "staff", "manage")]
     for url in (*links, ana.link, customer.ticket["links"]["ticket"]):
-        assert place.api.get(url).status == 404
-    assert place.api.get("/").body["places"] == []
-    assert open_deli(place.api).slug == "corner-deli"
+        assert place.client.get(url).status == 404
+    assert place.client.get("/").body["places"] == []
+    assert open_deli(place.client).slug == "corner-deli"
 
 
 @pytest.mark.parametrize(
@@ -311,8 +312,8 @@ def test_any_other_name_deletes_nothing(place, content):
 
 def test_a_place_that_opens_again_knows_nothing_of_the_old_one(place):
     place.customer(name="Zoë")
-    place.owner_sends("/delete", name="Corner Deli")
-    again = open_deli(place.api)
+    place.owner_post("/delete", name="Corner Deli")
+    again = open_deli(place.client)
     assert again.customer().number == "A1"
     assert "Zoë" not in str(again.export())
 
@@ -321,7 +322,7 @@ def test_a_place_that_opens_again_knows_nothing_of_the_old_one(place):
 
 
 def test_the_setup_code_shows_the_manage_links(start):
-    careful = Api(start(setup_code="open sesame"))
+    careful = AppClient(start(setup_code="open sesame"))
     place = open_deli(careful, setup_code="open sesame")
     places = careful.post("/", {"setup_code": "open sesame"}).body["places"]
     assert [(each["name"], each["links"]["manage"]) for each in places] == [
@@ -331,7 +332,7 @@ def test_the_setup_code_shows_the_manage_links(start):
 
 @pytest.mark.parametrize("code", ["open", "OPEN SESAME", "", None, "open sesame!", "ö"])
 def test_a_wrong_code_shows_nothing(start, code):
-    careful = Api(start(setup_code="open sesame"))
+    careful = AppClient(start(setup_code="open sesame"))
     place = open_deli(careful, setup_code="open sesame")
     answer = careful.post("/", {"setup_code": code})
     assert answer.status in ((403,) if code else (400, 403))
@@ -340,12 +341,12 @@ def test_a_wrong_code_shows_nothing(start, code):
 
 @pytest.mark.parametrize("code", ["", "guess", None])
 def test_without_a_code_set_none_is_right(place, code):
-    assert place.api.post("/", {"setup_code": code}).status in (400, 403)
-    assert place.api.post("/", {}).status in (400, 403)
+    assert place.client.post("/", {"setup_code": code}).status in (400, 403)
+    assert place.client.post("/", {}).status in (400, 403)
 
 
 def test_the_home_page_never_shows_a_manage_link(place):
-    assert place.links["manage"].rsplit("/", 1)[1] not in str(place.api.get("/").body)
+    assert place.links["manage"].rsplit("/", 1)[1] not in str(place.client.get("/").body)
 
 
 # ----- figures and downloads
@@ -355,11 +356,11 @@ def served(place, ana, clock, wait, service, start=True):
     """One customer who waits and is served for so many seconds."""
     customer = place.customer(name="Zoë", phone="+1 555", note="none", party=2)
     clock.advance(seconds=wait)
-    ana.calls_next()
+    ana.call_next()
     if start:
-        ana.presses("start", number=customer.number)
+        ana.post("start", number=customer.number)
     clock.advance(seconds=service)
-    ana.presses("done", number=customer.number)
+    ana.post("done", number=customer.number)
 
 
 def test_the_figures_of_today(place, ana, clock):
@@ -376,20 +377,20 @@ def test_without_a_start_the_service_begins_with_the_last_call(place, ana, clock
 def test_the_wait_ends_with_the_first_call(place, ana, clock):
     place.customer()
     clock.advance(seconds=10)
-    ana.calls_next()
+    ana.call_next()
     clock.advance(seconds=100)
-    ana.presses("put-back", number="A1")
-    ana.calls_next()
+    ana.post("put-back", number="A1")
+    ana.call_next()
     clock.advance(seconds=5)
-    ana.presses("done", number="A1")
+    ana.post("done", number="A1")
     assert queue(place)["today"] == {"served": 1, "wait": 10, "service": 5, "total": 115}
 
 
 def test_who_was_not_served_is_in_no_average(place, ana, clock):
-    place.customer().leaves()
+    place.customer().cancel()
     place.customer()
-    ana.calls_next()
-    ana.presses("no-show", number="A2")
+    ana.call_next()
+    ana.post("no-show", number="A2")
     assert queue(place)["today"] == {"served": 0, "wait": None, "service": None, "total": None}
 
 
@@ -401,7 +402,7 @@ def test_tomorrow_begins_with_new_figures(place, ana, clock):
 
 def test_the_export_holds_everything_but_what_links_are_made_of(place, ana):
     secret = place.customer(request_id="request-1", name="Zoë").ticket["links"]["ticket"]
-    ana.calls_next()
+    ana.call_next()
     export = place.export()
     assert {"place", "queue", "servicer", "ticket", "event"} <= set(export)
     assert (export["place"][0]["name"], export["ticket"][0]["name"]) == ("Corner Deli", "Zoë")
@@ -411,7 +412,7 @@ def test_the_export_holds_everything_but_what_links_are_made_of(place, ana):
 
 
 def test_the_export_is_of_this_place_alone(start):
-    many = Api(start(places="open"))
+    many = AppClient(start(places="open"))
     mine, other = open_deli(many), open_deli(many, name="Other")
     other.customer(name="Mallory")
     other.desk("Oscar")
@@ -429,12 +430,12 @@ def test_the_export_says_who_serves_which_queue(bakery):
 def test_the_history_holds_no_personal_data(place, ana):
     served_name = {"name": "Zoë", "phone": "+1 555 0100", "note": "rash"}
     place.customer(**served_name)
-    ana.calls_next()
+    ana.call_next()
     assert [word for word in served_name.values() if word in str(place.export()["event"])] == []
 
 
 def tickets_csv(place, query=""):
-    answer = place.api.get(place.owner_sees()["links"]["tickets_csv"] + query)
+    answer = place.client.get(place.owner_get()["links"]["tickets_csv"] + query)
     assert answer.status == 200
     assert answer.headers["Content-Type"].startswith("text/csv")
     assert "attachment" in answer.headers["Content-Disposition"]
@@ -479,7 +480,7 @@ def test_the_tickets_of_certain_days(place, clock, days, numbers):
     ["?from=yesterday", "?to=2026-13-01", "?from=2026-11-22&to=2026-11-21", "?from=11/21/2026", "?to=%00"],
 )
 def test_days_that_make_no_sense(place, days):
-    assert place.api.get(place.owner_sees()["links"]["tickets_csv"] + days).status == 400
+    assert place.client.get(place.owner_get()["links"]["tickets_csv"] + days).status == 400
 
 
 @pytest.mark.parametrize(
@@ -500,14 +501,14 @@ def test_days_that_make_no_sense(place, days):
 )
 def test_a_cell_is_made_harmless_and_read_back_as_it_was(place, text):
     place.customer(note=text)
-    place.owner_sends("/queues", name=text, prefix="Z")
+    place.owner_post("/queues", name=text, prefix="Z")
     cell = tickets_csv(place)[0]["note"]
     assert not cell.startswith(("=", "+", "-", "@"))
     assert re.sub(r"^'(?='*[=+\-@])", "", cell) == text
 
 
 def test_a_download_of_many_tickets_leaves_none_out(place):
-    place.owner_sends("/queues/deli", max_waiting=2000)
+    place.owner_post("/queues/deli", max_waiting=2000)
     for n in range(1005):
         place.customer(note=f"note {n}")
     assert [row["note"] for row in tickets_csv(place)] == [f"note {n}" for n in range(1005)]

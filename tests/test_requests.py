@@ -7,7 +7,7 @@ from test_forms import Browser
 @pytest.fixture
 def hotline(clinic):
     """The same place; its list has a public form."""
-    assert clinic.owner_sends("/queues/follow-ups", public_form=True).status == 200
+    assert clinic.owner_post("/queues/follow-ups", public_form=True).status == 200
     return clinic
 
 
@@ -16,11 +16,11 @@ NELE = {"name": "Nele", "phone": "030 1234567", "email": "nele@example.org", "no
 
 
 def asks(place, **asked):
-    return place.api.post(FORM, NELE | asked)
+    return place.client.post(FORM, NELE | asked)
 
 
 def page_of(place, answer):
-    return place.api.get(answer.body["links"]["ticket"]).body
+    return place.client.get(answer.body["links"]["ticket"]).body
 
 
 # ----- requests
@@ -32,7 +32,7 @@ def test_a_request_becomes_a_contact_and_a_call(hotline, cleo):
     assert (answer.body["state"], answer.body["kind"]) == ("waiting", "calls")
     (contact,) = hotline.contacts()["contacts"]
     assert (contact["name"], contact["phone"], contact["email"]) == ("Nele", "030 1234567", NELE["email"])
-    call = cleo.asks()
+    call = cleo.next_call()
     assert (call["name"], call["reason"]) == ("Nele", "Asked to be called: My order 123")
 
 
@@ -46,18 +46,18 @@ def test_its_page_says_where_it_stands(hotline, cleo, clock, app):
         return page_of(hotline, answer)["state"], found[0]
 
     assert says() == ("waiting", "We call you back")
-    call = cleo.asks()
+    call = cleo.next_call()
     assert says() == ("called", "You are being called")
-    cleo.says(call, "No answer")
+    cleo.report(call, "No answer")
     assert says() == ("waiting", "We call you back")  # the link leads to the call that follows
     clock.advance(hours=1)
-    cleo.calls("Reached")
+    cleo.make_call("Reached")
     assert says() == ("done", "Done")
 
 
 def test_it_says_that_nobody_calls_once_the_callers_time_is_up(hotline, cleo, clock):
     answer = asks(hotline)
-    cleo.asks()
+    cleo.next_call()
     assert page_of(hotline, answer)["state"] == "called"
     clock.advance(minutes=20)
     assert page_of(hotline, answer)["state"] == "waiting"
@@ -68,19 +68,19 @@ def test_the_same_request_twice_is_one(hotline):
     first = asks(hotline, request_id="abc")
     again = asks(hotline, request_id="abc", phone="030 7654321")
     assert (again.status, again.body["links"]) == (200, first.body["links"])
-    assert hotline.list()["waiting"] == 1
+    assert hotline.call_list()["waiting"] == 1
 
 
 def test_the_same_number_again_is_added_to_the_notes(hotline, cleo):
     first = asks(hotline)
     again = asks(hotline, phone="+49 (0)30 1234567", note="And order 124")
     assert again.status == first.status
-    assert hotline.list()["waiting"] == 1
-    assert cleo.asks()["note"] == "My order 123\nAnd order 124"
+    assert hotline.call_list()["waiting"] == 1
+    assert cleo.next_call()["note"] == "My order 123\nAnd order 124"
 
 
 def test_who_knows_a_number_learns_nothing_of_its_call_and_cannot_end_it(hotline, cleo, clock):
-    hotline.puts_on("Ida")
+    hotline.put_on_list("Ida")
     clock.advance(hours=5)
     for number in ("030 1000001", "030 1234567"):  # of the owner's call, and of somebody's own request
         asks(hotline, phone="030 1234567", request_id="hers")
@@ -89,14 +89,14 @@ def test_who_knows_a_number_learns_nothing_of_its_call_and_cannot_end_it(hotline
         assert answer.body["taken_at"] == "2026-11-21T16:00:00+01:00"
         url = answer.body["links"]["ticket"]
         assert "cancel" not in answer.body["links"]
-        assert hotline.api.post(f"{url}/cancel").status == 409
+        assert hotline.client.post(f"{url}/cancel").status == 409
         same = asks(hotline, phone=number, request_id=f"another {number}")
         assert (same.status, same.body["links"]) == (200, answer.body["links"])
-    assert hotline.list()["waiting"] == 2
+    assert hotline.call_list()["waiting"] == 2
     page = page_of(hotline, answer)
-    while call := cleo.asks():
+    while call := cleo.next_call():
         assert page_of(hotline, answer) == page
-        cleo.says(call)
+        cleo.report(call)
     assert page_of(hotline, answer) == page
 
 
@@ -104,24 +104,24 @@ def test_her_own_call_that_was_for_later_is_made_now(hotline, cleo, app):
     phone = Browser(app).open("/corner-deli/follow-ups/tickets")
     phone.press("Call me back", phone="030 1234567")
     page = phone.url
-    cleo.says(cleo.asks(), "Call back later", call_back_at="2026-12-01T10:00")
+    cleo.report(cleo.next_call(), "Call back later", call_back_at="2026-12-01T10:00")
     phone.open("/corner-deli/follow-ups/tickets").press("Call me back", phone="030 1234567", note="Now!")
     assert phone.url == page
-    assert cleo.asks()["note"] == "Now!"
+    assert cleo.next_call()["note"] == "Now!"
 
 
 def test_who_asks_again_is_called_now_though_it_was_to_be_later(hotline, cleo, clock):
     asks(hotline)
-    cleo.says(cleo.asks(), "Call back later", call_back_at="2026-12-01T10:00")
-    assert cleo.asks() is None
+    cleo.report(cleo.next_call(), "Call back later", call_back_at="2026-12-01T10:00")
+    assert cleo.next_call() is None
     clock.advance(minutes=5)
     asks(hotline, note="It is urgent")
-    assert cleo.asks()["note"] == "My order 123\nIt is urgent"
+    assert cleo.next_call()["note"] == "My order 123\nIt is urgent"
 
 
 def test_after_it_was_done_a_new_one_can_be_made(hotline, cleo):
     first = asks(hotline)
-    cleo.calls("Reached")
+    cleo.make_call("Reached")
     again = asks(hotline)
     assert again.status == 201
     assert again.body["number"] != first.body["number"]
@@ -129,8 +129,8 @@ def test_after_it_was_done_a_new_one_can_be_made(hotline, cleo):
 
 def test_leaving_it(hotline, cleo):
     answer = asks(hotline)
-    assert hotline.api.post(answer.body["links"]["cancel"]).status == 200
-    assert cleo.asks() is None
+    assert hotline.client.post(answer.body["links"]["cancel"]).status == 200
+    assert cleo.next_call() is None
     assert page_of(hotline, answer)["state"] == "cancelled"
 
 
@@ -139,18 +139,18 @@ def test_leaving_it(hotline, cleo):
 )
 def test_what_makes_no_sense_adds_nobody(hotline, asked):
     assert asks(hotline, **asked).status == 400
-    assert hotline.names() == []
+    assert hotline.contact_names() == []
 
 
 def test_without_a_public_form(clinic):
     assert asks(clinic).status == 404
-    assert clinic.api.get(FORM).status == 404
-    assert clinic.api.get("http://localhost/corner-deli/deli/tickets").status == 404
-    assert clinic.names() == []
+    assert clinic.client.get(FORM).status == 404
+    assert clinic.client.get("http://localhost/corner-deli/deli/tickets").status == 404
+    assert clinic.contact_names() == []
 
 
 def test_a_closed_list_takes_no_requests(hotline, app):
-    hotline.owner_sends("/queues/follow-ups/close")
+    hotline.owner_post("/queues/follow-ups/close")
     page = Browser(app).open("/corner-deli/follow-ups/tickets").html
     assert ("takes no requests now" in page, "Call me back" in page) == (True, False)
     assert asks(hotline).status == 409
@@ -158,15 +158,16 @@ def test_a_closed_list_takes_no_requests(hotline, app):
 
 def test_who_must_not_be_called_is_not(hotline, cleo):
     asks(hotline)
-    cleo.calls("Do not call again")
+    cleo.make_call("Do not call again")
     assert asks(hotline).status == 409
 
 
 def test_requests_are_limited_as_takes_are(start, clock):
-    from people import Api, open_deli
+    from helpers.client import AppClient
+    from helpers.places import open_deli
 
-    place = open_deli(Api(start(takes_per_minute=2)), timezone="Europe/Berlin")
-    place.owner_sends("/queues", name="Follow-ups", kind="calls", public_form=True)
+    place = open_deli(AppClient(start(takes_per_minute=2)), timezone="Europe/Berlin")
+    place.owner_post("/queues", name="Follow-ups", kind="calls", public_form=True)
     answers = [asks(place, phone=f"030 123456{n}").status for n in range(3)]
     assert answers == [201, 201, 429]
 
@@ -186,25 +187,26 @@ def test_the_form_in_a_browser(hotline, app):
 
 
 def test_nothing_is_mailed_without_a_mail_server(hotline):
-    hotline.owner_sends("/queues/follow-ups", staff_email="desk@example.org")
+    hotline.owner_post("/queues/follow-ups", staff_email="desk@example.org")
     asks(hotline)
     assert hotline.export().get("mail", []) == []
-    assert hotline.owner_sees()["mail"] is False
+    assert hotline.owner_get()["mail"] is False
 
 
 def test_staff_and_customer_are_told_by_mail(start):
-    from people import Api, open_deli
+    from helpers.client import AppClient
+    from helpers.places import open_deli
 
     app = start(smtp_url="smtp://localhost:2525", smtp_from="queue@example.org")
-    place = open_deli(Api(app), timezone="Europe/Berlin")
-    place.owner_sends(
+    place = open_deli(AppClient(app), timezone="Europe/Berlin")
+    place.owner_post(
         "/queues", name="Follow-ups", kind="calls", public_form=True, staff_email="desk@example.org"
     )
     asks(place)
     staff, customer = place.export()["mail"]
     assert (staff["recipient"], customer["recipient"]) == ("desk@example.org", "nele@example.org")
     assert "content" not in staff | customer  # tests/test_mail.py reads what arrives
-    assert place.owner_sees()["mail"] is True
+    assert place.owner_get()["mail"] is True
 
 
 # ----- called instead of waiting
@@ -212,29 +214,29 @@ def test_staff_and_customer_are_told_by_mail(start):
 
 def test_a_customer_is_called_at_her_turn(clinic, cleo):
     first, mine, last = (clinic.customer() for _ in range(3))
-    page = mine.sees()
+    page = mine.get()
     assert page["by_phone"] is False
-    answer = clinic.api.post(page["links"]["call_me"], {"phone": "030 1234567"})
+    answer = clinic.client.post(page["links"]["call_me"], {"phone": "030 1234567"})
     assert answer.status == 200
     assert (answer.body["by_phone"], answer.body["phone"], answer.body["ahead"]) == (True, "030 1234567", 1)
-    assert clinic.line()["waiting"] == ["A1", "A2", "A3"]
-    assert last.sees()["ahead"] == 2
-    cleo.calls_next()
-    current = cleo.calls_next()
+    assert clinic.queue()["waiting"] == ["A1", "A2", "A3"]
+    assert last.get()["ahead"] == 2
+    cleo.call_next()
+    current = cleo.call_next()
     assert current.items() >= {"number": "A2", "by_phone": True, "phone": "030 1234567"}.items()
     assert current["tel"] == "tel:+49301234567"
     assert [call["number"] for call in clinic.picture()["calls"]] == ["A1"]
-    (called,) = clinic.line()["called"]
+    (called,) = clinic.queue()["called"]
     assert (called["number"], called["by_phone"]) == ("A2", True)
-    assert mine.sees()["state"] == "called"
-    assert first.sees()["state"] == "done"
+    assert mine.get()["state"] == "called"
+    assert first.get()["state"] == "done"
 
 
 def test_she_waits_here_again(clinic):
     mine = clinic.customer()
-    links = clinic.api.post(mine.sees()["links"]["call_me"], {"phone": "030 1234567"}).body["links"]
+    links = clinic.client.post(mine.get()["links"]["call_me"], {"phone": "030 1234567"}).body["links"]
     assert "call_me" not in links
-    page = clinic.api.post(links["wait_here"]).body
+    page = clinic.client.post(links["wait_here"]).body
     assert (page["by_phone"], page["phone"]) == (False, None)
     assert "call_me" in page["links"]
     assert clinic.export()["ticket"][0]["phone"] is None
@@ -242,38 +244,38 @@ def test_she_waits_here_again(clinic):
 
 def test_it_is_offered_only_where_calls_are_made(place, clock):
     mine = place.customer()
-    assert "call_me" not in mine.sees()["links"]
+    assert "call_me" not in mine.get()["links"]
     url = mine.ticket["links"]["ticket"]
-    assert place.api.post(f"{url}/call-me", {"phone": "030 1234567"}).status in (400, 409)
+    assert place.client.post(f"{url}/call-me", {"phone": "030 1234567"}).status in (400, 409)
 
 
 def test_no_number_no_call(clinic):
     mine = clinic.customer()
     url = mine.ticket["links"]["ticket"]
-    assert clinic.api.post(f"{url}/call-me", {"phone": "12"}).status == 400
-    assert clinic.api.post(f"{url}/call-me", {}).status == 400
-    assert mine.sees()["by_phone"] is False
+    assert clinic.client.post(f"{url}/call-me", {"phone": "12"}).status == 400
+    assert clinic.client.post(f"{url}/call-me", {}).status == 400
+    assert mine.get()["by_phone"] is False
 
 
 def test_too_late_when_she_was_called(clinic, cleo):
     mine = clinic.customer()
-    url = mine.sees()["links"]["call_me"]
-    cleo.calls_next()
-    assert clinic.api.post(url, {"phone": "030 1234567"}).status == 409
+    url = mine.get()["links"]["call_me"]
+    cleo.call_next()
+    assert clinic.client.post(url, {"phone": "030 1234567"}).status == 409
 
 
 def test_nobody_who_is_called_by_phone_is_sent_to_a_door(clinic):
     for path, asked in {"/queues": {"name": "Bakery"}, "/counters": {"name": "Shop", "capacity": 1}}.items():
-        clinic.owner_sends(path, **asked)
+        clinic.owner_post(path, **asked)
     mine, ana = clinic.customer(), clinic.desk()
-    clinic.api.post(mine.sees()["links"]["call_me"], {"phone": "030 1234567"})
-    refused = clinic.owner_sends("/counters/shop", admits="deli")
+    clinic.client.post(mine.get()["links"]["call_me"], {"phone": "030 1234567"})
+    refused = clinic.owner_post("/counters/shop", admits="deli")
     assert (refused.status, "A1 in " in refused.body["error"]) == (409, True)
-    assert clinic.owner_sends("/counters/shop", admits="bakery").status == 200
-    assert ana.presses("move", number="A1", queue="bakery").status == 409
-    assert (mine.sees()["state"], mine.sees()["door"]) == ("waiting", None)
-    ana.calls_next()
-    ana.presses("done", number="A1")
-    assert clinic.owner_sends("/counters/shop", admits=None).status == 200
-    assert clinic.owner_sends("/counters/shop", admits="deli").status == 200
-    assert ana.presses("bring-back", number="A1").status == 409
+    assert clinic.owner_post("/counters/shop", admits="bakery").status == 200
+    assert ana.post("move", number="A1", queue="bakery").status == 409
+    assert (mine.get()["state"], mine.get()["door"]) == ("waiting", None)
+    ana.call_next()
+    ana.post("done", number="A1")
+    assert clinic.owner_post("/counters/shop", admits=None).status == 200
+    assert clinic.owner_post("/counters/shop", admits="deli").status == 200
+    assert ana.post("bring-back", number="A1").status == 409

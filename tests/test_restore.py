@@ -14,8 +14,10 @@ import time
 from contextlib import closing
 
 import pytest
-from people import HERE, Api, Place, open_deli
-from versions import FAILS, NEXT, REBUILDS_PLACE, dump, rows
+from helpers.app import HERE
+from helpers.client import AppClient
+from helpers.places import Place, open_deli
+from helpers.versions import FAILS, NEXT, REBUILDS_PLACE, dump, rows
 
 from app.backup import generations, s3
 from app.backup.handover import HandOverTimeouts
@@ -94,8 +96,8 @@ def test_a_lost_shop_goes_on_as_if_nothing_had_been(typed, start, place, databas
     ]
     assert facts(database)["secret_key"] == secret
     assert sorted(path.name for path in data.iterdir()) == ["takeanumber.db"]
-    again = Place(Api(start()), {"slug": place.slug, "links": place.links})
-    assert again.api.get(picture).body["queues"][0]["waiting"] == ["A2"]
+    again = Place(AppClient(start()), {"slug": place.slug, "links": place.links})
+    assert again.client.get(picture).body["queues"][0]["waiting"] == ["A2"]
     assert again.customer().number == "A3"
 
 
@@ -208,7 +210,7 @@ def test_nor_one_that_a_server_made_meanwhile(
 
     def slow(request, port):
         if not made and ".db.gz" in request.path:  # the copy is on its way
-            made.append(open_deli(Api(start(data=elsewhere))))
+            made.append(open_deli(AppClient(start(data=elsewhere))))
             made[0].customer()
         hand_on(request, port)
 
@@ -431,8 +433,8 @@ def test_one_of_an_older_version_is_upgraded(typed, old_version, start, place, s
     assert rows(new, "SELECT version_num FROM alembic_version") == [(SCHEMA,)]
     assert sorted(path.name for path in elsewhere.iterdir()) == ["takeanumber.db"]
     assert rows(new, "PRAGMA foreign_key_check") == []
-    again = Place(Api(start(data=elsewhere)), {"slug": place.slug, "links": place.links})
-    assert again.line()["waiting"] == ["A2"]
+    again = Place(AppClient(start(data=elsewhere)), {"slug": place.slug, "links": place.links})
+    assert again.queue()["waiting"] == ["A2"]
 
 
 def test_an_upgrade_that_fails_leaves_what_is_there(database, stored, next_version, command, data):
@@ -462,7 +464,7 @@ def test_or_new(typed, start, storage, elsewhere):
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "new database" in ended.stdout
     assert [path.name for path in elsewhere.iterdir()] == ["takeanumber.db"]
-    assert Api(start(data=elsewhere, require_database=1)).get("/").status == 200
+    assert AppClient(start(data=elsewhere, require_database=1)).get("/").status == 200
 
 
 def test_or_new_where_something_else_is_stored(typed, stick, elsewhere):

@@ -1,7 +1,8 @@
 """What the environment says, and what of it makes no sense."""
 
 import pytest
-from people import Api, open_deli
+from helpers.client import AppClient
+from helpers.places import open_deli
 
 NONSENSE = [
     ("TAKEANUMBER_PLACES", "many"),
@@ -70,7 +71,7 @@ def test_settings_come_from_the_environment(monkeypatch, start):
     monkeypatch.setenv("TAKEANUMBER_URL", "https://queue.example.org/")
     monkeypatch.setenv("TAKEANUMBER_MAX_WAITING", " 1 ")
     monkeypatch.setenv("TAKEANUMBER_SETUP_CODE", "")
-    place = open_deli(Api(start()))
+    place = open_deli(AppClient(start()))
     assert place.links["board"] == "https://queue.example.org/corner-deli/board"
     assert [place.take().status for _ in range(2)] == [201, 409]
 
@@ -78,7 +79,7 @@ def test_settings_come_from_the_environment(monkeypatch, start):
 def test_an_empty_value_is_none_at_all(monkeypatch, start):
     for name in ("PLACES", "URL", "PROXIES", "MAX_WAITING", "DATABASE_URL"):
         monkeypatch.setenv(f"TAKEANUMBER_{name}", "")
-    assert open_deli(Api(start())).take().status == 201
+    assert open_deli(AppClient(start())).take().status == 201
 
 
 def test_the_required_database_must_be_there(command, tmp_path):
@@ -89,5 +90,5 @@ def test_the_required_database_must_be_there(command, tmp_path):
 
 
 def test_the_required_database_is_enough(start):
-    open_deli(Api(start()))
-    assert Api(start(require_database=1)).get("/corner-deli").status == 200
+    open_deli(AppClient(start()))
+    assert AppClient(start(require_database=1)).get("/corner-deli").status == 200

@@ -8,10 +8,12 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from helpers.client import AppClient
+from helpers.clock import Clock
+from helpers.places import Customer, open_deli
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from people import Api, Clock, Customer, open_deli
 
 import takeanumber
 
@@ -69,8 +71,8 @@ class Day(RuleBasedStateMachine):
         self.clock.set("2026-11-21 10:00")
         self.data = tempfile.TemporaryDirectory()
         self.app = takeanumber.create_app(data=self.data.name, takes_per_minute=10**9)
-        self.place = open_deli(Api(self.app))
-        self.place.owner_sends("/queues", name="Bakery", max_waiting=LIMIT)
+        self.place = open_deli(AppClient(self.app))
+        self.place.owner_post("/queues", name="Bakery", max_waiting=LIMIT)
         self.take_links = {each["slug"]: each["links"]["take"] for each in self.place.picture()["queues"]}
         self.desks = [self.place.desk("Ana", "Window 1"), self.place.desk("Ben", "Window 2")]
         self.on_duty = [True, True]
@@ -222,7 +224,7 @@ class Day(RuleBasedStateMachine):
             self.takes_a_number(queue, None)
 
     def takes_a_number(self, queue, request):
-        answer = self.place.api.post(self.take_links[queue], {"request_id": request})
+        answer = self.place.client.post(self.take_links[queue], {"request_id": request})
         earlier = self.requests.get((queue, request)) if request else None
         if earlier:
             assert (answer.status, answer.body["number"]) == (200, earlier.number)
@@ -235,7 +237,7 @@ class Day(RuleBasedStateMachine):
             number = f"{'A' if queue == 'deli' else 'B'}{self.given[queue]}"
             assert (answer.body["number"], answer.body["series"]) == (number, self.series)
             assert answer.body["ahead"] == len(self.lines[queue])
-            ticket = Ticket(Customer(self.place.api, answer.body), queue, self.series, number)
+            ticket = Ticket(Customer(self.place.client, answer.body), queue, self.series, number)
             self.tickets.append(ticket)
             self.lines[queue].append(ticket)
             if request:
@@ -260,7 +262,7 @@ class Day(RuleBasedStateMachine):
         here = self.at(desk)
         finished = (here and here.number) if right else self.number(which)
         number = None if wanted is None else self.number(wanted)
-        answer = self.desks[desk].presses("next", finished=finished, queue=queue, number=number)
+        answer = self.desks[desk].post("next", finished=finished, queue=queue, number=number)
         heads = [line[0] for name, line in self.lines.items() if line and queue in (None, name)]
         if number:
             found = self.waits(number)
@@ -284,7 +286,7 @@ class Day(RuleBasedStateMachine):
     def presses_a_button(self, desk, button, right, which):
         here = self.at(desk)
         number = self.number(which, here, right)
-        answer = self.desks[desk].presses(button, number=number)
+        answer = self.desks[desk].post(button, number=number)
         if not here or here.number != number or (button == "put-back" and here.series < self.day):
             self.refused(answer)
             assert (answer.body["current"] or {}).get("number") == (here and here.number)
@@ -300,7 +302,7 @@ class Day(RuleBasedStateMachine):
     def moves(self, desk, right, which, queue):
         here = self.at(desk)
         number = self.number(which, here, right)
-        answer = self.desks[desk].presses("move", number=number, queue=queue)
+        answer = self.desks[desk].post("move", number=number, queue=queue)
         ticket = here if here and here.number == number else self.waits(number)
         if not ticket or ticket.series < self.day or ticket.queue == queue:
             self.refused(answer, 400, 409)
@@ -314,7 +316,7 @@ class Day(RuleBasedStateMachine):
     def brings_back(self, desk, which, right):
         recent = self.recent(desk)
         number = recent[which % len(recent)].number if right and recent else self.number(which)
-        answer = self.desks[desk].presses("bring-back", number=number)
+        answer = self.desks[desk].post("bring-back", number=number)
         fits = [each for each in recent if each.number == number and self.clock.at - each.ended_at <= 3600]
         if not fits or fits[0].series < self.day:
             self.refused(answer)
@@ -324,19 +326,19 @@ class Day(RuleBasedStateMachine):
 
     def pauses_or_resumes(self, desk, on_duty):
         self.on_duty[desk] = on_duty
-        answer = self.desks[desk].presses("resume" if self.on_duty[desk] else "pause")
+        answer = self.desks[desk].post("resume" if self.on_duty[desk] else "pause")
         assert answer.body["on_duty"] is self.on_duty[desk]
 
     # ----- what the owner does
 
     def closes_or_opens(self, queue, is_open):
         self.open[queue] = is_open
-        answer = self.place.owner_sends(f"/queues/{queue}/{'open' if self.open[queue] else 'close'}")
+        answer = self.place.owner_post(f"/queues/{queue}/{'open' if self.open[queue] else 'close'}")
         assert answer.body["open"] is self.open[queue]
 
     def cancels_many(self, queue, which):
         numbers = {self.number(each) for each in which}
-        assert self.place.owner_sends(f"/queues/{queue}/cancel", numbers=sorted(numbers)).status == 200
+        assert self.place.owner_post(f"/queues/{queue}/cancel", numbers=sorted(numbers)).status == 200
         for ticket in self.tickets:
             if ticket.queue == queue and ticket.state in OPEN and ticket.number in numbers:
                 self.ends(ticket, "cancelled")
@@ -347,7 +349,7 @@ class Day(RuleBasedStateMachine):
             each.state in OPEN and each.number[0] == letter and each.queue != queue for each in self.tickets
         ):
             return  # one who was moved: then a number would be in the place twice
-        answer = self.place.owner_sends(f"/queues/{queue}/reset")
+        answer = self.place.owner_post(f"/queues/{queue}/reset")
         if any(each.state in OPEN and each.queue == queue for each in self.tickets):
             self.refused(answer)
         else:
@@ -377,7 +379,7 @@ class Day(RuleBasedStateMachine):
 
     def _the_pages_agree(self) -> None:
         for ticket in self.tickets:
-            sees = ticket.customer.sees()
+            sees = ticket.customer.get()
             assert (sees["number"], sees["state"], sees["queue"]) == (
                 ticket.number,
                 ticket.state,
@@ -386,8 +388,8 @@ class Day(RuleBasedStateMachine):
             waiting = ticket.state == "waiting"
             assert sees["ahead"] == (self.lines[ticket.queue].index(ticket) if waiting else None)
         for desk in (0, 1):
-            assert self.desks[desk].serves() == (self.at(desk) and self.at(desk).number)
-            recent = self.desks[desk].sees()["recent"]
+            assert self.desks[desk].current_number() == (self.at(desk) and self.at(desk).number)
+            recent = self.desks[desk].get()["recent"]
             assert [each["number"] for each in recent] == [each.number for each in self.recent(desk)]
 
     def _the_history_replays(self) -> None:

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from people import HERE
+from helpers.app import HERE
 
 TEMPLATES = sorted((HERE / "templates").glob("*.html"))
 STATIC_FILES = sorted((HERE / "static").iterdir())

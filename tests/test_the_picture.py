@@ -20,15 +20,15 @@ def test_the_line_and_who_is_called(place, ana, clock):
     for _ in range(3):
         place.customer()
     clock.advance(minutes=1)
-    ana.calls_next()
-    line = place.line()
+    ana.call_next()
+    line = place.queue()
     assert line["waiting"] == ["A2", "A3"]
     (called,) = line["called"]
     assert (called["number"], called["desk"], called["state"]) == ("A1", "Window 2", "called")
     assert called["since"] == "2026-11-21T10:01:00+00:00"
     clock.advance(minutes=1)
-    ana.presses("start", number="A1")
-    (called,) = place.line()["called"]
+    ana.post("start", number="A1")
+    (called,) = place.queue()["called"]
     assert (called["state"], called["since"]) == ("serving", "2026-11-21T10:02:00+00:00")
 
 
@@ -36,8 +36,8 @@ def test_it_waits_in_the_order_in_which_it_is_called(bakery):
     desk = bakery.desk()
     for queue in ("deli", "bakery", "deli", "deli", "bakery"):
         bakery.customer(queue)
-    desk.calls_next(queue="deli")
-    desk.presses("put-back", number="A1")
+    desk.call_next(queue="deli")
+    desk.post("put-back", number="A1")
     waiting = {queue["slug"]: queue["waiting"] for queue in bakery.picture()["queues"]}
     assert waiting == {"deli": ["A2", "A3", "A1"], "bakery": ["B1", "B2"]}
 
@@ -45,7 +45,7 @@ def test_it_waits_in_the_order_in_which_it_is_called(bakery):
 def test_calls_are_the_last_twenty_with_growing_ids(place, ana):
     for _ in range(23):
         place.customer()
-        ana.calls_next()
+        ana.call_next()
     calls = place.picture()["calls"]
     assert [call["number"] for call in calls] == [f"A{n}" for n in range(4, 24)]
     ids = [call["id"] for call in calls]
@@ -56,16 +56,16 @@ def test_calls_are_the_last_twenty_with_growing_ids(place, ana):
 
 def test_a_call_stays_when_the_customer_is_gone(place, ana):
     place.customer()
-    ana.calls_next()
-    ana.presses("done", number="A1")
+    ana.call_next()
+    ana.post("done", number="A1")
     assert [call["number"] for call in place.picture()["calls"]] == ["A1"]
 
 
 def test_a_call_keeps_the_desk_of_its_time(place):
     place.customer()
     desk = place.desk("Ben", "Window 3")
-    desk.calls_next()
-    place.owner_sends(f"/servicers/{desk.id}/remove")
+    desk.call_next()
+    place.owner_post(f"/servicers/{desk.id}/remove")
     assert [call["desk"] for call in place.picture()["calls"]] == ["Window 3"]
 
 
@@ -75,46 +75,46 @@ def test_the_version_grows_with_each_change_and_only_then(place, ana):
         place.customer,
         place.customer,
         ana.calls_next,
-        lambda: ana.presses("start", number="A1"),
-        lambda: ana.presses("call-again", number="A1"),
-        lambda: ana.presses("done", number="A1"),
-        lambda: place.owner_sends("/queues/deli/close"),
-        lambda: place.owner_sends("", name="Corner Shop"),
+        lambda: ana.post("start", number="A1"),
+        lambda: ana.post("call-again", number="A1"),
+        lambda: ana.post("done", number="A1"),
+        lambda: place.owner_post("/queues/deli/close"),
+        lambda: place.owner_post("", name="Corner Shop"),
     ]
     for step in steps:
         step()
         versions.append(place.picture()["version"])
     assert versions == sorted(set(versions))
-    place.owner_sees(), ana.sees(), place.export()
+    place.owner_get(), ana.get(), place.export()
     assert place.picture()["version"] == versions[-1]
 
 
 def test_its_etag_saves_sending_it_again(place, ana):
-    first = place.api.get(place.links["customers"])
+    first = place.client.get(place.links["customers"])
     etag = first.headers["ETag"]
-    same = place.api.get(place.links["customers"], If_None_Match=etag)
+    same = place.client.get(place.links["customers"], If_None_Match=etag)
     assert (same.status, same.body) == (304, "")
     assert same.headers["ETag"] == etag
     place.customer()
-    changed = place.api.get(place.links["customers"], If_None_Match=etag)
+    changed = place.client.get(place.links["customers"], If_None_Match=etag)
     assert changed.status == 200
     assert changed.headers["ETag"] != etag
     assert changed.body["queues"][0]["waiting"] == ["A1"]
 
 
 def test_it_may_be_kept_but_must_be_asked_for(place):
-    assert place.api.get(place.links["customers"]).headers["Cache-Control"] == "no-cache"
+    assert place.client.get(place.links["customers"]).headers["Cache-Control"] == "no-cache"
 
 
 def test_waits_change_by_themselves(place, ana, clock):
-    etag = place.api.get(place.links["customers"]).headers["ETag"]
+    etag = place.client.get(place.links["customers"]).headers["ETag"]
     clock.advance(minutes=1)
-    assert place.api.get(place.links["customers"], If_None_Match=etag).status == 200
+    assert place.client.get(place.links["customers"], If_None_Match=etag).status == 200
 
 
 def test_two_addresses_of_the_same_server_get_their_own_links(place):
     for host in ("deli.example", "192.168.0.7:8000", "localhost"):
-        body = place.api.get(f"http://{host}/corner-deli").body
+        body = place.client.get(f"http://{host}/corner-deli").body
         assert body["queues"][0]["links"]["take"] == f"http://{host}/corner-deli/deli/tickets"
 
 
@@ -122,15 +122,15 @@ def test_nothing_private_is_in_it(place, ana):
     secret = {"name": "Nobody's business", "phone": "+1 555 0100", "note": "rash", "request_id": "req-1"}
     customer = place.customer(**secret)
     place.customer()
-    ana.calls_next()
+    ana.call_next()
     private = [*secret.values(), "Ana"]
     links = [customer.ticket["links"]["ticket"], ana.link, place.links["staff"], place.links["manage"]]
     private += [link.rsplit("/", 1)[1] for link in links]
     for url in ("customers", "board"):
-        text = json.dumps(place.api.get(place.links[url]).body)
+        text = json.dumps(place.client.get(place.links[url]).body)
         assert [each for each in private if each in text] == []
 
 
 def test_a_removed_queue_is_not_in_it(bakery):
-    bakery.owner_sends("/queues/bakery/delete")
+    bakery.owner_post("/queues/bakery/delete")
     assert [queue["slug"] for queue in bakery.picture()["queues"]] == ["deli"]

@@ -5,7 +5,7 @@ import sys
 import time
 
 import pytest
-from people import HERE
+from helpers.app import HERE
 
 from app.core.days import day_of
 from app.core.places import find_place
@@ -20,32 +20,32 @@ def minutes(wait):
 
 def expected(place, queue="deli"):
     """The range for somebody who would join now, in minutes."""
-    return minutes(place.line(queue)["estimated_wait"])
+    return minutes(place.queue(queue)["estimated_wait"])
 
 
 def serve(place, desk, clock, *seconds, queue="deli"):
     """Customers who are served one after the other, for so many seconds each; nobody is at the desk then."""
     for each in seconds:
         place.customer(queue)
-        number = desk.calls_next()["number"]
+        number = desk.call_next()["number"]
         clock.advance(seconds=each)
-        desk.presses("done", number=number)
+        desk.post("done", number=number)
     clock.advance(seconds=60)  # what was learned is looked up again
 
 
 def test_nobody_waits_long_for_a_free_desk(place, ana):
     assert expected(place) == (0, 1)
     place.customer()
-    assert place.line()["waits"] == [{"from": 0, "to": 60}]
+    assert place.queue()["waits"] == [{"from": 0, "to": 60}]
 
 
 def test_the_first_customer_of_the_first_day_sees_the_owners_guess(place, ana):
     place.customer()
-    ana.calls_next()
+    ana.call_next()
     low, high = expected(place)
     assert low <= 3 <= high
     assert high >= 6  # nobody knows yet
-    place.owner_sends("/queues/deli", usual_service_s=1200)
+    place.owner_post("/queues/deli", usual_service_s=1200)
     low, high = expected(place)
     assert low <= 20 <= high
 
@@ -53,7 +53,7 @@ def test_the_first_customer_of_the_first_day_sees_the_owners_guess(place, ana):
 def test_a_range_is_whole_minutes_and_never_empty(place, ana, ben):
     for _ in range(12):
         place.customer()
-    for wait in [place.line()["estimated_wait"], *place.line()["waits"]]:
+    for wait in [place.queue()["estimated_wait"], *place.queue()["waits"]]:
         assert wait["from"] % 60 == wait["to"] % 60 == 0
         assert 0 <= wait["from"] < wait["to"]
 
@@ -62,7 +62,7 @@ def test_it_moves_to_what_is_measured(place, ana, clock):
     serve(place, ana, clock, *[600] * 10)
     for _ in range(4):
         place.customer()
-    ana.calls_next()
+    ana.call_next()
     low, high = expected(place)
     assert low <= 40 <= high
     assert high - low <= 15
@@ -71,7 +71,7 @@ def test_it_moves_to_what_is_measured(place, ana, clock):
 def test_it_knows_how_long_the_customer_at_the_desk_has_been_there(place, ana, clock):
     serve(place, ana, clock, *[600] * 30)
     place.customer()
-    ana.calls_next()
+    ana.call_next()
     before = expected(place)
     clock.advance(minutes=8)
     after = expected(place)
@@ -83,66 +83,66 @@ def test_a_ticket_that_nobody_ended_counts_as_one_long_service_only(place, ana, 
     serve(place, ana, clock, *[120] * 10, 14 * 3600 - 4000)
     clock.set("2026-11-22 10:00")
     place.customer()
-    ana.calls_next()
+    ana.call_next()
     assert expected(place)[1] <= 15
 
 
 def test_two_desks_are_quicker_than_one_and_a_pause_counts(place, ana):
     for _ in range(9):
         place.customer()
-    ana.calls_next()
+    ana.call_next()
     one = expected(place)
     ben = place.desk("Ben", "Window 3")
-    ben.calls_next()
+    ben.call_next()
     two = expected(place)
     assert two[1] < one[1]
-    ben.presses("pause")
+    ben.post("pause")
     assert expected(place)[1] > two[1]
-    ana.presses("pause")
-    assert place.line()["estimated_wait"] is None
-    assert place.line()["waits"] == []
+    ana.post("pause")
+    assert place.queue()["estimated_wait"] is None
+    assert place.queue()["waits"] == []
 
 
 def test_a_desk_that_lets_people_wait_is_not_at_work(place, ana, ben, clock):
     """Its servicer went home without pressing Pause."""
     for _ in range(8):
         place.customer()
-    ana.calls_next()
-    assert place.line()["waits"][0] == {"from": 0, "to": 60}
+    ana.call_next()
+    assert place.queue()["waits"][0] == {"from": 0, "to": 60}
     clock.advance(minutes=6)
-    assert minutes(place.line()["waits"][0])[1] > 1
-    ana.presses("done", number="A1")
+    assert minutes(place.queue()["waits"][0])[1] > 1
+    ana.post("done", number="A1")
     clock.advance(minutes=6)
-    assert minutes(place.line()["waits"][0])[1] > 1
+    assert minutes(place.queue()["waits"][0])[1] > 1
 
 
 def test_a_call_that_was_left_lying_is_no_work(clinic, clock):
     ana, others = clinic.desk("Ana", queues=["deli"]), [clinic.caller(name) for name in ("Cleo", "Dan")]
-    clinic.puts_on("Ida", "Joe")
-    assert all(other.asks() for other in others)
+    clinic.put_on_list("Ida", "Joe")
+    assert all(other.next_call() for other in others)
     clock.advance(hours=3)
     for _ in range(5):
         clinic.customer()
-    ana.calls_next()
-    left_lying = clinic.customer().sees()["estimated_wait"]
+    ana.call_next()
+    left_lying = clinic.customer().get()["estimated_wait"]
     for other in others:
-        other.presses("pause")
-    assert clinic.customer().sees()["estimated_wait"]["from"] > left_lying["from"] > 10
+        other.post("pause")
+    assert clinic.customer().get()["estimated_wait"]["from"] > left_lying["from"] > 10
 
 
 def test_who_leaves_is_not_waited_for(place, ana, clock):
     serve(place, ana, clock, *[180] * 20)
     patient = [place.customer() for _ in range(12)]
-    ana.calls_next()
+    ana.call_next()
     before = expected(place)
     clock.advance(minutes=10)
     for each in patient[1:]:
-        each.leaves()
-    ana.presses("done", number=patient[0].number)
+        each.cancel()
+    ana.post("done", number=patient[0].number)
     clock.advance(minutes=5)
     for _ in range(12):
         place.customer()
-    ana.calls_next()
+    ana.call_next()
     after = expected(place)
     assert after[0] < before[0]
     assert after[1] < before[1]
@@ -152,14 +152,14 @@ def test_who_waits_in_another_line_of_the_same_desks_is_ahead_too(bakery, clock)
     desk = bakery.desk()
     for _ in range(10):
         bakery.customer("bakery")
-    desk.calls_next()
+    desk.call_next()
     clock.advance(seconds=1)
     assert expected(bakery, "deli") == expected(bakery, "bakery")
     late = bakery.customer("deli")
     assert late.ticket["ahead"] == 0
-    assert late.ticket["estimated_wait"] == late.sees()["estimated_wait"]
-    assert minutes(late.sees()["estimated_wait"])[0] >= 10
-    assert bakery.line("deli")["waits"] == [late.sees()["estimated_wait"]]
+    assert late.ticket["estimated_wait"] == late.get()["estimated_wait"]
+    assert minutes(late.get()["estimated_wait"])[0] >= 10
+    assert bakery.queue("deli")["waits"] == [late.get()["estimated_wait"]]
 
 
 def test_lines_with_desks_of_their_own_do_not_wait_for_each_other(bakery):
@@ -173,10 +173,10 @@ def test_lines_with_desks_of_their_own_do_not_wait_for_each_other(bakery):
 def test_the_ticket_its_page_and_the_picture_say_the_same(place, ana, ben, clock):
     serve(place, ana, clock, 100, 200, 150)
     customers = [place.customer() for _ in range(9)]
-    ana.calls_next(), ben.calls_next()
+    ana.call_next(), ben.call_next()
     clock.advance(seconds=90)
-    assert [each.sees()["estimated_wait"] for each in customers[2:]] == place.line()["waits"]
-    now = place.line()["estimated_wait"]
+    assert [each.get()["estimated_wait"] for each in customers[2:]] == place.queue()["waits"]
+    now = place.queue()["estimated_wait"]
     assert place.customer().ticket["estimated_wait"] == now
 
 
@@ -184,19 +184,19 @@ def test_waits_are_in_order_and_do_not_jump_while_nothing_happens(place, ana, be
     serve(place, ana, clock, *[100, 300, 180, 150, 250] * 4)
     for _ in range(20):
         place.customer()
-    ana.calls_next(), ben.calls_next()
-    before = place.line()["waits"]
+    ana.call_next(), ben.call_next()
+    before = place.queue()["waits"]
     for _ in range(3):
         assert before == sorted(before, key=lambda wait: (wait["to"], wait["from"]))
         clock.advance(minutes=1)
-        after = place.line()["waits"]
+        after = place.queue()["waits"]
         assert all(new["to"] <= old["to"] for old, new in zip(before, after, strict=True))
         before = after
 
 
 def test_a_line_that_a_counter_admits_has_no_desks(shop, ana):
-    shop.owner_sends("/counters/shop", admits="deli")
-    assert shop.line()["estimated_wait"] is None
+    shop.owner_post("/counters/shop", admits="deli")
+    assert shop.queue()["estimated_wait"] is None
     assert shop.customer().ticket["estimated_wait"] is None
 
 
@@ -204,62 +204,62 @@ def test_a_line_that_a_counter_admits_has_no_desks(shop, ana):
 
 
 def test_the_owner_sees_how_often_the_range_was_right(place, ana, clock):
-    assert place.owner_sees()["queues"][0]["hit_rate"] == {"called": 0, "within": 0}
+    assert place.owner_get()["queues"][0]["hit_rate"] == {"called": 0, "within": 0}
     for late in (0, 0, 40):
         place.customer()
         clock.advance(minutes=late)
-        ana.calls_next()
-        ana.presses("done", number=ana.serves())
-    assert place.owner_sees()["queues"][0]["hit_rate"] == {"called": 3, "within": 2}
-    html = place.api.client.get(place.links["manage"], headers={"Accept": "text/html"}).text
+        ana.call_next()
+        ana.post("done", number=ana.current_number())
+    assert place.owner_get()["queues"][0]["hit_rate"] == {"called": 3, "within": 2}
+    html = place.client.flask_client.get(place.links["manage"], headers={"Accept": "text/html"}).text
     assert "2 of 3 were called within the range they were shown this week." in html
     clock.advance(days=8)
-    assert place.owner_sees()["queues"][0]["hit_rate"] == {"called": 0, "within": 0}
+    assert place.owner_get()["queues"][0]["hit_rate"] == {"called": 0, "within": 0}
 
 
 def test_who_was_shown_no_range_does_not_count(place, clock):
     place.customer()
     ana = place.desk()
-    ana.presses("add", queue="deli")
-    ana.calls_next()
-    ana.calls_next()
-    assert place.owner_sees()["queues"][0]["hit_rate"] == {"called": 0, "within": 0}
+    ana.post("add", queue="deli")
+    ana.call_next()
+    ana.call_next()
+    assert place.owner_get()["queues"][0]["hit_rate"] == {"called": 0, "within": 0}
 
 
 # ----- the owner's guess
 
 
 def test_a_new_queue_takes_the_owners_guess(place):
-    place.owner_sends("/queues", name="Repairs", usual_service_s=900)
-    found = {queue["slug"]: queue["usual_service_s"] for queue in place.owner_sees()["queues"]}
+    place.owner_post("/queues", name="Repairs", usual_service_s=900)
+    found = {queue["slug"]: queue["usual_service_s"] for queue in place.owner_get()["queues"]}
     assert found == {"deli": 180, "repairs": 900}
 
 
 @pytest.mark.parametrize("wrong", [0, 9, 14_401, -180, "180", 1.5, True])
 def test_a_guess_that_makes_no_sense(place, wrong):
-    assert place.owner_sends("/queues/deli", usual_service_s=wrong).status == 400
-    assert place.owner_sees()["queues"][0]["usual_service_s"] == 180
+    assert place.owner_post("/queues/deli", usual_service_s=wrong).status == 400
+    assert place.owner_get()["queues"][0]["usual_service_s"] == 180
 
 
 # ----- why am I still waiting?
 
 
 def told(customer):
-    return [step["text"] for step in customer.sees()["steps"]]
+    return [step["text"] for step in customer.get()["steps"]]
 
 
 def test_the_last_steps_of_the_line_newest_first_without_names(place, ana, clock):
     place.customer(), place.customer()
     mine = place.customer(name="Zoë")
     assert told(mine) == []
-    ana.calls_next()
+    ana.call_next()
     clock.advance(minutes=1)
-    ana.presses("no-show", number="A1")
-    ana.presses("bring-back", number="A1")
-    ana.presses("pause")
+    ana.post("no-show", number="A1")
+    ana.post("bring-back", number="A1")
+    ana.post("pause")
     clock.advance(minutes=2)
-    ana.presses("resume")
-    ana.calls_next()
+    ana.post("resume")
+    ana.call_next()
     assert told(mine) == [
         "A1 was called",
         "Window 2 goes on",
@@ -267,10 +267,10 @@ def test_the_last_steps_of_the_line_newest_first_without_names(place, ana, clock
         "A1 came back",
         "A1 was not here",
     ]
-    newest = mine.sees()["steps"][0]
+    newest = mine.get()["steps"][0]
     assert (newest["kind"], newest["number"], newest["at"]) == ("call", "A1", "2026-11-21T10:03:00+00:00")
-    assert "Ana" not in str(mine.sees()["steps"])
-    html = place.api.client.get(mine.ticket["links"]["ticket"], headers={"Accept": "text/html"}).text
+    assert "Ana" not in str(mine.get()["steps"])
+    html = place.client.flask_client.get(mine.ticket["links"]["ticket"], headers={"Accept": "text/html"}).text
     assert "Why am I still waiting?" in html
     assert "Window 2 goes on" in html
 
@@ -278,7 +278,7 @@ def test_the_last_steps_of_the_line_newest_first_without_names(place, ana, clock
 def test_who_is_called_before_her_turn_is_told(place, ana):
     mine = place.customer()
     place.customer()
-    ana.calls_next(number="A2")
+    ana.call_next(number="A2")
     assert told(mine) == ["A2 was called, before its turn"]
 
 
@@ -287,7 +287,7 @@ def test_priority_is_told(place, ana, app):
     place.customer()
     first = "UPDATE ticket SET priority = 1 WHERE number = 'A2'"  # no page gives it yet
     app.extensions["takeanumber"].database.write(run, first)
-    ana.calls_next()
+    ana.call_next()
     assert told(mine) == ["A2 was called: priority"]
 
 
@@ -295,20 +295,20 @@ def test_what_happened_elsewhere_or_before_is_not_told(bakery):
     desk = bakery.desk(queues=["deli"])
     baker = bakery.desk("Ben", "Oven", queues=["bakery"])
     bakery.customer("deli"), bakery.customer("bakery")
-    desk.calls_next()
+    desk.call_next()
     mine = bakery.customer("deli")
-    baker.calls_next()
-    baker.presses("pause")
+    baker.call_next()
+    baker.post("pause")
     assert told(mine) == []
 
 
 def test_who_is_called_needs_no_reasons(place, ana):
     mine = place.customer()
     other = place.customer()
-    other.leaves()
+    other.cancel()
     assert told(mine) == ["A2 left the line"]
-    ana.calls_next()
-    assert mine.sees()["steps"] == []
+    ana.call_next()
+    assert mine.get()["steps"] == []
 
 
 # ----- what it costs
@@ -318,8 +318,8 @@ def test_a_line_of_a_hundred_costs_the_picture_less_than_a_millisecond_more(plac
     serve(place, ana, clock, *[100, 300, 180] * 20)
     for _ in range(101):
         place.customer()
-    ana.calls_next()
-    parts = place.api.client.application.extensions["takeanumber"]
+    ana.call_next()
+    parts = place.client.flask_client.application.extensions["takeanumber"]
     with parts.database.read() as db:
         row = find_place(db, place.slug)
         (queue,) = walk_in_queues(db, row)

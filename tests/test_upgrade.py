@@ -5,8 +5,10 @@ import shutil
 import sys
 
 import pytest
-from people import HERE, Api, Place, tap
-from versions import FAILS, LOSES_CHILDREN, NEXT, REBUILDS_PLACE, dump, make_schema, rows
+from helpers.app import HERE
+from helpers.client import AppClient
+from helpers.places import Place, new_tap
+from helpers.versions import FAILS, LOSES_CHILDREN, NEXT, REBUILDS_PLACE, dump, make_schema, rows
 
 from app.storage.schema import SCHEMA
 
@@ -61,15 +63,15 @@ def test_a_shop_of_the_first_version_goes_on_and_gets_counters(place, old_versio
     assert rows(first_version, "SELECT version_num FROM alembic_version") == [(SCHEMA,)]
     assert rows(first_version, "PRAGMA foreign_key_check") == []
     assert rows(first_version, "PRAGMA integrity_check") == [("ok",)]
-    shop = Place(Api(app), {"slug": place.slug, "links": place.links})
-    assert (shop.line()["waiting"], shop.line()["called"][0]["number"]) == (["A2"], "A1")
-    assert (shop.line()["door"], shop.picture()["counters"]) == (None, [])
+    shop = Place(AppClient(app), {"slug": place.slug, "links": place.links})
+    assert (shop.queue()["waiting"], shop.queue()["called"][0]["number"]) == (["A2"], "A1")
+    assert (shop.queue()["door"], shop.picture()["counters"]) == (None, [])
     version = shop.picture()["version"]
     assert shop.customer().number == "A3"
     assert shop.picture()["version"] > version
-    assert shop.owner_sends("/counters", name="Shop", capacity=1, admits="deli").status == 201
-    assert shop.door().sends(tap(1, number="A2")).body["count"] == 1
-    assert shop.line()["waiting"] == ["A3"]
+    assert shop.owner_post("/counters", name="Shop", capacity=1, admits="deli").status == 201
+    assert shop.door().send_taps(new_tap(1, number="A2")).body["count"] == 1
+    assert shop.queue()["waiting"] == ["A3"]
 
 
 def test_the_newest_migration_is_what_the_code_expects():
@@ -82,8 +84,8 @@ def test_serving_upgrades_and_children_keep_their_parents(database, next_version
     before = {table: rows(database, sql) for table, sql in children.items()}
     serve = [sys.executable, str(next_version(REBUILDS_PLACE) / "takeanumber.py"), "serve"]
     server = start_server(command=serve, data=database.parent)
-    assert server.get("/corner-deli").content["queues"][0]["waiting"] == ["A2"]
-    assert server.post("/corner-deli/deli/tickets").content["number"] == "A3"
+    assert server.get("/corner-deli").body["queues"][0]["waiting"] == ["A2"]
+    assert server.post("/corner-deli/deli/tickets").body["number"] == "A3"
     assert server.stop() == 0
     assert rows(database, "SELECT motto FROM place") == [("Fresh every day",)]
     assert rows(database, "SELECT version_num FROM alembic_version") == [(NEXT,)]
@@ -109,7 +111,7 @@ def test_the_copy_can_be_used_again(tmp_path, database, next_version, start_serv
     start_server(command=serve, data=database.parent).stop()
     (tmp_path / "old").mkdir()
     shutil.copy(f"{database}.before-{NEXT}", tmp_path / "old" / "takeanumber.db")
-    assert start_server(data=tmp_path / "old").get("/corner-deli").content["queues"][0]["waiting"] == ["A2"]
+    assert start_server(data=tmp_path / "old").get("/corner-deli").body["queues"][0]["waiting"] == ["A2"]
 
 
 @pytest.mark.parametrize("migration", [FAILS, LOSES_CHILDREN], ids=["fails", "loses children"])
@@ -132,7 +134,7 @@ def test_after_an_upgrade_that_failed_a_better_one_works(database, next_version,
     assert command(program=next_version(FAILS)).returncode == 1
     serve = [sys.executable, str(next_version(REBUILDS_PLACE) / "takeanumber.py"), "serve"]
     server = start_server(command=serve, data=database.parent)
-    assert server.get("/corner-deli").content["queues"][0]["waiting"] == ["A2"]
+    assert server.get("/corner-deli").body["queues"][0]["waiting"] == ["A2"]
 
 
 def test_links_does_not_upgrade(database, next_version, command):

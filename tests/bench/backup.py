@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 from bench import Table, customer, fill_with_old_days, load, machine, middle, ms, running
-from real_server import ROOT, Server, Shop
+from helpers.places import Place
+from helpers.server import ROOT, Server
 
 
 def command(*words: str) -> float:
@@ -24,7 +25,7 @@ def command(*words: str) -> float:
     return time.perf_counter() - before
 
 
-def slowest_take(server: Server, shop: Shop, words: tuple[str, ...] | None) -> tuple[float, float]:
+def slowest_take(server: Server, shop: Place, words: tuple[str, ...] | None) -> tuple[float, float]:
     """The seconds of that command, and of the slowest of 4 customers who take numbers all the while."""
     took: list[float] = []
     meanwhile = threading.Thread(target=lambda: took.append(command(*words)))

@@ -30,7 +30,8 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from real_server import ROOT, SERVE, Server, Shop
+from helpers.places import Place
+from helpers.server import ROOT, SERVE, Server
 
 HELLO = """
 import logging, os, threading
@@ -140,7 +141,7 @@ def servicer(take: str, desk: str, called: list[str]) -> Client:
     come, finished = post(take, {}), None
     while True:
         yield "take", come
-        status, body = yield "next", post(f"{desk}/next", {"finished": finished})
+        status, body = yield "next", desk.post("next", finished=finished)
         if status == 200:
             finished = json.loads(body)["current"]["number"]
             called.append(finished)
@@ -246,7 +247,7 @@ def measure_taking(table: Table, rounds: int, seconds: float) -> None:
             print(f"<!-- the load's own share of a core: at most {share:.2f} -->", flush=True)
 
 
-def fill_line(shop: Shop, length: int) -> None:
+def fill_line(shop: Place, length: int) -> None:
     for _ in range(length):
         shop.take()
 
@@ -340,9 +341,9 @@ def measure_old_days(table: Table, rounds: int, seconds: float, tickets: int) ->
             for server in (empty, old):
                 shop, called = shops[server], []
                 for desk in desks[server]:  # so that each begins with nobody
-                    current = server.get(desk).content["current"]
+                    current = server.get(desk).body["current"]
                     if current:
-                        server.post(f"{desk}/done", {"number": current["number"]})
+                        desk.post("done", number=current["number"])
                 clients = [servicer(shop.take_url, desk, called) for desk in desks[server]]
                 figures = load(server, clients, seconds)
                 if nth:  # the first round only warms up
@@ -371,11 +372,11 @@ def memory_of(server: Server) -> float:
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def open_streams(shop: Shop, count: int) -> selectors.BaseSelector:
+def open_streams(shop: Place, count: int) -> selectors.BaseSelector:
     """Opens so many streams, and waits until each has had its first picture."""
     streams, first = selectors.DefaultSelector(), get(shop.links["live"])
     for _ in range(count):
-        link = socket.create_connection(("127.0.0.1", shop.server.port))
+        link = socket.create_connection(("127.0.0.1", shop.client.port))
         link.sendall(first)
         streams.register(link, selectors.EVENT_READ, [b""])
     wait_for(streams, b"event: state", within=60)
@@ -417,7 +418,7 @@ def measure_live(table: Table, rounds: int) -> None:
                 time.sleep(1)
                 with closing(socket.create_connection(("127.0.0.1", server.port))) as page:
                     before = time.perf_counter()
-                    number = shop.take().content["number"]
+                    number = shop.take().body["number"]
                     asked = time.perf_counter()
                     page.sendall(get(shop.links["customers"]))
                     slowest.append(wait_for(streams, f'"{number}"'.encode(), 10)[-1] - before)
@@ -438,13 +439,13 @@ def close_streams(streams: selectors.BaseSelector) -> None:
     streams.close()
 
 
-def open_counter(shop: Shop, doors: int = 8) -> dict[str, Any]:
+def open_counter(shop: Place, doors: int = 8) -> dict[str, Any]:
     """Adds a counter with so many doors; returns what the owner sees of it."""
     url = f"{shop.links['manage']}/counters"
-    counter = shop.server.post(url, {"name": "Inside", "capacity": 100_000, "empties": "never"}).content
+    counter = shop.client.post(url, {"name": "Inside", "capacity": 100_000, "empties": "never"}).body
     for n in range(doors - 1):
-        shop.server.post(f"{url}/{counter['slug']}/doors", {"name": f"Door {n}"})
-    return shop.server.get(counter["links"]["counter"]).content
+        shop.client.post(f"{url}/{counter['slug']}/doors", {"name": f"Door {n}"})
+    return shop.client.get(counter["links"]["counter"]).body
 
 
 def fill_with_taps(database: Path, taps: int) -> None:
@@ -476,7 +477,7 @@ def measure_tapping(table: Table, rounds: int, seconds: float, taps: int) -> Non
         fill_with_taps(full.data / "takeanumber.db", taps)
         full.start()
         chart = counters[full]["links"]["counter"]
-        today = date.fromisoformat(full.get(chart).content["day"]["day"])
+        today = date.fromisoformat(full.get(chart).body["day"]["day"])
         for name, before in (("today's", 0), ("the first day's", taps // TAPS_A_DAY - 1)):
             url = f"{chart}?day={today - timedelta(days=before)}"
             opened = [load(full, [visitor(url)], seconds) for _ in range(rounds)]
@@ -555,7 +556,7 @@ def main() -> None:
         "call": lambda table, asked: measure_calling(table, asked.rounds, asked.seconds),
         "old": lambda table, asked: measure_old_days(table, asked.rounds + 2, asked.seconds, asked.tickets),
         "live": lambda table, asked: measure_live(table, asked.rounds + 4),
-        "counters": lambda table, asked: measure_counters(table, asked.rounds, asked.seconds, asked.taps),
+        "counters": lambda table, asked: measure_counters(table, asked.rounds, asked.seconds, asked.tap),
         "start": lambda table, asked: measure_start(table, asked.rounds),
     }
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])

@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 from bench import Table, machine, middle, ms
-from real_server import ROOT
+from helpers.server import ROOT
 
 EACH = "WITH RECURSIVE each(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM each WHERE n < :many)"
 CONTACTS = f"""{EACH}
@@ -49,7 +49,8 @@ def fill(data: Path, contacts: int, reports: int) -> None:
 
 def main() -> None:
     sys.path.insert(0, str(ROOT))
-    from people import Api, open_deli
+    from helpers.client import AppClient
+    from helpers.places import open_deli
 
     import takeanumber
 
@@ -62,10 +63,10 @@ def main() -> None:
     table, times = Table(), {"app": [], "next": [], "report": [], "page": [], "list": []}
     with tempfile.TemporaryDirectory() as data:
         app = takeanumber.create_app(data=Path(data))
-        api = Api(app)
-        place = open_deli(api, timezone="Europe/Berlin")
+        client = AppClient(app)
+        place = open_deli(client, timezone="Europe/Berlin")
         for name in ("One", "Two", "Three"):
-            place.owner_sends("/queues", name=name, kind="calls")
+            place.owner_post("/queues", name=name, kind="calls")
         caller, *_ = [place.caller(f"Caller {n}") for n in range(20)]
         fill(Path(data), asked.contacts, asked.reports)
 
@@ -80,7 +81,7 @@ def main() -> None:
                 call = timed("next", caller.presses, "calls/next").body["call"]
             else:
                 head = {"Authorization": f"Bearer {caller.link.split('/')[-1]}"}
-                call = timed("app", api.post, "http://localhost/api/requestCall", {}, **head).body["call"]
+                call = timed("app", client.post, "http://localhost/api/requestCall", {}, **head).body["call"]
             outcome = ("Reached", "No answer", "Left a message")[n % 3]
             assert timed("report", caller.says, call, outcome).body["closed"]
             if n % 10 == 0:

@@ -17,7 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bench import Table, machine, middle, ms, running
-from real_server import Server, Shop
+from helpers.places import Place
+from helpers.server import Server
 
 NAMES = [
     "Ana",
@@ -87,7 +88,7 @@ def ask(server: Server, url: str, content: Any = None, accept: str = "applicatio
 
 
 @contextmanager
-def takers(server: Server, shop: Shop, times: list[float]) -> Iterator[None]:
+def takers(server: Server, shop: Place, times: list[float]) -> Iterator[None]:
     """Customers who take a number, one after another, all the while."""
     over = threading.Event()
 

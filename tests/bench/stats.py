@@ -14,7 +14,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from bench import Table, customer, fill_with_old_days, load, machine, middle, ms, running, speeds
-from real_server import Server, Shop
+from helpers.places import Place
+from helpers.server import Server
 
 SPREAD = """UPDATE ticket SET queue_id = 1 + id % 2, servicer_id = 1 + id % 6,
                               first_called_at = taken_at + abs(random() % 1500000) / 1000.0,
@@ -24,7 +25,7 @@ SERVED = """UPDATE ticket SET called_at = first_called_at, started_at = first_ca
                               ended_at = first_called_at + 30 + abs(random() % 400000) / 1000.0"""
 
 
-def fill(server: Server, shop: Shop, tickets: int) -> None:
+def fill(server: Server, shop: Place, tickets: int) -> None:
     """Old days, a thousand tickets each, in two queues and at six desks, with waits of all lengths."""
     shop.add_queue("Bakery")
     for number in range(6):
@@ -40,7 +41,7 @@ def fill(server: Server, shop: Shop, tickets: int) -> None:
     server.start()
 
 
-def look(server: Server, shop: Shop, days: int) -> float:
+def look(server: Server, shop: Place, days: int) -> float:
     """Seconds until the page of so many days, the last of them a full one, has arrived."""
     last = date.today() - timedelta(5)
     connection, path = server.connect(), shop.links["manage"].partition(str(server.port))[2]

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from real_server import Shop
+from helpers.places import Place
 
 
 class Calling:
     """A call list that the owner of a shop adds, "Follow-ups" if nothing else is asked for."""
 
-    def __init__(self, shop: Shop, **asked: Any):
-        self.shop, self.server = shop, shop.server
+    def __init__(self, shop: Place, **asked: Any):
+        self.shop, self.server = shop, shop.client
         self.owner("", country="DE")
         self.slug = self.owner("/queues", **{"name": "Follow-ups", "kind": "calls"} | asked)["slug"]
 
@@ -25,7 +25,7 @@ class Calling:
         """The owner sends this, and it is accepted."""
         answer = self.server.post(f"{self.shop.links['manage']}{path}", content)
         assert answer.status in (200, 201), answer
-        return answer.content
+        return answer.body
 
     @property
     def contacts_link(self) -> str:
@@ -39,7 +39,7 @@ class Calling:
 
     def contacts(self) -> list[dict[str, Any]]:
         """The first fifty."""
-        return self.server.get(self.contacts_link).content["contacts"]
+        return self.server.get(self.contacts_link).body["contacts"]
 
     def add(self, *names: str, **more: Any) -> list[int]:
         """Adds contacts of these names; returns the ids of the first fifty that there are then."""
@@ -60,13 +60,13 @@ class Calling:
         """Somebody begins to call; returns the link of her page of calls."""
         answer = self.server.post(self.shop.links["staff"], {"name": name, "desk": None})
         assert answer.status == 201, answer
-        return f"{answer.content['links']['desk']}/calls"
+        return f"{answer.body['links']['desk']}/calls"
 
     def calls(self, caller: str, path: str = "", **content: Any) -> dict[str, Any]:
         """What a caller's page says, after she pressed this."""
         answer = self.server.post(f"{caller}/{path}", content) if path else self.server.get(caller)
         assert answer.status in (200, 201), answer
-        return answer.content
+        return answer.body
 
     def has_a_call(self, caller: str) -> dict[str, Any]:
         """She asks for the next call, and gets one."""
@@ -74,5 +74,5 @@ class Calling:
 
     def reported(self) -> dict[str, int]:
         """How often each outcome was reported today."""
-        outcomes = self.server.get(self.link).content["outcomes"]
+        outcomes = self.server.get(self.link).body["outcomes"]
         return {each["outcome"]: each["total"] for each in outcomes if each["total"]}

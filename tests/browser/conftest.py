@@ -1,7 +1,7 @@
 """Real browsers: each person has one of her own, and reaches the server by a name that is not localhost.
 
 def test_a_customer_sees_her_number(shop, visit):
-    phone = visit(shop.take().content["links"]["ticket"])
+    phone = visit(shop.take().body["links"]["ticket"])
     expect(phone.get_by_role("heading", name="A1")).to_be_visible()
 """
 
@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from helpers.browser import launch_options
+from helpers.places import Place
+from helpers.server import Server
 from inside import Inside
 from playwright.sync_api import (
     Browser,
@@ -25,7 +27,6 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
-from real_server import Server, Shop
 
 HERE = Path(__file__).parent
 NAME = "shop.test"  # as plain http at any other name, it lacks what browsers keep for https and localhost
@@ -205,31 +206,31 @@ def server(shared_server: Server) -> Server:
 
 
 @pytest.fixture
-def open_shop(server: Server) -> Callable[..., Shop]:
+def open_shop(server: Server) -> Callable[..., Place]:
     """Opens places on the shared server."""
     return server.open_shop
 
 
 @pytest.fixture
-def shop(open_shop: Callable[..., Shop]) -> Shop:
+def shop(open_shop: Callable[..., Place]) -> Place:
     """A place with one queue, "Deli"."""
     return open_shop()
 
 
 @pytest.fixture
-def phone(shop: Shop, visit: Callable[..., Page]) -> Page:
+def phone(shop: Place, visit: Callable[..., Page]) -> Page:
     """A customer's phone that just scanned the QR code."""
     return visit(shop.links["customers"])
 
 
 @pytest.fixture
-def ana(shop: Shop, visit: Callable[..., Page]) -> Page:
+def ana(shop: Place, visit: Callable[..., Page]) -> Page:
     """The desk of Ana, at Window 2."""
     return visit(shop.desk("Ana", "Window 2"), "desktop")
 
 
 @pytest.fixture
-def inside(shop: Shop) -> Inside:
+def inside(shop: Place) -> Inside:
     """How many are inside that shop, in which there is room for 90."""
     return Inside(shop)
 

@@ -14,8 +14,8 @@ from contextlib import closing
 from typing import Any
 from uuid import uuid4
 
+from helpers.places import Place
 from playwright.sync_api import Locator, Page, expect
-from real_server import Shop
 
 # Of a grid of points all over the screen, those where a thumb meets this pad, and nothing that lies upon it.
 WHERE_IT_IS_MET = """pad => {
@@ -31,15 +31,15 @@ WHERE_IT_IS_MET = """pad => {
 class Inside:
     """A counter that the owner of a shop adds, "Shop" for 90 people if nothing else is asked for."""
 
-    def __init__(self, shop: Shop, **asked: Any):
-        self.shop, self.server = shop, shop.server
+    def __init__(self, shop: Place, **asked: Any):
+        self.shop, self.server = shop, shop.client
         self.slug = self.owner("counters", **{"name": "Shop", "capacity": 90} | asked)["slug"]
 
     def owner(self, path: str, **content: Any) -> Any:
         """The owner sends this, and it is accepted."""
         answer = self.server.post(f"{self.shop.links['manage']}/{path}", content)
         assert answer.status in (200, 201), answer
-        return answer.content
+        return answer.body
 
     def change(self, **content: Any) -> None:
         """The owner changes the counter."""
@@ -52,7 +52,7 @@ class Inside:
     @property
     def counter(self) -> dict[str, Any]:
         """What its owner sees of it."""
-        counters = self.server.get(self.shop.links["manage"]).content["counters"]
+        counters = self.server.get(self.shop.links["manage"]).body["counters"]
         return next(each for each in counters if each["slug"] == self.slug)
 
     def door(self, name: str | None = None) -> str:
@@ -95,7 +95,7 @@ class Inside:
     def history(self, *kinds: str) -> list[dict[str, Any]]:
         """What was counted, or all of these kinds, in the order in which it was stored."""
         kinds = kinds or ("tap", "undo", "recount", "empty")
-        return [event for event in self.shop.history() if event["kind"] in kinds]
+        return [event for event in self.shop.events() if event["kind"] in kinds]
 
     def take_hours(self, hours: float) -> None:
         """What was counted in a second took so many hours, evenly; the last was now."""

@@ -14,7 +14,7 @@ TWICE = "button => { button.click(); button.click(); }"
 @pytest.fixture
 def tomorrow(shop):
     """Half past two in the afternoon of the place's next day."""
-    zone = ZoneInfo(shop.server.get(shop.links["manage"]).content["timezone"])
+    zone = ZoneInfo(shop.client.get(shop.links["manage"]).body["timezone"])
     return (datetime.now(zone) + timedelta(days=1)).replace(hour=14, minute=30, second=0, microsecond=0)
 
 
@@ -108,7 +108,7 @@ def test_call_back_later_asks_when(calling, ana, tomorrow):
     presses(ana, "Call back then")
     expect(whom(ana)).to_have_text("1 call to make")
     assert calling.reported() == {"Call back later": 1}
-    due = [each["due_at"] for each in calling.server.get(calling.link).content["upcoming"]]
+    due = [each["due_at"] for each in calling.server.get(calling.link).body["upcoming"]]
     assert tomorrow.isoformat() in due
 
 
@@ -122,7 +122,7 @@ def test_a_call_is_referred_to_another_list(calling, ana):
     ana.locator("#report [name=refer_to]").select_option("Housing")
     presses(ana, "Reached")
     expect(whom(ana)).to_have_text("2 calls to make")
-    upcoming = calling.server.get(calling.link.replace(calling.slug, housing)).content["upcoming"]
+    upcoming = calling.server.get(calling.link.replace(calling.slug, housing)).body["upcoming"]
     assert [each["contact"]["name"] for each in upcoming] == ["Ann Lee"]
 
 
@@ -181,7 +181,7 @@ def test_a_late_report_is_kept_and_closes_nothing(calling, visit):
     calling.has_a_call(ana)
     page = visit(ana)
     notes(page).fill("Spoke to her.")
-    calling.shop.server.post(f"{calling.link}/clear-claim", {"id": calling.calls(ana)["call"]["id"]})
+    calling.shop.client.post(f"{calling.link}/clear-claim", {"id": calling.calls(ana)["call"]["id"]})
     assert calling.has_a_call(ben)["name"] == "Ann Lee"
     presses(page, "Reached")
     expect(page.get_by_label("Your last calls")).to_contain_text("too late, kept as a note")
@@ -193,7 +193,7 @@ def test_notes_of_a_call_that_is_hers_no_more_can_still_be_sent(calling, visit):
     call = calling.has_a_call(ana)
     page = visit(ana)
     notes(page).fill("Spoke to her.")
-    calling.shop.server.post(f"{calling.link}/clear-claim", {"id": call["id"]})
+    calling.shop.client.post(f"{calling.link}/clear-claim", {"id": call["id"]})
     calling.has_a_call(ben)
     page.reload()
     expect(whom(page)).to_have_text("1 call to make")
@@ -315,7 +315,7 @@ def test_the_owner_clears_a_claim(calling, visit):
     expect(owner.get_by_text("by Ana, since")).to_be_visible()
     presses(owner, "Clear a claim of Ana on Ann Lee")
     expect(owner.get_by_text("The call is free again.")).to_be_visible()
-    assert calling.server.get(calling.link).content["being_called"] == []
+    assert calling.server.get(calling.link).body["being_called"] == []
 
 
 # ----- customers who ask for a call
@@ -343,7 +343,7 @@ def test_somebody_leaves_her_number(calling, visit):
 
 def test_a_customer_is_called_instead_of_waiting(calling, shop, visit):
     shop.take()
-    ticket = shop.take(name="Zoë").content["links"]["ticket"]
+    ticket = shop.take(name="Zoë").body["links"]["ticket"]
     phone = visit(ticket)
     phone.get_by_text("No time to wait here?").click()
     phone.get_by_label("Your phone").fill("030 555 0199")

@@ -14,7 +14,7 @@ A_WHILE = 25_000  # ms: pages look again every few seconds, and a server takes o
 
 def call(server, desk, finished=None):
     """A servicer calls the next customer."""
-    return server.post(f"{desk}/next", {"finished": finished}).content["current"]["number"]
+    return desk.post("next", finished=finished).body["current"]["number"]
 
 
 def test_pages_say_that_the_server_is_gone_and_catch_up_when_it_is_back(start_server, visit, notices):

@@ -33,7 +33,6 @@ IS_CUT = "() => document.documentElement.scrollHeight > innerHeight"
 
 def a_line(shop, waiting=3, serving=2):
     """Customers that wait, and some that are being served."""
-    server = shop.server
     for number in range(waiting + serving):
         shop.take(
             name="Zoë", phone="+1 555 0100", note="A birthday cake, if you still have one", party=number + 1
@@ -43,12 +42,12 @@ def a_line(shop, waiting=3, serving=2):
         for n, name in zip(range(1, serving + 1), ("Ana", "Ben", "Chloe"), strict=False)
     ]
     for desk in desks:
-        server.post(f"{desk}/next", {"finished": None})
+        desk.post("next", finished=None)
     return desks
 
 
 def change_queue(shop, **changes):
-    assert shop.server.post(f"{shop.links['manage']}/queues/deli", changes).status == 200
+    assert shop.client.post(f"{shop.links['manage']}/queues/deli", changes).status == 200
 
 
 def customers_of_an_empty_line(shop):
@@ -74,7 +73,7 @@ def customers_with_a_choice(shop):
 
 
 def customers_of_a_closed_queue(shop):
-    shop.server.post(f"{shop.links['manage']}/queues/deli/close")
+    shop.client.post(f"{shop.links['manage']}/queues/deli/close")
     return shop.links["customers"]
 
 
@@ -86,20 +85,20 @@ def customers_of_a_full_queue(shop):
 
 def a_ticket(shop, *buttons):
     """A ticket after these buttons were pressed at a desk."""
-    ticket, desk = shop.take().content, shop.desk("Ana", "Window 2")
-    shop.server.post(f"{desk}/next", {"finished": None})
+    ticket, desk = shop.take().body, shop.desk("Ana", "Window 2")
+    desk.post("next", finished=None)
     for button in buttons:
-        assert shop.server.post(f"{desk}/{button}", {"number": ticket["number"]}).status == 200
+        assert desk.post(button, number=ticket["number"]).status == 200
     return ticket["links"]["ticket"]
 
 
 def a_ticket_that_waits(shop):
     a_line(shop)
-    return shop.take().content["links"]["ticket"]
+    return shop.take().body["links"]["ticket"]
 
 
 def a_ticket_that_is_next(shop):
-    return shop.take().content["links"]["ticket"]
+    return shop.take().body["links"]["ticket"]
 
 
 def a_ticket_that_was_put_back(shop):
@@ -123,22 +122,22 @@ def a_ticket_of_somebody_who_was_not_there(shop):
 
 
 def a_ticket_that_was_cancelled(shop):
-    links = shop.take().content["links"]
-    shop.server.post(links["cancel"])
+    links = shop.take().body["links"]
+    shop.client.post(links["cancel"])
     return links["ticket"]
 
 
 def a_ticket_of_another_day(shop):
-    shop.server.post(shop.links["manage"], {"timezone": "Pacific/Pago_Pago"})
-    ticket = shop.take().content
-    shop.server.post(shop.links["manage"], {"timezone": "Pacific/Kiritimati"})
+    shop.client.post(shop.links["manage"], {"timezone": "Pacific/Pago_Pago"})
+    ticket = shop.take().body
+    shop.client.post(shop.links["manage"], {"timezone": "Pacific/Kiritimati"})
     return ticket["links"]["ticket"]
 
 
 def a_ticket_of_a_shared_tablet(shop):
     shop.add_queue("Bakery")
     change_queue(shop, shared_tablet=True)
-    return shop.take().content["links"]["ticket"]
+    return shop.take().body["links"]["ticket"]
 
 
 def staff_of_one_queue(shop):
@@ -163,15 +162,15 @@ def a_desk_that_called(shop):
 def a_desk_that_serves(shop):
     desk = a_line(shop)[0]
     for button in ("start", "done"):
-        shop.server.post(f"{desk}/{button}", {"number": "A1"})
-    shop.server.post(f"{desk}/next", {"finished": None})
-    shop.server.post(f"{desk}/start", {"number": "A3"})
+        desk.post(button, number="A1")
+    desk.post("next", finished=None)
+    desk.post("start", number="A3")
     return desk
 
 
 def a_desk_that_pauses(shop):
     desk = shop.desk("Maximiliane von Habsburg-Lothringen", "Information desk, 2nd floor")
-    shop.server.post(f"{desk}/pause")
+    desk.post("pause")
     return desk
 
 
@@ -181,7 +180,7 @@ def a_board_of_an_empty_line(shop):
 
 def a_board_of_a_line(shop):
     desk = a_line(shop)[0]
-    shop.server.post(f"{desk}/next", {"finished": "A1"})
+    desk.post("next", finished="A1")
     return shop.links["board"]
 
 
@@ -191,7 +190,7 @@ def a_board_of_a_busy_place(shop):
     a_line(shop)
     for number in range(3, 11):
         shop.take()
-        shop.server.post(f"{shop.desk('Jo', f'Window {number}')}/next", {"finished": None})
+        shop.client.post(f"{shop.desk('Jo', f'Window {number}')}/next", {"finished": None})
     return shop.links["board"]
 
 
@@ -206,7 +205,7 @@ def the_owner_of_a_new_place(shop):
 def the_owner_of_a_busy_place(shop):
     desk = a_desk_that_serves(shop)
     shop.add_queue("Bakery")
-    shop.server.post(f"{desk}/done", {"number": "A3"})
+    desk.post("done", number="A3")
     return shop.links["manage"]
 
 
@@ -278,7 +277,7 @@ def a_screen_of_many_customers(shop):
 def a_place_without_a_queue(shop):
     a_door(shop, 80)
     Inside(shop, name="Toy department on the third floor", capacity=10)
-    assert shop.server.post(f"{shop.links['manage']}/queues/deli/delete").status == 200
+    assert shop.client.post(f"{shop.links['manage']}/queues/deli/delete").status == 200
     return shop
 
 
@@ -302,12 +301,12 @@ def a_board_of_a_queue_at_the_door(shop):
 
 def a_ticket_that_may_come_in(shop):
     a_door(shop, admits="deli")
-    return shop.take(party=3).content["links"]["ticket"]
+    return shop.take(party=3).body["links"]["ticket"]
 
 
 def a_ticket_that_did_not_come_in(shop):
-    inside, ticket = a_door(shop, admits="deli"), shop.take().content
-    assert shop.server.post(f"{inside.door()}/no-show", {"number": "A1"}).status == 200
+    inside, ticket = a_door(shop, admits="deli"), shop.take().body
+    assert shop.client.post(f"{inside.door()}/no-show", {"number": "A1"}).status == 200
     return ticket["links"]["ticket"]
 
 
@@ -326,7 +325,7 @@ def a_chart_of_a_new_counter(shop):
 
 
 def a_chart_of_a_day(shop):
-    shop.server.post(shop.links["manage"], {"timezone": zone_at_hour(12)})
+    shop.client.post(shop.links["manage"], {"timezone": zone_at_hour(12)})
     inside = a_door(shop, 3)
     inside.tap(40, -5, 50, -20)
     inside.recount(70)
@@ -371,17 +370,17 @@ def a_desk_with_a_call_list(shop):
 
 def a_desk_that_calls_by_phone(shop):
     Calling(shop)
-    ticket = shop.take(name="Zoë").content["links"]["ticket"]
-    assert shop.server.post(f"{ticket}/call-me", {"phone": "030 5550199"}).status == 200
+    ticket = shop.take(name="Zoë").body["links"]["ticket"]
+    assert shop.client.post(f"{ticket}/call-me", {"phone": "030 5550199"}).status == 200
     desk = shop.desk()
-    shop.server.post(f"{desk}/next", {"finished": None})
+    desk.post("next", finished=None)
     return desk
 
 
 def a_ticket_that_is_called_by_phone(shop):
     Calling(shop)
-    ticket = shop.take(name="Zoë").content["links"]["ticket"]
-    assert shop.server.post(f"{ticket}/call-me", {"phone": "030 5550199"}).status == 200
+    ticket = shop.take(name="Zoë").body["links"]["ticket"]
+    assert shop.client.post(f"{ticket}/call-me", {"phone": "030 5550199"}).status == 200
     return ticket
 
 
@@ -391,8 +390,8 @@ def a_form_for_the_public(shop):
 
 
 def a_request_that_waits(shop):
-    answer = shop.server.post(a_form_for_the_public(shop), {"name": "Zoë", "phone": "030 5550199"})
-    return answer.content["links"]["ticket"]
+    answer = shop.client.post(a_form_for_the_public(shop), {"name": "Zoë", "phone": "030 5550199"})
+    return answer.body["links"]["ticket"]
 
 
 def customers_who_may_leave_a_number(shop):
@@ -423,15 +422,15 @@ def contacts_of_many(shop):
 
 def a_contact(shop):
     a_caller_with_a_call(shop)
-    contact = shop.server.get(f"{shop.links['manage']}/contacts").content["contacts"][0]
+    contact = shop.client.get(f"{shop.links['manage']}/contacts").body["contacts"][0]
     return contact["links"]["contact"]
 
 
 def an_upload(shop, text):
-    answer = shop.server.post(f"{shop.links['manage']}/contacts/import", {"text": text})
-    link = answer.content["links"]["import"]
+    answer = shop.client.post(f"{shop.links['manage']}/contacts/import", {"text": text})
+    link = answer.body["links"]["import"]
     for _ in range(100):
-        if shop.server.get(link).content["state"] != "reading":
+        if shop.client.get(link).body["state"] != "reading":
             return link
         time.sleep(0.05)
     raise AssertionError("It was not read in five seconds.")

@@ -157,8 +157,8 @@ def test_yesterdays_phone_page_does_not_ring_for_todays_number(server, open_shop
     with offline(phone):
         # twenty-five hours east, a new day has begun
         server.post(shop.links["manage"], {"timezone": "Pacific/Kiritimati"})
-        assert shop.take().content["number"] == "A1"
-        assert server.post(f"{shop.desk()}/next", {"finished": None}).content["current"]["number"] == "A1"
+        assert shop.take().body["number"] == "A1"
+        assert server.post(f"{shop.desk()}/next", {"finished": None}).body["current"]["number"] == "A1"
     expect(phone.get_by_role("main")).to_contain_text("This number was for another day.")
     phone.wait_for_timeout(500)
     notices(phone, rings=1)
@@ -218,10 +218,10 @@ def test_a_press_on_a_page_that_is_out_of_date_changes_nothing_and_says_what_is_
     link = shop.desk("Ana", "Window 2")
     for _ in range(3):
         shop.take()
-    server.post(f"{link}/next", {"finished": None})
+    link.post("next", finished=None)
     old = visit(link, "desktop", java_script_enabled=False)  # hears of nothing by itself
     expect(served(old)).to_have_text("A1")
-    server.post(f"{link}/next", {"finished": "A1"})
+    link.post("next", finished="A1")
     presses(old, "Next customer")
     expect(old.locator("#message")).to_contain_text(UNCHANGED)
     expect(served(old)).to_have_text("A2")
@@ -232,11 +232,11 @@ def test_a_late_press_on_a_live_page_is_answered_in_place(server, shop, visit, o
     link = shop.desk("Ana", "Window 2")
     for _ in range(3):
         shop.take()
-    server.post(f"{link}/next", {"finished": None})
+    link.post("next", finished=None)
     late = visit(link, "desktop")
     expect(served(late)).to_have_text("A1")
     with offline(late, sends=True):
-        server.post(f"{link}/next", {"finished": "A1"})
+        link.post("next", finished="A1")
         presses(late, "Done")
         expect(late.locator("#message")).to_contain_text(UNCHANGED)
         expect(served(late)).to_have_text("A2")

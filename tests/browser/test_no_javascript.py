@@ -56,14 +56,14 @@ def test_a_customer_leaves_the_line_and_takes_another_number(shop, old_phone):
 def test_live_pages_load_themselves_anew(shop, visit, page):
     inside = Inside(shop)
     links = {
-        "ticket": shop.take().content["links"]["ticket"],
+        "ticket": shop.take().body["links"]["ticket"],
         "desk": shop.desk(),
         "board": shop.links["board"],
         "door": inside.door(),
         "screen": inside.screen,
     }
     opened = visit(links[page], java_script_enabled=False)
-    assert refresh(opened) == (15, links[page].removeprefix(shop.server.url))
+    assert refresh(opened) == (15, links[page].removeprefix(shop.client.url))
 
 
 def test_a_page_that_asks_for_something_does_not_lose_what_is_typed(server, shop, old_phone):

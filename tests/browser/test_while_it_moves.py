@@ -4,9 +4,9 @@ import json
 import re
 
 import pytest
+from helpers.fast_backups import wait_for
 from inside import Inside, shows, taps
 from playwright.sync_api import expect
-from quick import wait_for
 from test_every_page import check
 
 MOVING = "Moving to a new server, a moment please."
@@ -25,7 +25,7 @@ class NewServer:
         part.write_text(json.dumps({what: value}))
         (self.path / f"masters/{self.generation:08}").mkdir(exist_ok=True)
         part.rename(self.path / f"masters/{self.generation:08}/{what}")
-        wait_for(lambda: self.old.get("/healthz?verbose=1").content["backup"]["role"] == role)
+        wait_for(lambda: self.old.get("/healthz?verbose=1").body["backup"]["role"] == role)
 
     def asks(self):
         self.generation += 1
@@ -48,7 +48,7 @@ def shop(start_quick, tmp_path):
 
 @pytest.fixture
 def new_server(shop, tmp_path):
-    return NewServer(shop.server, tmp_path / "backups")
+    return NewServer(shop.client, tmp_path / "backups")
 
 
 def posts(page):
@@ -63,7 +63,7 @@ def take(page):
 
 
 def test_a_customer_gets_the_number_that_she_asked_for_meanwhile(shop, visit, new_server):
-    shop.server.post(f"{shop.links['manage']}/queues/deli", {"asks": ["name"]})
+    shop.client.post(f"{shop.links['manage']}/queues/deli", {"asks": ["name"]})
     phone, other = (visit(shop.links["customers"]) for _ in range(2))
     new_server.asks()
     sent = posts(phone)
@@ -107,7 +107,7 @@ def test_a_desk_keeps_what_was_pressed(shop, visit, new_server):
     desk = shop.desk("Ana", "Window 2")
     for _ in range(3):
         shop.take()
-    ana, customer = visit(desk, "desktop"), visit(shop.take().content["links"]["ticket"])
+    ana, customer = visit(desk, "desktop"), visit(shop.take().body["links"]["ticket"])
     new_server.asks()
     sent = posts(ana)
     ana.get_by_role("button", name="Next customer").click()
@@ -169,7 +169,7 @@ def test_what_is_answered_in_the_end_is_shown(shop, visit, new_server):
     phone.route("**/healthz*", lambda route: route.abort())
     expect(phone.get_by_role("heading", name="No connection.")).to_be_visible()
     new_server.leaves()
-    shop.server.post(f"{shop.links['manage']}/queues/deli/close")
+    shop.client.post(f"{shop.links['manage']}/queues/deli/close")
     phone.unroute_all()
     expect(phone.get_by_role("main")).to_contain_text("Closed: no new numbers now.")
     phone.wait_for_timeout(100)
@@ -179,7 +179,7 @@ def test_what_is_answered_in_the_end_is_shown(shop, visit, new_server):
 def test_a_server_that_has_handed_over_says_so(shop, visit, new_server):
     owner, phone, ana = visit(shop.links["manage"]), visit(shop.links["customers"]), visit(shop.desk())
     late = visit(shop.links["customers"])
-    wait_for(lambda: shop.server.get(shop.links["manage"]).content["backup"]["verified_at"])
+    wait_for(lambda: shop.client.get(shop.links["manage"]).body["backup"]["verified_at"])
     word, line = owner.locator("#backup .level"), owner.locator("#backup")
 
     def look():  # as when the owner comes back to her page; else it does so every ten seconds

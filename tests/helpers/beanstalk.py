@@ -21,8 +21,9 @@ from typing import Any
 
 import pytest
 import yaml
-from people import HERE
-from real_server import Server
+
+from helpers.app import HERE
+from helpers.server import Server
 
 CONFIG = yaml.safe_load((HERE / ".ebextensions" / "takeanumber.config").read_text())["option_settings"]
 PROPERTIES = "aws:elasticbeanstalk:application:environment"

@@ -15,9 +15,11 @@ import pytest
 import sqlalchemy as sa
 from alembic import command as alembic
 from alembic.config import Config
-from people import HERE, Api, Place
 
 from app.storage.schema import SCHEMA
+from helpers.app import HERE
+from helpers.client import AppClient
+from helpers.places import Place
 
 NEXT = f"{int(SCHEMA) + 1:04}"
 HEAD = f'revision = "{NEXT}"\ndown_revision = "{SCHEMA}"\n'
@@ -67,13 +69,13 @@ def make_schema(path: Path, revision: str) -> None:
 
 
 @pytest.fixture
-def database(tmp_path: Path, start: Any, api: Api, place: Place) -> Path:
+def database(tmp_path: Path, start: Any, client: AppClient, place: Place) -> Path:
     """A database of this version that was in use: one customer at a desk, one in the line."""
     desk = place.desk()
     place.customer(name="Zoë")
     place.customer()
-    desk.calls_next()
-    service = api.client.application.extensions["takeanumber"]
+    desk.call_next()
+    service = client.flask_client.application.extensions["takeanumber"]
     service.live.close()
     service.database.close()
     return tmp_path / "data" / "takeanumber.db"

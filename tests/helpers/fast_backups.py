@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_server import Server
+
+from helpers.server import Server
 
 QUICK = """
 import takeanumber

@@ -21,10 +21,10 @@ from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner
-from real_server import free_port
 
 import takeanumber
 from app.backup import s3
+from helpers.server import free_port
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "somebody",

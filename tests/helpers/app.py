@@ -1,0 +1,194 @@
+"""The application in this process, on a database of the test and with a clock that the test moves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import flask
+import pytest
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
+from werkzeug.routing import Rule
+
+import takeanumber
+from app import clock as app_clock
+from helpers.client import AppClient
+from helpers.clock import REAL_PROCESSES, Clock
+from helpers.places import Caller, Desk, Door, Place, open_deli
+
+HERE = Path(takeanumber.__file__).parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_from_outside() -> Iterator[None]:
+    """A setting of whoever runs the tests changes none of them."""
+    with pytest.MonkeyPatch.context() as changed:
+        for name in [
+            name for name in os.environ if name.startswith("TAKEANUMBER_") or name in ("HOST", "PORT")
+        ]:
+            changed.delenv(name)
+        yield
+
+
+class Compiled(BytecodeCache):
+    """Templates, as an earlier service of these tests has compiled them."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], Any] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self.kept.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self.kept[bucket.key, bucket.checksum] = bucket.code
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """Addresses and templates are the same in each of a thousand services: the first compiles them."""
+    compile_builder, builders = Rule._compile_builder, {}
+
+    def once(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        of = rule.rule, str(rule.defaults), append_unknown
+        if of not in builders:
+            builders[of] = compile_builder(rule, append_unknown)
+        return builders[of]
+
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(Rule, "_compile_builder", once)
+        changed.setattr(flask.Flask, "jinja_options", {"bytecode_cache": Compiled()})
+        yield
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Clock:
+    """The clock of the service: a fixed time, or the real one in a test that also starts a real process."""
+    clock = Clock()
+    if REAL_PROCESSES & set(request.fixturenames):
+        clock.set_to_now()
+    monkeypatch.setattr(app_clock, "source", clock)
+    return clock
+
+
+def close(app: flask.Flask) -> None:
+    """End the threads of an application and close its database."""
+    app.extensions["takeanumber"].live.close()
+    app.extensions["takeanumber"].database.close()
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new database, which tests copy: making one takes longer than most of them."""
+    data = tmp_path_factory.mktemp("empty") / "data"
+    close(takeanumber.create_app(data=data))
+    return data / "takeanumber.db"
+
+
+@pytest.fixture
+def start(tmp_path: Path, clock: Clock, empty_database: Path) -> Iterator[Callable[..., flask.Flask]]:
+    """Create applications with these settings on the database of this test; close them all after it."""
+    apps = []
+
+    def start(data: Path = tmp_path / "data", **settings: Any) -> flask.Flask:
+        if not data.exists():
+            data.mkdir(parents=True)
+            shutil.copy(empty_database, data)
+        apps.append(takeanumber.create_app(**{"data": data, "takes_per_minute": 10**9} | settings))
+        return apps[-1]
+
+    yield start
+    for app in apps:
+        close(app)
+
+
+@pytest.fixture
+def app(start: Callable[..., flask.Flask]) -> flask.Flask:
+    """The service as it comes."""
+    return start()
+
+
+@pytest.fixture
+def client(app: flask.Flask) -> AppClient:
+    return AppClient(app)
+
+
+@pytest.fixture
+def place(client: AppClient, clock: Clock) -> Place:
+    """A place with a queue named "Deli"."""
+    return open_deli(client, timezone=clock.noon_zone)
+
+
+@pytest.fixture
+def clinic(client: AppClient) -> Place:
+    """A place in Berlin with a call list named "Follow-ups"."""
+    place = open_deli(client, timezone="Europe/Berlin")
+    assert place.owner_post("/queues", name="Follow-ups", kind="calls").status == 201
+    return place
+
+
+@pytest.fixture
+def bakery(place: Place) -> Place:
+    """The same place with a second queue."""
+    assert place.owner_post("/queues", name="Bakery").status == 201
+    return place
+
+
+@pytest.fixture
+def shop(place: Place) -> Place:
+    """The same place with a counter: ten people may be inside."""
+    assert place.owner_post("/counters", name="Shop", capacity=10).status == 201
+    return place
+
+
+@pytest.fixture
+def door(shop: Place) -> Door:
+    """Somebody at the only door of that counter."""
+    return shop.door()
+
+
+@pytest.fixture
+def ana(place: Place) -> Desk:
+    """A servicer at Window 2."""
+    return place.desk("Ana", "Window 2")
+
+
+@pytest.fixture
+def ben(place: Place) -> Desk:
+    """Another one, at Window 3."""
+    return place.desk("Ben", "Window 3")
+
+
+@pytest.fixture
+def cleo(clinic: Place) -> Caller:
+    """A caller of that place."""
+    return clinic.caller("Cleo")
+
+
+@pytest.fixture
+def dan(clinic: Place) -> Caller:
+    """Another one."""
+    return clinic.caller("Dan")
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `python takeanumber.py …` to its end, on the data directory of this test."""
+
+    def run(*words: str, program: Path = HERE, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, program / "takeanumber.py", *words],
+            env={**os.environ, "TAKEANUMBER_DATA": str(tmp_path / "data"), **environment},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,103 @@
+"""Open streams of server-sent events, as pages have them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from queue import Empty, SimpleQueue
+from typing import Any
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Event:
+    """One server-sent event and when it arrived (time.monotonic()); a comment line has the kind "comment"."""
+
+    kind: str
+    id: str
+    text: str
+    at: float
+
+    @property
+    def picture(self) -> dict[str, Any]:
+        """The picture that it brings."""
+        return json.loads(self.text)
+
+    def shows(self, number: str) -> bool:
+        """Whether this number waits in its picture."""
+        return any(number in queue["waiting"] for queue in self.picture["queues"])
+
+
+class Stream:
+    """An open stream of server-sent events, read by a thread of its own that notes when each arrives."""
+
+    def __init__(self, url: str, address: str = "127.0.0.1"):
+        parts = urlsplit(url)
+        self._connection = HTTPConnection(parts.hostname, parts.port, timeout=60, source_address=(address, 0))
+        self._connection.connect()
+        self._socket = self._connection.sock
+        self._connection.request("GET", parts.path, headers={"Accept": "text/event-stream"})
+        self._answer = self._connection.getresponse()
+        self.status = self._answer.status
+        self.headers = {name.lower(): value for name, value in self._answer.getheaders()}
+        self._events: SimpleQueue[Event | None] = SimpleQueue()
+        if self.status == 200:
+            self._reader = threading.Thread(target=self._read, daemon=True)
+            self._reader.start()
+
+    def _read(self) -> None:
+        fields: dict[str, str] = {}
+        try:
+            while line := self._answer.readline():
+                name, _, value = line.decode().rstrip("\n").partition(": ")
+                if name or value:
+                    fields["comment" if line.startswith(b":") else name] = value
+                    continue
+                kind = fields.get("event") or next(iter(fields), "")
+                self._events.put(Event(kind, fields.get("id", ""), fields.get("data", ""), time.monotonic()))
+                fields = {}
+        except (OSError, HTTPException, ValueError, AttributeError):
+            pass  # it was closed, by us or by the server
+        self._events.put(None)
+
+    def next(self, within: float = 5, kind: str = "state") -> Event:
+        """The next event of this kind; fails when none arrives in time."""
+        deadline = time.monotonic() + within
+        while True:
+            try:
+                event = self._events.get(timeout=max(0.001, deadline - time.monotonic()))
+            except Empty:
+                raise AssertionError(f"No {kind} event arrived in {within} s.") from None
+            assert event is not None, f"The stream ended before a {kind} event."
+            if event.kind == kind:
+                return event
+
+    def until(self, wanted: Callable[[Event], bool], within: float = 5) -> list[Event]:
+        """The pictures up to the first that is wanted; fails when it doesn't arrive in time."""
+        deadline, seen = time.monotonic() + within, []
+        while not seen or not wanted(seen[-1]):
+            seen.append(self.next(max(0.001, deadline - time.monotonic())))
+        return seen
+
+    def ends(self, within: float) -> bool:
+        """Whether the server ends the stream in time."""
+        self._reader.join(within)
+        return not self._reader.is_alive()
+
+    def close(self) -> None:
+        """Leaves, as a page does that is closed."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._connection.close()
+        self._answer.close()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self.status == 200:
+            self.close()
