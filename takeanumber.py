@@ -75,7 +75,7 @@ from app.web import response
 from app.web.blueprints import BLUEPRINTS
 from app.web.picture_json import render_picture
 from app.web.present import TEMPLATE_FILTERS
-from app.web.request import MAX_BODY_BYTES, check_request
+from app.web.request import MAX_BODY_BYTES
 from app.web.service import Service
 
 log = logging.getLogger("takeanumber")
@@ -106,7 +106,6 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
         settings, database, live, waits, backup_status=keeper.status if keeper else None
     )
     app.extensions["takeanumber.keeper"] = keeper
-    app.before_request(check_request)
     response.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
 from typing import Any
 
 import flask
 from flask import Flask, Response, current_app, g, request, url_for
+from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as AnyResponse
@@ -28,7 +29,7 @@ from app.errors import (
     Unavailable,
     WritesPaused,
 )
-from app.web.request import MAX_BODY_BYTES, max_body_bytes, wants_json
+from app.web.request import MAX_BODY_BYTES, check_request, max_body_bytes, wants_json
 from app.web.service import service
 
 log = logging.getLogger("takeanumber")
@@ -138,15 +139,34 @@ def errors_on(
             try:
                 return view(**values)
             except (BadInput, Forbidden, Conflict) as error:
-                if wants_json() and not isinstance(error, Conflict):
-                    return error_response(error)
-                parts = {name: values[name] for name in names if name in values}
-                return show_page(**parts, error=error)
+                return show_error(error, show_page, names, values)
 
         guarded.error_page = show_page, names  # type: ignore[attr-defined]
         return guarded
 
     return decorate
+
+
+def show_error(
+    error: ServiceError, show_page: Callable[..., Answer], names: Sequence[str], values: Mapping[str, Any]
+) -> Answer:
+    """Return the page with the form, with the error; see errors_on()."""
+    if wants_json() and not isinstance(error, Conflict):
+        return error_response(error)
+    return show_page(**{name: values[name] for name in names if name in values}, error=error)
+
+
+def check_before_view() -> Answer | None:
+    """Refuse a request that no view needs to see. A form without a valid CSRF token gets its page again."""
+    try:
+        check_request()
+    except CSRFError:
+        error = BadInput(HTTP_SENTENCES[400])
+        view = current_app.view_functions[request.endpoint or ""]
+        if hasattr(view, "error_page"):
+            return show_error(error, *view.error_page, request.view_args or {})
+        return error_response(error)
+    return None
 
 
 def redirect_to_page() -> AnyResponse | None:
@@ -281,7 +301,8 @@ def add_headers(response: Response) -> Response:
 
 
 def init_app(app: Flask) -> None:
-    """Register the error handlers and the headers."""
+    """Register what happens before views, the error handlers, and the headers."""
+    app.before_request(check_before_view)
     app.register_error_handler(ServiceError, handle_service_error)
     app.register_error_handler(HTTPException, handle_http_error)
     app.register_error_handler(Exception, handle_unexpected_error)
