@@ -164,7 +164,8 @@ def check_before_view() -> Answer | None:
         error = BadInput(HTTP_SENTENCES[400])
         view = current_app.view_functions[request.endpoint or ""]
         if hasattr(view, "error_page"):
-            return show_error(error, *view.error_page, request.view_args or {})
+            show_page, names = view.error_page
+            return show_error(error, show_page, names, request.view_args or {})
         return error_response(error)
     return None
 
