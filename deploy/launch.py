@@ -447,10 +447,8 @@ def report(name: str) -> None:
             "This shop has no HTTPS, so others in the same network may read its links, and may then use them."
         )
         say(VERIFY_CLOUDFRONT)
-        say(
-            f"Then run '{launch_command(name, '--https cloudfront')}'. The address changes with that, so print"
-        )
-        say("the poster again.")
+        say(f"Then run '{launch_command(name, '--https cloudfront')}'. The address changes,")
+        say("so print the poster again.")
     say()
     say(f"To update the shop, run 'git pull' and '{launch_command(name)}'.")
     say(f"To see how it is, run '{launch_command(name, '--status')}'.")
