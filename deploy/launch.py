@@ -270,18 +270,23 @@ def delete_stack(stack: dict[str, Any]) -> None:
 # ----- what the stack needs
 
 
-def upload_bundle(bucket: str, name: str) -> str:
-    """Upload what the server needs of the current commit, and return the key of the zip."""
-    commit = git("rev-parse", "HEAD")
+def make_bundle(path: str) -> None:
+    """Write a zip with what the server needs of the current commit. `make bundle` makes the same."""
     lines = (ROOT / ".ebignore").read_text().splitlines()
-    paths = [line[2:].rstrip("/") for line in lines if line.startswith("!/")]
-    if git("status", "--porcelain", "--", *paths):
-        say("Note: some changes are not committed. They are not deployed.")
+    names = [line[2:].rstrip("/") for line in lines if line.startswith("!/")]
+    if git("status", "--porcelain", "--", *names):
+        say("Note: some changes are not committed. They are left out.")
+    git("archive", "--format=zip", f"--output={path}", "HEAD", *names)
+
+
+def upload_bundle(bucket: str, name: str) -> str:
+    """Upload the current commit, and return the key of the zip."""
+    commit = git("rev-parse", "HEAD")
     key = f"{VERSIONS_PREFIX}/{name}/{commit}.zip"
     say(f"Uploading version {commit[:10]}.")
     with tempfile.TemporaryDirectory() as directory:
         bundle = f"{directory}/{commit}.zip"
-        git("archive", "--format=zip", f"--output={bundle}", commit, *paths)
+        make_bundle(bundle)
         aws("s3", "cp", bundle, f"s3://{bucket}/{key}", "--only-show-errors")
     return key
 

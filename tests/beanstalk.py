@@ -69,6 +69,7 @@ class Instance:
         self.roots = {
             "EB_APP": str(self.app),
             "EB_VENV": str(bin.parent.parent),
+            "EB_NGINX": str(root / "etc" / "takeanumber" / "nginx"),
             "EB_APP_USER": pwd.getpwuid(os.geteuid()).pw_name,
         }
         self.pauses = ""  # before each attempt to verify; so none, which saves the time
@@ -92,6 +93,7 @@ class Instance:
         self.run_hooks(self.app / "current", "confighooks/predeploy")
         self.stop()
         self.serve()
+        self.run_hooks(self.app / "current", "confighooks/postdeploy")
 
     def serve(self) -> None:
         """Starts the process that the Procfile names."""

@@ -56,9 +56,39 @@ class Account:
         return {"S3Bucket": bucket}
 
     def s3_cp(self, words):
-        source, target = words[2], words[3]
-        self.objects[target] = Path(source).stat().st_size
-        Path(STATE.parent, "bundle.zip").write_bytes(Path(source).read_bytes())
+        self.store(words[2], words[3])
+
+    def store(self, source, url):
+        """Keep a copy of an uploaded file for the tests."""
+        content = Path(source).read_bytes()
+        self.objects[url] = len(content)
+        STATE.with_name("uploaded").mkdir(exist_ok=True)
+        STATE.with_name("uploaded").joinpath(url.split("/")[-1]).write_bytes(content)
+
+    def s3api_put_object(self, words):
+        url = f"s3://{option(words, 'bucket')}/{option(words, 'key')}"
+        if option(words, "if-none-match") == "*" and url in self.objects:
+            raise Failure(
+                "An error occurred (PreconditionFailed) when calling the PutObject operation: At least one "
+                "of the pre-conditions you specified did not hold"
+            )
+        self.store(option(words, "body"), url)
+        return {"ETag": '"5eb63bbbe01eeed093cb22bb8f5acdc3"', "ServerSideEncryption": "AES256"}
+
+    def s3api_head_bucket(self, words):
+        if option(words, "bucket") not in self.buckets:
+            raise Failure("An error occurred (404) when calling the HeadBucket operation: Not Found")
+        return {"BucketRegion": REGION, "AccessPointAlias": False}
+
+    def s3api_create_bucket(self, words):
+        self.buckets.append(option(words, "bucket"))
+        return {"Location": f"http://{option(words, 'bucket')}.s3.amazonaws.com/"}
+
+    def s3api_put_public_access_block(self, words):
+        pass
+
+    def s3api_put_bucket_policy(self, words):
+        assert json.loads(option(words, "policy"))["Statement"]
 
     def s3_rm(self, words):
         assert "--recursive" in words

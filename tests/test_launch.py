@@ -1,6 +1,7 @@
 """deploy/launch in an AWS account that tests/fake_aws.py stands in for."""
 
 import ast
+import hashlib
 import json
 import os
 import pty
@@ -50,7 +51,8 @@ class CloudShell:
         self.directory = directory
         self.clone = directory / "takeanumber"
         shutil.copytree(HERE / "deploy", self.clone / "deploy", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(HERE / ".ebignore", self.clone)
+        for name in (".ebignore", "pyproject.toml"):
+            shutil.copy(HERE / name, self.clone)
         for name in [*BUNDLED, "tests/test_x.py", "docs/api.md"]:
             path = self.clone / name
             if "." in path.name[1:] or path.name in ("LICENSE", "Procfile"):
@@ -96,10 +98,16 @@ class CloudShell:
     def change_stack(self, **changes):
         self.account(stack=self.account()["stack"] | changes)
 
-    def run(self, *words, fails=False):
+    def uploaded(self, suffix):
+        """The only uploaded file with this suffix."""
+        (path,) = (self.directory / "uploaded").glob(f"*{suffix}")
+        return path
+
+    def run(self, *words, fails=False, program="deploy/launch"):
         """Run deploy/launch and return what it prints. If it is to fail, return its error message instead."""
         (self.directory / "calls").unlink(missing_ok=True)
-        command = [self.clone / "deploy" / "launch", *words]
+        python = ["python3"] if program.endswith(".py") else []
+        command = [*python, self.clone / program, *words]
         ended = subprocess.run(
             command, cwd=self.directory, env=self.environment, capture_output=True, text=True, timeout=60,
             stdin=subprocess.DEVNULL, check=False,
@@ -150,8 +158,8 @@ def test_shellcheck_finds_nothing():
 
 
 def test_its_syntax_is_that_of_python_3_9():  # which CloudShell has
-    for name in ("launch.py", "advice.py"):
-        source = (HERE / "deploy" / name).read_text()
+    for path in (HERE / "deploy").glob("*.py"):
+        source = path.read_text()
         ast.parse(source, feature_version=(3, 9))
         assert "from __future__ import annotations" in source
 
@@ -164,6 +172,8 @@ def test_the_calls_and_the_answers_of_the_tests_are_those_of_aws(shell):
         shell.account(cloudfront_verified=True)
         shell.run(*words)
         calls += shell.calls()
+    publish(shell)
+    calls += shell.calls()
     session = botocore.session.get_session()
     seen = set()
     for call in calls:
@@ -180,8 +190,9 @@ def test_the_calls_and_the_answers_of_the_tests_are_those_of_aws(shell):
         for option in [word[2:] for word in rest[:-2] if word.startswith("--")]:
             assert option.removeprefix("no-") in known, call
         if call["answer"]:
+            assert operation.output_shape, call
             check_shape(call["answer"], operation.output_shape)
-    assert len(seen) == 9
+    assert len(seen) == 14
 
 
 def check_shape(value, shape):
@@ -214,7 +225,7 @@ def test_a_new_account_gets_a_shop(shell):
     assert "13 to 14 US dollars a month" in printed
     assert printed.index(given["SetupCode"]) < printed.index("server: created")  # the session may end early
     assert "creating CloudFront, for HTTPS; this takes about 5 minutes" in printed
-    with zipfile.ZipFile(shell.directory / "bundle.zip") as bundle:
+    with zipfile.ZipFile(shell.uploaded(".zip")) as bundle:
         assert {name.split("/")[0] for name in bundle.namelist()} == set(BUNDLED)
 
 
@@ -381,7 +392,7 @@ def test_a_rollback_that_failed_is_finished_first(shop):
 def test_what_is_not_committed_is_not_deployed(shop):
     (shop.clone / "takeanumber.py").write_text("changed")
     assert "some changes are not committed" in shop.run()
-    with zipfile.ZipFile(shop.directory / "bundle.zip") as bundle:
+    with zipfile.ZipFile(shop.uploaded(".zip")) as bundle:
         assert bundle.read("takeanumber.py") == b"takeanumber.py"
 
 
@@ -542,4 +553,45 @@ def test_a_computer_without_the_aws_cli_is_refused(shell):
 )
 def test_options_that_make_no_sense_are_refused(shell, words):
     assert "deploy/launch: error:" in shell.run(*words, fails=True)
+    assert shell.calls() == []
+
+
+# ----- publishing a release
+
+
+def publish(shell, **options):
+    return shell.run("my-releases", program="deploy/publish.py", **options)
+
+
+def test_a_published_release_can_be_launched_by_the_link_that_is_printed(shell):
+    printed = publish(shell)
+    version = re.search('^version = "(.*)"$', (HERE / "pyproject.toml").read_text(), re.MULTILINE)[1]
+    home = "https://my-releases.s3.eu-central-1.amazonaws.com/takeanumber"
+    assert f"templateURL={home}/takeanumber.yaml&stackName=takeanumber" in printed
+    assert shell.account()["objects"].keys() == {
+        f"s3://my-releases/takeanumber/{name}"
+        for name in (f"takeanumber-{version}.zip", f"takeanumber-{version}.zip.sha256", "takeanumber.yaml")
+    }
+    bundle, checksum = shell.uploaded(".zip"), shell.uploaded(".sha256").read_text()
+    assert checksum == f"{hashlib.sha256(bundle.read_bytes()).hexdigest()}  {bundle.name}\n"
+    with zipfile.ZipFile(bundle) as zipped:
+        assert {name.split("/")[0] for name in zipped.namelist()} == set(BUNDLED)
+    ours = (HERE / "deploy" / "takeanumber.yaml").read_text().splitlines()
+    theirs = shell.uploaded(".yaml").read_text().splitlines()
+    assert [line for line in theirs if line not in ours] == [f"    Default: {home}"]
+    assert len(theirs) == len(ours)
+
+
+def test_a_published_release_is_not_replaced(shell):
+    publish(shell)
+    shell.commit()
+    error = publish(shell, fails=True)
+    assert "is published already. Choose a higher one." in error
+    assert not any(call["words"][:2] == ["s3", "cp"] for call in shell.calls())
+
+
+def test_a_release_needs_one_version(shell):
+    path = shell.clone / "pyproject.toml"
+    path.write_text(path.read_text().replace("version = ", 'version = "9.9.9" #'))
+    assert "different versions" in publish(shell, fails=True)
     assert shell.calls() == []
