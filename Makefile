@@ -1,22 +1,24 @@
-# make run: start it.  make test: all tests.  Both install what they need, in .venv.
-# make bundle: what was committed, of it what runs, as a zip for Elastic Beanstalk.
+# make run: start the service.  make test: run all tests.  Both install what they need (see tests/install.py).
+# make bundle: make the zip for Elastic Beanstalk from the last commit.
 PYTHON ?= python3
 BIN := .venv/bin
 BUNDLE ?= takeanumber.zip
 
-.PHONY: run test soak bench bundle lint format screenshots clean
+.PHONY: run test soak bench bundle lint format screenshots clean install-run install-test
 
-run: .venv/runs
+run: install-run
 	@$(BIN)/python takeanumber.py
 
-test: lint tests/node_modules/installed
-	@$(BIN)/pytest -m "not soak and not alone" --numprocesses 4; first=$$?; \
-	$(BIN)/pytest -m "not soak and alone" && exit $$first
+# Tests marked "alone" measure time, so they don't share the machine. They also run when another test failed.
+test: lint
+	@$(BIN)/pytest -m "not soak and not alone" --numprocesses 4 --durations 25; first=$$?; \
+	$(BIN)/pytest -m "not soak and alone" --durations 25 && exit $$first
 
-soak: .venv/tests tests/node_modules/installed
+soak: install-test
 	$(BIN)/pytest -m soak
+	$(BIN)/python tests/run_on_other_dates.py
 
-bench: .venv/tests
+bench: install-test
 	$(BIN)/python tests/bench/bench.py
 	$(BIN)/python tests/bench/stats.py
 	$(BIN)/python tests/bench/wait.py
@@ -28,32 +30,24 @@ bundle:
 	@git archive --format=zip --output=$(BUNDLE) HEAD $$(sed -n 's|^!/||p' .ebignore)
 	@echo $(BUNDLE)
 
-lint: .venv/tests
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+lint: install-test
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy takeanumber.py app
+	@$(BIN)/lint-imports
 
-format: .venv/tests
-	$(BIN)/ruff format .
-	$(BIN)/ruff check --fix .
+format: install-test
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
 
-screenshots: .venv/tests
+screenshots: install-test
 	$(BIN)/python docs/screenshots.py
 
-.venv/runs: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed.") if sys.version_info < (3, 11) else None'
-	@test -d .venv || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
-	@touch $@
+install-run:
+	@$(PYTHON) tests/install.py run
 
-.venv/tests: .venv/runs tests/requirements.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
-	@touch $@
-
-tests/node_modules/installed: .venv/tests tests/package-lock.json
-	@test -x /usr/bin/chromium || { echo "The browser tests need Chromium: apt-get install chromium"; exit 1; }
-	@command -v npm >/dev/null || { echo "The accessibility tests need npm: apt-get install npm"; exit 1; }
-	@npm ci --silent --no-audit --no-fund --prefix tests
-	@touch $@
+install-test:
+	@$(PYTHON) tests/install.py test
 
 clean:
-	rm -rf .venv tests/node_modules .pytest_cache .ruff_cache .hypothesis takeanumber.zip
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis takeanumber.zip

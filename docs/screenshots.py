@@ -17,7 +17,9 @@ DOCS = Path(__file__).resolve().parent
 sys.path += [str(DOCS.parent / "tests"), str(DOCS.parent / "tests/browser")]
 
 from calling import Calling  # noqa: E402
-from inside import Inside, where_it_is  # noqa: E402
+from helpers.browser import launch_options  # noqa: E402
+from helpers.clock import zone_at_hour  # noqa: E402
+from inside import Inside  # noqa: E402
 from real_server import Server, Shop  # noqa: E402
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
@@ -84,7 +86,7 @@ def let_time_pass(server: Server) -> None:
 
 def count(shop: Shop) -> Inside:
     """Eight hours at two doors, busy at lunch and again after work; now it is five."""
-    shop.server.post(shop.links["manage"], {"timezone": where_it_is(17)})
+    shop.server.post(shop.links["manage"], {"timezone": zone_at_hour(17)})
     inside, chance, taps = Inside(shop, capacity=40), random.Random(7), 420
     doors = [inside.door(), inside.add_door("Back door")]
     for nth in range(taps):
@@ -124,7 +126,7 @@ def main() -> None:
     """Writes docs/*.png."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         server = Server(Path(folder) / "data", url="https://deli.example")
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        browser = playwright.chromium.launch(args=FLAGS, **launch_options())
 
         def visit(link: str, size: tuple[int, int], scale: float = 1, **options: object) -> Page:
             view = {"viewport": {"width": size[0], "height": size[1]}, "device_scale_factor": scale}

@@ -121,10 +121,13 @@ class Instance:
     def run(self, *words: str, cwd: Path, **environment: str) -> str:
         """Runs a program as root's; returns what it says, and raises Aborted when it fails."""
         given = {"HOME": "/root", "PATH": "/usr/local/bin:/usr/bin:/bin", "PORT": "8000"} | self.properties
+        shifted = {
+            k: v for k, v in os.environ.items() if k.startswith(("FAKETIME", "LD_PRELOAD", "PYTHONPATH"))
+        }
         ended = subprocess.run(
             words,
             cwd=cwd,
-            env=given | self.roots | {"EB_PAUSES": self.pauses} | environment,
+            env=given | shifted | self.roots | {"EB_PAUSES": self.pauses} | environment,
             capture_output=True,
             text=True,
             timeout=60,

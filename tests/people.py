@@ -6,42 +6,22 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from uuid import uuid4
-from zoneinfo import ZoneInfo
 
 import flask
 import pytest
+from helpers.clock import REAL_PROCESSES, Clock
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 from werkzeug.routing import Rule
 
 import takeanumber
-from rooms import settings
+from app import clock as app_clock
 
 HERE = Path(takeanumber.__file__).parent
-
-
-class Clock:
-    """The time, as the service is told it."""
-
-    def __init__(self) -> None:
-        self.at = 0.0
-        self.set("2026-11-21 10:00")
-
-    def __call__(self) -> float:
-        return self.at
-
-    def set(self, when: str, timezone: str = "UTC", fold: int = 0) -> None:
-        """Sets it to what a clock in that zone shows; `fold=1` is the second of an hour that comes twice."""
-        self.at = datetime.fromisoformat(when).replace(tzinfo=ZoneInfo(timezone), fold=fold).timestamp()
-
-    def advance(self, **by: float) -> None:
-        """Lets time pass: `advance(minutes=5)`; it may be negative."""
-        self.at += timedelta(**by).total_seconds()
 
 
 class Answer(NamedTuple):
@@ -307,9 +287,12 @@ def compiled_once() -> Iterator[None]:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Clock:
+    """The clock of the service: a fixed time, or the real one in a test that also starts a real process."""
     clock = Clock()
-    monkeypatch.setattr(settings, "clock", clock)
+    if REAL_PROCESSES & set(request.fixturenames):
+        clock.set_to_now()
+    monkeypatch.setattr(app_clock, "source", clock)
     return clock
 
 
@@ -349,8 +332,8 @@ def open_deli(api: Api, **asked: Any) -> Place:
 
 
 @pytest.fixture
-def place(api: Api) -> Place:
-    return open_deli(api)
+def place(api: Api, clock: Clock) -> Place:
+    return open_deli(api, timezone=clock.noon_zone)
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ from real_server import Server
 
 QUICK = """
 import takeanumber
-from rooms import keeper
+from app.backup import keeper
 
-keeper.TICK_S, keeper.LOOK_S, keeper.INTERVAL_S, keeper.AGAIN_S = 0.1, 0.3, 1.0, 0.4
-keeper.FIRST_S, keeper.LAST_S = 1.0, 2.0
+keeper.CHECK_CHANGES_S, keeper.CHECK_MASTER_S = 0.1, 0.3
+keeper.INTERVAL_PER_MEGABYTE_S, keeper.FIRST_RETRY_S = 1.0, 0.4
+keeper.START_TIMEOUT_S, keeper.STOP_TIMEOUT_S = 1.0, 2.0
 keeper.HOUR_S, keeper.DAY_S = {hour}, {day}
 takeanumber.cli(["serve"])
 """

@@ -28,6 +28,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from helpers.clock import zone_at_hour
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVE = [sys.executable, str(ROOT / "takeanumber.py"), "serve"]
@@ -176,7 +177,7 @@ class Server:
         """Opens a place with one queue, "Deli", from another address each time: one opens only 20 an hour."""
         address = f"127.0.0.{next(ADDRESSES)}"
         connection = HTTPConnection("127.0.0.1", self.port, timeout=30, source_address=(address, 0))
-        body = json.dumps({"name": "Corner Deli", "queue": "Deli"} | asked)
+        body = json.dumps({"name": "Corner Deli", "queue": "Deli", "timezone": zone_at_hour(12)} | asked)
         connection.request("POST", "/places", body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         content = json.load(answer)

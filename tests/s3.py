@@ -24,7 +24,7 @@ from click.testing import CliRunner
 from real_server import free_port
 
 import takeanumber
-from rooms import backup
+from app.backup import s3
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "somebody",
@@ -209,7 +209,7 @@ class Ended(NamedTuple):
 def typed(tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
     """Runs a command in this process, where the clock is ours and nothing has to be started."""
     monkeypatch.setenv("TAKEANUMBER_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(backup, "ANSWER_S", 1)
+    monkeypatch.setattr(s3, "READ_TIMEOUT_S", 1)
 
     def run(*words: str) -> Ended:
         ended = CliRunner().invoke(takeanumber.cli, words)

@@ -15,7 +15,7 @@ import pytest
 from people import HERE
 from versions import dump, rows
 
-from rooms.storage import SCHEMA
+from app.storage.schema import SCHEMA
 
 NAME = rf"\d{{8}}/\d{{10}}-\d{{8}}T\d{{6}}Z-{SCHEMA}-\d+t-\d+b\.db\.gz"
 

@@ -7,7 +7,7 @@ import pytest
 from people import Api, Clock, Place, open_deli
 
 import takeanumber
-from rooms import settings
+from app import clock as app_clock
 
 HUGE = 10**400
 DEEP = "[" * 100_000
@@ -18,7 +18,7 @@ def furnished(tmp_path_factory):
     """A place with all that can be pressed, made once: where its database is, its links, and the time."""
     clock, data = Clock(), tmp_path_factory.mktemp("furnished") / "data"
     with pytest.MonkeyPatch.context() as changed:
-        changed.setattr(settings, "clock", clock)
+        changed.setattr(app_clock, "source", clock)
         app = takeanumber.create_app(data=data, takes_per_minute=10**9)
         place = open_deli(Api(app))
         links = furnish(place)

@@ -21,8 +21,8 @@ from real_server import Shop
 from s3 import ENVIRONMENT, Bucket
 from versions import NEXT, REBUILDS_PLACE, rows
 
-from rooms.settings import Settings, variable
-from rooms.storage import SCHEMA
+from app.settings import Settings, variable
+from app.storage.schema import SCHEMA
 from takeanumber import WAITRESS
 
 TOOLS = Path(sys.executable).parent
@@ -201,15 +201,15 @@ def test_only_what_runs_is_sent(tmp_path):
     for name in (
         "data/takeanumber.db",
         "tests/test_x.py",
-        "rooms/new.py",
-        "rooms/__pycache__/new.pyc",
+        "app/new.py",
+        "app/__pycache__/new.pyc",
         ".env",
         "notes",
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     sent = git("ls-files", "--others", f"--exclude-from={HERE / '.ebignore'}", cwd=tmp_path)
-    assert sent.split() == ["rooms/new.py"]
+    assert sent.split() == ["app/new.py"]
 
 
 @pytest.fixture(scope="module")

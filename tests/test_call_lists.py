@@ -390,7 +390,7 @@ def test_events_hold_no_personal_data(clinic, cleo):
 
 
 def test_a_place_with_lists_is_deleted_whole(clinic, cleo, app):
-    from rooms.places import erase_deleted_places
+    from app.core.erasure import erase_deleted_places
 
     clinic.puts_on("Ida")
     cleo.calls("No answer", notes="x", refer_to="follow-ups")

@@ -6,8 +6,8 @@ import io
 import pytest
 from people import open_deli
 
-from rooms import settings
-from rooms.contacts import forget_old_contacts
+from app import clock as app_clock
+from app.core.contacts import forget_old_contacts
 
 ANA = {"name": "Ana Núñez", "phone": "030 1234567"}
 BEN = {"name": "Ben", "phone": "0171 2345678", "reference": "P-7"}
@@ -372,10 +372,10 @@ def test_forgotten_by_the_clock(three, clock, app):
     clock.advance(days=20)
     three.adds({"name": "Dora", "phone": "030 5555555"})
     clock.advance(days=9.9)
-    assert not forget_old_contacts(database, 30)
+    assert not forget_old_contacts(database, clock(), 30)
     assert three.contacts()["total"] == 4
     clock.advance(days=1)
-    assert not forget_old_contacts(database, 30)
+    assert not forget_old_contacts(database, clock(), 30)
     assert three.names() == ["Ben", "Dora"]  # Ben has an open call
     assert "All fine" not in everything_about(three)
 
@@ -388,13 +388,13 @@ def test_who_is_put_on_a_list_just_then_is_not_forgotten_by_the_clock(clinic, cl
 
     def a_moment_later(*asked):
         monkeypatch.undo()
-        monkeypatch.setattr(settings, "clock", clock)
+        monkeypatch.setattr(app_clock, "source", clock)
         put = {"action": "add_to_list", "list": "follow-ups", "ids": ids}
         assert clinic.owner_sends("/contacts/actions", **put).body["added"] == 1
         return write(*asked)
 
     monkeypatch.setattr(database, "write", a_moment_later)
-    forget_old_contacts(database, 30)
+    forget_old_contacts(database, clock(), 30)
     assert clinic.names() == ["Ana Núñez"]
     assert clinic.list()["waiting"] == 1
 
@@ -408,7 +408,7 @@ def test_what_was_noted_of_a_contact_who_stays_goes_too(three, clock, app):
     clock.advance(days=29)
     sends(three.contacts(q="ana")["contacts"][0], three, notes="Moved")
     clock.advance(days=2)
-    forget_old_contacts(app.extensions["takeanumber"].database, 30)
+    forget_old_contacts(app.extensions["takeanumber"].database, clock(), 30)
     assert three.names() == ["Ana Núñez", "Ben"]
     assert "All fine" not in everything_about(three)
 

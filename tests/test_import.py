@@ -7,10 +7,10 @@ import time
 import pytest
 from test_forms import Browser
 
-from rooms import imports
-from rooms.contacts import find_or_add_contact
-from rooms.imports import erase_imports, fail_unread
-from rooms.places import find_place
+from app.core import imports
+from app.core.contacts import find_or_add_contact
+from app.core.imports import erase_old_imports, fail_unread_imports
+from app.core.places import find_place
 
 CSV = "Name,Phone,Reference\nAna,030 1234567,P-1\nBen,0171 2345678,P-2\n"
 
@@ -286,7 +286,7 @@ def test_a_server_that_ended_meanwhile_says_so(clinic, app, monkeypatch):
     stop = threading.Event()
     monkeypatch.setattr(imports, "rows_of", lambda sheet: iter(lambda: stop.wait(20) and None, 1))
     upload = uploads(clinic, many(1100))
-    app.extensions["takeanumber"].database.write(fail_unread)  # as the next start does
+    app.extensions["takeanumber"].database.write(fail_unread_imports)  # as the next start does
     stop.set()
     failed = clinic.api.get(upload["links"]["import"]).body
     assert failed["state"] == "failed"
@@ -308,7 +308,7 @@ def test_somebody_who_came_meanwhile_is_not_added_twice(clinic, app, clock):
     clock.advance(seconds=5)
 
     def asks_for_a_call(db):
-        find_or_add_contact(db, clock(), find_place(db, clinic.slug), "0171 2345678", "B.")
+        find_or_add_contact(db, clock(), find_place(db, clinic.slug), phone="0171 2345678", name="B.")
 
     app.extensions["takeanumber"].database.write(asks_for_a_call)
     answer = clinic.api.post(upload["links"]["store"])
@@ -333,13 +333,13 @@ def test_what_nobody_needs_is_erased(clinic, app, clock):
     database = app.extensions["takeanumber"].database
     stored, kept, left = stores(clinic, CSV), uploads(clinic, CSV), uploads(clinic, CSV.replace("Ana", "Zoe"))
     clinic.api.post(left["links"]["discard"])
-    while erase_imports(database):
+    while erase_old_imports(database, clock()):
         pass
     files = clinic.export()["import_file"]
     assert [each["id"] for each in files] == [stored["id"], kept["id"]]
     assert "Zoe" not in str(clinic.export())
     clock.advance(days=1, seconds=1)
-    while erase_imports(database):
+    while erase_old_imports(database, clock()):
         pass
     assert not {"import_file", "import_row"} & clinic.export().keys()
     assert clinic.names() == ["Ana", "Ben"]

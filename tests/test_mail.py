@@ -8,11 +8,13 @@ import threading
 import pytest
 from people import Api, open_deli
 
-from rooms import mail as room
-from rooms.contacts import find_or_add_contact
-from rooms.mail import send_mails
-from rooms.places import find_place
-from rooms.settings import CannotStart, Settings
+from app import clock as app_clock
+from app.core import mail as room
+from app.core.contacts import find_or_add_contact
+from app.core.mail import send_due_mails
+from app.core.places import find_place
+from app.errors import CannotStart
+from app.settings import Settings
 
 FROM = "Corner Deli <deli@example.org>"
 
@@ -86,7 +88,7 @@ def asks(place, **asked):
 def sends(place):
     """What the clock does every few seconds."""
     parts = place.app.extensions["takeanumber"]
-    return send_mails(parts.database, parts.settings)
+    return send_due_mails(parts.database, app_clock.now(), parts.settings)
 
 
 def outbox(place):
@@ -171,7 +173,7 @@ def test_an_address_that_is_refused_for_good_is_let_go_and_the_others_are_served
 
 
 def test_a_server_that_says_nothing_holds_nothing_up_for_long(shop, post, monkeypatch):
-    monkeypatch.setattr(room, "PATIENT_S", 0.2)
+    monkeypatch.setattr(room, "TIMEOUT_S", 0.2)
     post.silent.set()
     asks(shop, email=None)
     sends(shop)
@@ -214,7 +216,7 @@ def test_a_mail_that_can_t_be_made_is_let_go_and_the_others_are_sent(shop, post,
 
 
 def puts_into_outbox(db, at, slug, recipient):
-    contact = find_or_add_contact(db, at, find_place(db, slug), "030 1234567")
+    contact = find_or_add_contact(db, at, find_place(db, slug), phone="030 1234567")
     room.queue_mail(db, at, contact, recipient, "Hello", "x")
 
 
@@ -309,5 +311,5 @@ def test_settings_that_make_no_sense_stop_the_start(url, sender):
 
 def test_settings_that_make_sense():
     for url in ("smtp://u%40x:p@mail.example.org:587", "smtps://mail.example.org", "smtp://[::1]:25/"):
-        assert Settings.read({"TAKEANUMBER_SMTP_URL": url, "TAKEANUMBER_SMTP_FROM": FROM}).mails
-    assert not Settings.read({}).mails
+        assert Settings.read({"TAKEANUMBER_SMTP_URL": url, "TAKEANUMBER_SMTP_FROM": FROM}).mail_enabled
+    assert not Settings.read({}).mail_enabled

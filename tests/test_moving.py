@@ -10,8 +10,9 @@ import pytest
 from people import Api
 from test_forms import Browser, Forms
 
-from rooms import clock
-from rooms.settings import Settings
+from app import jobs
+from app.core.models import BackupStatus
+from app.settings import Settings
 
 MOVING = "Moving to a new server, a moment please."
 ENDED = "Another server has taken over from this one, which only shows what was. Open the page again."
@@ -58,10 +59,10 @@ def test_what_is_sent_is_refused_with_a_sentence_and_what_is_looked_at_goes_on(p
 
 def test_the_clock_says_once_that_it_waits(database, monkeypatch, caplog):
     caplog.set_level(logging.INFO, "takeanumber")
-    monkeypatch.setattr(clock, "held_too_long", lambda *_: True)  # a job that is due each second
-    monkeypatch.setattr(clock, "_watch", lambda *_: None)  # which would end this process
+    monkeypatch.setattr(jobs, "held_too_long", lambda *_: True)  # a job that is due each second
+    monkeypatch.setattr(jobs, "_watch_writer", lambda *_: None)  # which would end this process
     database.pause(MOVING)
-    stopped = clock.start_clock(database, Settings())
+    stopped = jobs.start_jobs(database, Settings())
     time.sleep(2.3)
     stopped.set()
     assert [each for each in caplog.messages if "waits" in each] == [
@@ -208,24 +209,16 @@ def test_a_server_that_is_busy_keeps_what_was_typed_but_sends_nothing_by_itself(
 # ----- how the backups are
 
 
-class Keeper:
-    """What a keeper of backups says, for the pages to tell."""
-
-    def __init__(self, clock, **said):
-        usual = {"state": "green", "last_at": clock() - 4, "behind_s": 0, "verified_at": clock() - 24600}
-        self.said = usual | {"verified_tickets": 1204, "problem": None, "role": "master"} | said
-
-    def status(self):
-        return dict(self.said)
-
-
 @pytest.fixture
 def keeps(app, clock):
-    """Lets the server have a keeper that says so."""
+    """Gives the server backups in a state."""
 
-    def keeps(**said):
+    def keeps(**changes):
+        fields = {"state": "green", "last_at": clock() - 4, "behind_s": 0, "verified_at": clock() - 24600}
+        fields |= {"verified_tickets": 1204, "problem": None, "role": "master"} | changes
+        status = BackupStatus(**fields)
         parts = app.extensions["takeanumber"]
-        app.extensions["takeanumber"] = dataclasses.replace(parts, keeper=Keeper(clock, **said))
+        app.extensions["takeanumber"] = dataclasses.replace(parts, backup_status=lambda: status)
 
     return keeps
 

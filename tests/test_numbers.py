@@ -13,7 +13,7 @@ import pytest
 from people import Api, Clock, Place, open_deli, tap
 
 import takeanumber
-from rooms import settings
+from app import clock as app_clock
 
 BERLIN = "Europe/Berlin"
 MEASURES = ("wait", "service", "total")
@@ -99,7 +99,7 @@ def week(tmp_path_factory):
     """Such a week, told once: where its database is, the place's links, and when it was over."""
     clock, data = Clock(), tmp_path_factory.mktemp("week") / "data"
     with pytest.MonkeyPatch.context() as changed:
-        changed.setattr(settings, "clock", clock)
+        changed.setattr(app_clock, "source", clock)
         app = takeanumber.create_app(data=data, takes_per_minute=10**9)
         place = a_lively_week(open_deli(Api(app), timezone=BERLIN), clock)
         app.extensions["takeanumber"].live.close()

@@ -17,9 +17,12 @@ import pytest
 from people import HERE, Api, Place, open_deli
 from versions import FAILS, NEXT, REBUILDS_PLACE, dump, rows
 
-from rooms import backup
-from rooms.settings import CannotStart
-from rooms.storage import SCHEMA
+from app.backup import generations, s3
+from app.backup.handover import HandOverTimeouts
+from app.backup.restore import restore
+from app.backup.stores import open_store
+from app.errors import CannotStart
+from app.storage.schema import SCHEMA
 
 
 @pytest.fixture
@@ -200,7 +203,7 @@ def test_nor_one_that_a_server_made_meanwhile(
     start, bucket, way, typed, database, elsewhere, monkeypatch, replace
 ):
     typed("backup", "--to", bucket.url)
-    monkeypatch.setattr(backup, "ANSWER_S", 10)
+    monkeypatch.setattr(s3, "READ_TIMEOUT_S", 10)
     hand_on, made = way.handle, []
 
     def slow(request, port):
@@ -260,7 +263,7 @@ import os, signal, sys
 from pathlib import Path
 from click.testing import CliRunner
 sys.path.insert(0, sys.argv[1])
-import takeanumber, rooms.backup, shutil, tempfile, alembic.command
+import takeanumber, app.backup.restore, shutil, tempfile, alembic.command
 data, url, left = Path(sys.argv[2]), sys.argv[3], 0
 moments = {"open", "os.rename", "os.link", "os.remove", "os.chmod", "os.rmdir", "sqlite3.connect"}
 def watch(event, args):
@@ -559,7 +562,7 @@ def test_nobody_answers(stored, hand_over, elsewhere):
 
 def test_two_new_ones_at_once(typed, database, storage, hand_over, elsewhere, tmp_path, monkeypatch):
     typed("backup", "--to", storage.url)
-    both, claim, ended = threading.Barrier(2), backup.claim, {}
+    both, claim, ended = threading.Barrier(2), generations.claim, {}
 
     def claim_together(*args):
         both.wait(10)
@@ -567,13 +570,13 @@ def test_two_new_ones_at_once(typed, database, storage, hand_over, elsewhere, tm
 
     def ask(path):
         try:
-            ended[path.name] = backup.restore(
-                path / "takeanumber.db", backup.store_of(storage.url), hand_over_s=0
+            ended[path.name] = restore(
+                path / "takeanumber.db", open_store(storage.url), hand_over=HandOverTimeouts(0)
             )
         except CannotStart as problem:
             ended[path.name] = str(problem)
 
-    monkeypatch.setattr(backup, "claim", claim_together)
+    monkeypatch.setattr(generations, "claim", claim_together)
     new = [threading.Thread(target=ask, args=(tmp_path / name,)) for name in ("one", "two")]
     for each in new:
         each.start()

@@ -7,11 +7,11 @@ import time
 import pytest
 from people import HERE
 
-from rooms.line import waiting_in
-from rooms.live import waits_in
-from rooms.numbers import lines_of
-from rooms.places import day_of, find_place, queues_of
-from rooms.storage import run
+from app.core.days import day_of
+from app.core.places import find_place
+from app.core.queries import waiting_tickets
+from app.core.queues import walk_in_queues
+from app.storage.sql import run
 
 
 def minutes(wait):
@@ -322,13 +322,14 @@ def test_a_line_of_a_hundred_costs_the_picture_less_than_a_millisecond_more(plac
     parts = place.api.client.application.extensions["takeanumber"]
     with parts.database.read() as db:
         row = find_place(db, place.slug)
-        (queue,) = queues_of(db, row)
-        everybody = waiting_in(db, [queue.id], day_of(row, clock()))
+        (queue,) = walk_in_queues(db, row)
+        everybody = waiting_tickets(db, [queue.id], day_of(row, clock()))
         times = []
         for _ in range(30):
             began = time.perf_counter()
-            line = lines_of(db, clock(), row, parts.live.memory)[queue.id]
-            assert len(waits_in(queue, line, everybody)) == 101
+            line = parts.waits.line_of(db, clock(), row, queue)
+            waits, _ = line.ranges_along(queue.id, [ticket.queue_id for ticket in everybody])
+            assert len(waits) == 100
             times.append(time.perf_counter() - began)
     assert min(times) < 0.001
 

@@ -8,7 +8,7 @@ import pytest
 from people import HERE, Api, Place, tap
 from versions import FAILS, LOSES_CHILDREN, NEXT, REBUILDS_PLACE, dump, make_schema, rows
 
-from rooms.storage import SCHEMA
+from app.storage.schema import SCHEMA
 
 FIRST_TABLES = ("place", "queue", "servicer", "servicer_queue", "ticket", "event", "fact")  # of schema 0001
 

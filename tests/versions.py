@@ -17,7 +17,7 @@ from alembic import command as alembic
 from alembic.config import Config
 from people import HERE, Api, Place
 
-from rooms.storage import SCHEMA
+from app.storage.schema import SCHEMA
 
 NEXT = f"{int(SCHEMA) + 1:04}"
 HEAD = f'revision = "{NEXT}"\ndown_revision = "{SCHEMA}"\n'
@@ -87,13 +87,13 @@ def next_version(tmp_path: Path) -> Callable[[str], Path]:
     def make(migration: str) -> Path:
         program = tmp_path / f"next-{next(versions)}"
         program.mkdir()
-        for part in ("rooms", "templates", "static", "migrations"):
+        for part in ("app", "templates", "static", "migrations"):
             shutil.copytree(HERE / part, program / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(HERE / "takeanumber.py", program)
-        code = (HERE / "rooms" / "storage.py").read_text()
+        code = (HERE / "app" / "storage" / "schema.py").read_text()
         changed, times = re.subn(r'^SCHEMA = "\d+"', f'SCHEMA = "{NEXT}"', code, flags=re.MULTILINE)
         assert times == 1
-        (program / "rooms" / "storage.py").write_text(changed)
+        (program / "app" / "storage" / "schema.py").write_text(changed)
         (program / "migrations" / "versions" / f"{NEXT}.py").write_text(migration)
         return program
 

@@ -32,8 +32,8 @@ from itertools import chain, islice, pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from rooms import numbers
-from rooms.numbers import LATEST, Past
+from app.core import wait_model
+from app.core.wait_model import MAX_TICKETS, PastTicket
 
 HOUR, NOON, CLOSES = 3600.0, 3 * 3600.0, 8 * 3600.0  # since the place opened, at nine
 NAMES = ("ours", "length", "last", "head")
@@ -103,14 +103,14 @@ class Line:
     """A simulated day, from nine to five and until the last is served."""
 
     scenario: Scenario
-    past: deque[Past]
+    past: deque[PastTicket]
     all_services: list[float]
     watch: bool = False
     seen: list[Customer] = field(default_factory=list)
     line: deque[Customer] = field(default_factory=deque)
     busy: dict[int, float] = field(default_factory=dict)
     last_wait: float = 0.0
-    learned: tuple[float, float, numbers.Learned | None] = (0.0, 0.0, None)
+    learned: tuple[float, float, wait_model.Experience | None] = (0.0, 0.0, None)
 
     def run(self) -> list[Customer]:
         """Those who had to wait and were called."""
@@ -126,9 +126,9 @@ class Line:
             while self.line and self.free():
                 self.call(at)
             if self.watch and self.line and self.desks:
-                spans = numbers.wait_ranges(self.pace(at), range(len(self.line)))
+                spans = wait_model.wait_ranges(self.pace(at), range(len(self.line)))
                 for ahead, (customer, span) in enumerate(zip(self.line, spans, strict=True)):
-                    customer.path.append((span["to"], ahead, len(self.desks)))
+                    customer.path.append((span.to_s, ahead, len(self.desks)))
         return [each for each in self.seen if each.wait is not None]
 
     def add(self, at: float, kind: str, which: int = 0) -> None:
@@ -164,14 +164,14 @@ class Line:
     def leave(self, at: float, _: int) -> None:
         for customer in [each for each in self.line if each.leaves_at <= at]:
             self.line.remove(customer)
-            self.past.appendleft(Past(at - customer.at, True, None))
+            self.past.appendleft(PastTicket(at - customer.at, True, None))
 
     def go(self, at: float, _: int) -> None:
         self.desks.remove(max(self.desks))
 
     def end(self, at: float, desk: int) -> None:
         customer, called_at = self.busy.pop(desk)
-        self.past.appendleft(Past(called_at - customer.at, False, at - called_at))
+        self.past.appendleft(PastTicket(called_at - customer.at, False, at - called_at))
         self.all_services.append(at - called_at)
 
     def call(self, at: float) -> None:
@@ -185,32 +185,32 @@ class Line:
         self.busy[desk] = customer, at
         self.add(at + service, "end", desk)
 
-    def pace(self, at: float) -> numbers.Pace:
+    def pace(self, at: float) -> wait_model.Pace:
         """The pace, of what was learned as often as the service learns it."""
         made_at, lasts, learned = self.learned
         if learned is None or at - made_at >= lasts:
-            latest = list(islice(self.past, LATEST))
-            learned = numbers.learn(latest, 180.0)
+            latest = list(islice(self.past, MAX_TICKETS))
+            learned = wait_model.learn(latest, 180.0)
             self.learned = at, len(latest) / 20, learned
         busy = [at - self.busy[desk][1] for desk in self.desks if desk in self.busy]
-        return numbers.pace(learned, len(self.desks) - len(busy), busy)
+        return wait_model.pace_of(learned, len(self.desks) - len(busy), busy)
 
     def tell(self, at: float, customer: Customer) -> None:
         ahead, desks = len(self.line), max(1, len(self.desks))
         pace = self.pace(at)
-        ((ours, _),) = numbers.waits_of(pace, [ahead])
+        ((ours, _),) = wait_model.wait_moments(pace, [ahead])
         average = statistics.fmean(self.all_services) if self.all_services else 180.0
         head = at - self.line[0].at if self.line else self.last_wait
         customer.told = ours, (ahead + 1) * average / desks, self.last_wait, head
         customer.best = (ahead + 1) * self.scenario.mean_s / desks
-        (span,) = numbers.wait_ranges(pace, [ahead])
-        customer.span = span["from"], span["to"]
+        (span,) = wait_model.wait_ranges(pace, [ahead])
+        customer.span = span.from_s, span.to_s
 
 
 def days(scenario: Scenario, seed: int, watch: bool = False) -> list[Customer]:
     """What happened on the day that counts: the first, or the one after a day of history."""
     random.seed(f"{scenario.name} {seed}")
-    past, services = deque(maxlen=2 * LATEST), []
+    past, services = deque(maxlen=2 * MAX_TICKETS), []
     if not scenario.first:
         Line(scenario, past, services).run()
     return Line(scenario, past, services, watch).run()

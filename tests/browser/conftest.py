@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from helpers.browser import launch_options
 from inside import Inside
 from playwright.sync_api import (
     Browser,
@@ -39,7 +40,7 @@ WITHOUT = """
     NetworkTimeServiceQuerying OptimizationHints PaintHolding PreconnectToSearch ThirdPartyStoragePartitioning
 """
 CHROMIUM = {
-    "executable_path": "/usr/bin/chromium",
+    **launch_options(),
     "args": [
         *FLAGS.split(),
         f"--disable-features={','.join(WITHOUT.split())}",
@@ -206,7 +207,7 @@ def server(shared_server: Server) -> Server:
 @pytest.fixture
 def open_shop(server: Server) -> Callable[..., Shop]:
     """Opens places on the shared server."""
-    return lambda **asked: server.open_shop(**{"timezone": "UTC"} | asked)
+    return server.open_shop
 
 
 @pytest.fixture

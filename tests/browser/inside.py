@@ -11,7 +11,6 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -27,12 +26,6 @@ WHERE_IT_IS_MET = """pad => {
     }
     return { point: met[Math.floor(met.length / 2)], share: met.length / 1600 };
 }"""
-
-
-def where_it_is(hour: int) -> str:
-    """A time zone in which it is that hour of the day, whenever this is run."""
-    ahead = (hour - datetime.now(UTC).hour + 12) % 24 - 12
-    return f"Etc/GMT{-ahead:+d}"
 
 
 class Inside:

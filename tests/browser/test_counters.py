@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from inside import Inside, button, shows, taps, where_it_is
+from helpers.clock import zone_at_hour
+from inside import Inside, button, shows, taps
 from playwright.sync_api import expect
 
 SOON_S = 3  # a second is what we promise; a machine that runs other tests beside this one may be slower
@@ -331,7 +332,7 @@ def test_the_owner_of_a_counter(shop, visit):
 
 
 def test_the_owner_looks_at_the_day(open_shop, visit):
-    inside = Inside(open_shop(timezone=where_it_is(12)))
+    inside = Inside(open_shop(timezone=zone_at_hour(12)))
     inside.tap(8)
     inside.tap(5, -2, door=inside.add_door("Back"))
     inside.recount(10)

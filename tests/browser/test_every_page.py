@@ -2,14 +2,14 @@
 
 import re
 import time
-from pathlib import Path
 
 import pytest
+from axe_playwright_python.base import AXE_SCRIPT
 from calling import Calling
-from inside import Inside, where_it_is
+from helpers.clock import zone_at_hour
+from inside import Inside
 from playwright.sync_api import Page, expect
 
-AXE = (Path(__file__).parent.parent / "node_modules/axe-core/axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SIZES = {
     "small phone": (320, 568),
@@ -326,7 +326,7 @@ def a_chart_of_a_new_counter(shop):
 
 
 def a_chart_of_a_day(shop):
-    shop.server.post(shop.links["manage"], {"timezone": where_it_is(12)})
+    shop.server.post(shop.links["manage"], {"timezone": zone_at_hour(12)})
     inside = a_door(shop, 3)
     inside.tap(40, -5, 50, -20)
     inside.recount(70)
@@ -519,13 +519,13 @@ STATES = [  # a page, and what must be in view without scrolling
 @pytest.fixture(scope="module", autouse=True)
 def axe(windows):
     """It takes a while to come in; all who only look share it."""
-    windows(scripts=True).context.add_init_script(AXE)
+    windows(scripts=True).context.add_init_script(AXE_SCRIPT)
 
 
 def violations(page: Page) -> list[str]:
     """What axe-core finds wrong."""
     if not page.evaluate("() => 'axe' in window"):
-        page.evaluate(AXE)  # a <script> would be stopped by the page's own policy
+        page.evaluate(AXE_SCRIPT)  # a <script> would be stopped by the page's own policy
     return page.evaluate(FIND_VIOLATIONS, RULES)
 
 

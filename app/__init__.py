@@ -1,0 +1,1 @@
+"""Take A Number: the package that takeanumber.py starts. See "How the code is laid out" in the README."""

@@ -1,0 +1,25 @@
+"""Exceptions of the backup, and how errors of the machine are put into words."""
+
+from __future__ import annotations
+
+from app.errors import CannotStart
+
+
+class StorageFailed(CannotStart):
+    """A store that didn't do what it was asked to. Never raised for a file that certainly doesn't exist."""
+
+
+class AlreadyStored(Exception):
+    """A name that is already in use in a store. What is stored there stays unchanged."""
+
+
+class BrokenCopy(Exception):
+    """The reason why a copy can't be restored, as the end of a sentence."""
+
+
+def reason(error: Exception) -> str:
+    """Return the cause of an error on one line, without a full stop at its end."""
+    # SQLAlchemy wraps SQLite's own error, and adds the statement to its text.
+    error = getattr(error, "orig", None) or error
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return text.partition("\n")[0].rstrip(".")

@@ -1,0 +1,177 @@
+"""The public form of a call list: somebody leaves their phone number and asks to be called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Connection
+
+from app.core.calls import add_calls, find_open_call, get_call, merged_note
+from app.core.contacts import find_or_add_contact
+from app.core.history import record
+from app.core.mail import queue_mail
+from app.core.mail_texts import new_request, request_received
+from app.core.models import CALLS, Contact, Place, Queue, Ticket
+from app.core.places import find_place, new_token
+from app.core.queries import NORMAL_PRIORITY, OPEN_STATES, SELECT_TICKETS, get_ticket
+from app.core.queues import find_call_list
+from app.core.tickets import Taken
+from app.errors import Conflict, NotFound
+from app.storage.sql import insert_returning, load, load_first, run, update
+
+REASON = "Asked to be called"
+
+
+@dataclass(frozen=True)
+class CallRequest:
+    """What somebody tells who wants to be called; the phone number is as they typed it."""
+
+    phone: str
+    name: str | None = None
+    email: str | None = None
+    note: str | None = None
+
+
+def request_call(
+    db: Connection,
+    at: float,
+    slug: str,
+    queue_slug: str,
+    request: CallRequest,
+    *,
+    request_id: str | None = None,
+    browser: str | None = None,
+    ticket_url: Callable[[str], str] | None = None,
+) -> Taken:
+    """Put somebody who asks for a call on a call list, and return their ticket.
+
+    The same request, and the same browser while its call is open, get the ticket that they have. If somebody
+    else put the phone number on the list, that call is made now, and this request gets a placeholder.
+
+    `ticket_url` makes the URL of a ticket of its token, for mails; None if no mail server is configured.
+    Raises NotFound for a list without a public form, BadInput, and Conflict when the list takes no requests
+    or the number must not be called.
+    """
+    place = find_place(db, slug)
+    call_list = find_call_list(db, place, queue_slug)
+    if not call_list.public_form:
+        raise NotFound(f"{call_list.name} takes no requests here.")
+    request_key = f"{place.id} {queue_slug} {request_id}" if request_id else None
+    own_call = _earlier_request(db, call_list, request_key, browser)
+    if own_call is not None and own_call.request_key == request_key:
+        return Taken(place, call_list, own_call, is_new=False)
+    if not call_list.open or call_list.waiting >= call_list.max_waiting:
+        raise Conflict(f"{call_list.name} takes no requests now. Please try again later.")
+    if own_call is not None:
+        contact = get_call(db, own_call).contact
+    else:
+        contact = find_or_add_contact(
+            db, at, place, phone=request.phone, name=request.name, email=request.email
+        )
+    if contact.do_not_call:
+        raise Conflict("We may not call this number. Please come by, or reach us in another way.")
+    if own_call is not None:
+        is_news = own_call.joined_at > at
+        ticket = _ask_again(db, at, own_call, request.note)
+    elif add_calls(db, at, call_list, [contact.id], reason=REASON):
+        is_news = True
+        ticket = _give_to_requester(
+            db, _open_call(db, call_list, contact), request.note, browser, request_key
+        )
+    else:
+        call_of_others = _open_call(db, call_list, contact)
+        is_news = call_of_others.joined_at > at
+        _ask_again(db, at, call_of_others, request.note)
+        ticket = _add_placeholder(db, at, call_of_others, request_key)
+    if is_news and ticket_url is not None:
+        _queue_mails(db, at, place, call_list, contact, request, ticket_url(ticket.token))
+    return Taken(place, call_list, ticket, is_new=own_call is None)
+
+
+def _earlier_request(
+    db: Connection, call_list: Queue, request_key: str | None, browser: str | None
+) -> Ticket | None:
+    sql = f"""{SELECT_TICKETS} WHERE ticket.queue_id = :queue AND ticket.contact_id IS NOT NULL
+              AND (request_key = :key OR (ticket.browser = :browser AND state IN :open))"""
+    result = run(db, sql, queue=call_list.id, key=request_key, browser=browser, open=OPEN_STATES)
+    return load_first(Ticket, result)
+
+
+def _open_call(db: Connection, call_list: Queue, contact: Contact) -> Ticket:
+    call = find_open_call(db, call_list, contact.id)
+    assert call is not None, "add_calls() added it, or left it out since it is there"
+    return call
+
+
+def _give_to_requester(
+    db: Connection, call: Ticket, note: str | None, browser: str | None, request_key: str | None
+) -> Ticket:
+    """Give a new call to the browser and the request that asked for it."""
+    note = merged_note(call.note, note)
+    row = update(db, "ticket", call.id, note=note, browser=browser, request_key=request_key)
+    return load(Ticket, row)
+
+
+def _ask_again(db: Connection, at: float, call: Ticket, note: str | None) -> Ticket:
+    """Add to the note of a call, and let it be due now if it was planned for later."""
+    note = merged_note(call.note, note)
+    return load(Ticket, update(db, "ticket", call.id, note=note, joined_at=min(call.joined_at, at)))
+
+
+def _add_placeholder(db: Connection, at: float, call: Ticket, request_key: str | None) -> Ticket:
+    """Return a new placeholder: a ticket for a request whose phone number is on the list already.
+
+    It is in no line, and only its own page shows it, as a waiting ticket: so knowing a phone number neither
+    reveals nor cancels its call. transitions.is_placeholder() tells it from other tickets.
+    """
+    sql = "UPDATE queue SET last_number = last_number + 1 WHERE id = :id RETURNING *"
+    call_list = load(Queue, run(db, sql, id=call.queue_id).one())
+    row = insert_returning(
+        db,
+        "ticket",
+        place_id=call_list.place_id,
+        queue_id=call_list.id,
+        contact_id=call.contact_id,
+        token=new_token(),
+        series=CALLS,
+        ordinal=call_list.last_number,
+        number=f"{call_list.prefix}{call_list.last_number}",
+        state="expired",
+        priority=NORMAL_PRIORITY,
+        request_key=request_key,
+        tries=0,
+        by_phone=0,
+        taken_at=at,
+        joined_at=at,
+        ended_at=at,
+    )
+    record(
+        db,
+        at,
+        call_list.place_id,
+        "note",
+        queue_id=call_list.id,
+        contact_id=call.contact_id,
+        ticket_id=call.id,
+        detail="asked",
+    )
+    return get_ticket(db, row.id)
+
+
+def _queue_mails(
+    db: Connection,
+    at: float,
+    place: Place,
+    call_list: Queue,
+    contact: Contact,
+    request: CallRequest,
+    ticket_url: str,
+) -> None:
+    """Tell the staff of the list about a new request, and whoever asked, if they left an e-mail address."""
+    if call_list.staff_email:
+        text = new_request(place, call_list, contact, request.note)
+        queue_mail(db, at, contact, call_list.staff_email, text.subject, text.content)
+    if request.email:
+        text = request_received(place, ticket_url)
+        queue_mail(db, at, contact, request.email, text.subject, text.content)

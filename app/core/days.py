@@ -1,0 +1,56 @@
+"""Days and clock times in a place's own time zone.
+
+The day of a place starts at its `day_starts` hour. Where clocks skip that hour, it starts at the next one
+that exists; where the hour comes twice, at the first.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from functools import cache, lru_cache
+from itertools import count
+from zoneinfo import ZoneInfo, available_timezones
+
+from app.core.models import Place
+
+
+@cache
+def time_zones() -> list[str]:
+    """Return the names of all time zones, sorted."""
+    return sorted(available_timezones())
+
+
+def local_time(timezone: str, wanted: datetime) -> float:
+    """Return when the clocks of a zone show a time: the first of two, or the next one that exists."""
+    zone = ZoneInfo(timezone)
+    first = min(wanted.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
+    # Where clocks skip the hour, `first` lies before the change: count the seconds until after it.
+    return next(at for at in count(first) if datetime.fromtimestamp(at, zone).replace(tzinfo=None) >= wanted)
+
+
+def day_begins(place: Place, day: str) -> float:
+    """Return when a day of a place begins."""
+    return _day_begins(place.timezone, day, place.day_starts)
+
+
+@lru_cache(maxsize=10_000)
+def _day_begins(timezone: str, day: str, hour: int) -> float:
+    return local_time(timezone, datetime.combine(date.fromisoformat(day), time(hour)))
+
+
+def day_of(place: Place, at: float) -> str:
+    """Return the day of a place that a time belongs to."""
+    day = datetime.fromtimestamp(at, place.zone).date() + timedelta(1)
+    while at < day_begins(place, day.isoformat()):
+        day -= timedelta(1)
+    return day.isoformat()
+
+
+def next_day(day: str, days: int = 1) -> str:
+    """Return the day after a day, or `days` days after it."""
+    return (date.fromisoformat(day) + timedelta(days)).isoformat()
+
+
+def days_between(first: str, last: str) -> int:
+    """Return the number of days from `first` to `last`, both included."""
+    return (date.fromisoformat(last) - date.fromisoformat(first)).days + 1

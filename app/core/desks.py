@@ -1,0 +1,249 @@
+"""Desks: what a servicer does with their customers.
+
+Each action takes the slug and the token of a desk's link, and can be pressed twice without harm. It raises
+NotFound for an unknown link, and Conflict, without any change, if the ticket isn't at the desk any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Connection
+
+from app.core.models import Place, Servicer, Ticket
+from app.core.places import find_place
+from app.core.queries import (
+    CALL_ORDER,
+    JOIN_TIME,
+    NORMAL_PRIORITY,
+    claim_is_over,
+    current_ticket,
+    recent_tickets,
+    waiting_tickets,
+)
+from app.core.queues import find_walk_in_queue
+from app.core.servicers import queues_served, set_on_duty
+from app.core.tickets import CustomerDetails, Taken, take_number
+from app.core.transitions import (
+    UNCHANGED,
+    add_to_waiting_count,
+    change_state,
+    position_behind,
+    record_step,
+    release_call,
+    start_day,
+)
+from app.errors import BadInput, Conflict, NotFound
+from app.storage.sql import load_first, run
+
+BRING_BACK_S = 3600  # how long after its end a ticket can be brought back
+PUT_BACK_BEHIND = 2  # a ticket that is put back waits behind the next two
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A servicer at work, and what they are doing: serving a customer, making a call, or neither."""
+
+    place: Place
+    servicer: Servicer
+    day: str  # the day of the place
+    ticket: Ticket | None  # the customer's ticket
+    call: Ticket | None
+
+
+def find_desk(db: Connection, slug: str, token: str) -> tuple[Place, Servicer]:
+    """Return the place and the servicer of a desk's link. Raises NotFound."""
+    place = find_place(db, slug)
+    sql = "SELECT * FROM servicer WHERE token = :token AND place_id = :place AND removed_at IS NULL"
+    servicer = load_first(Servicer, run(db, sql, token=token, place=place.id))
+    if servicer is None:
+        raise NotFound("This desk's link is not valid any more. Ask the owner for the staff link.")
+    return place, servicer
+
+
+def open_desk(db: Connection, at: float, slug: str, token: str) -> Desk:
+    """Return the desk of a servicer who is about to act, after releasing a call whose claim ran out.
+
+    Raises NotFound for an unknown link.
+    """
+    place, servicer = find_desk(db, slug, token)
+    day = start_day(db, at, place)[:10]
+    ticket = current_ticket(db, servicer)
+    if ticket is not None and claim_is_over(ticket, at):
+        release_call(db, at, ticket, "lapse")
+        ticket = None
+    if ticket is not None and ticket.is_call:
+        return Desk(place, servicer, day, ticket=None, call=ticket)
+    return Desk(place, servicer, day, ticket=ticket, call=None)
+
+
+# ----- calling the next customer
+
+
+def call_next(
+    db: Connection,
+    at: float,
+    slug: str,
+    token: str,
+    *,
+    finished: str | None,
+    queue: str | None = None,
+    number: str | None = None,
+) -> Ticket | None:
+    """Finish the desk's ticket as done, then call the next customer, or the one with `number`.
+
+    `finished` is the number that the page shows at the desk, None for nobody. If it isn't the desk's ticket
+    any more, this is the second of two presses, or somebody else was quicker. `queue` is the slug of the only
+    queue to call from. Returns None when nobody waits. Raises Conflict and BadInput.
+    """
+    desk = open_desk(db, at, slug, token)
+    if desk.call:
+        raise Conflict("A call is yours: report it, or give it back, before you call a customer.")
+    if finished != (desk.ticket.number if desk.ticket else None):
+        raise Conflict(f"Your desk has changed since this page was shown. {UNCHANGED}")
+    if not desk.servicer.on_duty:
+        raise Conflict("You are not on duty. Press Resume first.")
+    served = [each for each in queues_served(db, desk.servicer) if queue in (None, each.slug)]
+    if queue and not served:
+        raise BadInput(f"You don't serve a queue named {queue}.")
+
+    if desk.ticket:
+        change_state(db, at, desk.ticket, "done")
+    # One statement, so that two desks never get the same ticket.
+    result = run(
+        db,
+        f"""UPDATE ticket SET state = 'called', servicer_id = :servicer, called_at = :at,
+                              first_called_at = coalesce(first_called_at, :at)
+            WHERE id = (SELECT id FROM ticket
+                        WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day
+                        AND number = coalesce(:number, number)
+                        ORDER BY {CALL_ORDER} LIMIT 1)
+            AND state = 'waiting' RETURNING *""",
+        servicer=desk.servicer.id,
+        at=at,
+        queues=[each.id for each in served],
+        day=desk.day,
+        number=number,
+    )
+    called = load_first(Ticket, result)
+    if called is None:
+        if number:
+            raise Conflict(f"{number} is not waiting any more. {UNCHANGED}")
+        return None
+    add_to_waiting_count(db, called.queue_id, -1)
+    record_step(db, at, "call", called, desk=desk.servicer.desk)
+    return called
+
+
+# ----- the ticket at the desk
+
+
+def start(db: Connection, at: float, slug: str, token: str, number: str) -> None:
+    """Note that the customer has reached the desk."""
+    ticket = _ticket_at_desk(open_desk(db, at, slug, token), number)
+    if ticket.state != "serving":
+        change_state(db, at, ticket, "start", started_at=at)
+
+
+def finish(db: Connection, at: float, slug: str, token: str, number: str) -> None:
+    """End the ticket at the desk as done."""
+    ticket = _ticket_at_desk(open_desk(db, at, slug, token), number)
+    change_state(db, at, ticket, "done")
+
+
+def no_show(db: Connection, at: float, slug: str, token: str, number: str) -> None:
+    """End the ticket of a customer who didn't come."""
+    ticket = _ticket_at_desk(open_desk(db, at, slug, token), number)
+    change_state(db, at, ticket, "no-show")
+
+
+def call_again(db: Connection, at: float, slug: str, token: str, number: str) -> None:
+    """Announce the ticket at the desk once more."""
+    ticket = _ticket_at_desk(open_desk(db, at, slug, token), number)
+    record_step(db, at, "call-again", ticket, desk=ticket.desk)
+
+
+def put_back(db: Connection, at: float, slug: str, token: str, number: str) -> None:
+    """Let the customer at the desk wait again, behind the next two."""
+    desk = open_desk(db, at, slug, token)
+    ticket = _ticket_at_desk(desk, number)
+    _check_can_wait_again(desk, ticket)
+    position = position_behind(db, ticket.queue_id, desk.day, PUT_BACK_BEHIND)
+    change_state(db, at, ticket, "put-back", **position)
+
+
+def _ticket_at_desk(desk: Desk, number: str) -> Ticket:
+    if desk.ticket is None or desk.ticket.number != number:
+        raise Conflict(f"{number} is not at your desk any more. {UNCHANGED}")
+    return desk.ticket
+
+
+# ----- other tickets
+
+
+def bring_back(db: Connection, at: float, slug: str, token: str, number: str) -> None:
+    """Let a customer wait again, first in line: one of the last ten of the desk, ended in the last hour."""
+    desk = open_desk(db, at, slug, token)
+    ticket = _find_number(recent_tickets(db, desk.servicer), number)
+    if ticket is None or ticket.ended_at is None or at - ticket.ended_at > BRING_BACK_S:
+        raise Conflict(f"{number} is not among your last ten of the last hour. {UNCHANGED}")
+    _check_can_wait_again(desk, ticket)
+    if run(db, "SELECT deleted_at FROM queue WHERE id = :id", id=ticket.queue_id).scalar():
+        raise Conflict(f"The queue of {number} was deleted, so it can't wait there again.")
+    change_state(db, at, ticket, "bring-back", **position_behind(db, ticket.queue_id, desk.day, 0))
+
+
+def move_ticket(db: Connection, at: float, slug: str, token: str, number: str, queue_slug: str) -> None:
+    """Move the ticket at the desk, or one that waits in its line, to the end of another queue.
+
+    It keeps its number.
+    """
+    desk = open_desk(db, at, slug, token)
+    if desk.ticket and desk.ticket.number == number:
+        ticket: Ticket | None = desk.ticket
+    else:
+        queue_ids = [queue.id for queue in queues_served(db, desk.servicer)]
+        ticket = _find_number(waiting_tickets(db, queue_ids, desk.day), number)
+    if ticket is None:
+        raise Conflict(f"{number} is not in your line any more. {UNCHANGED}")
+    _check_can_wait_again(desk, ticket)
+    target = find_walk_in_queue(db, desk.place, queue_slug)
+    if target.id == ticket.queue_id:
+        raise Conflict(f"{number} is in {target.name} already. {UNCHANGED}")
+    sql = f"SELECT {JOIN_TIME}"
+    joined_at = run(db, sql, at=at, queue=target.id, normal=NORMAL_PRIORITY).scalar_one()
+    change_state(db, at, ticket, "move", queue_id=target.id, priority=NORMAL_PRIORITY, joined_at=joined_at)
+
+
+def _find_number(tickets: Iterable[Ticket], number: str) -> Ticket | None:
+    return next((ticket for ticket in tickets if ticket.number == number), None)
+
+
+def _check_can_wait_again(desk: Desk, ticket: Ticket) -> None:
+    if ticket.series < desk.day:
+        raise Conflict(f"The day of {ticket.number} is over: it can't wait again. Press Done or Not here.")
+
+
+def add_customer(
+    db: Connection,
+    at: float,
+    slug: str,
+    token: str,
+    queue_slug: str,
+    details: CustomerDetails,
+    *,
+    request_id: str | None = None,
+) -> Taken:
+    """Take a number for a customer without a phone; see take_number()."""
+    open_desk(db, at, slug, token)
+    return take_number(db, at, slug, queue_slug, details, request_id=request_id)
+
+
+# ----- the servicer
+
+
+def set_duty(db: Connection, at: float, slug: str, token: str, on_duty: bool) -> None:
+    """Put a servicer on or off duty. The ticket at their desk stays there."""
+    desk = open_desk(db, at, slug, token)
+    set_on_duty(db, at, desk.servicer, on_duty)

@@ -1,0 +1,50 @@
+"""The history of a place: one event for every change, written in the transaction of that change."""
+
+from __future__ import annotations
+
+from sqlalchemy.engine import Connection
+
+from app.storage.sql import run
+
+
+def record(
+    db: Connection,
+    at: float,
+    place_id: int,
+    kind: str,
+    *,
+    queue_id: int | None = None,
+    ticket_id: int | None = None,
+    servicer_id: int | None = None,
+    counter_id: int | None = None,
+    door_id: int | None = None,
+    contact_id: int | None = None,
+    state: str | None = None,
+    desk: str | None = None,
+    detail: str | None = None,
+    delta: int | None = None,
+) -> None:
+    """Write an event. It must hold no personal data; `state` is the new state of the ticket.
+
+    Events with a contact are private: they don't change the picture of the place.
+    """
+    run(
+        db,
+        """INSERT INTO event (place_id, queue_id, ticket_id, servicer_id, counter_id, door_id, contact_id,
+                              kind, state, desk, detail, delta, happened_at)
+           VALUES (:place_id, :queue_id, :ticket_id, :servicer_id, :counter_id, :door_id, :contact_id,
+                   :kind, :state, :desk, :detail, :delta, :at)""",
+        place_id=place_id,
+        queue_id=queue_id,
+        ticket_id=ticket_id,
+        servicer_id=servicer_id,
+        counter_id=counter_id,
+        door_id=door_id,
+        contact_id=contact_id,
+        kind=kind,
+        state=state,
+        desk=desk,
+        detail=detail,
+        delta=delta,
+        at=at,
+    )

@@ -1,0 +1,155 @@
+"""The picture: what everybody may see of a place. It holds no personal data, no tokens and no call lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Connection
+
+from app.core.counters import counters_of
+from app.core.days import day_of
+from app.core.models import Counter, Place, Queue, Ticket, WaitRange
+from app.core.queries import CALL_ORDER, called_tickets
+from app.core.queues import walk_in_queues
+from app.core.transitions import current_series
+from app.core.wait import NO_LINE, Line, WaitEstimator
+from app.storage.facts import get_fact
+from app.storage.sql import load_all, run
+
+MAX_CALLS = 20
+
+# The latest event of a place that its picture shows. Events with a contact belong to call lists, which are
+# private: nobody may even see that something happened there.
+_LATEST_EVENT = "(SELECT max(event.id) FROM event WHERE place_id = place.id AND contact_id IS NULL)"
+
+
+@dataclass(frozen=True)
+class Version:
+    """Which state of a place a picture shows; a page ignores a picture that is older than what it has."""
+
+    epoch: str  # renewed by each restore: a smaller number in a new epoch is newer
+    number: int  # the id of the latest event
+
+
+@dataclass(frozen=True)
+class Revision:
+    """Identifies a picture: two pictures with the same revision are equal."""
+
+    place_id: int
+    version: Version
+    minute: int  # since the epoch: estimated waits change by themselves, each minute
+
+
+@dataclass(frozen=True)
+class QueuePicture:
+    """A walk-in queue in the picture."""
+
+    queue: Queue
+    waiting: list[str]  # the numbers, in the order in which they will be called
+    called: list[Ticket]  # called or being served, latest call first
+    door: str | None  # name of the counter that admits the queue
+    waits: list[WaitRange]  # of each number in `waiting`; empty while no desk is on duty
+    newcomer_wait: WaitRange | None
+
+    @property
+    def is_full(self) -> bool:
+        """True when nobody can take a number until somebody was called."""
+        return len(self.waiting) >= self.queue.max_waiting
+
+
+@dataclass(frozen=True)
+class PictureCall:
+    """A call, or a repeated one, that a board announces."""
+
+    id: int
+    number: str
+    series: str
+    desk: str | None  # as it was named then
+    door: str | None  # name of the counter that called the customer to its door
+    at: float
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The public state of a place."""
+
+    revision: Revision
+    place: Place
+    series: str
+    queues: list[QueuePicture]
+    calls: list[PictureCall]  # the latest, oldest first
+    counters: list[Counter]
+
+
+def version_of(db: Connection, place: Place) -> Version:
+    """Return the version that a picture of a place has now."""
+    number = run(db, f"SELECT {_LATEST_EVENT} FROM place WHERE id = :place", place=place.id).scalar_one()
+    return Version(get_fact(db, "epoch"), number)
+
+
+def revision_of(db: Connection, at: float, place: Place) -> Revision:
+    """Return the revision that a picture of a place has now."""
+    return Revision(place.id, version_of(db, place), minute=int(at // 60))
+
+
+def revisions_by_slug(db: Connection, at: float, slugs: list[str]) -> dict[str, Revision]:
+    """Return the revisions of several places by their slugs, without places that don't exist any more."""
+    sql = f"""SELECT slug, id, {_LATEST_EVENT} AS number
+              FROM place WHERE slug IN :slugs AND deleted_at IS NULL"""
+    epoch = get_fact(db, "epoch")
+    minute = int(at // 60)
+    rows = run(db, sql, slugs=slugs)
+    return {row.slug: Revision(row.id, Version(epoch, row.number), minute) for row in rows}
+
+
+def picture_of(db: Connection, at: float, place: Place, revision: Revision, waits: WaitEstimator) -> Picture:
+    """Return the picture of a place as it is now; `revision` is that of the same moment."""
+    queues = walk_in_queues(db, place)
+    counters = counters_of(db, place, at)
+    doors = {counter.queue_id: counter.name for counter in counters}
+    called = called_tickets(db, place)
+    waiting = _waiting_numbers(db, queues, day_of(place, at))
+    lines = waits.lines_of(db, at, place)
+    return Picture(
+        revision=revision,
+        place=place,
+        series=current_series(place, at),
+        queues=[
+            _queue_picture(queue, waiting, called, lines.get(queue.id, NO_LINE), doors.get(queue.id))
+            for queue in queues
+        ],
+        calls=_latest_calls(db, place),
+        counters=counters,
+    )
+
+
+def _waiting_numbers(db: Connection, queues: list[Queue], day: str) -> list[tuple[int, str]]:
+    """Return the id of the queue and the number of each waiting ticket, in the order of the calls."""
+    sql = f"""SELECT queue_id, number FROM ticket
+              WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day ORDER BY {CALL_ORDER}"""
+    rows = run(db, sql, queues=[queue.id for queue in queues], day=day)
+    return [(row.queue_id, row.number) for row in rows]
+
+
+def _queue_picture(
+    queue: Queue, waiting: list[tuple[int, str]], called: list[Ticket], line: Line, door: str | None
+) -> QueuePicture:
+    waits, newcomer_wait = line.ranges_along(queue.id, [queue_id for queue_id, _ in waiting])
+    return QueuePicture(
+        queue=queue,
+        waiting=[number for queue_id, number in waiting if queue_id == queue.id],
+        called=[ticket for ticket in called if ticket.queue_id == queue.id],
+        door=door,
+        waits=waits,
+        newcomer_wait=newcomer_wait,
+    )
+
+
+def _latest_calls(db: Connection, place: Place) -> list[PictureCall]:
+    sql = """SELECT event.id, number, series, event.desk, counter.name AS door, happened_at AS at
+             FROM event
+             JOIN ticket ON ticket.id = ticket_id
+             LEFT JOIN counter ON counter.id = counter_id
+             WHERE event.place_id = :place AND kind IN ('call', 'call-again') AND by_phone = 0
+             ORDER BY event.id DESC LIMIT :max_calls"""
+    return load_all(PictureCall, run(db, sql, place=place.id, max_calls=MAX_CALLS).all()[::-1])

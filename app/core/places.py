@@ -1,0 +1,96 @@
+"""Places: finding one by its links, changing and deleting it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Literal, TypedDict
+
+from sqlalchemy.engine import Connection
+
+from app.core.history import record
+from app.core.models import Place
+from app.errors import BadInput, NotFound
+from app.storage.sql import load_all, load_first, run, update
+
+TOKEN_BYTES = 16
+
+_NOT_FOUND = "There is nothing at this address. The link may have been replaced: ask for the new one."
+
+
+class PlaceChanges(TypedDict, total=False):
+    """What the owner can change about a place."""
+
+    name: str
+    timezone: str
+    country: str
+    day_starts: int
+    wait_goal_minutes: int
+
+
+def new_token() -> str:
+    """Return a token for a link."""
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def all_places(db: Connection) -> list[Place]:
+    """Return the places of this server, the oldest first."""
+    return load_all(Place, run(db, "SELECT * FROM place WHERE deleted_at IS NULL ORDER BY id"))
+
+
+def find_place(db: Connection, slug: str) -> Place:
+    """Return the place with this slug. Raises NotFound."""
+    result = run(db, "SELECT * FROM place WHERE slug = :slug AND deleted_at IS NULL", slug=slug)
+    place = load_first(Place, result)
+    if place is None:
+        raise NotFound(_NOT_FOUND)
+    return place
+
+
+def find_place_for_owner(db: Connection, slug: str, token: str) -> Place:
+    """Return the place for whoever holds its manage link. Raises NotFound for anybody else."""
+    place = find_place(db, slug)
+    _check_token(place.manage_token, token)
+    return place
+
+
+def find_place_for_staff(db: Connection, slug: str, token: str) -> Place:
+    """Return the place for whoever holds its staff link. Raises NotFound for anybody else."""
+    place = find_place(db, slug)
+    _check_token(place.staff_token, token)
+    return place
+
+
+def _check_token(expected: str, token: str) -> None:
+    if not secrets.compare_digest(expected.encode(), token.encode()):
+        raise NotFound(_NOT_FOUND)
+
+
+def change_place(db: Connection, at: float, slug: str, token: str, changes: PlaceChanges) -> Place:
+    """Change a place for its owner, and return it."""
+    place = find_place_for_owner(db, slug, token)
+    if changes:
+        update(db, "place", place.id, **changes)
+    record(db, at, place.id, "change-place", detail=" ".join(changes))
+    return find_place(db, slug)
+
+
+def replace_link(db: Connection, at: float, slug: str, token: str, which: Literal["manage", "staff"]) -> str:
+    """Give the manage link or the staff link a new token and return it; the old link stops working."""
+    place = find_place_for_owner(db, slug, token)
+    fresh = new_token()
+    if which == "manage":
+        update(db, "place", place.id, manage_token=fresh)
+    else:
+        update(db, "place", place.id, staff_token=fresh)
+    # One-time codes without a door led to the old staff link.
+    run(db, "DELETE FROM code WHERE place_id = :place AND door_id IS NULL", place=place.id)
+    record(db, at, place.id, "replace-link", detail=which)
+    return fresh
+
+
+def delete_place(db: Connection, at: float, slug: str, token: str, name: str) -> None:
+    """Delete a place, if the owner typed its name right. A background job erases its rows bit by bit."""
+    place = find_place_for_owner(db, slug, token)
+    if name.casefold() != place.name.casefold():
+        raise BadInput(f"To delete this place, type its name as it stands here: {place.name}")
+    update(db, "place", place.id, deleted_at=at)

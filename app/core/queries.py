@@ -1,0 +1,95 @@
+"""Queries that several modules share: tickets with the names around them, lines, and counters.
+
+The constants are parts of SQL statements. The conditions on `state` repeat the words of the partial indexes
+in storage/schema.py; otherwise the database would not use those indexes.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy.engine import Connection
+
+from app.core.models import Place, Servicer, Ticket
+from app.storage.sql import load_all, load_first, run
+
+OPEN_STATES = ("waiting", "called", "serving")
+NORMAL_PRIORITY = 3  # 1 is called first, 5 last
+
+CALL_ORDER = "ticket.priority, ticket.joined_at, ticket.id"
+BUSY = "state IN ('called', 'serving')"
+AT_THE_DOOR = f"{BUSY} AND servicer_id IS NULL"  # called to the door by a counter that has room
+OPEN_CALL = "contact_id IS NOT NULL AND state IN ('waiting', 'called', 'serving')"
+
+# Tickets with the names of their queue, and of the desk or the door that they were called to: all fields of
+# models.Ticket.
+SELECT_TICKETS = f"""
+    SELECT ticket.*, queue.slug AS queue, queue.name AS queue_name, servicer.name AS servicer, servicer.desk,
+           CASE WHEN {AT_THE_DOOR} THEN counter.name END AS door,
+           CASE WHEN {AT_THE_DOOR} THEN called_at + 60 * hold_minutes END AS held_until,
+           first_called_at - taken_at AS wait_s,
+           CASE WHEN state = 'done' THEN ended_at - coalesce(started_at, called_at) END AS service_s,
+           CASE WHEN state = 'done' THEN ended_at - taken_at END AS total_s
+    FROM ticket JOIN queue ON queue.id = ticket.queue_id
+    LEFT JOIN servicer ON servicer.id = ticket.servicer_id
+    LEFT JOIN counter ON counter.id = queue.counter_id"""
+
+# The counters of the place :place on the day :day, which may have begun without a write. Each comes with the
+# queue that it admits and the spaces that it holds for customers of that queue: all fields of models.Counter.
+SELECT_COUNTERS = f"""
+    SELECT counter.*, queue.id AS queue_id, queue.slug AS admits,
+           CASE WHEN empties = 'day' AND day < :day THEN 0 ELSE inside END AS people,
+           (SELECT coalesce(sum(coalesce(party, 1)), 0) FROM ticket
+            WHERE place_id = counter.place_id AND queue_id = queue.id AND {AT_THE_DOOR}) AS held
+    FROM counter LEFT JOIN queue ON queue.counter_id = counter.id
+    WHERE counter.deleted_at IS NULL AND counter.place_id = :place"""
+
+# The time at which somebody joins the queue :queue now (:at) with the priority :normal. It is never before
+# that of those who joined earlier, even if the clock was set back, and far enough from the last one's that
+# another ticket can be put between the two.
+MIN_GAP_S = 0.00001
+JOIN_TIME = f"""(SELECT CASE WHEN max(joined_at) >= :at THEN max(joined_at) + {MIN_GAP_S:f} ELSE :at END
+                 FROM ticket WHERE queue_id = :queue AND state = 'waiting' AND priority = :normal)"""
+
+
+def get_ticket(db: Connection, ticket_id: int) -> Ticket:
+    """Return a ticket by its id, with the names around it."""
+    sql = f"{SELECT_TICKETS} WHERE ticket.id = :id"
+    return load_all(Ticket, run(db, sql, id=ticket_id))[0]
+
+
+def waiting_tickets(db: Connection, queue_ids: list[int], day: str, limit: int | None = None) -> list[Ticket]:
+    """Return the tickets that wait in these walk-in queues, in the order in which they will be called.
+
+    Tickets of the days before `day` don't wait any more, even if nothing was written since.
+    """
+    sql = f"""{SELECT_TICKETS}
+              WHERE ticket.queue_id IN :queues AND state = 'waiting' AND ticket.series >= :day
+              ORDER BY {CALL_ORDER}"""
+    if limit is None:
+        return load_all(Ticket, run(db, sql, queues=queue_ids, day=day))
+    return load_all(Ticket, run(db, f"{sql} LIMIT :limit", queues=queue_ids, day=day, limit=limit))
+
+
+def called_tickets(db: Connection, place: Place) -> list[Ticket]:
+    """Return the customers' tickets of a place that are called or being served, latest call first."""
+    sql = f"""{SELECT_TICKETS} WHERE ticket.place_id = :place AND {BUSY} AND contact_id IS NULL
+              ORDER BY ticket.called_at DESC, ticket.id DESC"""
+    return load_all(Ticket, run(db, sql, place=place.id))
+
+
+def current_ticket(db: Connection, servicer: Servicer) -> Ticket | None:
+    """Return the customer's ticket or the call that a servicer has now, even if the claim of it is over."""
+    sql = f"{SELECT_TICKETS} WHERE ticket.servicer_id = :servicer AND {BUSY}"
+    return load_first(Ticket, run(db, sql, servicer=servicer.id))
+
+
+def recent_tickets(db: Connection, servicer: Servicer) -> list[Ticket]:
+    """Return the last ten customers' tickets that ended at a desk, newest first."""
+    sql = f"""{SELECT_TICKETS}
+              WHERE ticket.servicer_id = :servicer AND ended_at IS NOT NULL AND contact_id IS NULL
+              ORDER BY ended_at DESC, ticket.id DESC LIMIT 10"""
+    return load_all(Ticket, run(db, sql, servicer=servicer.id))
+
+
+def claim_is_over(ticket: Ticket, at: float) -> bool:
+    """Return True for a call whose claim has run out. The call may still be stored as claimed."""
+    return ticket.claimed_until is not None and ticket.claimed_until <= at

@@ -1,0 +1,539 @@
+"""Statistics for the owner: how many customers came, how it ended, and how long it took.
+
+A ticket belongs to the day on which it was taken. Waits, services and totals are of customers who were
+served. Tickets are counted in SQL, so that a year of them doesn't keep the interpreter from other requests.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from itertools import accumulate, groupby
+
+from sqlalchemy.engine import Connection
+
+from app.core import desk_stats
+from app.core.days import day_begins, day_of, days_between, next_day
+from app.core.desk_stats import HardestDay
+from app.core.models import CALLS, Place, Queue
+from app.core.queries import SELECT_TICKETS
+from app.storage.database import Database
+from app.storage.sql import load, load_first, run
+
+MAX_IDLE_DAYS = 31  # so many days are searched for idle desks: that looks at every customer
+BINS = 12  # at most, in a distribution
+BIN_WIDTHS_S = (5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600, 7200)
+FIRST_DAY = "1970-01-01"
+
+
+# ----- results
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Customers who were served, with their average durations in seconds; None if there were none."""
+
+    served: int
+    wait: float | None
+    total: float | None
+    service: float | None
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Number of tickets that took at least `from_s` and less than `to_s`; None: or longer."""
+
+    from_s: int
+    to_s: int | None
+    tickets: int
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """How durations are distributed. They were rounded to seconds before."""
+
+    median_s: float
+    p90_s: int  # nine of ten took at most this
+    longest_s: int
+    bins: list[Bin]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The wait, the service or the total of all customers who were served."""
+
+    average_s: float
+    tickets: int
+    distribution: Distribution | None  # None where it isn't counted
+
+
+@dataclass(frozen=True)
+class TicketStats:
+    """Tickets by how they ended. The measures are None if nobody was served."""
+
+    joined: int
+    served: int
+    left: int
+    not_here: int
+    expired: int
+    open: int
+    wait: Measure | None
+    service: Measure | None
+    total: Measure | None
+
+
+@dataclass(frozen=True)
+class HourStats:
+    """One hour of one weekday, over all days on which somebody took a number."""
+
+    weekday: int  # 0: Monday
+    hour: int  # as clocks show it
+    column: int  # hours since the day began
+    joined: int
+    line: float  # average number of people in line
+
+
+@dataclass(frozen=True)
+class LongestWait:
+    """The ticket with the longest wait of those that were served."""
+
+    number: str
+    queue: str  # its name
+    taken_at: float
+    called_at: float
+    wait_s: float
+
+
+@dataclass(frozen=True)
+class WeekBefore:
+    """The same weekdays of the week before."""
+
+    first: str
+    last: str
+    tickets: TicketStats
+
+
+@dataclass(frozen=True)
+class QueueStats:
+    """The tickets of one queue."""
+
+    slug: str
+    name: str
+    tickets: TicketStats
+
+
+@dataclass(frozen=True)
+class ServicerStats:
+    """The tickets of one servicer."""
+
+    id: int
+    name: str
+    desk: str | None
+    served: int
+    not_here: int
+    service: Measure | None
+    idle_s: float | None
+
+
+@dataclass(frozen=True)
+class PeriodStats:
+    """Everything about the tickets that were taken on some days."""
+
+    tickets: TicketStats
+    days: int  # on which somebody took a number
+    goal_minutes: int
+    within_goal: int  # number of waits that were shorter than the goal
+    hours: list[HourStats]
+    before: WeekBefore | None  # for up to a week
+    longest: LongestWait | None
+    idle_s: float | None  # how long desks were free while people waited; None: not for these days, or a queue
+    hardest_day: HardestDay | None  # None: nobody was served at a desk; or not for a queue
+    queues: list[QueueStats]
+    servicers: list[ServicerStats]
+
+
+def figures(db: Connection, queue: Queue, since: float, until: float) -> Figures:
+    """Return the figures of a queue for customers who were done between two times."""
+    sql = f"""SELECT count(*) AS served, avg(wait_s) AS wait, avg(total_s) AS total, avg(service_s) AS service
+              FROM ({SELECT_TICKETS}
+                    WHERE ticket.queue_id = :queue AND ended_at IS NOT NULL AND ended_at >= :since
+                    AND ended_at < :until AND state = 'done') AS done"""
+    return load(Figures, run(db, sql, queue=queue.id, since=since, until=until).one())
+
+
+# ----- the statistics of some days
+
+
+def period_stats(
+    database: Database, at: float, place: Place, first: str, last: str, queue: Queue | None
+) -> PeriodStats:
+    """Return the statistics of the days from `first` to `last`, both included; of one queue, or of all.
+
+    The week before is counted until the same time of the day as the last day, if that isn't over.
+    """
+    counts = _count_days(database, at, place, first, last, until=at, queue=queue)
+    before = None
+    if days_between(first, last) <= 7:
+        before = _week_before(database, at, place, first, last, queue)
+    idle: dict[int, float] | None = None
+    hardest_day = None
+    with database.read_long() as db:
+        longest = _longest_wait(db, place, counts, queue)
+        if queue is None:
+            if len(counts.days) <= MAX_IDLE_DAYS:
+                idle = desk_stats.idle_seconds(db, at, place, list(counts.days))
+            if counts.all.ended["served"]:
+                hardest_day = desk_stats.hardest_day(
+                    db, at, place, counts.hardest_day(), is_one_of_several=len(counts.days) > 1
+                )
+        queues = _queue_stats(db, place, counts)
+        servicers = _servicer_stats(db, place, counts, idle)
+    return PeriodStats(
+        tickets=counts.all.stats(),
+        days=len(counts.days),
+        goal_minutes=place.wait_goal_minutes,
+        within_goal=counts.all.number_below("wait", 60 * place.wait_goal_minutes),
+        hours=_hour_stats(place, at, counts),
+        before=before,
+        longest=longest,
+        idle_s=None if idle is None else sum(idle.values()),
+        hardest_day=hardest_day,
+        queues=queues,
+        servicers=servicers,
+    )
+
+
+def _week_before(
+    database: Database, at: float, place: Place, first: str, last: str, queue: Queue | None
+) -> WeekBefore:
+    first_before = next_day(first, -7)
+    last_before = next_day(last, -7)
+    until = day_begins(place, last_before) + (at - day_begins(place, last))
+    counts = _count_days(database, at, place, first_before, last_before, until, queue)
+    return WeekBefore(first_before, last_before, counts.all.stats())
+
+
+def _queue_stats(db: Connection, place: Place, counts: _Counts) -> list[QueueStats]:
+    sql = "SELECT id, slug, name FROM queue WHERE place_id = :place ORDER BY id"
+    return [
+        QueueStats(row.slug, row.name, counts.queues[row.id].stats())
+        for row in run(db, sql, place=place.id)
+        if row.id in counts.queues
+    ]
+
+
+def _servicer_stats(
+    db: Connection, place: Place, counts: _Counts, idle: dict[int, float] | None
+) -> list[ServicerStats]:
+    sql = "SELECT id, name, desk FROM servicer WHERE place_id = :place ORDER BY id"
+    servicers = []
+    for row in run(db, sql, place=place.id):
+        if row.id in counts.servicers:
+            stats = counts.servicers[row.id].stats()
+            idle_s = None if idle is None else idle.get(row.id, 0.0)
+            servicers.append(
+                ServicerStats(row.id, row.name, row.desk, stats.served, stats.not_here, stats.service, idle_s)
+            )
+    return servicers
+
+
+def _longest_wait(db: Connection, place: Place, counts: _Counts, queue: Queue | None) -> LongestWait | None:
+    if not counts.all.ended["served"]:
+        return None
+    day = max(counts.days, key=lambda day: counts.days[day].longest_wait_s)
+    sql = """SELECT ticket.number, queue.name AS queue, taken_at, first_called_at AS called_at,
+                    first_called_at - taken_at AS wait_s
+             FROM ticket JOIN queue ON queue.id = queue_id
+             WHERE ticket.place_id = :place AND ticket.series >= :day AND ticket.series < :beyond
+             AND queue_id = coalesce(:queue, queue_id) AND state = 'done'
+             ORDER BY wait_s DESC, ticket.id LIMIT 1"""
+    queue_id = queue.id if queue else None
+    result = run(db, sql, place=place.id, day=day, beyond=next_day(day), queue=queue_id)
+    return load_first(LongestWait, result)
+
+
+def _hour_stats(place: Place, at: float, counts: _Counts) -> list[HourStats]:
+    """Return the hours in which anybody was in line.
+
+    The line is averaged over the days on which somebody took a number; today counts for the part of the hour
+    that has passed.
+    """
+    today = day_of(place, at)
+    passed_h = (at - day_begins(place, today)) / 3600
+    days_by_weekday = Counter(date.fromisoformat(day).weekday() for day in counts.days)
+    hours = []
+    for week_hour, line_s in counts.line_s.items():
+        weekday = (week_hour // 24 + 3) % 7  # 1970-01-01 was a Thursday
+        column = week_hour % 24
+        days = float(days_by_weekday[weekday])
+        if today in counts.days and weekday == date.fromisoformat(today).weekday():
+            days -= 1 - min(1.0, max(0.0, passed_h - column))
+        if days > 0:
+            hours.append(
+                HourStats(
+                    weekday=weekday,
+                    hour=(column + place.day_starts) % 24,
+                    column=column,
+                    joined=counts.joined[week_hour],
+                    line=round(line_s / 3600 / days, 2),
+                )
+            )
+    return sorted(hours, key=lambda hour: (hour.weekday, hour.column))
+
+
+# ----- counting
+
+_ENDS = ("served", "left", "not_here", "expired", "open")
+_MEASURES = ("wait", "service", "total")
+
+_TICKETS_TO_COUNT = """place_id = :place AND series >= :first AND series < :beyond
+                       AND queue_id = coalesce(:queue, queue_id) AND taken_at <= :until"""
+
+# Everything that is counted about the tickets, in few rows. The column `kind` says what a row is about:
+#   tickets: the tickets that were taken in the hour `x` of the week (0 to 167; days begin when those of the
+#     place do), by how they ended, queue and servicer; `line_s`: how many seconds they waited in that hour
+#   later: how many seconds the tickets of earlier hours waited in the hour `x` (`line_s`)
+#   wait, service, total: how many tickets were served with a wait, service or total of `x` seconds
+_COUNT_TICKETS = f"""
+    WITH RECURSIVE
+    later (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM later WHERE n < 24),
+    tickets AS MATERIALIZED (
+        SELECT queue_id,
+               coalesce(servicer_id, 0) AS servicer_id,
+               CASE WHEN state = 'done' THEN 'served'
+                    WHEN state = 'cancelled' THEN 'left'
+                    WHEN state = 'no_show' THEN 'not_here'
+                    WHEN state = 'expired' OR (state = 'waiting' AND series < :today) THEN 'expired'
+                    ELSE 'open' END AS ended,
+               taken_at + :shift AS came,
+               coalesce(first_called_at, ended_at, :waits_until) + :shift AS went,
+               CAST(taken_at + :shift AS BIGINT) / 3600 AS hour,
+               CASE WHEN state = 'done' THEN first_called_at - taken_at END AS wait,
+               CASE WHEN state = 'done' THEN ended_at - coalesce(started_at, called_at) END AS service,
+               CASE WHEN state = 'done' THEN ended_at - taken_at END AS total
+        FROM ticket WHERE {_TICKETS_TO_COUNT})
+    SELECT 'tickets' AS kind, hour % 168 AS x, ended, queue_id, servicer_id, count(*) AS tickets,
+           sum(CASE WHEN went < 3600 * (hour + 1) THEN went ELSE 3600 * (hour + 1) END - came) AS line_s,
+           sum(wait) AS wait, sum(service) AS service, sum(total) AS total
+    FROM tickets GROUP BY hour % 168, ended, queue_id, servicer_id
+    UNION ALL
+    SELECT 'later', (hour + n) % 168, '', 0, 0, 0,
+           sum(CASE WHEN went < 3600 * (hour + n + 1) THEN went - 3600 * (hour + n) ELSE 3600 END), 0, 0, 0
+    FROM tickets JOIN later ON went > 3600 * (hour + n)
+    WHERE went > 3600 * (hour + 1) GROUP BY (hour + n) % 168
+    UNION ALL
+    SELECT 'wait', CAST(round(wait) AS BIGINT), '', queue_id, 0, count(*), 0, 0, 0, 0
+    FROM tickets WHERE ended = 'served' GROUP BY CAST(round(wait) AS BIGINT), queue_id
+    UNION ALL
+    SELECT 'service', CAST(round(service) AS BIGINT), '', 0, servicer_id, count(*), 0, 0, 0, 0
+    FROM tickets WHERE ended = 'served' GROUP BY CAST(round(service) AS BIGINT), servicer_id
+    UNION ALL
+    SELECT 'total', CAST(round(total) AS BIGINT), '', 0, 0, count(*), 0, 0, 0, 0
+    FROM tickets WHERE ended = 'served' GROUP BY CAST(round(total) AS BIGINT)"""
+
+# Of each series: how many joined, the longest wait in seconds, and how many waits missed the goal.
+_COUNT_SERIES = f"""
+    SELECT series, count(*) AS joined,
+           coalesce(max(CASE WHEN state = 'done' THEN first_called_at - taken_at END), -1e9)
+               AS longest_wait_s,
+           sum(CASE WHEN state = 'done' AND first_called_at - taken_at >= :goal_s THEN 1 ELSE 0 END) AS missed
+    FROM ticket WHERE {_TICKETS_TO_COUNT} GROUP BY series"""
+
+
+@dataclass
+class _Tally:
+    """Tickets as they were counted."""
+
+    ended: Counter[str] = field(default_factory=Counter)  # by _ENDS
+    sums_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_MEASURES, 0.0))
+    # For each measure: how many tickets took so many whole seconds.
+    times: dict[str, Counter[int]] = field(default_factory=lambda: {name: Counter() for name in _MEASURES})
+
+    def number_below(self, measure: str, limit_s: int) -> int:
+        """Return the number of tickets with less than `limit_s`."""
+        return sum(tickets for seconds, tickets in self.times[measure].items() if seconds < limit_s)
+
+    def stats(self) -> TicketStats:
+        """Return the statistics of these tickets."""
+        return TicketStats(
+            joined=self.ended.total(),
+            served=self.ended["served"],
+            left=self.ended["left"],
+            not_here=self.ended["not_here"],
+            expired=self.ended["expired"],
+            open=self.ended["open"],
+            wait=self._measure("wait"),
+            service=self._measure("service"),
+            total=self._measure("total"),
+        )
+
+    def _measure(self, name: str) -> Measure | None:
+        served = self.ended["served"]
+        if not served:
+            return None
+        times = self.times[name]
+        return Measure(
+            average_s=round(self.sums_s[name] / served, 1),
+            tickets=served,
+            distribution=distribution_of(times) if times else None,
+        )
+
+
+@dataclass
+class _Day:
+    """What was counted on one day."""
+
+    joined: int = 0
+    longest_wait_s: float = -1e9
+    missed: int = 0  # waits that missed the goal
+
+
+@dataclass
+class _Counts:
+    """What was counted on several days."""
+
+    all: _Tally = field(default_factory=_Tally)
+    queues: dict[int, _Tally] = field(default_factory=lambda: defaultdict(_Tally))  # by id
+    servicers: dict[int, _Tally] = field(default_factory=lambda: defaultdict(_Tally))  # by id
+    # By the hour of the week, counted from the Thursday on which 1970 began:
+    joined: Counter[int] = field(default_factory=Counter)
+    line_s: dict[int, float] = field(default_factory=lambda: defaultdict(float))  # seconds spent in line
+    days: dict[str, _Day] = field(default_factory=lambda: defaultdict(_Day))
+
+    def hardest_day(self) -> str:
+        """Return the day on which the most waits missed the goal; of several, that with the longest wait."""
+        return max(self.days, key=lambda day: (self.days[day].missed, self.days[day].longest_wait_s))
+
+    def tallies_of(self, queue_id: int, servicer_id: int) -> list[_Tally]:
+        """Return the tallies that a row adds to; 0 stands for all queues or servicers together."""
+        tallies = [self.all]
+        if queue_id:
+            tallies.append(self.queues[queue_id])
+        if servicer_id:
+            tallies.append(self.servicers[servicer_id])
+        return tallies
+
+
+def _count_days(
+    database: Database, at: float, place: Place, first: str, last: str, until: float, queue: Queue | None
+) -> _Counts:
+    """Count the tickets that were taken from the day `first` to the day `last`, and until a time.
+
+    Reads at most a quarter of a year at once.
+    """
+    counts = _Counts()
+    queue_id = queue.id if queue else None
+    # Nobody waits any more from a day before the latest write. Whoever still waits, does so until now or
+    # until that day ended.
+    latest_day = max(place.series[:10], FIRST_DAY)
+    waits_until = min(at, day_begins(place, next_day(latest_day)))
+    today = day_of(place, at)
+    for days, shift_s in _parts(place, *_days_with_tickets(database, place, first, last)):
+        parameters = {
+            "place": place.id,
+            "first": days[0],
+            "beyond": next_day(days[-1]),
+            "queue": queue_id,
+            "until": until,
+        }
+        with database.read_long() as db:
+            for row in run(
+                db, _COUNT_TICKETS, **parameters, today=today, shift=shift_s, waits_until=waits_until
+            ):
+                tallies = counts.tallies_of(row.queue_id, row.servicer_id)
+                if row.kind == "tickets":
+                    counts.joined[row.x] += row.tickets
+                    counts.line_s[row.x] += row.line_s
+                    for tally in tallies:
+                        tally.ended[row.ended] += row.tickets
+                        tally.sums_s["wait"] += row.wait or 0.0
+                        tally.sums_s["service"] += row.service or 0.0
+                        tally.sums_s["total"] += row.total or 0.0
+                elif row.kind == "later":
+                    counts.line_s[row.x] += row.line_s
+                else:
+                    for tally in tallies:
+                        tally.times[row.kind][row.x] += row.tickets
+            for row in run(db, _COUNT_SERIES, **parameters, goal_s=60 * place.wait_goal_minutes):
+                day = counts.days[row.series[:10]]  # a day may have several series
+                day.joined += row.joined
+                day.longest_wait_s = max(day.longest_wait_s, row.longest_wait_s)
+                day.missed += row.missed
+    return counts
+
+
+def _days_with_tickets(database: Database, place: Place, first: str, last: str) -> tuple[str, str]:
+    """Return the given days without those before the first ticket of the place, and after its last.
+
+    If there are none, the first day is after the last.
+    """
+    sql = """SELECT (SELECT min(series) FROM ticket WHERE place_id = :place AND series < :end) AS first,
+                    (SELECT max(series) FROM ticket WHERE place_id = :place AND series < :end) AS last"""
+    with database.read() as db:
+        row = run(db, sql, place=place.id, end=CALLS).one()
+    if row.first is None:
+        return "9999-12-31", "0001-01-01"
+    return max(first, row.first[:10]), min(last, row.last[:10])
+
+
+def _parts(place: Place, first: str, last: str) -> Iterator[tuple[list[str], float]]:
+    """Yield the days in parts of at most a quarter of a year, in which clocks aren't changed.
+
+    Each comes with the seconds to add to a time so that hours counted from 1970 are those of the place.
+    """
+
+    def offset_s(day: str) -> float:
+        offset = datetime.fromtimestamp(day_begins(place, day), place.zone).utcoffset()
+        assert offset is not None
+        return offset.total_seconds()
+
+    def part(day: str) -> tuple[str, int, float]:
+        quarter = (int(day[5:7]) - 1) // 3
+        return day[:4], quarter, offset_s(day)
+
+    if first <= last:
+        days = [next_day(first, number) for number in range(days_between(first, last))]
+        for (_, _, offset), some in groupby(days, part):
+            yield list(some), offset - 3600 * place.day_starts
+
+
+# ----- distributions
+
+
+def distribution_of(times: Counter[int]) -> Distribution:
+    """Return the distribution of durations, given how many tickets took so many whole seconds."""
+    count = times.total()
+    seconds = sorted(times)
+    counted = list(accumulate(times[each] for each in seconds))
+
+    def nth(rank: int) -> int:
+        return seconds[bisect_left(counted, rank)]
+
+    longest_s = seconds[-1]
+    # A few very long ones must not squeeze all the others into one bin.
+    p98_s = nth(math.ceil(98 * count / 100))
+    return Distribution(
+        median_s=(nth((count + 1) // 2) + nth(count // 2 + 1)) / 2,
+        p90_s=nth(math.ceil(9 * count / 10)),
+        longest_s=longest_s,
+        bins=_bins(times, p98_s, longest_s),
+    )
+
+
+def _bins(times: Counter[int], p98_s: int, longest_s: int) -> list[Bin]:
+    """Return bins of the same width; what doesn't fit is in the last one, which then has no upper end."""
+    wide_enough = (width for width in BIN_WIDTHS_S if width * BINS > p98_s)
+    width_s = next(wide_enough, BIN_WIDTHS_S[-1])
+    tickets_in = Counter[int]()
+    for seconds, tickets in times.items():
+        tickets_in[min(max(0, seconds) // width_s, BINS - 1)] += tickets
+    bins = []
+    for number in range(max(tickets_in) + 1):
+        is_open = number == BINS - 1 and longest_s >= width_s * BINS
+        to_s = None if is_open else width_s * (number + 1)
+        bins.append(Bin(width_s * number, to_s, tickets_in[number]))
+    return bins

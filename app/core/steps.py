@@ -1,0 +1,62 @@
+"""What happened in a customer's line since they took their number, so that they see why they still wait."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Connection
+
+from app.core.models import Place, Ticket
+from app.storage.sql import run
+
+MAX_STEPS = 5
+TICKET_STEPS = ("call", "cancel", "no-show", "put-back", "bring-back", "move")
+DESK_STEPS = ("pause", "resume")
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happened in a line. It names no person."""
+
+    at: float
+    kind: str  # one of TICKET_STEPS and DESK_STEPS
+    number: str | None  # of the ticket; None for a step of a desk
+    desk: str | None
+    out_of_turn: bool = False  # it was called although it was behind
+    by_priority: bool = False  # it was called first since its priority is higher
+
+
+def latest_steps(db: Connection, place: Place, ticket: Ticket) -> list[Step]:
+    """Return the latest steps of other tickets and of desks in a ticket's line, newest first.
+
+    Only steps after the ticket was taken count.
+    """
+    sql = """SELECT happened_at, kind, number, servicer.desk, ticket.priority, ticket.joined_at,
+                    ticket.id AS ticket_id
+             FROM event
+             LEFT JOIN ticket ON ticket.id = ticket_id
+             LEFT JOIN servicer ON servicer.id = event.servicer_id
+             WHERE event.place_id = :place AND kind IN :kinds
+             AND event.id > (SELECT min(id) FROM event WHERE ticket_id = :ticket)
+             AND CASE WHEN ticket_id IS NOT NULL THEN event.queue_id = :queue AND ticket_id <> :ticket
+                 ELSE all_queues = 1 OR servicer.id IN (SELECT servicer_id FROM servicer_queue
+                                                        WHERE queue_id = :queue) END
+             ORDER BY event.id DESC LIMIT :max_steps"""
+    rows = run(
+        db,
+        sql,
+        place=place.id,
+        kinds=[*TICKET_STEPS, *DESK_STEPS],
+        ticket=ticket.id,
+        queue=ticket.queue_id,
+        max_steps=MAX_STEPS,
+    )
+    own_order = (ticket.priority, ticket.joined_at, ticket.id)
+    steps = []
+    for row in rows:
+        out_of_turn = by_priority = False
+        if row.kind == "call":
+            out_of_turn = (row.priority, row.joined_at, row.ticket_id) > own_order
+            by_priority = not out_of_turn and row.priority < ticket.priority
+        steps.append(Step(row.happened_at, row.kind, row.number, row.desk, out_of_turn, by_priority))
+    return steps

@@ -1,0 +1,291 @@
+"""Customers: taking a number, their ticket, and leaving the line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Connection
+
+from app.core.history import record
+from app.core.models import Place, Queue, Ticket, WaitRange
+from app.core.phones import read_phone
+from app.core.places import find_place, find_place_for_owner, new_token
+from app.core.queries import CALL_ORDER, JOIN_TIME, NORMAL_PRIORITY, OPEN_STATES, SELECT_TICKETS, get_ticket
+from app.core.queues import call_lists, find_queue, find_walk_in_queue, get_queue
+from app.core.transitions import admit_waiting, change_state, is_placeholder, record_step, start_day, state_at
+from app.errors import BadInput, Conflict, NotFound
+from app.storage.sql import load, load_all, load_first, run, update
+
+SECONDS_PER_DAY = 86400
+
+
+@dataclass(frozen=True)
+class CustomerDetails:
+    """What a customer tells when they take a number; a queue asks for some of it."""
+
+    name: str | None = None
+    phone: str | None = None
+    note: str | None = None
+    party: int | None = None  # number of people
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A ticket that was taken, or that the same request or browser had already."""
+
+    place: Place
+    queue: Queue
+    ticket: Ticket
+    is_new: bool
+
+
+# ----- taking a number
+
+
+def take_number(
+    db: Connection,
+    at: float,
+    slug: str,
+    queue_slug: str,
+    details: CustomerDetails,
+    *,
+    request_id: str | None = None,
+    browser: str | None = None,
+    estimate: Callable[[int], WaitRange | None] | None = None,
+) -> Taken:
+    """Give the next number of a walk-in queue.
+
+    The same request, and the same browser while its ticket is open, get the ticket that they have already.
+    `estimate` returns the wait to show to the customer, given how many are ahead of them.
+    Raises NotFound, and Conflict when the queue is closed or full.
+    """
+    place = find_place(db, slug)
+    series = start_day(db, at, place)
+    request_key = f"{place.id} {queue_slug} {request_id}" if request_id else None
+    earlier = _find_earlier_ticket(db, place, queue_slug, request_key, browser)
+    if earlier:
+        return Taken(place, find_walk_in_queue(db, place, queue_slug), earlier, is_new=False)
+
+    queue = _use_next_number(db, place, queue_slug, series)
+    # The queue keeps how many wait, this customer included. They are not counted again, so that taking a
+    # number costs the same in a long line.
+    wait = estimate(queue.waiting - 1) if estimate else None
+    row = run(
+        db,
+        f"""INSERT INTO ticket (place_id, queue_id, token, series, ordinal, number, state, priority,
+                                taken_at, joined_at, request_key, browser, name, phone, note, party,
+                                wait_from, wait_to, tries, by_phone)
+            VALUES (:place, :queue, :token, :series, :ordinal, :number, 'waiting', :normal,
+                    :at, {JOIN_TIME}, :request_key, :browser, :name, :phone, :note, :party,
+                    :wait_from, :wait_to, 0, 0)
+            RETURNING *""",
+        place=place.id,
+        queue=queue.id,
+        token=new_token(),
+        series=series,
+        ordinal=queue.last_number,
+        number=f"{queue.prefix}{queue.last_number}",
+        normal=NORMAL_PRIORITY,
+        at=at,
+        request_key=request_key,
+        browser=None if queue.shared_tablet else browser,
+        name=details.name,
+        phone=details.phone,
+        note=details.note,
+        party=details.party,
+        wait_from=wait.from_s if wait else None,
+        wait_to=wait.to_s if wait else None,
+    ).one()
+    ticket = load(Ticket, row)
+    record_step(db, at, "take", ticket)
+    if queue.counter_id:
+        admit_waiting(db, at, queue.id)  # which may call this customer at once
+        ticket = get_ticket(db, ticket.id)
+    return Taken(place, queue, ticket, is_new=True)
+
+
+def _find_earlier_ticket(
+    db: Connection, place: Place, queue_slug: str, request_key: str | None, browser: str | None
+) -> Ticket | None:
+    """Return the ticket of the same request, or else the open ticket that the browser has in the queue."""
+    ticket = None
+    if request_key:
+        sql = f"{SELECT_TICKETS} WHERE request_key = :request_key"
+        ticket = load_first(Ticket, run(db, sql, request_key=request_key))
+    if browser and ticket is None:
+        sql = f"""{SELECT_TICKETS} WHERE ticket.browser = :browser AND ticket.place_id = :place
+                  AND queue.slug = :queue AND shared_tablet = 0 AND state IN :open"""
+        result = run(db, sql, browser=browser, place=place.id, queue=queue_slug, open=OPEN_STATES)
+        ticket = load_first(Ticket, result)
+    return ticket
+
+
+def _use_next_number(db: Connection, place: Place, queue_slug: str, series: str) -> Queue:
+    """Count a queue up by one waiting ticket and one number, and return it.
+
+    Its first number in a series is looked up, since another queue may have had its prefix earlier that day.
+    Raises NotFound, and Conflict when the queue is closed or full.
+    """
+    sql = """UPDATE queue
+             SET waiting = waiting + 1, series = :series,
+                 last_number = CASE
+                     WHEN series = :series THEN last_number + 1
+                     ELSE (SELECT coalesce(max(ordinal), 0) + 1 FROM ticket
+                           WHERE place_id = :place AND series = :series
+                           AND number = queue.prefix || CAST(ordinal AS TEXT))
+                 END
+             WHERE place_id = :place AND slug = :slug AND kind = 'walk-in' AND deleted_at IS NULL
+             AND open = 1 AND waiting < max_waiting
+             RETURNING *"""
+    queue = load_first(Queue, run(db, sql, place=place.id, slug=queue_slug, series=series))
+    if queue is not None:
+        return queue
+    queue = find_walk_in_queue(db, place, queue_slug)
+    if not queue.open:
+        raise Conflict(f"{queue.name} is closed: no new numbers now.")
+    raise Conflict(f"{queue.name} is full: {queue.waiting} are waiting. Please come back a little later.")
+
+
+# ----- finding tickets
+
+
+def find_ticket(db: Connection, slug: str, token: str) -> tuple[Place, Queue, Ticket]:
+    """Return the place, the queue and the ticket of a customer's link. Raises NotFound."""
+    place = find_place(db, slug)
+    ticket = _find_ticket_in(db, place, token)
+    return place, get_queue(db, ticket.queue_id), ticket
+
+
+def open_ticket(db: Connection, at: float, slug: str, token: str) -> Ticket:
+    """Return the ticket of a customer who is about to change it. Raises NotFound for an unknown link."""
+    place = find_place(db, slug)
+    start_day(db, at, place)
+    return _find_ticket_in(db, place, token)
+
+
+def _find_ticket_in(db: Connection, place: Place, token: str) -> Ticket:
+    sql = f"{SELECT_TICKETS} WHERE ticket.token = :token AND ticket.place_id = :place"
+    ticket = load_first(Ticket, run(db, sql, token=token, place=place.id))
+    if ticket is None:
+        raise NotFound("There is no such ticket. Take a new number on the page of the place.")
+    return ticket
+
+
+def tickets_of_browser(db: Connection, at: float, slug: str, browser: str) -> list[Ticket]:
+    """Return the open tickets that a browser has in the walk-in queues of a place, newest first."""
+    place = find_place(db, slug)
+    sql = f"""{SELECT_TICKETS}
+              WHERE ticket.browser = :browser AND ticket.place_id = :place AND contact_id IS NULL
+              ORDER BY ticket.id DESC"""
+    tickets = load_all(Ticket, run(db, sql, browser=browser, place=place.id))
+    return [ticket for ticket in tickets if state_at(ticket, place, at) in OPEN_STATES]
+
+
+def count_ahead(db: Connection, ticket: Ticket, queue_ids: Iterable[int], day: str) -> dict[int, int]:
+    """Return how many waiting tickets would be called before this one, by queue.
+
+    They are counted in the ticket's own queue and in these; a queue without any is left out.
+    """
+    sql = f"""SELECT queue_id, count(*) AS ahead FROM ticket
+              WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day
+              AND ({CALL_ORDER}) < (:priority, :joined_at, :id) GROUP BY queue_id"""
+    result = run(
+        db,
+        sql,
+        queues=[ticket.queue_id, *queue_ids],
+        day=day,
+        priority=ticket.priority,
+        joined_at=ticket.joined_at,
+        id=ticket.id,
+    )
+    return {row.queue_id: row.ahead for row in result}
+
+
+# ----- leaving the line
+
+
+def cancel_ticket(db: Connection, at: float, slug: str, token: str) -> None:
+    """Let a customer leave the line. Raises Conflict if their ticket ended in another way."""
+    ticket = open_ticket(db, at, slug, token)
+    if is_placeholder(ticket):
+        raise Conflict("This can't be taken back here. Please tell us when we call.")
+    if ticket.state != "cancelled":
+        change_state(db, at, ticket, "cancel")
+
+
+def cancel_tickets(
+    db: Connection, at: float, slug: str, token: str, queue_slug: str, numbers: list[str]
+) -> list[str]:
+    """Cancel these numbers of a queue for the owner; return those that were still open."""
+    place = find_place_for_owner(db, slug, token)
+    queue = find_queue(db, place, queue_slug)
+    if not numbers:
+        raise BadInput("Numbers: choose at least one.")
+    start_day(db, at, place)
+    # Those at the end of the line come first, and those for whom a counter holds a space come last. In any
+    # other order, a cancelled ticket could make room for one that is about to be cancelled too.
+    sql = """SELECT * FROM ticket WHERE queue_id = :queue AND state IN :open AND ticket.number IN :numbers
+             ORDER BY state = 'waiting' DESC, priority DESC, joined_at DESC, id DESC"""
+    tickets = load_all(Ticket, run(db, sql, queue=queue.id, open=OPEN_STATES, numbers=numbers))
+    return [change_state(db, at, ticket, "cancel").number for ticket in tickets]
+
+
+# ----- waiting at home for a phone call
+
+
+def may_call_back(db: Connection, at: float, place: Place, queue: Queue, ticket: Ticket) -> bool:
+    """Return True if a customer can go home and be phoned when it's their turn.
+
+    That takes a place that makes calls, and a queue that no door admits.
+    """
+    if queue.is_call_list or queue.counter_id or state_at(ticket, place, at) != "waiting":
+        return False
+    return bool(call_lists(db, place))
+
+
+def request_phone_call(db: Connection, at: float, slug: str, token: str, phone: str) -> None:
+    """Let a waiting customer go home: they keep their place in line, and are phoned when it's their turn.
+
+    Raises BadInput for what isn't a phone number, and Conflict where may_call_back() is False.
+    """
+    ticket = open_ticket(db, at, slug, token)
+    place = find_place(db, slug)
+    number = read_phone(phone, place.country)
+    if not may_call_back(db, at, place, get_queue(db, ticket.queue_id), ticket):
+        raise Conflict("We can't call you instead: only while you wait, and where calls are made.")
+    update(db, "ticket", ticket.id, by_phone=1, phone=number)
+    record(db, at, ticket.place_id, "call-me", queue_id=ticket.queue_id, ticket_id=ticket.id)
+
+
+def wait_here(db: Connection, at: float, slug: str, token: str) -> None:
+    """Let a customer who wanted a phone call wait here again; see request_phone_call().
+
+    Their phone number is erased, unless the queue asks everybody for one.
+    """
+    ticket = open_ticket(db, at, slug, token)
+    if ticket.by_phone and ticket.state in OPEN_STATES:
+        asks = get_queue(db, ticket.queue_id).asks.split()
+        update(db, "ticket", ticket.id, by_phone=0, phone=ticket.phone if "phone" in asks else None)
+        record(db, at, ticket.place_id, "wait-here", queue_id=ticket.queue_id, ticket_id=ticket.id)
+
+
+def numbers_by_phone(db: Connection, queue: Queue, day: str) -> list[str]:
+    """Return the numbers in a queue that are at home, waiting for a phone call or being called."""
+    sql = """SELECT number FROM ticket WHERE queue_id = :queue AND by_phone = 1 AND state IN :open
+             AND (series >= :day OR state <> 'waiting') ORDER BY id"""
+    return list(run(db, sql, queue=queue.id, day=day, open=OPEN_STATES).scalars())
+
+
+# ----- personal data
+
+
+def erase_personal_data(db: Connection, at: float, keep_days: int, limit: int = 2000) -> bool:
+    """Erase names, phone numbers and notes of tickets that ended more than `keep_days` ago.
+
+    Erases up to `limit` tickets; returns True if there may be more.
+    """
+    sql = """UPDATE ticket SET name = NULL, phone = NULL, note = NULL WHERE id IN
+             (SELECT id FROM ticket WHERE (name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL)
+              AND ended_at < :before LIMIT :limit)"""
+    return run(db, sql, before=at - keep_days * SECONDS_PER_DAY, limit=limit).rowcount == limit

@@ -1,0 +1,55 @@
+"""The service's own exceptions.
+
+Each message is a sentence for the person who reads it, and says what they can do next. Which HTTP status an
+exception becomes is decided in web/response.py.
+"""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """A request that can't be fulfilled, for a reason its sender can understand."""
+
+
+class BadInput(ServiceError):
+    """A value that can't be used as it is."""
+
+
+class Forbidden(ServiceError):
+    """An action that this person may not perform."""
+
+
+class NotFound(ServiceError):
+    """Something that doesn't exist, or no longer does."""
+
+
+class Conflict(ServiceError):
+    """An action that the current state doesn't allow, for example since somebody else was quicker."""
+
+
+class TooLarge(ServiceError):
+    """More items than one request may hold."""
+
+
+class TooMany(ServiceError):
+    """A limit that was reached; `wait_s` is the number of seconds until another attempt makes sense."""
+
+    def __init__(self, sentence: str, wait_s: int):
+        super().__init__(sentence)
+        self.wait_s = wait_s
+
+
+class Unavailable(ServiceError):
+    """The database can't be written to at the moment."""
+
+
+class WritesPaused(Unavailable):
+    """Writes are paused, for example during a move to a new server; `for_good` if they won't resume here."""
+
+    def __init__(self, sentence: str, for_good: bool = False):
+        super().__init__(sentence)
+        self.for_good = for_good
+
+
+class CannotStart(Exception):
+    """The reason why a command can't do its work, in one sentence for whoever typed it."""

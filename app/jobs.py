@@ -1,0 +1,137 @@
+"""Background jobs, and a watchdog that ends the process when the writer hangs."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.clock import now
+from app.core.contacts import forget_old_contacts
+from app.core.doors import held_too_long, release_spaces
+from app.core.erasure import erase_deleted_places
+from app.core.imports import erase_old_imports
+from app.core.mail import send_due_mails
+from app.core.tickets import erase_personal_data
+from app.errors import Unavailable
+from app.settings import Settings
+from app.storage.database import WRITER_TIMEOUT_S, Database
+
+log = logging.getLogger("takeanumber")
+
+TICK_S = 1.0  # how often the threads look whether there is something to do
+WATCHDOG_EXIT_STATUS = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something to do every `interval_s` seconds. `run` returns True when there is more to do at once."""
+
+    name: str
+    interval_s: float
+    run: Callable[[], bool]
+
+
+def start_jobs(database: Database, settings: Settings) -> threading.Event:
+    """Start the background jobs and the watchdog. Setting the event that is returned ends them."""
+    stop = threading.Event()
+    _start_thread("jobs", _run_jobs, stop, _database_jobs(database, settings))
+    if settings.mail_enabled:
+        # In a thread of its own, so that a slow mail server delays nothing else.
+        mails = Job("send mails", 5, lambda: send_due_mails(database, now(), settings))
+        _start_thread("mail", _run_jobs, stop, [mails])
+    _start_thread("watchdog", _watch_writer, stop, database)
+    return stop
+
+
+def _start_thread(name: str, target: Callable[..., None], *args: object) -> None:
+    threading.Thread(target=target, args=args, name=name, daemon=True).start()
+
+
+def _database_jobs(database: Database, settings: Settings) -> list[Job]:
+    keep_days = settings.keep_personal_days
+    return [
+        Job("erase personal data", 3600, lambda: database.write(erase_personal_data, now(), keep_days)),
+        Job("forget old contacts", 3600, lambda: forget_old_contacts(database, now(), keep_days)),
+        Job("erase deleted places", 10, lambda: database.write(erase_deleted_places)),
+        Job("erase old imports", 10, lambda: erase_old_imports(database, now())),
+        Job("release spaces", 1, lambda: _release_spaces(database, now())),
+    ]
+
+
+def _release_spaces(database: Database, at: float) -> bool:
+    """Release the spaces of customers who were called to a door and didn't come."""
+    with database.read() as db:
+        due = held_too_long(db, at)
+    if due:  # a write that changes nothing would still wait for the disk
+        database.write(release_spaces, at)
+    return False
+
+
+def _run_jobs(stop: threading.Event, jobs: list[Job]) -> None:
+    """Run each job when it is due, until `stop` is set. A job that fails is tried again the next time."""
+    due_at = dict.fromkeys([job.name for job in jobs], 0.0)  # by time.monotonic(); 0: at once
+    postponed: dict[str, str] = {}  # the reason why a job couldn't write the last time
+    while not stop.wait(TICK_S):
+        for job in jobs:
+            started_at = time.monotonic()
+            if started_at < due_at[job.name]:
+                continue
+            due_at[job.name] = started_at + job.interval_s
+            try:
+                has_more = job.run()
+            except Unavailable as error:
+                # The writer is busy, or writes are paused. The log says so once, not for each job and time.
+                reason = str(error)
+                if reason not in postponed.values():
+                    log.info("Background jobs can't write and will try again: %s", reason)
+                postponed[job.name] = reason
+            except Exception:
+                log.exception("The background job %r failed", job.name)
+            else:
+                postponed.pop(job.name, None)
+                if has_more:
+                    due_at[job.name] = started_at  # at the next tick
+
+
+# ----- the watchdog
+
+
+def _watch_writer(stop: threading.Event, database: Database) -> None:
+    """End the process when the writer hangs, so that whoever supervises it starts it again.
+
+    A hanging writer means that every change fails, forever. There are two triggers:
+
+    - The writer has been in one transaction for WRITER_TIMEOUT_S, or its thread has died: this thread logs
+      where every thread is, and exits.
+    - The interpreter itself hangs, so that not even this thread runs: faulthandler has a C thread that exits
+      when the timer, which is set anew here each second, runs out.
+    """
+    while not stop.wait(TICK_S):
+        busy_since = database.busy_since
+        hangs = busy_since is not None and time.monotonic() - busy_since > WRITER_TIMEOUT_S
+        if hangs or not database.writer.is_alive():
+            log.critical(
+                "The writer has not answered for %s seconds.\n%s", WRITER_TIMEOUT_S, stacks_of_all_threads()
+            )
+            os._exit(WATCHDOG_EXIT_STATUS)  # sys.exit() would only end this thread
+        faulthandler.dump_traceback_later(2 * WRITER_TIMEOUT_S, exit=True)
+    faulthandler.cancel_dump_traceback_later()
+
+
+def stacks_of_all_threads() -> str:
+    """Return the stack of each thread; threads with the same stack are listed together."""
+    frames = sys._current_frames()
+    names_by_stack = defaultdict(list)
+    for thread in threading.enumerate():
+        frame = frames.get(thread.ident or 0)
+        if frame is not None:
+            names_by_stack["".join(traceback.format_stack(frame))].append(thread.name)
+    return "\n".join(f"{', '.join(names)}:\n{stack}" for stack, names in names_by_stack.items())

@@ -1,0 +1,227 @@
+"""Open streams: every page that watches a place hears of each change in less than a second.
+
+One thread looks for changes, makes one picture of each for all who watch that place, and wakes their streams.
+How a picture looks to a client, and how it is sent, is decided in web/.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
+from typing import Generic, Protocol, TypeVar
+
+from app.clock import now
+from app.core.picture import Picture, Revision, picture_of, revision_of, revisions_by_slug
+from app.core.places import find_place
+from app.core.wait import WaitEstimator
+from app.errors import TooMany
+from app.storage.database import Database
+
+log = logging.getLogger("takeanumber")
+
+MIN_INTERVAL_S = 0.2  # between two pictures of a place: the first change is shown at once, then the newest
+POLL_S = 0.5  # how often to look for changes by another process
+RETRY_S = 1.0  # after the database failed
+QUIET_S = 15  # a stream without news sends a sign of life, so that no proxy closes it
+MAX_RENDERED = 100  # pictures that are kept
+GROUP = 10  # streams that are woken at once
+GROUP_PAUSE_S = 0.0005
+TRY_AGAIN_S = 5
+
+
+class Rendered(Protocol):
+    """A picture as clients receive it."""
+
+    @property
+    def frame(self) -> bytes:
+        """The bytes that a stream sends."""
+
+
+RenderedT = TypeVar("RenderedT", bound=Rendered)
+
+
+class Watcher:
+    """One open stream. Its thread waits at the bell, and sends the newest frame when it rings."""
+
+    def __init__(self, slug: str, base_url: str, address: str):
+        self.slug = slug
+        self.base_url = base_url
+        self.address = address
+        self.frame: bytes | None = None
+        self.is_over = False
+        self.bell: SimpleQueue[None] = SimpleQueue()
+
+    def show(self, frame: bytes) -> None:
+        """Let the stream send a frame."""
+        self.frame = frame
+        self._ring()
+
+    def end(self) -> None:
+        """Let the stream end."""
+        self.is_over = True
+        self._ring()
+
+    def _ring(self) -> None:
+        if self.bell.empty():  # one ring is enough: only the newest frame is sent
+            self.bell.put(None)
+
+
+class Live(Generic[RenderedT]):
+    """The current pictures of all places, and the streams that watch them."""
+
+    def __init__(
+        self,
+        database: Database,
+        waits: WaitEstimator,
+        render: Callable[[Picture, str], RenderedT],
+        max_streams: int,
+        max_streams_per_address: int,
+    ):
+        """Start to look for changes. `render(picture, base_url)` makes what clients receive."""
+        self._database = database
+        self._waits = waits
+        self._render = render
+        self._max_streams = max_streams
+        self._max_streams_per_address = max_streams_per_address
+        self._lock = threading.Lock()
+        self._changed = threading.Event()
+        self._closed = False
+        self._watchers: set[Watcher] = set()
+        # The newest picture of each place as it was rendered for each base URL, with its revision.
+        self._rendered: dict[tuple[str, str], tuple[Revision, RenderedT]] = {}
+        # What the watchers of each place were shown last, and when, by time.monotonic().
+        self._shown: dict[str, tuple[Revision | None, float]] = {}
+        database.on_commit = self._on_commit
+        threading.Thread(target=self._run, name="live", daemon=True).start()
+
+    def current(self, slug: str, base_url: str) -> RenderedT:
+        """Return the picture of a place as it is now, with links that begin with `base_url`.
+
+        It is rendered once for all who ask. Raises NotFound.
+        """
+        at = now()
+        known = self._rendered.get((slug, base_url))
+        with self._database.read() as db:
+            place = find_place(db, slug)
+            revision = revision_of(db, at, place)
+            if known is not None and known[0] == revision:
+                return known[1]
+            picture = picture_of(db, at, place, revision, self._waits)
+        rendered = self._render(picture, base_url)
+        if len(self._rendered) >= MAX_RENDERED:
+            self._rendered.clear()
+        self._rendered[slug, base_url] = revision, rendered
+        return rendered
+
+    def join(self, slug: str, base_url: str, address: str) -> Watcher:
+        """Let a stream to a client's address watch a place.
+
+        Raises NotFound, and TooMany when there are too many streams, in all or to this address.
+        """
+        watcher = Watcher(slug, base_url, address)
+        with self._lock:
+            same_address = [other for other in self._watchers if other.address == address]
+            if len(self._watchers) >= self._max_streams or len(same_address) >= self._max_streams_per_address:
+                raise TooMany("Too many pages are open; this one asks again by itself.", TRY_AGAIN_S)
+            self._watchers.add(watcher)
+        try:
+            frame = self.current(slug, base_url).frame
+        except BaseException:
+            self.leave(watcher)
+            raise
+        with self._lock:
+            if watcher.frame is None:  # else a newer frame came meanwhile
+                watcher.frame = frame
+        self._changed.set()
+        return watcher
+
+    def leave(self, watcher: Watcher) -> None:
+        """Forget a stream that ended. It is safe to call this twice."""
+        with self._lock:
+            self._watchers.discard(watcher)
+
+    def frames(self, watcher: Watcher) -> Iterator[bytes | None]:
+        """Yield the current frame of a watcher, then each newer one, and None after QUIET_S without news."""
+        sent = None
+        while not self._closed and not watcher.is_over:
+            frame = watcher.frame
+            if frame != sent:
+                sent = frame
+                yield frame
+            try:
+                watcher.bell.get(timeout=QUIET_S)
+            except Empty:
+                yield None
+
+    def close(self) -> None:
+        """End all streams, so that the server can stop."""
+        self._closed = True
+        self._changed.set()
+        with self._lock:
+            watchers = list(self._watchers)
+        for watcher in watchers:
+            watcher.end()
+
+    def _on_commit(self) -> None:
+        if self._watchers:
+            self._changed.set()
+
+    def _run(self) -> None:
+        pause_s: float | None = None  # None: until the next change
+        while not self._closed:
+            self._changed.wait(pause_s)
+            self._changed.clear()
+            with self._lock:
+                watched = {watcher.slug for watcher in self._watchers}
+            if not watched:
+                pause_s = None
+                continue
+            try:
+                pause_s = self._show_changes(watched)
+            except Exception:  # the database failed: try again
+                log.exception("The live pictures could not be made")
+                pause_s = RETRY_S
+
+    def _show_changes(self, watched: set[str]) -> float:
+        """Show each watched place that changed. Returns the seconds until it makes sense to look again."""
+        with self._database.read() as db:
+            revisions = revisions_by_slug(db, now(), list(watched))
+        pause_s = POLL_S
+        for slug in watched:
+            revision = revisions.get(slug)
+            shown, shown_at = self._shown.get(slug, (None, 0.0))
+            if revision is not None and revision == shown:
+                continue
+            too_early_s = shown_at + MIN_INTERVAL_S - time.monotonic()
+            if too_early_s > 0:
+                pause_s = min(pause_s, too_early_s)
+                continue
+            began_at = time.monotonic()
+            if revision is None:
+                self._end_streams(slug)
+            else:
+                self._show(slug)
+            self._shown[slug] = revision, began_at
+        return pause_s
+
+    def _show(self, slug: str) -> None:
+        """Send the current picture of a place to all who watch it."""
+        watchers = self._watchers_of(slug)
+        base_urls = {watcher.base_url for watcher in watchers}
+        frames = {base_url: self.current(slug, base_url).frame for base_url in base_urls}
+        for number, watcher in enumerate(watchers, 1):
+            watcher.show(frames[watcher.base_url])
+            # A thousand threads that wake at once would fight for the interpreter.
+            if number % GROUP == 0:
+                time.sleep(GROUP_PAUSE_S)
+
+    def _end_streams(self, slug: str) -> None:
+        for watcher in self._watchers_of(slug):
+            watcher.end()
+
+    def _watchers_of(self, slug: str) -> list[Watcher]:
+        with self._lock:
+            return [watcher for watcher in self._watchers if watcher.slug == slug]

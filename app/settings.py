@@ -1,0 +1,115 @@
+"""Settings: read from the environment once, and validated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from app.errors import CannotStart
+from app.text import EMAIL_ADDRESS
+
+BACKUP_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]+[a-z0-9])((/[\w!.*'()-]+)*)/?|(?![^/]*:/)\S.*")
+BACKUP_URL_EXAMPLES = "s3://bucket/prefix or /a/directory"
+_HOST = r"(\[[0-9a-f:]+\]|[\w.-]+)"
+_PORT = r"(:([1-9][0-9]{0,4}))?"
+_HTTP_URL = re.compile(rf"https?://{_HOST}{_PORT}/?")
+_SMTP_URL = re.compile(rf"smtps?://([^@/\s]+@)?{_HOST}{_PORT}/?")
+_SENDER = re.compile(rf"{EMAIL_ADDRESS}|[^<>\s][^<>\r\n]*<{EMAIL_ADDRESS}>")
+
+
+def _int_setting(default: int, minimum: int, maximum: int) -> Any:
+    return field(default=default, metadata={"range": (minimum, maximum)})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How this server runs. Each field is read from the environment variable of its name (docs/settings.md).
+
+    Raises CannotStart, with a sentence that names the variable, for a value that can't be used.
+    """
+
+    data: Path = Path("data")
+    database_url: str = ""
+    url: str = ""
+    places: str = "one"
+    setup_code: str = ""
+    takes_per_minute: int = _int_setting(120, 1, 10**9)
+    max_waiting: int = _int_setting(500, 1, 10**6)
+    streams_per_address: int = _int_setting(200, 1, 10**6)
+    proxies: int = _int_setting(0, 0, 10)
+    keep_personal_days: int = _int_setting(30, 0, 36500)
+    require_database: int = _int_setting(0, 0, 1)
+    backup_url: str = ""
+    handover_s: int = _int_setting(30, 0, 3600)
+    rollback_s: int = _int_setting(180, 1, 86400)
+    smtp_url: str = ""
+    smtp_from: str = ""
+    host: str = "0.0.0.0"
+    port: int = _int_setting(8000, 0, 65535)
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str], **options: Any) -> Settings:
+        """Return the settings of an environment; an option that isn't None takes precedence."""
+        values = {name: value for name, value in options.items() if value is not None}
+        for item in fields(cls):
+            text = environment.get(variable(item.name), "").strip()
+            if not text or item.name in values:
+                continue
+            if "range" in item.metadata:
+                # -1 is outside of every range, so validation names the variable.
+                values[item.name] = int(text) if re.fullmatch("[0-9]{1,12}", text) else -1
+            else:
+                values[item.name] = text
+        return cls(**values)
+
+    @property
+    def database_path(self) -> Path:
+        """The path of the SQLite file."""
+        return Path(self.data) / "takeanumber.db"
+
+    @property
+    def mail_enabled(self) -> bool:
+        """True when a mail server is configured; otherwise no mail is queued."""
+        return bool(self.smtp_url)
+
+    def __post_init__(self) -> None:
+        if self.database_url:
+            raise CannotStart("TAKEANUMBER_DATABASE_URL is not supported yet: leave it out to use SQLite.")
+        if self.places not in ("one", "open"):
+            raise CannotStart(f"TAKEANUMBER_PLACES must be 'one' or 'open', not '{self.places}'.")
+        if self.url and not _has_valid_port(_HTTP_URL.fullmatch(self.url), group=3):
+            raise CannotStart(f"TAKEANUMBER_URL must look like https://queue.example.org, not '{self.url}'.")
+        if self.backup_url and not BACKUP_URL.fullmatch(self.backup_url):
+            raise CannotStart(
+                f"TAKEANUMBER_BACKUP_URL must look like {BACKUP_URL_EXAMPLES}, not '{self.backup_url}'."
+            )
+        self._validate_mail()
+        for item in fields(self):
+            if "range" in item.metadata:
+                minimum, maximum = item.metadata["range"]
+                if not minimum <= getattr(self, item.name) <= maximum:
+                    name = variable(item.name)
+                    raise CannotStart(f"{name} must be a whole number from {minimum} to {maximum}.")
+
+    def _validate_mail(self) -> None:
+        if bool(self.smtp_url) != bool(self.smtp_from):
+            raise CannotStart("Set both TAKEANUMBER_SMTP_URL and TAKEANUMBER_SMTP_FROM, or none of them.")
+        if self.smtp_url and not _has_valid_port(_SMTP_URL.fullmatch(self.smtp_url), group=4):
+            # The value may hold a password, so the message doesn't repeat it.
+            raise CannotStart(
+                "TAKEANUMBER_SMTP_URL must look like smtp://user:password@mail.example.org:587."
+            )
+        if self.smtp_from and not _SENDER.fullmatch(self.smtp_from):
+            raise CannotStart("TAKEANUMBER_SMTP_FROM must be an address such as queue@example.org.")
+
+
+def _has_valid_port(match: re.Match[str] | None, group: int) -> bool:
+    return match is not None and int(match[group] or 1) < 65536
+
+
+def variable(name: str) -> str:
+    """Return the environment variable that a setting is read from."""
+    return name.upper() if name in ("host", "port") else f"TAKEANUMBER_{name.upper()}"

@@ -1,0 +1,207 @@
+"""The database of a running server: many readers, and one thread that does all the writing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy.engine import Connection
+
+from app.errors import Unavailable, WritesPaused
+from app.storage.sqlite import make_engine
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+WRITER_TIMEOUT_S = 10.0  # how long a request waits for the writer, and how long the writer may be silent
+MAX_BATCH = 256  # writes in one transaction
+WRITER_CACHE = "cache_size = -16000"  # in KiB: storing 50,000 contacts takes half the time
+
+
+@dataclass(eq=False)
+class _Job:
+    """One write, from the request that asks for it to its result."""
+
+    function: Callable[[Connection], Any]
+    is_note: bool = False
+    result: Any = None
+    changed: bool = False
+    error: Exception | None = None
+    # Acquired by the writer when it begins, or by the request when it gives up: whoever is first decides.
+    begun: threading.Lock = field(default_factory=threading.Lock)
+    done: threading.Lock = field(default_factory=threading.Lock)  # released when there is a result
+
+
+class Database:
+    """One SQLite file.
+
+    A durable commit waits for the disk, so the writer commits in groups: it takes all waiting writes, runs
+    each in a savepoint of its own inside one transaction, commits once, and only then answers them all.
+    """
+
+    def __init__(self, path: Path):
+        self.on_commit: Callable[[], None] = lambda: None
+        self.busy_since: float | None = None  # start of the current transaction, by time.monotonic()
+        self.changes = 0  # number of committed writes that changed something; notes don't count
+        # Time of the oldest change that is not backed up yet, by time.monotonic(). Whoever has stored every
+        # change sets it to None.
+        self.changed_since: float | None = None
+        self._paused: WritesPaused | None = None
+        self._paused_for_good: WritesPaused | None = None
+        self._readers = make_engine(path, "query_only = ON", pool_timeout_s=WRITER_TIMEOUT_S)
+        self._writers = make_engine(path, WRITER_CACHE)
+        self._long_read = threading.Lock()
+        self._connection: Connection | None = None
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()  # None stops the writer
+        self.writer = threading.Thread(target=self._write_until_closed, name="writer", daemon=True)
+        self.writer.start()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a connection that sees one moment of the database and can change nothing."""
+        with self._readers.connect() as db:
+            _driver(db).execute("BEGIN")
+            yield db  # the pool ends the transaction when it gets the connection back
+
+    @contextmanager
+    def read_long(self) -> Iterator[Connection]:
+        """Like read(), for slow queries: one at a time, so that they never take all connections."""
+        with self._long_read, self.read() as db:
+            yield db
+
+    def write(
+        self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `function(connection, …)` on the writer and return its result once it is safe on the disk.
+
+        The function may run twice, so it must touch nothing but the connection. Its exception is raised here,
+        and nothing of it is stored. Raises Unavailable when the writer is too busy, and WritesPaused.
+        """
+        result: T = self._submit(_Job(lambda db: function(db, *args, **kwargs)))
+        return result
+
+    def note(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Like write(), for the server's own notes: they need no backup, and a pause doesn't stop them."""
+        result: T = self._submit(_Job(lambda db: function(db, *args, **kwargs), is_note=True))
+        return result
+
+    @property
+    def paused(self) -> WritesPaused | None:
+        """The reason why writes are refused, or None."""
+        return self._paused_for_good or self._paused
+
+    def pause(self, sentence: str, for_good: bool = False) -> None:
+        """Refuse writes with this sentence until resume(). Returns when earlier writes are on the disk."""
+        before = self._paused
+        self._paused = WritesPaused(sentence, for_good)
+        if for_good:
+            self._paused_for_good = self._paused
+        try:
+            self.note(lambda _: None)  # the writer reaches it after the writes that came before
+        except BaseException:
+            self._paused = before  # nobody knows which writes may still come
+            raise
+
+    def resume(self) -> None:
+        """Accept writes again, unless they were paused for good."""
+        self._paused = None
+
+    def close(self) -> None:
+        """Finish the waiting writes and close the file."""
+        self._jobs.put(None)
+        self.writer.join(WRITER_TIMEOUT_S)
+        self._readers.dispose()
+        self._writers.dispose()
+
+    def _submit(self, job: _Job) -> Any:
+        job.done.acquire()
+        self._jobs.put(job)
+        if not job.done.acquire(timeout=WRITER_TIMEOUT_S):
+            if job.begun.acquire(blocking=False):
+                raise Unavailable("The server is too busy just now. Please try again in a moment.")
+            job.done.acquire()
+        if job.error:
+            raise job.error
+        return job.result
+
+    def _write_until_closed(self) -> None:
+        while True:
+            batch = [self._jobs.get()]
+            while len(batch) < MAX_BATCH and not self._jobs.empty():
+                batch.append(self._jobs.get())
+            jobs = [job for job in batch if job is not None and job.begun.acquire(blocking=False)]
+            if jobs:
+                self._commit_batch(jobs)
+            if None in batch:
+                self._drop_connection()
+                return
+
+    def _commit_batch(self, jobs: list[_Job]) -> None:
+        self.busy_since = time.monotonic()
+        began = False
+        try:
+            if self._connection is None:
+                self._connection = self._writers.connect()
+            db = self._connection
+            _driver(db).execute("BEGIN IMMEDIATE")
+            began = True
+            for job in jobs:
+                self._run_in_savepoint(db, job)
+            _driver(db).execute("COMMIT")
+            changes = sum(job.changed for job in jobs)
+            if changes:
+                # Increment before setting changed_since: the backup thread reads them in the opposite order.
+                self.changes += changes
+                self.changed_since = self.changed_since or time.monotonic()
+        except Exception as error:  # noqa: BLE001
+            # The callers get the error, whatever it is.
+            self._drop_connection()
+            if began and len(jobs) > 1:
+                # The transaction is lost, and any job may be the cause: run each again in its own.
+                for job in jobs:
+                    self._commit_batch([job])
+                return
+            for job in jobs:
+                job.error = error
+        finally:
+            self.busy_since = None
+        self.on_commit()
+        for job in jobs:
+            job.done.release()
+
+    def _run_in_savepoint(self, db: Connection, job: _Job) -> None:
+        driver = _driver(db)
+        driver.execute("SAVEPOINT job")
+        try:
+            # Checked here and not in write(): writes may have been paused while the job was waiting.
+            if not job.is_note and (paused := self.paused):
+                raise WritesPaused(str(paused), paused.for_good)
+            changes_before = driver.total_changes
+            job.result = job.function(db)
+            job.error = None
+            job.changed = driver.total_changes > changes_before and not job.is_note
+        except Exception as error:
+            if not driver.in_transaction:
+                raise  # the whole batch is lost
+            driver.execute("ROLLBACK TO job")
+            job.error = error
+            job.changed = False
+        driver.execute("RELEASE job")
+
+    def _drop_connection(self) -> None:
+        """Close the writer's connection: after an error, its state is unknown."""
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
+
+
+def _driver(db: Connection) -> Any:
+    """Return the sqlite3 connection under SQLAlchemy's."""
+    return db.connection.driver_connection

@@ -1,0 +1,443 @@
+"""The tables. Columns named `*_at` hold seconds since the epoch, UTC; flags hold 0 or 1.
+
+A change here needs a migration in migrations/versions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text, text
+
+SCHEMA = "0004"  # the newest file in migrations/versions: the schema that this code reads and writes
+
+metadata = MetaData()
+
+
+def only_where(condition: str) -> dict[str, Any]:
+    """Return the options that limit an index to the rows that meet a condition."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+place = Table(
+    "place",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("slug", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("timezone", Text, nullable=False),
+    Column("country", Text, nullable=False),
+    Column("manage_token", Text, nullable=False),
+    Column("staff_token", Text, nullable=False),
+    Column("series", Text, nullable=False),  # the series of the latest write
+    Column("day_starts", Integer, nullable=False),  # hour
+    Column("wait_goal_minutes", Integer, nullable=False),  # nine of ten waits should be shorter
+    Column("created_at", Double, nullable=False),
+    Column("deleted_at", Double, nullable=True),
+    Index("place_slug", "slug", unique=True, **only_where("deleted_at IS NULL")),
+    sqlite_autoincrement=True,
+)
+
+counter = Table(
+    "counter",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("slug", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("empties", Text, nullable=False),  # "day": resets to zero at the start of the day; or "never"
+    Column("day", Text, nullable=False),  # the day of the latest write
+    Column("capacity", Integer, nullable=False),
+    Column("inside", Integer, nullable=False),  # the sum of all counted events
+    Column("hold_minutes", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("recounted_at", Double, nullable=False),
+    Column("deleted_at", Double, nullable=True),
+    Index("counter_slug", "place_id", "slug", unique=True, **only_where("deleted_at IS NULL")),
+    sqlite_autoincrement=True,
+)
+
+door = Table(
+    "door",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("counter_id", Integer, ForeignKey("counter.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("removed_at", Double, nullable=True),
+    Index("door_counter", "counter_id"),
+    Index("door_token", "token", unique=True),
+    sqlite_autoincrement=True,
+)
+
+# One-time codes to read out. One without a door leads to the staff link.
+code = Table(
+    "code",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("door_id", Integer, ForeignKey("door.id"), nullable=True),
+    Column("digits", Text, nullable=False),
+    Column("ends_at", Double, nullable=False),
+    Index("code_once", "place_id", "digits", unique=True),
+    sqlite_autoincrement=True,
+)
+
+queue = Table(
+    "queue",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("counter_id", Integer, ForeignKey("counter.id"), nullable=True),  # the counter that admits it
+    Column("slug", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # "walk-in" or "calls"
+    Column("prefix", Text, nullable=False),
+    Column("asks", Text, nullable=False),  # what customers are asked for: "name phone"
+    Column("series", Text, nullable=False),  # the series in which last_number was given
+    Column("staff_email", Text, nullable=True),
+    Column("open", Integer, nullable=False),
+    Column("max_waiting", Integer, nullable=False),
+    Column("shared_tablet", Integer, nullable=False),
+    Column("last_number", Integer, nullable=False),
+    Column("waiting", Integer, nullable=False),  # number of waiting tickets
+    Column("usual_service_s", Integer, nullable=False),
+    Column("claim_minutes", Integer, nullable=False),  # this and the next four: of a call list
+    Column("retry_minutes", Integer, nullable=False),
+    Column("most_tries", Integer, nullable=False),
+    Column("public_form", Integer, nullable=False),
+    Column("restricted", Integer, nullable=False),  # 1: only its callers may work on it
+    Column("created_at", Double, nullable=False),
+    Column("deleted_at", Double, nullable=True),
+    Index("queue_prefix", "place_id", "prefix", unique=True, **only_where("deleted_at IS NULL")),
+    Index("queue_slug", "place_id", "slug", unique=True, **only_where("deleted_at IS NULL")),
+    sqlite_autoincrement=True,
+)
+
+servicer = Table(
+    "servicer",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("desk", Text, nullable=True),
+    Column("token", Text, nullable=False),
+    Column("browser", Text, nullable=True),
+    Column("all_queues", Integer, nullable=False),
+    Column("on_duty", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("removed_at", Double, nullable=True),
+    Index("servicer_place", "place_id"),
+    Index("servicer_token", "token", unique=True),
+    sqlite_autoincrement=True,
+)
+
+# The queues that a servicer chose, unless they serve all.
+servicer_queue = Table(
+    "servicer_queue",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("servicer_id", Integer, ForeignKey("servicer.id"), nullable=False),
+    Column("queue_id", Integer, ForeignKey("queue.id"), nullable=False),
+    Index("servicer_queue_both", "servicer_id", "queue_id", unique=True),
+    Index("servicer_queue_queue", "queue_id"),
+    sqlite_autoincrement=True,
+)
+
+# Who may work on a restricted call list.
+caller = Table(
+    "caller",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("queue_id", Integer, ForeignKey("queue.id"), nullable=False),
+    Column("servicer_id", Integer, ForeignKey("servicer.id"), nullable=False),
+    Index("caller_both", "queue_id", "servicer_id", unique=True),
+    Index("caller_servicer", "servicer_id"),
+    sqlite_autoincrement=True,
+)
+
+# The owner's own words for calls: why somebody is called, how it went, and who else can help.
+reason = Table(
+    "reason",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Index("reason_once", "place_id", "name", unique=True),
+    sqlite_autoincrement=True,
+)
+
+outcome = Table(
+    "outcome",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("effect", Text, nullable=False),  # one of EFFECTS in core/wordlists.py
+    Index("outcome_once", "place_id", "name", unique=True),
+    sqlite_autoincrement=True,
+)
+
+service = Table(
+    "service",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("phone", Text, nullable=True),
+    Column("link", Text, nullable=True),
+    Index("service_once", "place_id", "name", unique=True),
+    sqlite_autoincrement=True,
+)
+
+contact = Table(
+    "contact",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("phone", Text, nullable=False),
+    Column("email", Text, nullable=True),
+    Column("address", Text, nullable=True),
+    Column("notes", Text, nullable=True),
+    Column("tags", Text, nullable=False),  # "\na\nb\n", or empty
+    Column("reference", Text, nullable=True),
+    Column("timezone", Text, nullable=True),
+    Column("search", Text, nullable=False),  # what the owner's search looks through
+    Column("last_outcome", Text, nullable=True),
+    Column("do_not_call", Integer, nullable=False),
+    Column("last_called_at", Double, nullable=True),
+    Column("created_at", Double, nullable=False),
+    Column("changed_at", Double, nullable=False),
+    Column("forgotten_at", Double, nullable=True),
+    Index("contact_called", "place_id", "last_called_at", "id", **only_where("forgotten_at IS NULL")),
+    Index("contact_personal", "changed_at", **only_where("forgotten_at IS NULL")),
+    Index("contact_phone", "place_id", "phone"),
+    Index("contact_reference", "place_id", "reference", unique=True, **only_where("reference IS NOT NULL")),
+    # Everything that contacts are filtered by, so that counting them reads this index and no row.
+    Index(
+        "contact_search",
+        "place_id",
+        "search",
+        "id",
+        "last_called_at",
+        "last_outcome",
+        "tags",
+        "do_not_call",
+        "forgotten_at",
+        **only_where("forgotten_at IS NULL"),
+    ),
+    Index("contact_tags", "place_id", "tags", **only_where("tags <> ''")),
+    sqlite_autoincrement=True,
+)
+
+ticket = Table(
+    "ticket",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("queue_id", Integer, ForeignKey("queue.id"), nullable=False),
+    Column("servicer_id", Integer, ForeignKey("servicer.id"), nullable=True),
+    Column("contact_id", Integer, ForeignKey("contact.id"), nullable=True),
+    Column("token", Text, nullable=False),
+    Column("series", Text, nullable=False),
+    Column("number", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("request_key", Text, nullable=True),
+    Column("browser", Text, nullable=True),
+    Column("name", Text, nullable=True),
+    Column("phone", Text, nullable=True),
+    Column("note", Text, nullable=True),
+    Column("reason", Text, nullable=True),
+    Column("claim", Text, nullable=True),  # id of the latest claim
+    Column("ordinal", Integer, nullable=False),  # the number without its prefix
+    Column("priority", Integer, nullable=False),
+    Column("party", Integer, nullable=True),
+    Column(
+        "wait_from", Integer, nullable=True
+    ),  # the range of the wait that the customer was shown, in seconds
+    Column("wait_to", Integer, nullable=True),
+    Column("tries", Integer, nullable=False),  # attempts that nobody answered
+    Column("by_phone", Integer, nullable=False),  # 1: a walk-in customer who is to be phoned
+    Column("joined_at", Double, nullable=False),
+    Column("taken_at", Double, nullable=False),
+    Column("first_called_at", Double, nullable=True),
+    Column("called_at", Double, nullable=True),
+    Column("started_at", Double, nullable=True),
+    Column("ended_at", Double, nullable=True),
+    Column("claimed_until", Double, nullable=True),
+    Index("ticket_browser", "browser", **only_where("browser IS NOT NULL")),
+    Index("ticket_called", "place_id", "queue_id", **only_where("state IN ('called', 'serving')")),
+    Index("ticket_claim", "claim", unique=True, **only_where("claim IS NOT NULL")),
+    Index("ticket_claimed_until", "queue_id", "claimed_until", **only_where("claimed_until IS NOT NULL")),
+    Index("ticket_contact", "contact_id", **only_where("contact_id IS NOT NULL")),
+    Index("ticket_ended_desk", "servicer_id", "ended_at", **only_where("ended_at IS NOT NULL")),
+    Index("ticket_ended_queue", "queue_id", "ended_at", **only_where("ended_at IS NOT NULL")),
+    Index(
+        "ticket_line", "queue_id", "priority", "joined_at", "id", "series", **only_where("state = 'waiting'")
+    ),
+    Index("ticket_number", "place_id", "series", "number", unique=True),
+    Index(
+        "ticket_one_a_contact",
+        "contact_id",
+        "queue_id",
+        unique=True,
+        **only_where("contact_id IS NOT NULL AND state IN ('waiting', 'called', 'serving')"),
+    ),
+    Index("ticket_one_a_desk", "servicer_id", unique=True, **only_where("state IN ('called', 'serving')")),
+    Index(
+        "ticket_personal",
+        "ended_at",
+        **only_where("(name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL)"),
+    ),
+    Index("ticket_request", "request_key", unique=True, **only_where("request_key IS NOT NULL")),
+    Index("ticket_token", "token", unique=True),
+    sqlite_autoincrement=True,
+)
+
+report = Table(
+    "report",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("queue_id", Integer, ForeignKey("queue.id"), nullable=True),
+    Column("contact_id", Integer, ForeignKey("contact.id"), nullable=True),
+    Column("ticket_id", Integer, ForeignKey("ticket.id"), nullable=True),
+    Column("servicer_id", Integer, ForeignKey("servicer.id"), nullable=True),
+    Column(
+        "claim", Text, nullable=False
+    ),  # the claim it reports; unique, so that a repeated request stores one report
+    Column("outcome", Text, nullable=False),
+    Column("effect", Text, nullable=False),
+    Column("notes", Text, nullable=True),
+    Column("referred_to", Text, nullable=True),  # name of a list or a service
+    Column("closed", Integer, nullable=False),
+    Column("incoming", Integer, nullable=False),
+    Column("seconds", Integer, nullable=False),  # duration of the call
+    Column("call_back_at", Double, nullable=True),
+    Column("created_at", Double, nullable=False),
+    Index("report_claim", "claim", unique=True),
+    Index("report_contact", "contact_id", "created_at", **only_where("contact_id IS NOT NULL")),
+    Index("report_personal", "created_at", **only_where("notes IS NOT NULL")),
+    Index("report_place", "place_id", "created_at"),
+    Index("report_queue", "queue_id", "created_at", **only_where("queue_id IS NOT NULL")),
+    Index("report_servicer", "servicer_id", "created_at", **only_where("servicer_id IS NOT NULL")),
+    Index("report_ticket", "ticket_id", **only_where("ticket_id IS NOT NULL")),
+    sqlite_autoincrement=True,
+)
+
+# The history: one row for every change in a place. It holds no personal data.
+event = Table(
+    "event",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("queue_id", Integer, ForeignKey("queue.id"), nullable=True),
+    Column("ticket_id", Integer, ForeignKey("ticket.id"), nullable=True),
+    Column("servicer_id", Integer, ForeignKey("servicer.id"), nullable=True),
+    Column("counter_id", Integer, ForeignKey("counter.id"), nullable=True),
+    Column("door_id", Integer, ForeignKey("door.id"), nullable=True),
+    Column("contact_id", Integer, ForeignKey("contact.id"), nullable=True),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=True),  # the new state of the ticket
+    Column("desk", Text, nullable=True),
+    Column("detail", Text, nullable=True),
+    Column("tap", Text, nullable=True),  # the tap's id
+    Column("delta", Integer, nullable=True),
+    Column("happened_at", Double, nullable=False),
+    Index("event_calls", "place_id", "id", **only_where("kind IN ('call', 'call-again')")),
+    Index("event_claim", "detail", unique=True, **only_where("kind = 'claim'")),
+    Index("event_contact", "contact_id", **only_where("contact_id IS NOT NULL")),
+    Index(
+        "event_counter", "counter_id", "happened_at", "kind", "delta", **only_where("counter_id IS NOT NULL")
+    ),
+    Index(
+        "event_duty",
+        "servicer_id",
+        "happened_at",
+        **only_where("kind IN ('start-serving', 'pause', 'resume')"),
+    ),
+    Index("event_place", "place_id", "id"),
+    Index("event_public", "place_id", "id", **only_where("contact_id IS NULL")),
+    Index("event_tap", "counter_id", "tap", unique=True, **only_where("tap IS NOT NULL")),
+    Index("event_ticket", "ticket_id"),
+    sqlite_autoincrement=True,
+)
+
+# A file of contacts, from its upload until it is stored or discarded.
+import_file = Table(
+    "import_file",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("name", Text, nullable=True),
+    Column("columns", Text, nullable=False),  # JSON: heading of each column and the field it is read as
+    Column("why", Text, nullable=True),
+    Column("rows", Integer, nullable=False),
+    Column("read", Integer, nullable=False),
+    Column("add_rows", Integer, nullable=False),
+    Column("change_rows", Integer, nullable=False),
+    Column("refuse_rows", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index("import_file_place", "place_id"),
+    sqlite_autoincrement=True,
+)
+
+# A row of such a file: a new contact in full, or what changes in a known one.
+import_row = Table(
+    "import_row",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("import_file_id", Integer, ForeignKey("import_file.id"), nullable=False),
+    Column("what", Text, nullable=False),  # add, change, same or refuse
+    Column("name", Text, nullable=True),
+    Column("phone", Text, nullable=True),
+    Column("email", Text, nullable=True),
+    Column("address", Text, nullable=True),
+    Column("notes", Text, nullable=True),
+    Column("tags", Text, nullable=True),
+    Column("reference", Text, nullable=True),
+    Column("timezone", Text, nullable=True),
+    Column("search", Text, nullable=True),
+    Column("why", Text, nullable=True),
+    Column("number", Integer, nullable=False),  # as a spreadsheet numbers rows
+    Column("do_not_call", Integer, nullable=False),
+    Column("contact", Integer, nullable=True),  # id of the known contact
+    Index("import_row_number", "import_file_id", "number", unique=True),
+    sqlite_autoincrement=True,
+)
+
+# The outbox; a row is deleted once it was sent.
+mail = Table(
+    "mail",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column(
+        "contact_id", Integer, ForeignKey("contact.id"), nullable=True
+    ),  # the contact it is about, even if somebody else receives it
+    Column("recipient", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("why", Text, nullable=True),
+    Column("tries", Integer, nullable=False),
+    Column("due_at", Double, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index("mail_contact", "contact_id", **only_where("contact_id IS NOT NULL")),
+    Index("mail_due", "due_at"),
+    Index("mail_place", "place_id"),
+    sqlite_autoincrement=True,
+)
+
+# Values that belong to the whole database, such as `secret_key` and `epoch`.
+fact = Table(
+    "fact",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Index("fact_name", "name", unique=True),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,111 @@
+"""Running SQL: statements with named parameters, and rows as dataclasses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, fields
+from functools import cache
+from operator import itemgetter
+from typing import Any, TypeVar, get_type_hints
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, CursorResult, Row
+
+Model = TypeVar("Model")
+
+_statements: dict[str, sa.TextClause | sa.TextualSelect] = {}  # by their SQL
+
+
+def run(db: Connection, sql: str, **parameters: Any) -> CursorResult[Any]:
+    """Run one SQL statement with named parameters; the parameter after IN is a list."""
+    statement = _statements.get(sql)
+    if statement is not None:
+        return db.execute(statement, parameters)
+    lists: list[sa.BindParameter[Any]] = [
+        sa.bindparam(name, expanding=True) for name in re.findall(r"\bIN :(\w+)", sql)
+    ]
+    statement = sa.text(sql).bindparams(*lists)
+    result = db.execute(statement, parameters)
+    if result.returns_rows:
+        # Naming the columns once saves SQLAlchemy a third of the cost of a small statement.
+        statement = statement.columns(*map(sa.column, result.keys()))
+    _statements[sql] = statement
+    return result
+
+
+def insert(db: Connection, table: str, **values: Any) -> None:
+    """Add a row."""
+    run(db, _insert_sql(table, tuple(values)), **values)
+
+
+def insert_returning(db: Connection, table: str, **values: Any) -> Row[Any]:
+    """Add a row and return it."""
+    return run(db, f"{_insert_sql(table, tuple(values))} RETURNING *", **values).one()
+
+
+def insert_many(db: Connection, table: str, rows: list[dict[str, Any]]) -> None:
+    """Add rows that have the same columns."""
+    if rows:
+        # The driver takes the same named parameters, at a third of the cost.
+        db.exec_driver_sql(_insert_sql(table, tuple(rows[0])), rows)
+
+
+@cache
+def _insert_sql(table: str, columns: tuple[str, ...]) -> str:
+    parameters = ", ".join(f":{column}" for column in columns)
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({parameters})"
+
+
+def update(db: Connection, table: str, row_id: int, **values: Any) -> Row[Any]:
+    """Change columns of a row and return it."""
+    columns = ", ".join(f"{column} = :{column}" for column in values)
+    sql = f"UPDATE {table} SET {columns} WHERE id = :row_id RETURNING *"
+    return run(db, sql, row_id=row_id, **values).one()
+
+
+# ----- rows as dataclasses
+
+
+def load(model: type[Model], row: Row[Any]) -> Model:
+    """Return a row as a dataclass.
+
+    Columns fill the fields of the same name, and 0 and 1 become False and True where the field is a bool.
+    Other columns are ignored; a field without a column keeps its default.
+    """
+    loader: Callable[[Row[Any]], Model] = _loader(model, row._fields)  # type: ignore[arg-type]
+    return loader(row)
+
+
+def load_first(model: type[Model], result: CursorResult[Any]) -> Model | None:
+    """Return the first row of a result as a dataclass, or None."""
+    row = result.first()
+    return None if row is None else load(model, row)
+
+
+def load_all(model: type[Model], result: CursorResult[Any] | Iterable[Row[Any]]) -> list[Model]:
+    """Return all rows of a result as dataclasses."""
+    return [load(model, row) for row in result]
+
+
+@cache
+def _loader(model: type[Model], columns: tuple[str, ...]) -> Callable[[Row[Any]], Model]:
+    types = get_type_hints(model)
+    present = [item.name for item in fields(model) if item.name in columns]  # type: ignore[arg-type]
+    missing = [
+        item.name
+        for item in fields(model)  # type: ignore[arg-type]
+        if item.name not in columns and item.default is MISSING and item.default_factory is MISSING
+    ]
+    if missing:
+        raise TypeError(f"{model.__name__} needs the columns {', '.join(missing)}")
+    flags = [name for name in present if types[name] is bool]
+    pick = itemgetter(*(columns.index(name) for name in present))
+
+    def loader(row: Row[Any]) -> Model:
+        values = dict(zip(present, pick(row), strict=True))
+        for name in flags:
+            values[name] = bool(values[name])
+        return model(**values)
+
+    return loader

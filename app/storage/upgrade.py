@@ -1,0 +1,152 @@
+"""Opening a database file: creating it, bringing it up to date, or refusing it with a sentence."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy.engine import Connection
+
+from app.errors import CannotStart
+from app.settings import Settings
+from app.storage.database import Database
+from app.storage.facts import set_fact
+from app.storage.schema import SCHEMA, metadata
+from app.storage.sql import run
+from app.storage.sqlite import make_engine
+
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+
+
+def schema_of(path: Path) -> str | None:
+    """Return the schema version of a file, None when it is empty. Raises CannotStart for any other file."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as raw:
+            tables = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if not tables:
+                return None
+            row = None
+            if "alembic_version" in tables:
+                row = raw.execute("SELECT version_num FROM alembic_version").fetchone()
+            if row is None:
+                raise CannotStart(f"{path} is a database of something else. Choose another data directory.")
+            return str(row[0])
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY:
+            raise CannotStart(f"{path} is being restored or upgraded. Try again when that is done.") from None
+        raise CannotStart(f"{path} is no database ({error}). Restore it from a backup.") from None
+
+
+def is_newer(schema: str) -> bool:
+    """Return True when a schema belongs to a newer version of the code than this one."""
+    return not (MIGRATIONS / "versions" / f"{schema}.py").exists()
+
+
+def open_database(settings: Settings) -> Database:
+    """Open an existing, up-to-date database. Raises CannotStart when there is none."""
+    path = settings.database_path
+    schema = _existing_schema(path)
+    if schema is None:
+        advice = "Restore" if settings.require_database else "Start the server once, or restore"
+        raise CannotStart(f"There is no database at {path}. {advice} a backup.")
+    _refuse_newer(path, schema)
+    if schema != SCHEMA:
+        raise CannotStart(f"{path} is of an older version. Start the server once to bring it up to date.")
+    return Database(path)
+
+
+def create_or_upgrade(settings: Settings) -> Database:
+    """Open the database, creating it or bringing it up to date. Raises CannotStart when that fails.
+
+    Before an upgrade, a copy of the old file is put beside it.
+    """
+    path = settings.database_path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Fail with a sentence now rather than with an error at the first ticket.
+        (path.parent / ".writable").touch()
+        (path.parent / ".writable").unlink()
+    except OSError as error:
+        raise _unusable(path, error) from None
+    schema = _existing_schema(path)
+    if schema is None:
+        if settings.require_database:
+            raise CannotStart(f"There is no database at {path}. Restore a backup.")
+        return create_database(path)
+    _refuse_newer(path, schema)
+    if schema != SCHEMA:
+        _copy_beside(path)
+        upgrade_file(path)
+    return Database(path)
+
+
+def create_database(path: Path) -> Database:
+    """Create a database file and open it."""
+    path.touch()
+    database = Database(path)
+    database.write(_create_tables)
+    return database
+
+
+def upgrade_file(path: Path, description: str | None = None) -> None:
+    """Bring a database file up to date.
+
+    Raises CannotStart, with `description` or the path in its sentence, and leaves the file unchanged.
+    """
+    # Imported here: Alembic is needed once per release and weighs 10 MB.
+    from alembic import command
+    from alembic.config import Config
+
+    # Without foreign keys, or rebuilding a table would delete the rows that refer to it.
+    engine = make_engine(path, "foreign_keys = OFF")
+    try:
+        with engine.connect() as db:  # leaving it rolls back what was not committed
+            run(db, "BEGIN IMMEDIATE")
+            config = Config(attributes={"connection": db})
+            config.set_main_option("script_location", str(MIGRATIONS))
+            command.upgrade(config, "head")
+            if run(db, "PRAGMA foreign_key_check").first():
+                raise ValueError("rows would refer to rows that no longer exist")
+            run(db, "COMMIT")
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise CannotStart(
+            f"Upgrading {description or path} failed, so it was left as it was: {reason}"
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def _existing_schema(path: Path) -> str | None:
+    try:
+        return schema_of(path) if path.exists() else None
+    except OSError as error:
+        raise _unusable(path, error) from None
+
+
+def _unusable(path: Path, error: OSError) -> CannotStart:
+    return CannotStart(f"The data directory {path.parent} can't be used: {error.strerror}.")
+
+
+def _refuse_newer(path: Path, schema: str) -> None:
+    if is_newer(schema):
+        raise CannotStart(f"{path} was written by a newer version of Take A Number. Install that one.")
+
+
+def _copy_beside(path: Path) -> None:
+    target = path.with_name(f"{path.name}.before-{SCHEMA}")
+    try:
+        with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(target)) as copy:
+            old.backup(copy)
+    except sqlite3.Error as error:
+        raise CannotStart(f"Upgrading {path} failed, so it was left as it was: {error}.") from None
+
+
+def _create_tables(db: Connection) -> None:
+    metadata.create_all(db)
+    run(db, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    run(db, "INSERT INTO alembic_version VALUES (:schema)", schema=SCHEMA)
+    for name in ("secret_key", "epoch", "pulse"):
+        set_fact(db, name, secrets.token_hex(16))

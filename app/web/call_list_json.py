@@ -1,0 +1,64 @@
+"""Call lists and the owner's words for calls as the owner sees them, in JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from app.core.contacts import count_contacts
+from app.core.models import Outcome, Place, Queue, Reason, Service
+from app.core.queues import callers_of
+from app.core.wordlists import outcomes_of, reasons_of, services_of
+from app.web.response import link
+from app.web.service import service
+
+
+def list_json(db: Connection, place: Place, call_list: Queue) -> dict[str, Any]:
+    """Return what the owner sees of a call list."""
+    url = link("owner_calls.show_list", place=place.slug, token=place.manage_token, queue=call_list.slug)
+    links = {"queue": url, "list": url}
+    if call_list.public_form:
+        links["request"] = link("customer.take_number", place=place.slug, queue=call_list.slug)
+    return {
+        "slug": call_list.slug,
+        "name": call_list.name,
+        "kind": call_list.kind,
+        "prefix": call_list.prefix,
+        "open": call_list.open,
+        "max_waiting": call_list.max_waiting,
+        "claim_minutes": call_list.claim_minutes,
+        "retry_minutes": call_list.retry_minutes,
+        "most_tries": call_list.most_tries,
+        "public_form": call_list.public_form,
+        "staff_email": call_list.staff_email,
+        "callers": callers_of(db, call_list),
+        "waiting": call_list.waiting,
+        "links": links,
+    }
+
+
+def words_json(db: Connection, place: Place) -> dict[str, Any]:
+    """Return the owner's words for calls, the number of contacts, and whether mail is sent."""
+    return {
+        "reasons": [reason_json(reason) for reason in reasons_of(db, place)],
+        "outcomes": [outcome_json(outcome) for outcome in outcomes_of(db, place)],
+        "services": [service_json(each) for each in services_of(db, place)],
+        "contacts": count_contacts(db, place),
+        "mail": service().settings.mail_enabled,
+    }
+
+
+def reason_json(reason: Reason) -> dict[str, Any]:
+    """Return a reason to call."""
+    return {"id": reason.id, "name": reason.name}
+
+
+def outcome_json(outcome: Outcome) -> dict[str, Any]:
+    """Return an outcome."""
+    return {"id": outcome.id, "name": outcome.name, "effect": outcome.effect}
+
+
+def service_json(helper: Service) -> dict[str, Any]:
+    """Return a service that callers refer people to."""
+    return {"id": helper.id, "name": helper.name, "phone": helper.phone, "link": helper.link}

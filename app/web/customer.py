@@ -1,0 +1,278 @@
+"""Customers: taking a number, following their ticket, leaving the line, and asking to be called."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import flask
+from flask import Blueprint, Response, request, session, url_for
+
+from app.clock import now
+from app.core import call_requests, calls, queues, tickets, transitions
+from app.core.call_requests import CallRequest
+from app.core.days import day_of
+from app.core.models import Place, Queue, Ticket, WaitRange
+from app.core.phones import format_phone
+from app.core.places import find_place
+from app.core.steps import Step, latest_steps
+from app.core.tickets import CustomerDetails
+from app.errors import NotFound, ServiceError
+from app.web.forms import CallRequestForm, CustomerForm, PhoneForm
+from app.web.picture_json import RenderedPicture, current_picture, step_json
+from app.web.present import iso, named, wait_json
+from app.web.request import browser_id, limit, parse, wants_json
+from app.web.response import Answer, errors_on, json_response, link, page, see_other
+from app.web.service import service, write
+
+customer = Blueprint("customer", __name__)
+
+TAKES_WINDOW_S = 60
+
+
+# ----- the page of a place
+
+
+@customer.get("/<place>")
+def show_place(place: str, error: ServiceError | None = None) -> Answer:
+    """Show where customers take a number; in JSON, the picture of the place."""
+    picture = current_picture(place)
+    if wants_json() and error is None:
+        return _picture_response(picture)
+    with service().database.read() as db:
+        row = find_place(db, place)
+        own_tickets = []
+        if "browser" in session:
+            own_tickets = tickets.tickets_of_browser(db, now(), place, session["browser"])
+        lists = queues.call_lists(db, row)
+    if own_tickets and "stay" not in request.args and error is None:
+        return flask.redirect(url_for("customer.show_ticket", place=place, token=own_tickets[0].token))
+    return page(
+        "customers.html",
+        picture.content,
+        row,
+        error,
+        picture=picture.content,
+        mine=own_tickets,
+        values=request.form if "code" not in request.form else {},
+        request_id=secrets.token_hex(8),
+        forms=[named(each) for each in lists if each.public_form and each.open],
+    )
+
+
+def _picture_response(picture: RenderedPicture) -> Response:
+    """Return the picture as JSON, or 304 if the client has it already."""
+    response = flask.Response(picture.text, mimetype="application/json")
+    response.headers["Cache-Control"] = "no-cache"
+    response.set_etag(picture.etag)
+    response.make_conditional(request)
+    return response
+
+
+# ----- taking a number, or leaving a phone number
+
+
+@customer.get("/<place>/<queue>/tickets")
+def show_request_form(place: str, queue: str, error: ServiceError | None = None) -> Answer:
+    """Show the public form of a call list. The form of a walk-in queue is on the page of the place."""
+    with service().database.read() as db:
+        row = find_place(db, place)
+        requested = queues.find_queue(db, row, queue)
+    if not requested.is_call_list and error is not None:
+        return show_place(place, error=error)
+    if not requested.is_call_list and not wants_json():
+        return flask.redirect(url_for("customer.show_place", place=place))
+    if not requested.public_form:
+        raise NotFound("There is no form at this address. Look at the page of the place.")
+    content = {
+        **named(requested),
+        "open": requested.open,
+        "links": {"request": link("customer.take_number", place=place, queue=queue)},
+    }
+    return page(
+        "request.html",
+        content,
+        row,
+        error,
+        queue=content,
+        values=request.form,
+        request_id=secrets.token_hex(8),
+        mail=service().settings.mail_enabled,  # without it, no address is asked for
+    )
+
+
+@customer.post("/<place>/<queue>/tickets")
+@errors_on(show_request_form, "place", "queue")
+def take_number(place: str, queue: str) -> Answer:
+    """Take a number in a walk-in queue, or ask for a call on a call list."""
+    limit("take", service().settings.takes_per_minute, TAKES_WINDOW_S)
+    estimate = service().waits.for_newcomers(service().database, now(), place, queue)
+    if estimate is None:
+        return _request_call(place, queue)
+    form = parse(CustomerForm)
+    taken = write(
+        tickets.take_number,
+        place,
+        queue,
+        CustomerDetails(form.get("name"), form.get("phone"), form.get("note"), form.get("party")),
+        request_id=form.get("request_id"),
+        browser=None if request.is_json else browser_id(),
+        estimate=estimate,
+    )
+    ticket = taken.ticket
+    if not wants_json():
+        return see_other("customer.show_ticket", place=place, token=ticket.token)
+    if not taken.is_new:
+        return show_ticket(place, ticket.token)
+    wait = None
+    if ticket.wait_from is not None and ticket.wait_to is not None:
+        wait = WaitRange(ticket.wait_from, ticket.wait_to)
+    content = ticket_json(taken.place, taken.queue, ticket, ahead=taken.queue.waiting - 1, wait=wait)
+    return json_response(content, 201)
+
+
+def _request_call(place: str, call_list: str) -> Answer:
+    """Ask for a call; see take_number()."""
+    form = parse(CallRequestForm, "phone")
+    place_url = link("customer.show_place", place=place)
+
+    def ticket_url(token: str) -> str:
+        # The writer's thread has no request, so url_for() doesn't work here.
+        return f"{place_url}/t/{token}"
+
+    taken = write(
+        call_requests.request_call,
+        place,
+        call_list,
+        CallRequest(form["phone"], form.get("name"), form.get("email"), form.get("note")),
+        request_id=form.get("request_id"),
+        browser=None if request.is_json else browser_id(),
+        ticket_url=ticket_url if service().settings.mail_enabled else None,
+    )
+    if not wants_json():
+        return see_other("customer.show_ticket", place=place, token=taken.ticket.token)
+    content = ticket_json(taken.place, taken.queue, taken.ticket)
+    return json_response(content, 201 if taken.is_new else 200)
+
+
+# ----- the customer's ticket
+
+
+@customer.get("/<place>/t/<token>")
+def show_ticket(place: str, token: str, error: ServiceError | None = None) -> Answer:
+    """Show a customer their ticket."""
+    at = now()
+    with service().database.read() as db:
+        row, queue, ticket = tickets.find_ticket(db, place, token)
+        may_call_back = tickets.may_call_back(db, at, row, queue, ticket)
+        ahead, wait, steps = 0, None, []
+        phone = None
+        if queue.is_call_list:
+            phone = format_phone(calls.get_call(db, ticket).contact.phone, row.country)
+        elif ticket.state == "waiting":
+            line = service().waits.line_of(db, at, row, queue)
+            ahead_by_queue = tickets.count_ahead(db, ticket, line.counts_as, day_of(row, at))
+            ahead = ahead_by_queue.get(queue.id, 0)
+            wait = line.ranges([line.length(ahead_by_queue)])[0]
+            steps = latest_steps(db, row, ticket)
+    content = ticket_json(row, queue, ticket, ahead=ahead, wait=wait, steps=steps)
+    if queue.is_call_list:
+        content["phone"] = phone
+    if may_call_back:
+        url = content["links"]["ticket"]
+        if ticket.by_phone:
+            content["links"]["wait_here"] = f"{url}/wait-here"
+        else:
+            content["links"]["call_me"] = f"{url}/call-me"
+    if wants_json():
+        return page("ticket.html", content, row, error)
+    picture = current_picture(place).content
+    return page(
+        "ticket.html",
+        content,
+        row,
+        error,
+        ticket=content,
+        picture=picture,
+        several=len(picture["queues"]) > 1,
+        shared=queue.shared_tablet,
+    )
+
+
+@customer.post("/<place>/t/<token>/cancel")
+@errors_on(show_ticket)
+def cancel_ticket(place: str, token: str) -> Answer:
+    """Leave the line."""
+    write(tickets.cancel_ticket, place, token)
+    return back_to_ticket(place, token)
+
+
+@customer.post("/<place>/t/<token>/call-me")
+@errors_on(show_ticket)
+def call_me(place: str, token: str) -> Answer:
+    """Go home, and be phoned when it's their turn."""
+    write(tickets.request_phone_call, place, token, parse(PhoneForm, "phone")["phone"])
+    return back_to_ticket(place, token)
+
+
+@customer.post("/<place>/t/<token>/wait-here")
+@errors_on(show_ticket)
+def wait_here(place: str, token: str) -> Answer:
+    """Wait in the line again, without a phone call."""
+    write(tickets.wait_here, place, token)
+    return back_to_ticket(place, token)
+
+
+def back_to_ticket(place: str, token: str) -> Answer:
+    """Answer an action of a customer: their ticket as JSON, or a redirect to its page."""
+    if wants_json():
+        return show_ticket(place, token)
+    return see_other("customer.show_ticket", place=place, token=token)
+
+
+def ticket_json(
+    place: Place,
+    queue: Queue,
+    ticket: Ticket,
+    *,
+    ahead: int = 0,
+    wait: WaitRange | None = None,
+    steps: Sequence[Step] = (),
+) -> dict[str, Any]:
+    """Return what a customer sees of their ticket; `ahead`, `wait` and `steps` count while it waits."""
+    state = transitions.state_at(ticket, place, now())
+    is_waiting = state == "waiting"
+    is_called = state in ("called", "serving") and not queue.is_call_list
+    is_placeholder = transitions.is_placeholder(ticket)
+    phone = format_phone(ticket.phone, place.country) if ticket.by_phone else None
+    url = link("customer.show_ticket", place=place.slug, token=ticket.token)
+    links = {
+        "ticket": url,
+        "cancel": f"{url}/cancel",
+        "customers": link("customer.show_place", place=place.slug),
+    }
+    if is_placeholder:
+        del links["cancel"]
+    return {
+        "number": ticket.number,
+        "series": ticket.series,
+        "party": ticket.party,
+        "taken_at": iso(ticket.taken_at, place),
+        "called_at": iso(ticket.called_at, place),
+        "started_at": iso(ticket.started_at, place),
+        "ended_at": None if is_placeholder else iso(ticket.ended_at, place),
+        "state": state,
+        "queue": queue.slug,
+        "queue_name": queue.name,
+        "ahead": ahead if is_waiting else None,
+        "estimated_wait": wait_json(wait) if is_waiting else None,
+        "steps": [step_json(step, place) for step in steps] if is_waiting else [],
+        "desk": ticket.desk if is_called else None,
+        "door": ticket.door if is_called else None,
+        "held_until": iso(ticket.held_until, place) if is_called else None,
+        "kind": queue.kind,
+        "by_phone": ticket.by_phone,
+        "phone": phone,
+        "links": links,
+    }

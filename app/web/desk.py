@@ -1,0 +1,326 @@
+"""Servicers: getting a desk, and serving customers there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flask
+from flask import Blueprint, request, session, url_for
+from sqlalchemy.engine import Connection
+
+from app.clock import now
+from app.core import calls, desks, servicers
+from app.core.days import day_of
+from app.core.models import Place, Queue, Servicer, Ticket
+from app.core.phones import format_phone
+from app.core.places import find_place, find_place_for_staff
+from app.core.queries import current_ticket, recent_tickets, waiting_tickets
+from app.core.queues import call_lists, walk_in_queues
+from app.core.servicers import call_lists_served, queues_served
+from app.core.tickets import CustomerDetails
+from app.errors import ServiceError
+from app.web.caller import call_json, lists_json
+from app.web.forms import CustomerForm, MoveForm, NextForm, NumberForm, ServicerForm
+from app.web.present import iso, named
+from app.web.request import browser_id, parse, wants_json
+from app.web.response import Answer, errors_on, json_response, link, page, see_other
+from app.web.service import service, write
+
+desk = Blueprint("desk", __name__)
+
+
+# ----- getting a desk
+
+
+@desk.get("/<place>/staff/<token>")
+def show_staff(place: str, token: str, error: ServiceError | None = None) -> Answer:
+    """Show the form with which a servicer starts, or lead a browser to the desk that it has."""
+    with service().database.read() as db:
+        row = find_place_for_staff(db, place, token)
+        known = servicers.servicer_of_browser(db, row, session.get("browser"))
+        walk_in = walk_in_queues(db, row)
+        open_lists = [each for each in call_lists(db, row) if not each.restricted]
+    if known and not wants_json() and "new" not in request.args and error is None:
+        return flask.redirect(url_for("desk.show_desk", place=place, token=known.token))
+    choices = [*walk_in, *open_lists]
+    ticked = request.form.getlist("queues") if request.form else _ticked_at_first(choices)
+    content = {
+        "queues": [named(queue) for queue in choices],
+        "links": {"staff": link("desk.show_staff", place=place, token=token)},
+    }
+    values = {**request.form.to_dict(), "queues": ticked}
+    return page("staff.html", content, row, error, queues=content["queues"], values=values)
+
+
+def _ticked_at_first(choices: list[Queue]) -> list[str]:
+    """Return the slugs of the queues that have desks: those that no counter admits, or else all."""
+    at_desks = [queue.slug for queue in choices if not queue.counter_id]
+    return at_desks or [queue.slug for queue in choices]
+
+
+@desk.post("/<place>/staff/<token>")
+@errors_on(show_staff)
+def start_serving(place: str, token: str) -> Answer:
+    """Give a desk to a servicer."""
+    form = parse(ServicerForm, "name")
+    servicer = write(
+        servicers.start_serving,
+        place,
+        token,
+        form["name"],
+        desk=form.get("desk"),
+        queues=form.get("queues"),
+        browser=None if request.is_json else browser_id(),
+    )
+    if not wants_json():
+        return see_other("desk.show_desk", place=place, token=servicer.token)
+    with service().database.read() as db:
+        content = servicer_json(db, find_place(db, place), servicer)
+    return json_response(content, 201)
+
+
+def servicer_json(db: Connection, place: Place, servicer: Servicer) -> dict[str, Any]:
+    """Return what the owner sees of a servicer."""
+    served = [*queues_served(db, servicer), *call_lists_served(db, servicer)]
+    ticket = current_ticket(db, servicer)
+    return {
+        "id": servicer.id,
+        "name": servicer.name,
+        "desk": servicer.desk,
+        "all_queues": servicer.all_queues,
+        "on_duty": servicer.on_duty,
+        "queues": [queue.slug for queue in served],
+        "current": None if ticket is None else ticket.number,
+        "links": {"desk": link("desk.show_desk", place=place.slug, token=servicer.token)},
+    }
+
+
+# ----- the desk
+
+
+@desk.get("/<place>/desk/<token>")
+def show_desk(place: str, token: str, error: ServiceError | None = None) -> Answer:
+    """Show a desk: whom it serves, who waits, who was there last.
+
+    A browser of a servicer who only makes calls is led to the page for calls.
+    """
+    with service().database.read() as db:
+        row, servicer = desks.find_desk(db, place, token)
+        served = queues_served(db, servicer)
+        lists = calls.lists_of(db, servicer)
+        content = desk_json(db, now(), row, servicer, served, lists)
+        all_queues = walk_in_queues(db, row)
+    if lists and not served and not wants_json() and error is None:
+        return flask.redirect(url_for("caller.show_calls", place=place, token=token))
+    return page(
+        "desk.html", content, row, error, desk=content, all_queues=[named(queue) for queue in all_queues]
+    )
+
+
+def desk_json(
+    db: Connection, at: float, place: Place, servicer: Servicer, served: list[Queue], lists: list[Queue]
+) -> dict[str, Any]:
+    """Return what a servicer sees, given the queues they serve and the open call lists they work on."""
+    ticket = current_ticket(db, servicer)
+    call = calls.claimed_call(db, at, servicer) if ticket is not None and ticket.is_call else None
+    line = waiting_tickets(db, [queue.id for queue in served], day_of(place, at))
+    recent = recent_tickets(db, servicer)
+    url = link("desk.show_desk", place=place.slug, token=servicer.token)
+    return {
+        "name": servicer.name,
+        "desk": servicer.desk,
+        "on_duty": servicer.on_duty,
+        "lists": lists_json(db, at, lists),
+        "call": None if call is None else call_json(db, place, servicer, call),
+        "queues": [queue.slug for queue in [*served, *lists]],
+        "lines": [_line_json(queue, line) for queue in served],
+        "current": None if ticket is None or ticket.is_call else desk_ticket_json(place, ticket),
+        "recent": [desk_ticket_json(place, each) for each in recent],
+        "line": [_waiting_ticket_json(place, each) for each in line],
+        "links": {
+            "desk": url,
+            "next": f"{url}/next",
+            "add": f"{url}/add",
+            "calls": f"{url}/calls",
+            "next_call": f"{url}/calls/next",
+        },
+    }
+
+
+def _line_json(queue: Queue, line: list[Ticket]) -> dict[str, Any]:
+    waiting = [ticket for ticket in line if ticket.queue_id == queue.id]
+    return {**named(queue), "open": queue.open, "waiting": len(waiting)}
+
+
+def _waiting_ticket_json(place: Place, ticket: Ticket) -> dict[str, Any]:
+    return {
+        "number": ticket.number,
+        "queue": ticket.queue,
+        "queue_name": ticket.queue_name,
+        "name": ticket.name,
+        "note": ticket.note,
+        "party": ticket.party,
+        "taken_at": iso(ticket.taken_at, place),
+        "by_phone": ticket.by_phone,
+    }
+
+
+def desk_ticket_json(place: Place, ticket: Ticket) -> dict[str, Any]:
+    """Return what a servicer sees of a customer's ticket: never the customer's links.
+
+    For a customer who is to be phoned, it also holds the link that dials their number.
+    """
+    content = {
+        "number": ticket.number,
+        "state": ticket.state,
+        "queue": ticket.queue,
+        "queue_name": ticket.queue_name,
+        "name": ticket.name,
+        "phone": ticket.phone,
+        "note": ticket.note,
+        "party": ticket.party,
+        "taken_at": iso(ticket.taken_at, place),
+        "called_at": iso(ticket.called_at, place),
+        "started_at": iso(ticket.started_at, place),
+        "ended_at": iso(ticket.ended_at, place),
+        "by_phone": ticket.by_phone,
+    }
+    if ticket.by_phone and ticket.phone:
+        content["phone"] = format_phone(ticket.phone, place.country)
+        content["tel"] = f"tel:{ticket.phone}"
+    return content
+
+
+def back_to_desk(place: str, token: str, message: str | None = None) -> Answer:
+    """Answer an action at a desk: the desk as JSON, or a redirect to its page."""
+    if wants_json():
+        return show_desk(place, token)
+    return see_other("desk.show_desk", message, place=place, token=token)
+
+
+# ----- calling, and the ticket at the desk
+
+
+@desk.post("/<place>/desk/<token>/next")
+@errors_on(show_desk)
+def call_next(place: str, token: str) -> Answer:
+    """Finish the current customer and call the next one."""
+    form = parse(NextForm, "finished")
+    called = write(
+        desks.call_next,
+        place,
+        token,
+        finished=form["finished"],
+        queue=form.get("queue"),
+        number=form.get("number"),
+    )
+    return back_to_desk(place, token, None if called else "Nobody is waiting.")
+
+
+@desk.post("/<place>/desk/<token>/start")
+@errors_on(show_desk)
+def start(place: str, token: str) -> Answer:
+    """Note that the customer has reached the desk."""
+    write(desks.start, place, token, parse(NumberForm, "number")["number"])
+    return back_to_desk(place, token)
+
+
+@desk.post("/<place>/desk/<token>/done")
+@errors_on(show_desk)
+def finish(place: str, token: str) -> Answer:
+    """End the ticket at the desk as done."""
+    write(desks.finish, place, token, parse(NumberForm, "number")["number"])
+    return back_to_desk(place, token)
+
+
+@desk.post("/<place>/desk/<token>/no-show")
+@errors_on(show_desk)
+def no_show(place: str, token: str) -> Answer:
+    """End the ticket of a customer who didn't come."""
+    write(desks.no_show, place, token, parse(NumberForm, "number")["number"])
+    return back_to_desk(place, token)
+
+
+@desk.post("/<place>/desk/<token>/call-again")
+@errors_on(show_desk)
+def call_again(place: str, token: str) -> Answer:
+    """Announce the ticket at the desk once more."""
+    write(desks.call_again, place, token, parse(NumberForm, "number")["number"])
+    return back_to_desk(place, token)
+
+
+@desk.post("/<place>/desk/<token>/put-back")
+@errors_on(show_desk)
+def put_back(place: str, token: str) -> Answer:
+    """Let the customer at the desk wait again."""
+    write(desks.put_back, place, token, parse(NumberForm, "number")["number"])
+    return back_to_desk(place, token)
+
+
+# ----- other tickets
+
+
+@desk.post("/<place>/desk/<token>/bring-back")
+@errors_on(show_desk)
+def bring_back(place: str, token: str) -> Answer:
+    """Let a customer whose ticket ended at the desk wait again."""
+    write(desks.bring_back, place, token, parse(NumberForm, "number")["number"])
+    return back_to_desk(place, token)
+
+
+@desk.post("/<place>/desk/<token>/move")
+@errors_on(show_desk)
+def move_ticket(place: str, token: str) -> Answer:
+    """Move a customer to another queue."""
+    form = parse(MoveForm, "number", "queue")
+    write(desks.move_ticket, place, token, form["number"], form["queue"])
+    return back_to_desk(place, token)
+
+
+@desk.post("/<place>/desk/<token>/add")
+@errors_on(show_desk)
+def add_customer(place: str, token: str) -> Answer:
+    """Take a number for a customer without a phone."""
+    form = parse(CustomerForm, "queue")
+    taken = write(
+        desks.add_customer,
+        place,
+        token,
+        form["queue"],
+        CustomerDetails(form.get("name"), form.get("phone"), form.get("note"), form.get("party")),
+        request_id=form.get("request_id"),
+    )
+    ticket = taken.ticket
+    if not wants_json():
+        return back_to_desk(place, token, f"Added {ticket.number}. Tell the customer this number.")
+    content = {
+        "number": ticket.number,
+        "state": ticket.state,
+        "series": ticket.series,
+        "name": ticket.name,
+        "phone": ticket.phone,
+        "note": ticket.note,
+        "party": ticket.party,
+        "taken_at": iso(ticket.taken_at, taken.place),
+        "queue": taken.queue.slug,
+    }
+    return json_response(content, 201 if taken.is_new else 200)
+
+
+# ----- the servicer
+
+
+@desk.post("/<place>/desk/<token>/pause")
+@errors_on(show_desk)
+def pause(place: str, token: str) -> Answer:
+    """Go off duty."""
+    write(desks.set_duty, place, token, on_duty=False)
+    return back_to_desk(place, token)
+
+
+@desk.post("/<place>/desk/<token>/resume")
+@errors_on(show_desk)
+def resume(place: str, token: str) -> Answer:
+    """Go on duty again."""
+    write(desks.set_duty, place, token, on_duty=True)
+    return back_to_desk(place, token)

@@ -1,0 +1,151 @@
+"""A door: its page with + and −, and the one-time code that leads to it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from uuid import uuid4
+
+from flask import Blueprint, request
+from sqlalchemy.engine import Connection
+
+from app.clock import now
+from app.core import doors
+from app.core.codes import CODE_S, use_code
+from app.core.days import day_of
+from app.core.doors import Tap, find_door, tickets_at_door
+from app.core.models import Counter, Door, Place, Ticket
+from app.core.picture import version_of
+from app.core.places import find_place
+from app.core.queries import waiting_tickets
+from app.errors import BadInput, ServiceError, TooLarge
+from app.web.customer import show_place
+from app.web.forms import CodeForm, NumberForm, RecountForm, TapForm
+from app.web.picture_json import public_counter_json
+from app.web.present import iso, named
+from app.web.request import json_object, limit, parse, parse_json, wants_json
+from app.web.response import Answer, errors_on, json_response, link, page, see_other
+from app.web.service import service, write
+
+door = Blueprint("door", __name__)
+
+MAX_TAPS = 500  # in one request
+MAX_CODES_PER_ADDRESS = 20  # that one client may try in the time a code is valid
+MAX_CODES_PER_PLACE = 200  # that all clients may try: a guesser can have many addresses
+
+
+# ----- codes
+
+
+@door.post("/<place>/code")
+@errors_on(show_place, "place")
+def enter_code(place: str) -> Answer:
+    """Lead somebody who typed a one-time code to the door or the staff page that it is for."""
+    limit("code", MAX_CODES_PER_ADDRESS, CODE_S)
+    limit("code of", MAX_CODES_PER_PLACE, CODE_S, place)
+    digits = re.sub(r"\D", "", parse(CodeForm, "code")["code"])
+    with service().database.read() as db:
+        target = use_code(db, now(), place, digits)
+    endpoint = "door.show_door" if target.kind == "door" else "desk.show_staff"
+    if wants_json():
+        return json_response({"links": {target.kind: link(endpoint, place=place, token=target.token)}})
+    return see_other(endpoint, place=place, token=target.token)
+
+
+# ----- the page of a door
+
+
+@door.get("/<place>/door/<token>")
+def show_door(place: str, token: str, error: ServiceError | None = None) -> Answer:
+    """Show a door."""
+    with service().database.read() as db:
+        row = find_place(db, place)
+        counter, this_door = find_door(db, now(), row, token)
+        content = _door_json(db, row, counter, this_door)
+    # Without JavaScript, the id makes a form count once, however often it is sent.
+    return page("door.html", content, row, error, door=content, tap_id=str(uuid4()))
+
+
+def back_to_door(place: str, token: str) -> Answer:
+    """Answer a press: the door in JSON, or a redirect to its page."""
+    if wants_json():
+        return show_door(place, token)
+    return see_other("door.show_door", place=place, token=token)
+
+
+def _door_json(db: Connection, place: Place, counter: Counter, this_door: Door) -> dict[str, Any]:
+    waiting = 0
+    if counter.queue_id is not None:
+        waiting = len(waiting_tickets(db, [counter.queue_id], day_of(place, now())))
+    called = reversed(tickets_at_door(db, place, counter))
+    version = version_of(db, place)
+    url = link("door.show_door", place=place.slug, token=this_door.token)
+    return {
+        **public_counter_json(counter),
+        "name": this_door.name,
+        "id": this_door.id,
+        "counter": named(counter),
+        "epoch": version.epoch,
+        "version": version.number,
+        "hold_minutes": counter.hold_minutes,
+        "waiting": waiting,
+        "called": [_called_json(place, ticket) for ticket in called],
+        "links": {
+            "door": url,
+            "taps": f"{url}/taps",
+            "recount": f"{url}/recount",
+            "no_show": f"{url}/no-show",
+            "picture": link("customer.show_place", place=place.slug),
+            "live": link("screens.stream", place=place.slug),
+            "screen": link("screens.show_screen", place=place.slug, counter=counter.slug),
+        },
+    }
+
+
+def _called_json(place: Place, ticket: Ticket) -> dict[str, Any]:
+    return {
+        "number": ticket.number,
+        "name": ticket.name,
+        "party": ticket.party,
+        "called_at": iso(ticket.called_at, place),
+        "held_until": iso(ticket.held_until, place),
+    }
+
+
+# ----- what can be pressed
+
+
+@door.post("/<place>/door/<token>/taps")
+@errors_on(show_door)
+def store_taps(place: str, token: str) -> Answer:
+    """Count what was tapped at a door."""
+    write(doors.store_taps, place, token, _read_taps())
+    return back_to_door(place, token)
+
+
+def _read_taps() -> list[Tap]:
+    """Return the taps of the request: one in a form, a list in JSON."""
+    if not request.is_json:
+        return [Tap(**parse(TapForm, "id", "delta"))]
+    items = json_object().get("taps")
+    if not isinstance(items, list):
+        raise BadInput("Taps: this must be a list of taps, such as [].")
+    if len(items) > MAX_TAPS:
+        raise TooLarge(f"At most {MAX_TAPS} taps at once, please: send the others after them.")
+    return [Tap(**parse_json(TapForm, item, "id", "delta")) for item in items]
+
+
+@door.post("/<place>/door/<token>/recount")
+@errors_on(show_door)
+def recount(place: str, token: str) -> Answer:
+    """Set the true number of people inside."""
+    write(doors.recount, place, token, parse(RecountForm, "count")["count"])
+    return back_to_door(place, token)
+
+
+@door.post("/<place>/door/<token>/no-show")
+@errors_on(show_door)
+def no_show(place: str, token: str) -> Answer:
+    """End the ticket of a customer who was called to the door and did not come."""
+    write(doors.no_show, place, token, parse(NumberForm, "number")["number"])
+    return back_to_door(place, token)

@@ -1,0 +1,365 @@
+"""What requests may contain: the fields of forms and of JSON objects, with their limits.
+
+The label of a field is the name that error messages use. A field is optional unless the view requires it, but
+one marked with `not_blank` can't be sent empty.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Any
+
+from flask import request
+from wtforms import BooleanField, Field, Form, IntegerField, SelectMultipleField, StringField
+from wtforms.validators import Length, NumberRange, Optional, Regexp, ValidationError
+
+from app.core.contact_actions import ACTIONS
+from app.core.contact_search import SORT_COLUMNS
+from app.core.contacts import MAX_LENGTHS
+from app.core.days import time_zones
+from app.core.models import CALLS, WALK_IN
+from app.core.wordlists import EFFECTS
+from app.text import EMAIL_ADDRESS, tidy
+
+MAX_PARTY = 50  # people on one ticket, and people counted by one tap
+MAX_ID = 2**31 - 1
+CUSTOMER_FIELDS = ("name", "phone", "note", "party")  # what a queue can ask its customers for
+UNTICKED = ("false", "0", "")
+_UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
+def not_blank(_form: Form, field: Field) -> None:
+    """Refuse a field that was sent empty."""
+    if field.raw_data and not field.data:
+        raise ValidationError("please fill this in.")
+
+
+def not_blank_in_json(form: Form, field: Field) -> None:
+    """Refuse a field that a JSON object holds empty; in a form, blank means absent."""
+    if request.is_json:
+        not_blank(form, field)
+
+
+def known_time_zone(_form: Form, field: Field) -> None:
+    """Refuse a value that isn't a time zone."""
+    if field.data not in time_zones():
+        raise ValidationError("please choose a time zone such as Europe/Berlin.")
+
+
+def iso_date(_form: Form, field: Field) -> None:
+    """Refuse a value that isn't a date."""
+    try:
+        date.fromisoformat(field.data)
+    except ValueError:
+        raise ValidationError("please write a day such as 2026-11-21.") from None
+
+
+def text_field(label: str, max_length: int, *validators: Any) -> StringField:
+    """Return a field for text."""
+    length = Length(max=max_length, message=f"please use at most {max_length} characters.")
+    return StringField(label, filters=[tidy], validators=[*validators, length])
+
+
+def int_field(label: str, minimum: int, maximum: int) -> IntegerField:
+    """Return a field for a whole number."""
+    in_range = NumberRange(minimum, maximum, f"please choose a whole number from {minimum} to {maximum}.")
+    return IntegerField(label, validators=[Optional(), in_range])
+
+
+def choice_field(label: str, *choices: str) -> StringField:
+    """Return a field for one of a few words."""
+    message = f"please choose {' or '.join(choices)}."
+    return text_field(label, 20, Optional(), Regexp(f"^({'|'.join(choices)})$", message=message))
+
+
+def flag_field(label: str) -> BooleanField:
+    """Return a field for yes or no."""
+    return BooleanField(label, false_values=UNTICKED)
+
+
+def list_field(label: str) -> SelectMultipleField:
+    """Return a field for several texts."""
+    return SelectMultipleField(label, validate_choice=False)
+
+
+def email_field(label: str) -> StringField:
+    """Return a field for an e-mail address."""
+    message = "please write an address such as ana@example.org."
+    return text_field(label, 200, Optional(), Regexp(f"^{EMAIL_ADDRESS}$", message=message))
+
+
+class NameForm(Form):
+    """A name."""
+
+    name = text_field("Name", 60, not_blank)
+
+
+# ----- places
+
+
+class PlaceForm(Form):
+    """What the owner can change about a place."""
+
+    name = text_field("Name", 80, not_blank)
+    timezone = text_field("Time zone", 60, Optional(), known_time_zone)
+    country = text_field(
+        "Country", 2, Optional(), Regexp("^[A-Z]{2}$", message="please use two capital letters.")
+    )
+    day_starts = int_field("Hour the day starts", 0, 23)
+    wait_goal_minutes = int_field("Goal for the wait", 1, 1440)
+
+
+class NewPlaceForm(PlaceForm):
+    """A new place with its first queue or call list; its counter is read separately."""
+
+    slug = text_field(
+        "Address", 40, Optional(), Regexp("^[a-z0-9]+(-[a-z0-9]+)*$", message="please use a-z, 0-9, -.")
+    )
+    setup_code = text_field("Setup code", 200)
+    queue = text_field("Queue", 60, not_blank_in_json)
+    call_list = text_field("Call list", 60, not_blank_in_json)
+
+
+# ----- queues and customers
+
+
+class QueueForm(NameForm):
+    """A queue or a call list."""
+
+    kind = choice_field("Kind", WALK_IN, CALLS)
+    prefix = text_field(
+        "Letter", 3, Optional(), Regexp("^[A-Z]{1,3}$", message="please use one to three capitals.")
+    )
+    max_waiting = int_field("Most people in line", 1, 1_000_000)
+    asks = SelectMultipleField("Asks for", choices=list(CUSTOMER_FIELDS))  # type: ignore[arg-type]
+    shared_tablet = flag_field("Shared tablet")
+    usual_service_s = int_field("Usual service in seconds", 10, 14_400)
+    claim_minutes = int_field("Minutes that a call is its caller's", 1, 600)
+    retry_minutes = int_field("Minutes until the next try", 1, 100_000)
+    most_tries = int_field("Most tries", 1, 100)
+    public_form = flag_field("Public form")
+    staff_email = email_field("E-mail of the staff")
+    restricted = flag_field("Only those ticked")  # in a form; in JSON, `callers` says it
+
+
+class CustomerForm(Form):
+    """What a customer tells when they take a number."""
+
+    request_id = text_field("Request", 100)
+    name = text_field("Name", 80)
+    phone = text_field("Phone", 40)
+    note = text_field("Note", 500)
+    party = int_field("How many people", 1, MAX_PARTY)
+    queue = text_field("Queue", 60)  # from a desk only
+
+
+class CallRequestForm(Form):
+    """What somebody tells who wants to be called."""
+
+    request_id = text_field("Request", 100)
+    name = text_field("Name", 80)
+    phone = text_field("Phone", 40, not_blank)
+    email = email_field("E-mail")
+    note = text_field("Note", 500)
+
+
+class PhoneForm(Form):
+    """A phone number."""
+
+    phone = text_field("Phone", 40, not_blank)
+
+
+# ----- desks
+
+
+class ServicerForm(Form):
+    """A servicer."""
+
+    name = text_field("Your name", 60, not_blank)
+    desk = text_field("Your desk", 40)
+    queues = list_field("Queues")
+    on_duty = flag_field("On duty")
+
+
+class NumberForm(Form):
+    """The number of a ticket."""
+
+    number = text_field("Number", 20, not_blank)
+
+
+class NumbersForm(Form):
+    """Numbers of several tickets."""
+
+    numbers = list_field("Numbers")
+
+
+class MoveForm(NumberForm):
+    """A ticket and the queue that it moves to."""
+
+    queue = text_field("Queue", 60)
+
+
+class NextForm(Form):
+    """What a desk has finished, and whom to call."""
+
+    finished = text_field("Finished", 20)
+    number = text_field("Number", 20)
+    queue = text_field("Queue", 60)
+
+
+# ----- counters and doors
+
+
+class CounterForm(NameForm):
+    """A counter."""
+
+    capacity = int_field("Capacity", 1, 100_000)
+    empties = choice_field("Empties itself", "day", "never")
+    hold_minutes = int_field("Minutes to come in", 1, 240)
+    admits = text_field("Queue that it admits", 60)
+
+
+class TapForm(Form):
+    """A tap at a door."""
+
+    id = text_field("Id of the tap", 36, Regexp(f"^{_UUID}$", re.IGNORECASE, "this must be a UUID."))
+    delta = int_field("How many more or fewer", -MAX_PARTY, MAX_PARTY)
+    ago_s = int_field("Seconds ago", 0, 10**9)
+    number = text_field("Number", 20)
+    undoes = text_field("Id of the tap taken back", 36)
+
+
+class RecountForm(Form):
+    """How many people really are inside."""
+
+    count = int_field("How many are inside", 0, 100_000)
+
+
+class CodeForm(Form):
+    """A one-time code."""
+
+    code = text_field("Code", 20, not_blank)
+
+
+# ----- calls
+
+
+class ReasonForm(Form):
+    """A reason to call."""
+
+    name = text_field("Name", 80, not_blank)
+
+
+class OutcomeForm(NameForm):
+    """A way in which a call can end."""
+
+    effect = choice_field("Effect", *EFFECTS)
+
+
+class ServiceForm(NameForm):
+    """A service that callers can refer people to."""
+
+    phone = text_field("Phone", 40)
+    link = text_field(
+        "Link", 300, Optional(), Regexp("^https?://[^ ]+$", message="please begin with https://")
+    )
+
+
+class ListForm(Form):
+    """A call list."""
+
+    list = text_field("List", 60)
+
+
+class ClaimForm(Form):
+    """The claim of a call."""
+
+    claim = text_field("Claim", 60, not_blank)
+
+
+class IdForm(Form):
+    """The id of a call."""
+
+    id = int_field("Id", 1, MAX_ID)
+
+
+class OutcomeDetailsForm(Form):
+    """How a call went."""
+
+    outcome = text_field("Outcome", 80, not_blank)
+    notes = text_field("Notes", 2000)
+    call_back_at = text_field("Call back at", 40)
+    call_back_date = text_field("Date", 20)
+    call_back_time = text_field("Time", 20)
+    refer_to = text_field("Refer to", 80)
+    refer_note = text_field("Note for them", 500)
+
+
+class ReportForm(OutcomeDetailsForm):
+    """A report of a claimed call."""
+
+    claim = text_field("Claim", 60, not_blank)
+
+
+class IncomingCallForm(OutcomeDetailsForm):
+    """A report of somebody who phoned in."""
+
+    phone = text_field("Phone", 40, not_blank)
+    name = text_field("Name", 80)
+    list = text_field("List", 60)
+    request_id = text_field("Request", 100)
+
+
+# ----- contacts
+
+
+class ContactForm(Form):
+    """A contact."""
+
+    name = text_field("Name", MAX_LENGTHS["name"])
+    phone = text_field("Phone", MAX_LENGTHS["phone"])
+    email = text_field("E-mail", MAX_LENGTHS["email"])
+    address = text_field("Address", MAX_LENGTHS["address"])
+    notes = text_field("Notes", MAX_LENGTHS["notes"])
+    reference = text_field("Reference", MAX_LENGTHS["reference"])
+    timezone = text_field("Time zone", MAX_LENGTHS["timezone"])
+    tags = list_field("Tags")
+    do_not_call = flag_field("Do not call")
+
+
+class ContactFilterForm(Form):
+    """Which contacts to show, or to change."""
+
+    q = text_field("Search", 100)
+    in_list = text_field("On the list", 60)
+    never_called = flag_field("Never called")
+    last_outcome = text_field("Last outcome", 80)
+    tag = text_field("Tag", 40)
+    called_before = text_field("Called before", 10, Optional(), iso_date)
+    do_not_call = flag_field("Do not call")
+    sort = text_field(
+        "Sort", 20, Optional(), Regexp(f"^-?({'|'.join(SORT_COLUMNS)})$", message="please choose a column.")
+    )
+
+
+class PageForm(Form):
+    """A page of a list."""
+
+    page = int_field("Page", 1, 10**9)
+
+
+class PastedTextForm(Form):
+    """Rows of contacts that were pasted."""
+
+    text = StringField("Text")
+
+
+class ContactActionForm(Form):
+    """What to do with many contacts."""
+
+    action = choice_field("Action", *ACTIONS)
+    list = text_field("List", 60)
+    reason = text_field("Reason", 80)
+    priority = int_field("Priority", 1, 5)
+    tag = text_field("Tag", 40)

@@ -1,0 +1,98 @@
+"""The health check for load balancers, and the state of the backups in words."""
+
+from __future__ import annotations
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, request
+
+from app.clock import now
+from app.core.models import BackupStatus
+from app.storage.facts import get_fact, set_fact
+from app.web.present import date_in_words, duration, iso_in
+from app.web.response import Answer, json_response
+from app.web.service import service
+
+health = Blueprint("health", __name__)
+
+STATE_WORDS = {"green": "Backed up", "amber": "Late", "red": "Not backed up"}
+ROLE_WORDS = {"handing over": "Moving", "read-only": "Handed over"}
+DAY_S = 86400
+
+
+@health.get("/healthz")
+def show_health() -> Answer:
+    """Answer 200 when a reader and the writer answer; `?verbose=1` adds the state of the backups."""
+    database = service().database
+    with database.read() as db:
+        get_fact(db, "epoch")
+    database.note(set_fact, "pulse", str(now()))
+    content: dict[str, Any] = {"status": "ok"}
+    if request.args.get("verbose") == "1":
+        content["paused"] = None if database.paused is None else str(database.paused)
+        content["backup"] = backup_json(ZoneInfo("UTC"), for_owner=False)
+    return json_response(content)
+
+
+def backup_json(zone: ZoneInfo, for_owner: bool) -> dict[str, Any] | None:
+    """Return the state of the backups, in figures and in words, or None when none are configured.
+
+    Problems name the place where backups are kept, which only the owner may know.
+    """
+    get_status = service().backup_status
+    if get_status is None:
+        return None
+    status = get_status()
+    at = now()
+    age_s = None if status.last_at is None else max(0, round(at - status.last_at))
+    problem = status.problem
+    if problem and not for_owner:
+        problem = "The owner's page says what is wrong."
+    return {
+        "state": status.state,
+        "last_at": iso_in(status.last_at, zone),
+        "behind_s": status.behind_s,
+        "verified_at": iso_in(status.verified_at, zone),
+        "verified_tickets": status.verified_tickets,
+        "problem": problem,
+        "role": status.role,
+        "age_s": age_s,
+        "word": _word(status),
+        "said": _sentences(status, problem, age_s, at, zone, for_owner),
+    }
+
+
+def _word(status: BackupStatus) -> str:
+    if status.role in ROLE_WORDS:
+        return ROLE_WORDS[status.role]
+    if status.state == "green" and status.last_at is None:
+        return "Not yet"
+    return STATE_WORDS[status.state]
+
+
+def _sentences(
+    status: BackupStatus, problem: str | None, age_s: int | None, at: float, zone: ZoneInfo, for_owner: bool
+) -> str:
+    sentences = []
+    paused = service().database.paused
+    # To the owner of a read-only server, the problem says the same as the pause, and more.
+    if paused and not (problem and for_owner and status.role == "read-only"):
+        sentences.append(str(paused))
+    if problem:
+        sentences.append(problem)
+    last = "No backup yet" if age_s is None else f"Last backup {duration(age_s)} ago"
+    sentences.append(f"{last}, {_verified_in_words(status, at, zone)}.")
+    if status.behind_s and status.state != "green":
+        sentences.append(f"What changed in the last {duration(status.behind_s)} is not in it.")
+    return " ".join(sentences)
+
+
+def _verified_in_words(status: BackupStatus, at: float, zone: ZoneInfo) -> str:
+    """Return when a backup was last restored as a test, and how many tickets it held."""
+    when = iso_in(status.verified_at, zone)
+    if when is None or status.verified_at is None:
+        return "not verified yet"
+    day = "" if at - status.verified_at < DAY_S else f" of {date_in_words(when[:10])}"
+    unit = "ticket" if status.verified_tickets == 1 else "tickets"
+    return f"last verified restore {when[11:16]}{day}, {status.verified_tickets:,} {unit}"

@@ -1,0 +1,127 @@
+"""The first page: what this is, opening and deleting a place, and finding the manage link again."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, cast
+
+from flask import Blueprint, request, session
+
+from app.core import opening, places
+from app.core.counters import CounterChanges
+from app.core.models import Place
+from app.core.places import all_places
+from app.errors import Forbidden, ServiceError
+from app.web.forms import CounterForm, NewPlaceForm, PlaceForm
+from app.web.owner import back_to_manage, owner_link, show_manage
+from app.web.present import named
+from app.web.request import json_object, limit, parse, parse_json, parse_values, wants_json
+from app.web.response import Answer, errors_on, link, page, see_other
+from app.web.service import service, write
+from app.web.urls import RESERVED_SLUGS
+
+home = Blueprint("home", __name__)
+
+MAX_PER_HOUR = 20  # places opened, and setup codes tried, from one address
+HOUR_S = 3600
+
+
+@home.get("/")
+def show_home(error: ServiceError | None = None) -> Answer:
+    """Show what this is, and a form to open a place."""
+    public = _public_places()
+    content = {"places": [named(each, customers=_customers_link(each)) for each in public]}
+    return _home_page(content, public, [], error)
+
+
+@home.post("/")
+@errors_on(show_home)
+def find_links() -> Answer:
+    """Show the manage links to whoever knows the setup code."""
+    limit("setup code", MAX_PER_HOUR, HOUR_S)
+    check_setup_code(parse(NewPlaceForm, "setup_code")["setup_code"])
+    with service().database.read() as db:
+        owned = [named(each, manage=owner_link(each)) for each in all_places(db)]
+    return _home_page({"places": owned}, _public_places(), owned, None)
+
+
+def _public_places() -> list[Place]:
+    """Return the only place of this server; a server for many places doesn't list them."""
+    if service().settings.places != "one":
+        return []
+    with service().database.read() as db:
+        return all_places(db)
+
+
+def _customers_link(place: Place) -> str:
+    return link("customer.show_place", place=place.slug)
+
+
+def _home_page(
+    content: dict[str, Any], public: list[Place], owned: list[dict[str, Any]], error: ServiceError | None
+) -> Answer:
+    has_code = bool(service().settings.setup_code)
+    return page(
+        "home.html",
+        content | {"links": {"places": link("home.create_place")}},
+        error=error,
+        places=public,
+        found=owned,
+        allowed=not public,
+        values=request.form,
+        asks_code=has_code,
+        has_code=has_code,
+    )
+
+
+@home.post("/places")
+@errors_on(show_home)
+def create_place() -> Answer:
+    """Open a place."""
+    settings = service().settings
+    limit("new place", MAX_PER_HOUR, HOUR_S)
+    fields = parse(NewPlaceForm, "name")
+    counter = _first_counter()
+    setup_code = fields.pop("setup_code", None)
+    if settings.setup_code:
+        check_setup_code(setup_code)
+    place = write(
+        opening.open_place,
+        opening.NewPlace(**fields, counter=counter),
+        only_one=settings.places == "one",
+        max_waiting=settings.max_waiting,
+        reserved=RESERVED_SLUGS,
+    )
+    session["fresh"] = place.slug
+    return back_to_manage(place.slug, place.manage_token, status=201)
+
+
+def _first_counter() -> CounterChanges | None:
+    """Return the fields of the new place's counter: an object in JSON, fields `counter-…` in a form."""
+    if request.is_json:
+        content = json_object().get("counter")
+        if content is None:
+            return None
+        return cast(CounterChanges, parse_json(CounterForm, content, "name", "capacity"))
+    values = {name: request.form.getlist(f"counter-{name}") for name in ("name", "capacity")}
+    if not any(text for texts in values.values() for text in texts):
+        return None
+    return cast(CounterChanges, parse_values(CounterForm, values, "name", "capacity"))
+
+
+@home.post("/<place>/manage/<token>/delete")
+@errors_on(show_manage)
+def delete_place(place: str, token: str) -> Answer:
+    """Delete a place, once its owner typed its name."""
+    name = parse(PlaceForm, "name")["name"]
+    write(places.delete_place, place, token, name)
+    if wants_json():
+        return show_home()
+    return see_other("home.show_home", f"{name} was deleted.")
+
+
+def check_setup_code(code: str | None) -> None:
+    """Raise Forbidden when this isn't the setup code."""
+    expected = service().settings.setup_code
+    if not code or not secrets.compare_digest(code.encode(), expected.encode()):
+        raise Forbidden("This is not the setup code. Ask whoever set up this server.")

@@ -1,0 +1,100 @@
+"""The owner's downloads: the tickets of some days as CSV, and the whole place as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from flask import Blueprint
+
+from app.clock import now
+from app.core import export
+from app.core.models import Place, Ticket
+from app.core.places import find_place_for_owner
+from app.core.transitions import state_at
+from app.web.csv_export import download, stream_csv
+from app.web.present import iso, rounded
+from app.web.request import query_days
+from app.web.response import Answer
+from app.web.service import service
+
+owner_exports = Blueprint("owner_exports", __name__)
+
+TICKET_COLUMNS = (
+    "state",
+    "number",
+    "queue_name",
+    "series",
+    "taken_at",
+    "first_called_at",
+    "called_at",
+    "started_at",
+    "ended_at",
+    "wait_s",
+    "service_s",
+    "total_s",
+    "servicer",
+    "desk",
+    "party",
+    "name",
+    "phone",
+    "note",
+)
+
+
+@owner_exports.get("/<place>/manage/<token>/tickets.csv")
+def download_tickets(place: str, token: str) -> Answer:
+    """Download the tickets of some days; by default all."""
+    first, last = query_days()
+    with service().database.read() as db:
+        row = find_place_for_owner(db, place, token)
+    batches = export.tickets_of_days(service().database, row, first, last)
+    return stream_csv(TICKET_COLUMNS, ([_ticket_cells(ticket, row) for ticket in batch] for batch in batches))
+
+
+def _ticket_cells(ticket: Ticket, place: Place) -> list[Any]:
+    """Return the cells of a ticket, in the order of TICKET_COLUMNS."""
+    return [
+        state_at(ticket, place, now()),
+        ticket.number,
+        ticket.queue_name,
+        ticket.series,
+        iso(ticket.taken_at, place),
+        iso(ticket.first_called_at, place),
+        iso(ticket.called_at, place),
+        iso(ticket.started_at, place),
+        iso(ticket.ended_at, place),
+        rounded(ticket.wait_s),
+        rounded(ticket.service_s),
+        rounded(ticket.total_s),
+        ticket.servicer,
+        ticket.desk,
+        ticket.party,
+        ticket.name,
+        ticket.phone,
+        ticket.note,
+    ]
+
+
+@owner_exports.get("/<place>/manage/<token>/export.json")
+def download_place(place: str, token: str) -> Answer:
+    """Download everything that is stored about the place, except what its links are made of."""
+    with service().database.read() as db:
+        row = find_place_for_owner(db, place, token)
+    return download(_json_lines(export.rows_of_place(service().database, row)), "application/json")
+
+
+def _json_lines(rows: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[str]:
+    """Yield a JSON object that holds a list of rows by the name of the table, with one row in each line."""
+    before_table = "{"
+    for table, rows_of_table in groupby(rows, key=itemgetter(0)):
+        yield f'{before_table}\n"{table}": [\n'
+        before_table = "],"
+        before_row = ""
+        for _, content in rows_of_table:
+            yield before_row + json.dumps(content)
+            before_row = ",\n"
+    yield "]}\n"

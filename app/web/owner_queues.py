@@ -1,0 +1,136 @@
+"""The owner's queues and call lists: adding, changing, closing, resetting and deleting them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+from flask import Blueprint, request
+
+from app.clock import now
+from app.core import queues, tickets
+from app.core.models import WALK_IN, Queue
+from app.core.places import find_place_for_owner
+from app.core.queues import QueueChanges
+from app.errors import BadInput
+from app.web.forms import MAX_ID, NumbersForm, QueueForm
+from app.web.owner import ADDED, SAVED, back_to_manage, queue_json, show_manage
+from app.web.request import json_object, parse, wants_json
+from app.web.response import Answer, errors_on, json_response
+from app.web.service import service, write
+from app.web.urls import RESERVED_SLUGS
+
+owner_queues = Blueprint("owner_queues", __name__)
+
+
+@owner_queues.post("/<place>/manage/<token>/queues")
+@errors_on(show_manage)
+def add_queue(place: str, token: str) -> Answer:
+    """Add a queue or a call list."""
+    fields = _queue_fields("name")
+    queue = write(
+        queues.add_queue,
+        place,
+        token,
+        fields.pop("name"),
+        fields.pop("max_waiting", service().settings.max_waiting),
+        RESERVED_SLUGS,
+        kind=fields.pop("kind", WALK_IN),
+        changes=cast(QueueChanges, fields),
+    )
+    return _answer(place, token, queue, ADDED, status=201)
+
+
+@owner_queues.post("/<place>/manage/<token>/queues/<queue>")
+@errors_on(show_manage)
+def change_queue(place: str, token: str, queue: str) -> Answer:
+    """Save the settings of a queue or a call list."""
+    fields = _queue_fields()
+    kind = fields.pop("kind", None)
+    changed = write(queues.change_queue, place, token, queue, cast(QueueChanges, fields), kind=kind)
+    return _answer(place, token, changed, SAVED)
+
+
+@owner_queues.post("/<place>/manage/<token>/queues/<queue>/open")
+@errors_on(show_manage)
+def open_queue(place: str, token: str, queue: str) -> Answer:
+    """Let customers take numbers again, or give out the calls of a list again."""
+    opened = write(queues.change_queue, place, token, queue, {"open": True})
+    if opened.is_call_list:
+        return _answer(place, token, opened, "Its calls are given out again.")
+    return _answer(place, token, opened, "Customers can take numbers again.")
+
+
+@owner_queues.post("/<place>/manage/<token>/queues/<queue>/close")
+@errors_on(show_manage)
+def close_queue(place: str, token: str, queue: str) -> Answer:
+    """Give no more numbers, or no more calls."""
+    closed = write(queues.change_queue, place, token, queue, {"open": False})
+    if closed.is_call_list:
+        return _answer(place, token, closed, "No call of it is given out now.")
+    return _answer(place, token, closed, "Nobody can join now; those in line are still served.")
+
+
+@owner_queues.post("/<place>/manage/<token>/queues/<queue>/reset")
+@errors_on(show_manage)
+def reset_numbers(place: str, token: str, queue: str) -> Answer:
+    """Let the numbers start at 1 again."""
+    reset = write(queues.reset_numbers, place, token, queue)
+    return _answer(place, token, reset, "Numbers begin at 1 again.")
+
+
+@owner_queues.post("/<place>/manage/<token>/queues/<queue>/delete")
+@errors_on(show_manage)
+def delete_queue(place: str, token: str, queue: str) -> Answer:
+    """Delete a queue or a call list."""
+    deleted = write(queues.delete_queue, place, token, queue)
+    return _answer(place, token, deleted, "The queue was deleted.")
+
+
+@owner_queues.post("/<place>/manage/<token>/queues/<queue>/cancel")
+@errors_on(show_manage)
+def cancel_tickets(place: str, token: str, queue: str) -> Answer:
+    """Cancel tickets: after a prank, or for an evacuation."""
+    numbers = parse(NumbersForm, "numbers")["numbers"]
+    cancelled = write(tickets.cancel_tickets, place, token, queue, numbers)
+    if wants_json():
+        return json_response({"cancelled": cancelled})
+    if not cancelled:
+        return back_to_manage(place, token, "None of these is in the line any more.")
+    return back_to_manage(place, token, f"Cancelled: {', '.join(cancelled)}.")
+
+
+def _answer(place: str, token: str, queue: Queue, message: str, status: int = 200) -> Answer:
+    """Answer with the queue in JSON, or lead back to the owner's page."""
+    if not wants_json():
+        return back_to_manage(place, token, message)
+    with service().database.read() as db:
+        row = find_place_for_owner(db, place, token)
+        return json_response(queue_json(db, now(), row, queue), status)
+
+
+def _queue_fields(*required: str) -> dict[str, Any]:
+    """Return the fields of a queue. Its `callers` are a list of ids, or None for everybody.
+
+    A form ticks them, and says by `restricted` whether they are the only ones.
+    """
+    fields = parse(QueueForm, *required)
+    restricted = fields.pop("restricted", None)
+    if request.is_json:
+        content = json_object()
+        if "callers" in content:
+            fields["callers"] = _checked_callers(content["callers"])
+    elif restricted is not None:
+        texts = request.form.getlist("callers")
+        ids = [int(text) for text in texts if re.fullmatch("[0-9]{1,9}", text)]
+        fields["callers"] = ids if restricted else None
+    return fields
+
+
+def _checked_callers(callers: Any) -> list[int] | None:
+    valid = callers is None or (
+        isinstance(callers, list) and all(type(each) is int and 0 < each <= MAX_ID for each in callers)
+    )
+    if not valid:
+        raise BadInput("Callers: this must be a list of servicers' ids, or null.")
+    return cast("list[int] | None", callers)

@@ -1,0 +1,300 @@
+"""The owner's statistics, as a page, as JSON and as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from flask import Blueprint, request
+
+from app.clock import now
+from app.core import places
+from app.core.counters import counters_of
+from app.core.days import day_of, days_between, next_day
+from app.core.desk_stats import MAX_MORE_DESKS, HardestDay
+from app.core.models import Place
+from app.core.places import find_place_for_owner
+from app.core.queues import find_walk_in_queue, walk_in_queues
+from app.core.stats import (
+    HourStats,
+    LongestWait,
+    Measure,
+    PeriodStats,
+    QueueStats,
+    ServicerStats,
+    TicketStats,
+    WeekBefore,
+    period_stats,
+)
+from app.errors import ServiceError
+from app.web.csv_export import csv_text, download
+from app.web.forms import PlaceForm
+from app.web.owner import SAVED, owner_link
+from app.web.present import clock_time, date_in_words, iso, named, rounded
+from app.web.request import parse, query_days, wants_json
+from app.web.response import Answer, errors_on, link, page, see_other
+from app.web.service import service, write
+
+owner_stats = Blueprint("owner_stats", __name__)
+
+MAX_SHIFTED_DAYS = 10_000  # a longer period has no "Earlier" and "Later"
+
+
+@dataclass(frozen=True)
+class RequestedStats:
+    """The statistics that the query string asks for."""
+
+    place: Place
+    first: str
+    last: str
+    queue: str | None  # the slug of the queue; None: all queues
+    stats: PeriodStats
+
+
+@owner_stats.get("/<place>/manage/<token>/stats")
+def show_stats(place: str, token: str, error: ServiceError | None = None) -> Answer:
+    """Show the statistics of some days, by default of today."""
+    requested = _requested_stats(place, token)
+    row = requested.place
+    with service().database.read() as db:
+        queues = walk_in_queues(db, row)
+        counters = counters_of(db, row, now())
+    url = f"{owner_link(row)}/stats"
+    content = stats_json(requested)
+    content["counters"] = [
+        named(
+            counter,
+            counter=link("owner_counters.show_counter", place=place, token=token, counter=counter.slug),
+        )
+        for counter in counters
+    ]
+    content["links"] = {
+        "stats": url,
+        "csv": f"{url}.csv",
+        "tickets_csv": link("owner_exports.download_tickets", place=place, token=token),
+    }
+    return page(
+        "stats.html",
+        content,
+        row,
+        error,
+        stats=content,
+        queue_choices=queues,
+        ranges=_suggested_ranges(row, requested.first, requested.last),
+        today=day_of(row, now()),
+    )
+
+
+@owner_stats.get("/<place>/manage/<token>/stats.csv")
+def download_stats(place: str, token: str) -> Answer:
+    """Download the statistics of some days: one figure in each row, named by its path in the JSON."""
+    content = stats_json(_requested_stats(place, token))
+    return download([csv_text([("figure", "value"), *_flattened(content)])])
+
+
+@owner_stats.post("/<place>/manage/<token>/stats")
+@errors_on(show_stats)
+def set_goal(place: str, token: str) -> Answer:
+    """Save the goal for the wait."""
+    write(places.change_place, place, token, cast(places.PlaceChanges, parse(PlaceForm, "wait_goal_minutes")))
+    if wants_json():
+        return show_stats(place, token)
+    days = {name: request.args[name] for name in ("from", "to", "queue") if name in request.args}
+    return see_other("owner_stats.show_stats", SAVED, place=place, token=token, **days)
+
+
+def _requested_stats(slug: str, token: str) -> RequestedStats:
+    queue_slug = request.args.get("queue") or None
+    with service().database.read() as db:
+        place = find_place_for_owner(db, slug, token)
+        queue = find_walk_in_queue(db, place, queue_slug) if queue_slug else None
+    first, last = query_days(day_of(place, now()))
+    stats = period_stats(service().database, now(), place, first, last, queue)
+    return RequestedStats(place, first, last, queue_slug, stats)
+
+
+def _suggested_ranges(place: Place, first: str, last: str) -> dict[str, tuple[str, str]]:
+    """Return the days that an owner may want to see next, by the name of the link."""
+    today = day_of(place, now())
+    opened = day_of(place, place.created_at)
+    ranges = {
+        "Today": (today, today),
+        "Last 7 days": (next_day(today, -6), today),
+        "Last 30 days": (next_day(today, -29), today),
+        "A year": (next_day(today, -364), today),
+    }
+    length = days_between(first, last)
+    if length < MAX_SHIFTED_DAYS:
+        if first > opened:
+            ranges["Earlier"] = (next_day(first, -length), next_day(first, -1))
+        if last < today:
+            ranges["Later"] = (next_day(last), next_day(last, length))
+    return ranges
+
+
+def _flattened(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield all values in JSON with their paths, such as `queues.0.wait.median`."""
+    if isinstance(content, dict):
+        items = [(str(name), value) for name, value in content.items()]
+    elif isinstance(content, list):
+        items = [(str(number), value) for number, value in enumerate(content)]
+    else:
+        yield path, content
+        return
+    for name, value in items:
+        yield from _flattened(value, f"{path}.{name}" if path else name)
+
+
+# ----- JSON
+
+
+def stats_json(requested: RequestedStats) -> dict[str, Any]:
+    """Return the statistics of some days as JSON."""
+    place = requested.place
+    stats = requested.stats
+    return {
+        "from": requested.first,
+        "to": requested.last,
+        "queue": requested.queue,
+        **_tickets_json(stats.tickets),
+        "days": stats.days,
+        "goal_minutes": stats.goal_minutes,
+        "within_goal": stats.within_goal,
+        "hours": [_hour_json(hour) for hour in stats.hours],
+        "before": _week_before_json(stats.before),
+        "longest": _longest_wait_json(stats.longest, place),
+        "idle_s": rounded(stats.idle_s),
+        "desks": _hardest_day_json(stats.hardest_day, place),
+        "queues": [_queue_json(queue) for queue in stats.queues],
+        "servicers": [_servicer_json(servicer) for servicer in stats.servicers],
+        "said": None if requested.queue else desks_in_words(stats.hardest_day, place),
+    }
+
+
+def _tickets_json(tickets: TicketStats) -> dict[str, Any]:
+    return {
+        "joined": tickets.joined,
+        "served": tickets.served,
+        "left": tickets.left,
+        "not_here": tickets.not_here,
+        "expired": tickets.expired,
+        "open": tickets.open,
+        "wait": _measure_json(tickets.wait),
+        "service": _measure_json(tickets.service),
+        "total": _measure_json(tickets.total),
+    }
+
+
+def _measure_json(measure: Measure | None) -> dict[str, Any] | None:
+    if measure is None:
+        return None
+    content: dict[str, Any] = {"average": measure.average_s, "many": measure.tickets}
+    distribution = measure.distribution
+    if distribution is not None:
+        content["median"] = distribution.median_s
+        content["p90"] = distribution.p90_s
+        content["longest"] = distribution.longest_s
+        content["bins"] = [
+            {"from": each.from_s, "to": each.to_s, "many": each.tickets} for each in distribution.bins
+        ]
+    return content
+
+
+def _hour_json(hour: HourStats) -> dict[str, Any]:
+    return {
+        "weekday": hour.weekday,
+        "hour": hour.hour,
+        "column": hour.column,
+        "joined": hour.joined,
+        "line": hour.line,
+    }
+
+
+def _week_before_json(before: WeekBefore | None) -> dict[str, Any] | None:
+    if before is None:
+        return None
+    return {"from": before.first, "to": before.last, **_tickets_json(before.tickets)}
+
+
+def _longest_wait_json(longest: LongestWait | None, place: Place) -> dict[str, Any] | None:
+    if longest is None:
+        return None
+    return {
+        "number": longest.number,
+        "queue": longest.queue,
+        "taken_at": iso(longest.taken_at, place),
+        "called_at": iso(longest.called_at, place),
+        "wait_s": rounded(longest.wait_s),
+    }
+
+
+def _hardest_day_json(hardest: HardestDay | None, place: Place) -> dict[str, Any] | None:
+    if hardest is None:
+        return None
+    content: dict[str, Any] = {
+        "day": hardest.day,
+        "hardest": hardest.is_one_of_several,
+        "goal_s": hardest.goal_s,
+        "waited_s": rounded(hardest.waited_s),
+    }
+    more = hardest.more_desks
+    if more is not None:
+        content["more"] = more.desks
+        content["from"] = iso(more.from_at, place)
+        content["to"] = iso(more.to_at, place)
+        content["would_wait_s"] = rounded(more.would_wait_s)
+    return content
+
+
+def _queue_json(queue: QueueStats) -> dict[str, Any]:
+    return {"slug": queue.slug, "name": queue.name, **_tickets_json(queue.tickets)}
+
+
+def _servicer_json(servicer: ServicerStats) -> dict[str, Any]:
+    return {
+        "id": servicer.id,
+        "name": servicer.name,
+        "desk": servicer.desk,
+        "served": servicer.served,
+        "not_here": servicer.not_here,
+        "service": _measure_json(servicer.service),
+        "idle_s": rounded(servicer.idle_s),
+    }
+
+
+# ----- in words
+
+
+def desks_in_words(hardest: HardestDay | None, place: Place) -> str:
+    """Return what more desks would have changed, in a sentence."""
+    if hardest is None:
+        return "Nobody was served at a desk."
+    prefix = ""
+    if hardest.is_one_of_several:
+        prefix = f"The hardest of these days was {date_in_words(hardest.day)}. "
+    waited = _minutes_above(hardest.waited_s)
+    more = hardest.more_desks
+    if more is None:
+        return f"{prefix}9 of 10 waited under {waited}: no more desks were needed."
+    would_wait = (
+        f"9 of 10 would have waited under {_minutes_above(more.would_wait_s)} (they waited up to {waited})."
+    )
+    if more.desks is None:
+        return f"{prefix}Even with {MAX_MORE_DESKS} more desks all the time, {would_wait}"
+    if more.desks == 0:
+        return f"{prefix}The desks were enough: had each called the next customer at once, {would_wait}"
+    desks = "one more desk" if more.desks == 1 else f"{more.desks} more desks"
+    start, stop = _short_time(more.from_at, place), _short_time(more.to_at, place)
+    return f"{prefix}With {desks} from {start} to {stop}, {would_wait}"
+
+
+def _minutes_above(seconds: float) -> str:
+    """Return the next whole minutes above a duration: 480.0 as "9 minutes"."""
+    minutes = max(0, int(round(seconds, 2))) // 60 + 1
+    return "a minute" if minutes == 1 else f"{minutes} minutes"
+
+
+def _short_time(at: float, place: Place) -> str:
+    """Return a time as short as people say it: "9" or "14:30"."""
+    return clock_time(str(iso(at, place))).removesuffix(":00").removeprefix("0")

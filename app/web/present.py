@@ -1,0 +1,90 @@
+"""Values as pages and JSON show them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from app.core.models import Place, WaitRange
+
+
+def iso(at: float | None, place: Place) -> str | None:
+    """Return a time as ISO 8601 with the offset of the place's time zone."""
+    return iso_in(at, place.zone)
+
+
+def iso_in(at: float | None, zone: ZoneInfo) -> str | None:
+    """Return a time as ISO 8601 with the offset of a time zone."""
+    return None if at is None else datetime.fromtimestamp(at, zone).isoformat(timespec="seconds")
+
+
+def rounded(seconds: float | None) -> float | None:
+    """Return a duration as JSON shows it, to a hundredth of a second."""
+    return None if seconds is None else round(seconds, 2)
+
+
+def wait_json(wait: WaitRange | None) -> dict[str, int] | None:
+    """Return a range of the wait as JSON."""
+    return None if wait is None else {"from": wait.from_s, "to": wait.to_s}
+
+
+def named(item: Any, **links: str) -> dict[str, Any]:
+    """Return the slug, the name and, if there are any, the links of a place, a queue or a counter."""
+    content: dict[str, Any] = {"slug": item.slug, "name": item.name}
+    return content | {"links": links} if links else content
+
+
+# ----- template filters
+
+
+def qr_code(content: str) -> str:
+    """Return a QR code as a data: URI, to be shown on white."""
+    import qrcode.image.svg
+
+    image = qrcode.make(content, image_factory=qrcode.image.svg.SvgPathImage, border=2)
+    return "data:image/svg+xml;base64," + base64.b64encode(image.to_string()).decode()
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as people read them: 120.1 as "2 min 0 s"."""
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(round(max(0, seconds)), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def wait_in_words(wait: Mapping[str, int] | None) -> str:
+    """Return a range of seconds, {"from", "to"}, as "about 8 to 15 minutes"."""
+    if not wait:
+        return ""
+    low, high = round(wait["from"] / 60), round(wait["to"] / 60)
+    if high <= 1:
+        return "about a minute" if low else "less than a minute"
+    if 0 < low < high:
+        return f"about {low} to {high} minutes"
+    return f"about {high} minutes" if low else f"up to {high} minutes"
+
+
+def date_in_words(day: str) -> str:
+    """Return a day as people write it: Saturday 21 November 2026."""
+    when = date.fromisoformat(day)
+    return f"{when:%A} {when.day} {when:%B} {when.year}"
+
+
+def clock_time(at: str) -> str:
+    """Return the time of day of an ISO 8601 time: 14:30."""
+    return at[11:16]
+
+
+TEMPLATE_FILTERS = {
+    "qr": qr_code,
+    "duration": duration,
+    "wait": wait_in_words,
+    "date": date_in_words,
+    "clock": clock_time,
+}

@@ -1,0 +1,208 @@
+"""Reading requests: what the client accepts, who it is, and the values it sent."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import date
+from functools import cache
+from typing import Any, TypeVar
+
+import flask
+from flask import current_app, request, session
+from werkzeug.datastructures import MultiDict
+from wtforms import BooleanField, Field, Form, IntegerField, SelectMultipleField, StringField
+
+from app.errors import BadInput, TooMany
+from app.web.present import duration
+from app.web.service import service
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_CONTACTS_BODY_BYTES = 16 * 2**20 + 64 * 1024  # a file of 16 MiB, and the form around it
+
+# In other fields, null and a blank text mean the same as leaving the field out.
+FIELDS_WITH_MEANINGFUL_NULL = ("finished", "admits", "staff_email")
+
+
+def wants_json() -> bool:
+    """Return True when the answer must be JSON: by the Accept header, or since the body is JSON."""
+    offered = ("text/html", "application/json")
+    return request.is_json or is_app_request() or request.accept_mimetypes.best_match(offered) == offered[1]
+
+
+def is_app_request() -> bool:
+    """Return True for a request of a caller app: it brings a token and no cookie."""
+    return request.path.startswith("/api/")
+
+
+def browser_id() -> str:
+    """Return the random id of this browser, which its signed cookie keeps."""
+    session.permanent = True
+    return str(session.setdefault("browser", secrets.token_hex(8)))
+
+
+def limit(action: str, limit: int, window_s: int, place: str | None = None) -> None:
+    """Count a request of this client's address, or of a place. Raises TooMany above the limit."""
+    wait_s = service().limiter.hit((action, place or request.remote_addr or ""), limit, window_s)
+    if wait_s:
+        source = "" if place else " from one address"
+        raise TooMany(f"Too often{source}. Try again in {duration(wait_s)}.", wait_s)
+
+
+# ----- before a view runs
+
+
+def accepts_contacts(view: View) -> View:
+    """Mark a view whose body may be as large as a file of contacts."""
+    view.max_body_bytes = MAX_CONTACTS_BODY_BYTES  # type: ignore[attr-defined]
+    return view
+
+
+def max_body_bytes() -> int:
+    """Return how large the body of this request may be."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    return getattr(view, "max_body_bytes", MAX_BODY_BYTES)
+
+
+def check_request() -> None:
+    """Refuse a body that is too large, a form without a CSRF token, and any change while writes are paused.
+
+    JSON needs no token, since a foreign page can't send it without a preflight request. Paused writes are
+    refused before a rate limit counts the request, because the client will send it again.
+    """
+    request.max_content_length = request.max_form_memory_size = max_body_bytes()
+    if (request.content_length or 0) > max_body_bytes():
+        flask.abort(413)
+    if request.method == "POST" and request.url_rule:
+        if not (request.is_json or is_app_request()):
+            current_app.extensions["csrf"].protect()
+        if paused := service().database.paused:
+            raise paused
+
+
+# ----- the values of a form or a JSON object
+
+
+def parse(form: type[Form], *required: str) -> dict[str, Any]:
+    """Return the fields that the request holds, validated; absent ones are left out. Raises BadInput.
+
+    A field that is required may still be null, if null means something there.
+    """
+    if request.is_json:
+        return parse_json(form, json_object(), *required)
+    # With tick boxes, a form sends only what is ticked, and `_boxes` to say that the rest is not.
+    boxes = BOXES if "_boxes" in request.form else ()
+    names = [
+        name for name, field in fields_of(form).items() if name in request.form or isinstance(field, boxes)
+    ]
+    return parse_values(form, {name: request.form.getlist(name) for name in names}, *required)
+
+
+def parse_query(form: type[Form]) -> dict[str, Any]:
+    """Return the fields of the query string, validated; blank ones are left out. Raises BadInput."""
+    values = {name: request.args.getlist(name) for name in fields_of(form) if request.args.get(name)}
+    return parse_values(form, values)
+
+
+def parse_json(form: type[Form], content: Any, *required: str) -> dict[str, Any]:
+    """Return the fields of a JSON object: first their types are checked, then the form's validators run."""
+    return parse_values(form, json_values(form, content), *required)
+
+
+def parse_values(form: type[Form], values: Mapping[str, list[str] | None], *required: str) -> dict[str, Any]:
+    """Return the fields of a form's lists of texts, validated; None stands for JSON's null."""
+    filled = form(MultiDict([(name, value) for name, texts in values.items() for value in texts or ()]))
+    filled.validate()
+    parsed: dict[str, Any] = {}
+    for name, field in fields_of(form).items():
+        if name in filled.errors:
+            raise BadInput(f"{field.label.text}: {filled[name].errors[0]}")
+        value = None if values.get(name) is None else filled[name].data
+        if value is not None or (name in values and name in FIELDS_WITH_MEANINGFUL_NULL):
+            parsed[name] = value
+        elif name in required:
+            raise BadInput(f"{field.label.text}: please fill this in.")
+    return parsed
+
+
+@cache
+def fields_of(form: type[Form]) -> dict[str, Field]:
+    """Return the fields of a form by name."""
+    return {field.name: field for field in form()}
+
+
+# ----- JSON
+
+# For each kind of field: the JSON type, and what error messages call it.
+JSON_TYPES: dict[type[Field], tuple[type, str]] = {
+    StringField: (str, "a text"),
+    IntegerField: (int, "a whole number"),
+    BooleanField: (bool, "true or false"),
+    SelectMultipleField: (list, "a list"),
+}
+BOXES = (BooleanField, SelectMultipleField)
+MAX_JSON_INT = 10**15
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can hold half a character; a database can't
+
+
+def json_object() -> dict[str, Any]:
+    """Return the body of the request. Raises BadInput when it isn't a JSON object."""
+    try:
+        content = json.loads(request.get_data() or b"{}")
+    except (ValueError, RecursionError):
+        raise BadInput("The body is not valid JSON.") from None
+    if not isinstance(content, dict):
+        raise BadInput("The body must be a JSON object, such as {}.")
+    return content
+
+
+def json_values(form: type[Form], content: Any) -> dict[str, list[str] | None]:
+    """Return the known fields of a JSON object as a form would send them. Raises BadInput for wrong types."""
+    if not isinstance(content, dict):
+        raise BadInput("This must be a JSON object, such as {}.")
+    known = fields_of(form)
+    values: dict[str, list[str] | None] = {}
+    for name in known.keys() & content.keys():
+        values[name] = _json_value(known[name], content[name])
+    return values
+
+
+def _json_value(field: Field, value: Any) -> list[str] | None:
+    if value is None:
+        return None
+    json_type, description = JSON_TYPES[type(field)]
+    items: list[Any] = value if isinstance(value, list) else [value]
+    # type() instead of isinstance(): true is no number.
+    if type(value) is not json_type or (json_type is list and any(type(item) is not str for item in items)):
+        raise BadInput(f"{field.label.text}: this must be {description}.")
+    too_large = isinstance(value, int) and abs(value) > MAX_JSON_INT
+    if too_large or _LONE_SURROGATE.search("".join(map(str, items))):
+        raise BadInput(f"{field.label.text}: please use ordinary characters and numbers.")
+    return [str(item).lower() if json_type is bool else str(item) for item in items]
+
+
+# ----- days in the query string
+
+FIRST_DAY, LAST_DAY = "1970-01-01", "9998-12-31"
+
+
+def query_day(name: str, default: str) -> str:
+    """Return a day of the query string. Raises BadInput."""
+    try:
+        day = date.fromisoformat(request.args.get(name) or default).isoformat()
+    except ValueError:
+        raise BadInput(f"'{name}' must be a day such as 2026-11-21.") from None
+    return max(FIRST_DAY, min(day, LAST_DAY))
+
+
+def query_days(today: str | None = None) -> tuple[str, str]:
+    """Return the days `from` and `to` of the query string; by default `today`, or all. Raises BadInput."""
+    last = query_day("to", today or LAST_DAY)
+    first = query_day("from", min(last, today) if today else FIRST_DAY)
+    if first > last:
+        raise BadInput("'from' is after 'to': exchange the two days.")
+    return first, last

@@ -1,0 +1,288 @@
+"""Answering requests: pages or JSON, redirects, errors, headers."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import wraps
+from typing import Any
+
+import flask
+from flask import Flask, Response, current_app, g, request, url_for
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.wrappers import Response as AnyResponse
+
+from app.core.models import Place
+from app.core.places import find_place
+from app.errors import (
+    BadInput,
+    Conflict,
+    Forbidden,
+    NotFound,
+    ServiceError,
+    TooLarge,
+    TooMany,
+    Unavailable,
+    WritesPaused,
+)
+from app.web.request import MAX_BODY_BYTES, max_body_bytes, wants_json
+from app.web.service import service
+
+log = logging.getLogger("takeanumber")
+
+Answer = AnyResponse  # what a view returns
+
+STATUSES: dict[type[ServiceError], int] = {
+    BadInput: 400,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    TooLarge: 413,
+    TooMany: 429,
+    WritesPaused: 503,
+    Unavailable: 503,
+}
+RETRY_PAUSED_S = 2  # a move to another server takes seconds
+RETRY_BUSY_S = 5
+
+
+# ----- links
+
+
+def base_url() -> str:
+    """Return what absolute URLs begin with: TAKEANUMBER_URL, or else the host that was asked."""
+    if "base_url" not in g:
+        g.base_url = (service().settings.url or request.host_url).rstrip("/")
+    return str(g.base_url)
+
+
+def link(endpoint: str, **values: Any) -> str:
+    """Return the absolute URL of an endpoint such as "desk.show_desk"."""
+    return base_url() + url_for(endpoint, **values)
+
+
+# ----- pages, JSON and redirects
+
+
+def page(
+    template: str, content: Any, place: Any = None, error: ServiceError | None = None, **context: Any
+) -> Response:
+    """Return `content` as JSON, or the template for a browser.
+
+    With an error, the JSON also holds its sentence, and the template shows it as `error`.
+    """
+    if wants_json():
+        response = flask.jsonify(content if error is None else {"error": str(error), **content})
+    else:
+        token = (request.view_args or {}).get("token")
+        sentence = None if error is None else str(error)
+        html = flask.render_template(template, place=place, token=token, error=sentence, **context)
+        response = flask.make_response(html)
+    if error is not None:
+        set_status(response, error)
+    return response
+
+
+def json_response(content: Any, status: int = 200) -> Response:
+    """Return content as JSON."""
+    response = flask.jsonify(content)
+    response.status_code = status
+    return response
+
+
+def see_other(endpoint: str, message: str | None = None, **values: Any) -> AnyResponse:
+    """Redirect a browser to a page after a form was sent; the page shows `message` once."""
+    if message:
+        flask.flash(message, "good")
+    return flask.redirect(url_for(endpoint, **values), 303)
+
+
+# ----- errors
+
+
+def status_of(error: ServiceError) -> int:
+    """Return the HTTP status of an error."""
+    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+
+
+def set_status(response: Response, error: ServiceError) -> None:
+    """Set the status that an error has, and when to try again."""
+    response.status_code = status_of(error)
+    if isinstance(error, TooMany):
+        response.headers["Retry-After"] = str(error.wait_s)
+    elif isinstance(error, WritesPaused):
+        if not error.for_good:
+            response.headers["Retry-After"] = str(RETRY_PAUSED_S)
+    elif isinstance(error, Unavailable):
+        response.headers["Retry-After"] = str(RETRY_BUSY_S)
+
+
+def errors_on(
+    show_page: Callable[..., Answer], *url_parts: str
+) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """Decorate a POST view: a request that is refused gets `show_page(…, error=…)`, with what was typed.
+
+    `show_page` is the GET view of the page with the form. It is called with these parts of the URL, by
+    default the place and the token, where the URL has them. JSON clients get the error, and for a Conflict
+    also the page's content. A browser that reloads the URL of the POST is led to the page; see
+    redirect_to_page().
+    """
+    names = url_parts or ("place", "token")
+
+    def decorate(view: Callable[..., Answer]) -> Callable[..., Answer]:
+        @wraps(view)
+        def guarded(**values: Any) -> Answer:
+            try:
+                return view(**values)
+            except (BadInput, Forbidden, Conflict) as error:
+                if wants_json() and not isinstance(error, Conflict):
+                    return error_response(error)
+                parts = {name: values[name] for name in names if name in values}
+                return show_page(**parts, error=error)
+
+        guarded.error_page = show_page, names  # type: ignore[attr-defined]
+        return guarded
+
+    return decorate
+
+
+def redirect_to_page() -> AnyResponse | None:
+    """Redirect a browser from a URL that only takes a POST to the page with its form, if there is one."""
+    adapter = current_app.create_url_adapter(request)
+    assert adapter is not None, "there is one in every request"
+    with suppress(HTTPException):
+        url = page_url(*adapter.match(method="POST"))
+        if url is not None:
+            return flask.redirect(url, 303)
+    return None
+
+
+def page_url(endpoint: str, values: Mapping[str, Any]) -> str | None:
+    """Return the path of the page that a POST view shows its errors on; see errors_on()."""
+    view = current_app.view_functions[endpoint]
+    if not hasattr(view, "error_page"):
+        return None
+    show_page, names = view.error_page
+    views = current_app.view_functions.items()
+    page_endpoint = next(name for name, function in views if function is show_page)
+    return url_for(page_endpoint, **{name: values[name] for name in names if name in values})
+
+
+def error_response(error: ServiceError, place: Place | None = None) -> Response:
+    """Return an error as JSON, or as a page of its own."""
+    status = status_of(error)
+    response = page("error.html", {"error": str(error)}, place, sentence=str(error), status=status)
+    set_status(response, error)
+    return response
+
+
+def sentence_response(sentence: str, status: int) -> Response:
+    """Return the page or the JSON for an error that isn't one of ours."""
+    response = page("error.html", {"error": sentence}, sentence=sentence, status=status)
+    response.status_code = status
+    return response
+
+
+def handle_service_error(error: ServiceError) -> Answer:
+    """Answer an error that no page shows."""
+    if isinstance(error, Unavailable) and request.method == "POST" and not wants_json():
+        return retry_page(error)
+    # A missing link: the way back leads to the place, if that exists.
+    place = _place_of_url() if isinstance(error, NotFound) and not wants_json() else None
+    return error_response(error, place)
+
+
+def retry_page(error: Unavailable) -> Response:
+    """Return a page that keeps what a form sent, and can send it again.
+
+    While writes are paused it does so by itself, unless they are paused for good.
+    """
+    paused = isinstance(error, WritesPaused)
+    response = page(
+        "again.html",
+        {},
+        _place_of_url() if paused else None,  # without a pause, even reading may fail
+        sentence=str(error),
+        moving=paused and not error.for_good,  # type: ignore[attr-defined]
+        back=page_url(request.endpoint or "", request.view_args or {}) or request.path,
+    )
+    set_status(response, error)
+    return response
+
+
+def _place_of_url() -> Place | None:
+    slug = (request.view_args or {}).get("place")
+    if slug is None:
+        return None
+    with suppress(NotFound, SQLAlchemyError), service().database.read() as db:
+        return find_place(db, slug)
+    return None
+
+
+HTTP_SENTENCES = {
+    400: "This page was out of date, or cookies are switched off. Please try once more.",
+    404: "There is nothing at this address. Check the link, or scan the QR code again.",
+    405: "This address is for something else. Start again from the page of the place.",
+}
+
+
+def handle_http_error(error: HTTPException) -> Answer:
+    """Answer an error that Flask found, in a sentence."""
+    if isinstance(error, MethodNotAllowed) and request.method == "GET" and not wants_json():
+        redirect = redirect_to_page()
+        if redirect is not None:
+            return redirect
+    status = error.code or 500
+    if status == 413:
+        most = "64 KiB" if max_body_bytes() == MAX_BODY_BYTES else "16 MiB"
+        sentence = f"That is too much at once: please send less than {most}."
+    else:
+        sentence = HTTP_SENTENCES.get(status) or str(error.description)
+    response = sentence_response(sentence, status)
+    response.allow.update(getattr(error, "valid_methods", None) or ())
+    return response
+
+
+def handle_unexpected_error(error: Exception) -> Answer:
+    """Log an error of ours, or of the storage, and answer it in a sentence."""
+    # The rule and not the URL, which holds a token.
+    log.error("Failed at %s", request.url_rule, exc_info=error)
+    if isinstance(error, SQLAlchemyError | sqlite3.Error):
+        reason = getattr(error, "orig", error if isinstance(error, sqlite3.Error) else "too busy")
+        return handle_service_error(
+            Unavailable(
+                f"Nothing can be stored just now ({reason}), and nothing was changed. Please try again soon."
+            )
+        )
+    return sentence_response("Something went wrong on our side. Please try again.", 500)
+
+
+# ----- headers
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def add_headers(response: Response) -> Response:
+    """Add the headers that every response has."""
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["X-Robots-Tag"] = "noindex"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if request.endpoint != "static":
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers["Vary"] = "Accept"
+    return response
+
+
+def init_app(app: Flask) -> None:
+    """Register the error handlers and the headers."""
+    app.register_error_handler(ServiceError, handle_service_error)
+    app.register_error_handler(HTTPException, handle_http_error)
+    app.register_error_handler(Exception, handle_unexpected_error)
+    app.after_request(add_headers)

@@ -1,0 +1,66 @@
+"""The public screens: the board, the poster, the screen of a counter. And the stream that updates pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from flask import Blueprint, Response, request
+
+from app.errors import NotFound
+from app.web.picture_json import current_picture
+from app.web.response import Answer, base_url, page
+from app.web.service import service
+
+screens = Blueprint("screens", __name__)
+
+# The text format of server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html
+RECONNECT = b"retry: 2000\n\n"  # milliseconds until a page that lost its stream opens it again
+SIGN_OF_LIFE = b": still here\n\n"  # a comment, which pages ignore
+
+
+@screens.get("/<place>/board")
+def show_board(place: str) -> Answer:
+    """Show who is called and being served, and how many wait."""
+    picture = current_picture(place).content
+    return page(
+        "board.html", picture, picture["place"], picture=picture, customers_url=picture["links"]["customers"]
+    )
+
+
+@screens.get("/<place>/poster")
+def show_poster(place: str) -> Answer:
+    """Show a page to print, with the QR code of the place."""
+    picture = current_picture(place).content
+    return page(
+        "poster.html", picture, picture["place"], picture=picture, customers_url=picture["links"]["customers"]
+    )
+
+
+@screens.get("/<place>/counter/<counter>")
+def show_screen(place: str, counter: str) -> Answer:
+    """Show how many people are inside, for a screen at the entrance."""
+    picture = current_picture(place).content
+    for content in picture["counters"]:
+        if content["slug"] == counter:
+            return page("screen.html", content, picture["place"], picture=picture, counter=content)
+    raise NotFound("There is no such counter here.")
+
+
+@screens.get("/<place>/live")
+def stream(place: str) -> Answer:
+    """Send the picture of a place, and each newer one, as server-sent events."""
+    live = service().live
+    watcher = live.join(place, base_url(), request.remote_addr or "")
+    response = Response(_events(live.frames(watcher)), mimetype="text/event-stream")
+    response.headers["X-Accel-Buffering"] = "no"  # or nginx would hold events back
+    response.call_on_close(partial(live.leave, watcher))
+    return response
+
+
+def _events(frames: Iterator[bytes | None]) -> Iterator[bytes]:
+    """Yield what a stream sends; None among the frames stands for a sign of life."""
+    prefix = RECONNECT
+    for frame in frames:
+        yield prefix + (SIGN_OF_LIFE if frame is None else frame)
+        prefix = b""

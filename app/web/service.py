@@ -1,0 +1,42 @@
+"""What the pages work with: one Service for each app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+from flask import current_app
+from sqlalchemy.engine import Connection
+
+from app.clock import now
+from app.core.models import BackupStatus
+from app.core.wait import WaitEstimator
+from app.settings import Settings
+from app.storage.database import Database
+from app.web.limits import RateLimiter
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Service:
+    """The parts that takeanumber.py puts together."""
+
+    settings: Settings
+    database: Database
+    live: Any  # an app.live.Live, which stands beside this package
+    waits: WaitEstimator
+    backup_status: Callable[[], BackupStatus] | None = None  # None: no backups are configured
+    limiter: RateLimiter = field(default_factory=RateLimiter)
+
+
+def service() -> Service:
+    """Return the service of the current app."""
+    return cast(Service, current_app.extensions["takeanumber"])
+
+
+def write(function: Callable[Concatenate[Connection, float, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run `function(db, at, …)` of core/ on the writer, with the current time."""
+    return service().database.write(function, now(), *args, **kwargs)

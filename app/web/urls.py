@@ -1,0 +1,28 @@
+"""Words and patterns that URLs use."""
+
+from __future__ import annotations
+
+# No place and no queue gets one of these as its slug.
+RESERVED_SLUGS = frozenset(
+    {
+        "api",
+        "board",
+        "code",
+        "counter",
+        "desk",
+        "door",
+        "healthz",
+        "live",
+        "manage",
+        "place",
+        "places",
+        "poster",
+        "queue",
+        "staff",
+        "static",
+        "t",
+        "tickets",
+    }
+)
+MAX_ID = 2**31 - 1
+ID = f"int(max={MAX_ID})"  # the URL converter for the id of a row

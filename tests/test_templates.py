@@ -1,0 +1,30 @@
+"""Rules for templates and static files that no linter checks."""
+
+import re
+
+import pytest
+from people import HERE
+
+TEMPLATES = sorted((HERE / "templates").glob("*.html"))
+STATIC_FILES = sorted((HERE / "static").iterdir())
+INLINE = re.compile(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", re.IGNORECASE)
+
+every_template = pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+
+
+@every_template
+def test_a_template_has_no_inline_script_or_style(template):
+    """The Content-Security-Policy would block it."""
+    assert INLINE.findall(template.read_text()) == []
+
+
+@every_template
+def test_every_form_that_posts_has_a_csrf_token(template):
+    for form in re.findall(r'<form[^>]*method="post".*?</form>', template.read_text(), re.DOTALL):
+        assert "csrf()" in form
+
+
+@pytest.mark.parametrize("path", [*TEMPLATES, *STATIC_FILES], ids=lambda path: path.name)
+def test_nothing_is_loaded_from_another_host(path):
+    urls = re.findall(r"""["'(](?:https?:)?//[^"')\s]+""", path.read_text())
+    assert [url for url in urls if "www.w3.org/" not in url] == []
