@@ -32,6 +32,9 @@ SILENCE_S = 60  # after this time without news, say what is still being waited f
 # In US dollars. docs/deploying.md shows the calculation.
 MONTHLY_COST = {"t3.micro": "13 to 14", "t3.small": "21 to 22", "t3.medium": "36 to 37"}
 
+# AWS accepts nothing but deletion in these states of a stack.
+UNUSABLE_STATES = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
+
 # The template's resources that are worth reporting. The second value is a remark about slow ones.
 RESOURCES = {
     "Backups": ("bucket for backups", ""),
@@ -356,7 +359,7 @@ def check_for_earlier_backups(name: str) -> None:
 
 
 def settle(name: str) -> dict[str, Any] | None:
-    """Finish what an earlier run has left unfinished. Return the stack, or None if there is none."""
+    """Finish what an earlier run has left unfinished. Return the stack, or None if it must be created."""
     stack = describe_stack(name)
     if stack and is_changing(stack):
         say("AWS is still working on this shop. Waiting until it has finished.")
@@ -370,14 +373,11 @@ def settle(name: str) -> dict[str, Any] | None:
         if state != "UPDATE_ROLLBACK_COMPLETE":
             reason = progress.failures[0] if progress.failures else f"the state of the stack is {state}"
             raise Problem(f"The rollback failed. AWS says: {reason}\n{advice_for(reason)}")
-    if stack and stack["StackStatus"] in (
-        "ROLLBACK_COMPLETE",
-        "ROLLBACK_FAILED",
-        "CREATE_FAILED",
-        "DELETE_FAILED",
-    ):
+    if stack and stack["StackStatus"] in UNUSABLE_STATES:
         say("Removing the remains of an earlier attempt.")
         delete_stack(stack)
+        return None
+    if stack and stack["StackStatus"] == "REVIEW_IN_PROGRESS":  # it has no resources yet
         return None
     return stack
 
@@ -387,24 +387,14 @@ def launch(options: argparse.Namespace) -> None:
     name, region = options.name, find_region()
     account = aws("sts", "get-caller-identity")["Account"]
     stack = settle(name)
-    is_new = stack is None or stack["StackStatus"] == "REVIEW_IN_PROGRESS"
-    if stack and not is_new and not parameters_of(stack).get("BundleKey"):
-        raise Problem(
-            "This shop was launched by a link. To update it, open its stack in the CloudFormation console, "
-            "choose 'Update' and change its Version."
-        )
+    is_new = stack is None
     say(f"{'Creating' if is_new else 'Updating'} the shop '{name}' in {region}, account {account}.")
 
-    parameters = {}
-    if is_new:
-        if options.backups is None:
-            check_for_earlier_backups(name)
-        elif options.backups != "new":
-            parameters["BackupBucket"] = options.backups
-        parameters["SetupCode"] = new_setup_code()
-        parameters["OriginSecret"] = secrets.token_urlsafe(32)
-    elif options.backups is not None:
-        raise Problem("--backups is only for a new shop. This one exists and keeps its backups.")
+    if stack is None:
+        parameters = parameters_of_new_shop(name, options.backups)
+    else:
+        check_update(stack, options.backups)
+        parameters = {}
     if options.https:
         parameters["Https"] = options.https
     if options.instance_type:
@@ -428,6 +418,31 @@ def launch(options: argparse.Namespace) -> None:
         result = "No shop was created." if is_new else "The shop still runs its earlier version."
         raise Problem(f"{result} AWS says: {failures[0]}\n{advice_for(failures[0])}")
     report(name)
+
+
+def parameters_of_new_shop(name: str, backups: str | None) -> dict[str, str]:
+    """Return the parameters that only a new shop needs.
+
+    :param backups: bucket of a shop to continue; "new" to ignore earlier backups; None to raise Problem if
+        there are any.
+    """
+    parameters = {"SetupCode": new_setup_code(), "OriginSecret": secrets.token_urlsafe(32)}
+    if backups is None:
+        check_for_earlier_backups(name)
+    elif backups != "new":
+        parameters["BackupBucket"] = backups
+    return parameters
+
+
+def check_update(stack: dict[str, Any], backups: str | None) -> None:
+    """Raise Problem if the shop can't be updated in this way."""
+    if not parameters_of(stack).get("BundleKey"):
+        raise Problem(
+            "This shop was launched by a link. To update it, open its stack in the CloudFormation console, "
+            "choose 'Update' and change its Version."
+        )
+    if backups is not None:
+        raise Problem("--backups is only for a new shop. This one exists and keeps its backups.")
 
 
 def report(name: str) -> None:

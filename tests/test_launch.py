@@ -556,6 +556,55 @@ def test_options_that_make_no_sense_are_refused(shell, words):
     assert shell.calls() == []
 
 
+# ----- the documents
+
+
+def commands_of(page, heading):
+    """The commands in a section of a page."""
+    text = (HERE / page).read_text()
+    section = re.search(rf"^{heading}\n(.*?)^##", text, re.DOTALL | re.MULTILINE)[1]
+    return re.findall(r"^    (.+)$", section, re.MULTILINE)
+
+
+def test_a_new_user_can_follow_the_documents(shell):
+    origin = shell.directory / "origin"
+    shell.clone.rename(origin)
+    shell.account(cloudfront_verified=False)
+
+    def run(command):
+        command = command.replace("git clone URL", f"git clone --quiet {origin}")
+        ended = subprocess.run(
+            ["bash", "-c", command], cwd=shell.directory, env=shell.environment, capture_output=True, text=True,
+            stdin=subprocess.DEVNULL, timeout=60, check=False,
+        )  # fmt: skip
+        assert (ended.returncode, ended.stderr) == (0, ""), command
+        return ended.stdout
+
+    paste, update, status, delete, resume, https = commands_of("docs/deploying.md", "### One paste")
+    assert commands_of("README.md", "## On AWS") == [paste]
+    printed = run(paste)
+    assert "over HTTP" in printed
+    code = re.search("Setup code +(.+)", printed)[1]
+    assert "13 to 14 US dollars" in printed
+    (origin / "takeanumber.py").write_text("newer")
+    shell.clone = origin
+    commit = shell.commit()
+    assert "server: updated" in run(update)
+    assert commit in run(status)
+    assert code in run(status)
+    assert resume in run(delete).replace("deploy/launch", "takeanumber/deploy/launch")
+    assert "The shop is ready" in run(resume)
+    shell.account(cloudfront_verified=True)
+    assert "Address      https://" in run(https)
+
+
+def test_the_cost_is_that_of_the_documents():
+    page = (HERE / "docs" / "deploying.md").read_text()
+    total = re.search(r"^\| \*\*total\*\* \| \| \*\*(.*)\*\* \|$", page, re.MULTILINE)[1]
+    assert f'"t3.micro": "{total}"' in (HERE / "deploy" / "launch.py").read_text()
+    assert f"{total} US dollars" in (HERE / "README.md").read_text().replace("\n", " ")
+
+
 # ----- publishing a release
 
 

@@ -196,23 +196,23 @@ class Amazon:
     def objects(self):
         return types.SimpleNamespace(all=lambda: types.SimpleNamespace(delete=self.stored.clear))
 
-    def put_object(self, Bucket, Key, Body):
-        self.stored[Bucket, Key] = Body
+    def put_object(self, **request):
+        self.stored[request["Bucket"], request["Key"]] = request["Body"]
 
-    def describe_environments(self, EnvironmentNames, IncludeDeleted):
-        assert (EnvironmentNames, IncludeDeleted) == (["takeanumber"], False)
+    def describe_environments(self, **request):
+        assert request == {"EnvironmentNames": ["takeanumber"], "IncludeDeleted": False}
         return {"Environments": self.environments}
 
-    def list_platform_versions(self, Filters):
-        assert [each["Values"] for each in Filters] == [[BRANCH], ["Recommended"]]
+    def list_platform_versions(self, **request):
+        assert [each["Values"] for each in request["Filters"]] == [[BRANCH], ["Recommended"]]
         found = [{"PlatformVersion": v, "PlatformArn": f"arn:platform/{BRANCH}/{v}"} for v in self.versions]
         return {"PlatformSummaryList": found}
 
     # cfnresponse
-    def send(self, event, context, status, data, physical_id, noEcho=False, reason=None):
-        self.sent.append(
-            types.SimpleNamespace(status=status, data=data, id=physical_id, reason=reason, hidden=noEcho)
-        )
+    def send(self, event, context, status, data, physical_id, reason=None, **options):
+        hidden = options == {"noEcho": True}
+        answer = types.SimpleNamespace(status=status, data=data, id=physical_id, reason=reason, hidden=hidden)
+        self.sent.append(answer)
 
     # urllib.request
     def urlopen(self, url, timeout):
