@@ -1,5 +1,5 @@
 #!/usr/bin/env -S bash
-# Removes carriage returns, which files that are deployed from Windows may have, from the scripts that run after this one.
+# Removes carriage returns from the scripts that run after this one. Files that are deployed from Windows may have them.
 #
 # This script itself must run with them: `env -S` ignores the one in the first line, and a comment at the end of the
 # command hides that one.
