@@ -196,6 +196,13 @@ def test_the_other_ways_to_run_it_take_the_same_files_and_settings():
     assert f"EXPOSE {Settings().port}\n" in image
 
 
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_the_systemd_unit_gives_away_few_rights():
+    unit = HERE / "deploy" / "takeanumber.service"
+    rating = run("systemd-analyze", "security", "--offline=true", str(unit))
+    assert float(re.search(r"Overall exposure level for takeanumber.service: ([0-9.]+)", rating)[1]) <= 2
+
+
 def test_only_what_runs_is_sent(tmp_path):
     git("init", "--quiet", cwd=tmp_path)
     for name in (
