@@ -69,11 +69,18 @@ def options_of(template, namespace):
 
 
 def test_hooks_can_be_run_wherever_they_were_checked_out():
-    assert [hook.parent.name for hook in HOOKS] == ["predeploy", "postdeploy", "prebuild", "predeploy"]
+    kinds = [f"{hook.parent.parent.name}/{hook.parent.name}" for hook in HOOKS]
+    assert kinds == [
+        "confighooks/postdeploy",
+        "confighooks/predeploy",
+        "hooks/postdeploy",
+        *["hooks/prebuild"] * 3,
+        "hooks/predeploy",
+    ]
     modes = {line.split("\t")[1]: line.split()[0] for line in git("ls-files", "-s", ".platform").splitlines()}
     for script in SCRIPTS:
         assert modes[str(script.relative_to(HERE))] == "100755"
-        assert script.read_bytes().startswith(b"#!/usr/bin/env bash\n")
+        assert re.match(rb"#!/usr/bin/env (-S )?bash\n", script.read_bytes())
         assert b"\r" not in script.read_bytes()
     paths = [str(path.relative_to(HERE)) for path in SCRIPTS]
     assert {line.split(": ")[2] for line in git("check-attr", "eol", "--", *paths).splitlines()} == {"lf"}
@@ -84,15 +91,10 @@ def test_shellcheck_has_nothing_to_say():
     assert ended.stdout + ended.stderr == ""
 
 
-def test_cfn_lint_has_nothing_to_say():
-    words = [TOOLS / "cfn-lint", HERE / "deploy" / "takeanumber.yaml"]
-    ended = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stdout + ended.stderr) == (0, "")
-
-
 def test_only_settings_are_named_that_there_are():
     known = {variable(name) for name in Settings.__dataclass_fields__}
-    files = [*(HERE / "deploy").iterdir(), *SCRIPTS, HERE / ".ebextensions" / "takeanumber.config"]
+    deploy = [path for path in (HERE / "deploy").iterdir() if path.is_file()]
+    files = [*deploy, *SCRIPTS, HERE / ".ebextensions" / "takeanumber.config"]
     for path in files:
         assert set(re.findall(r"\bTAKEANUMBER_[A-Z_]+", path.read_text())) <= known, path
 
@@ -104,14 +106,15 @@ def test_the_properties_are_settings_that_make_sense(template):
     assert (settings.require_database, settings.proxies) == (1, 1)
     assert Path(settings.data).is_absolute()
     assert not Path(settings.data).is_relative_to("/var/app")
-    over = dict.fromkeys(options_of(template, PROPERTIES), "x" * 10)
+    over = dict.fromkeys(options_of(template, PROPERTIES).keys() - {"NGINX_ORIGIN_SECRET"}, "x" * 10)
     assert set(over) <= {variable(name) for name in Settings.__dataclass_fields__}
-    over |= {"TAKEANUMBER_PROXIES": options_of(template, PROPERTIES)["TAKEANUMBER_PROXIES"]}
-    over |= {
-        "TAKEANUMBER_URL": "https://d111111abcdef8.cloudfront.net",
-        "TAKEANUMBER_BACKUP_URL": "s3://bucket/takeanumber",
-    }
-    assert Settings.read(properties | over).proxies == 2
+    over["TAKEANUMBER_BACKUP_URL"] = "s3://bucket/takeanumber"
+    for proxies, url in (
+        ("2", "https://d111111abcdef8.cloudfront.net"),
+        ("1", "http://takeanumber-51af3dc0-da77-11e4-872e-1234567db123.eu-central-1.elasticbeanstalk.com"),
+    ):
+        over |= {"TAKEANUMBER_PROXIES": proxies, "TAKEANUMBER_URL": url}
+        assert Settings.read(properties | over).proxies == int(proxies)
 
 
 def test_nginx_asks_where_the_app_listens_and_lets_through_what_it_takes():
@@ -142,6 +145,7 @@ def test_nginx_leaves_the_tokens_of_all_links_out_of_its_logs(app):
     assert forms["takeanumber_healthd"] == f"'{read_by_health}'".replace("$uri", "$takeanumber_path")
     for form in forms.values():
         assert not re.search(r"\$(request|request_uri|uri|args|query_string|http_referer)\b", form)
+    assert 'proxy_set_header X-Takeanumber-Origin "";' in nginx
     places = re.findall(r"location [^{]+{([^}]*)}", nginx)
     assert len(places) == nginx.count("proxy_pass") == 2
     for place in places:
@@ -149,6 +153,8 @@ def test_nginx_leaves_the_tokens_of_all_links_out_of_its_logs(app):
         assert [form for _, form in logs] == list(forms)
         assert re.sub(r"\.\$\w+", "", logs[1][0]) == "/var/log/nginx/healthd/application.log"
         assert "error_log /var/log/nginx/error.log crit;" in place
+        # Not in the server block, where a refused request would be logged with its token.
+        assert place.index("include /etc/takeanumber/nginx/*.conf;") < place.index("proxy_pass")
 
 
 def test_the_template_and_the_bundle_say_the_same(template):
@@ -157,13 +163,16 @@ def test_the_template_and_the_bundle_say_the_same(template):
             parameter = template["Parameters"].get(value["Ref"]) if "Ref" in value else None
             said = CONFIG[namespace].get(name)
             assert said in (None, parameter["Default"] if parameter else value)
-    rules = json.loads((HERE / "deploy" / "lifecycle.json").read_text().replace("PREFIX", "takeanumber"))[
-        "Rules"
-    ]
-    by_hand = {each["ID"]: (each["Filter"]["Prefix"], each["Expiration"]["Days"]) for each in rules}
+    text = (HERE / "deploy" / "lifecycle.json").read_text().replace("PREFIX", "takeanumber")
+    by_hand = {rule["ID"]: rule for rule in json.loads(text)["Rules"]}
     bucket = template["Resources"]["Backups"]["Properties"]["LifecycleConfiguration"]["Rules"]
-    assert {each["Id"]: (each["Prefix"], each["ExpirationInDays"]) for each in bucket} == by_hand
-    assert [days for _, days in by_hand.values()] == [2, 7, 35, 35]
+    assert by_hand.keys() == {rule["Id"] for rule in bucket}
+    for rule in bucket:
+        other = by_hand[rule["Id"]]
+        assert rule["Prefix"] == other["Filter"]["Prefix"]
+        assert rule.get("ExpirationInDays") == other.get("Expiration", {}).get("Days")
+        assert rule["NoncurrentVersionExpiration"] == other["NoncurrentVersionExpiration"]
+    assert [rule.get("ExpirationInDays") for rule in bucket] == [2, 7, 35, 35, None]
     assert template["Parameters"]["SetupCode"].keys() & {"Default"} == set()
 
 
@@ -176,15 +185,22 @@ def test_the_other_ways_to_run_it_take_the_same_files_and_settings():
     assert re.findall(r"^VOLUME (.*)$", image, re.MULTILINE) == [data]
     (state,) = re.findall(r"^StateDirectory=(.*)$", unit, re.MULTILINE)
     assert f"Environment=TAKEANUMBER_DATA=/var/lib/{state}\n" in unit
-    readme = (HERE / "README.md").read_text()
+    page = (HERE / "docs" / "deploying.md").read_text()
     (user,) = re.findall(r"^User=(.*)$", unit, re.MULTILINE)  # by name: it owns the backups on a stick
-    assert re.search(rf"sudo useradd --system .*{user}\n", readme)
+    assert re.search(rf"sudo useradd --system .*{user}\n", page)
     assert re.findall(r"^ReadWritePaths=(.*)$", unit, re.MULTILINE) == ["-/media -/mnt"]
-    restoring = re.search(r"sudo systemd-run (.+\\\n.+)\n", readme)[1].split()
+    restoring = re.search(r"sudo systemd-run (.+\\\n.+)\n", page)[1].split()
     program = re.search(r"^ExecStart=(.+) serve$", unit, re.MULTILINE)[1].split()
     told = {*program, f"--uid={user}", "EnvironmentFile=-/etc/takeanumber.env", f"/var/lib/{state}"}
     assert told <= set(restoring)
     assert f"EXPOSE {Settings().port}\n" in image
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_the_systemd_unit_gives_away_few_rights():
+    unit = HERE / "deploy" / "takeanumber.service"
+    rating = run("systemd-analyze", "security", "--offline=true", str(unit))
+    assert float(re.search(r"Overall exposure level for takeanumber.service: ([0-9.]+)", rating)[1]) <= 2
 
 
 def test_only_what_runs_is_sent(tmp_path):
@@ -304,10 +320,35 @@ def test_the_bundle_starts_and_can_be_asked_by_hand(new_instance, bundle, tmp_pa
     )
     tool.chmod(0o755)
     none = dict.fromkeys(instance.properties, "")
-    command = [str(instance.app / "current" / ".platform" / "takeanumber"), "backups"]
+    command = ["bash", str(instance.app / "current" / ".platform" / "takeanumber"), "backups"]
     assert "schema" in instance.run(*command, cwd=tmp_path, EB_GET_CONFIG=str(tool), **none)
     with pytest.raises(Aborted, match="TAKEANUMBER_DATA is not set"):
         instance.run(*command, cwd=tmp_path, EB_GET_CONFIG="/bin/true", **none)
+
+
+def test_files_from_windows_are_deployed(instance, version):
+    made = version()
+    for path in [made / "Procfile", made / "requirements.txt", *made.rglob("*.sh"), *made.rglob("*.conf"),
+                 made / ".platform" / "takeanumber", made / "takeanumber.py"]:  # fmt: skip
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+        is_hook = "hooks" in path.parent.parent.name
+        path.chmod(0o755 if is_hook else 0o644)  # the platform makes hooks executable, and nothing else
+    instance.deploy(made)
+    assert instance.server.open_shop().take().content["number"] == "A1"
+    instance.configure(TAKEANUMBER_MAX_WAITING="7")
+    instance.deploy(made)
+
+
+def test_nginx_refuses_what_does_not_come_through_cloudfront(instance, version):
+    file = Path(instance.roots["EB_NGINX"]) / "origin.conf"
+    instance.properties["NGINX_ORIGIN_SECRET"] = "abc_DEF-123"
+    instance.deploy(version())
+    assert file.read_text() == 'if ($http_x_takeanumber_origin != "abc_DEF-123") { return 403; }\n'
+    assert file.stat().st_mode & 0o777 == 0o600
+    instance.configure(NGINX_ORIGIN_SECRET="none")
+    assert not file.exists()
+    with pytest.raises(Aborted, match="NGINX_ORIGIN_SECRET may only contain"):
+        instance.configure(NGINX_ORIGIN_SECRET='"; return 200 "')
 
 
 @pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.soak)])

@@ -62,14 +62,15 @@ class Instance:
         self.properties = properties_of("shop") | properties | {"TAKEANUMBER_DATA": str(self.data)}
         self.server: Server | None = None
         self.said = ""  # by the hooks of the last deploy
-        bin = self.app / "venv" / "staging-LQM1lest" / "bin"
-        bin.mkdir(parents=True)
-        python = bin / "python3"  # a link would not find what is installed
+        programs = self.app / "venv" / "staging-LQM1lest" / "bin"
+        programs.mkdir(parents=True)
+        python = programs / "python3"  # a link would not find what is installed
         python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
         python.chmod(0o755)
         self.roots = {
             "EB_APP": str(self.app),
-            "EB_VENV": str(bin.parent.parent),
+            "EB_VENV": str(programs.parent.parent),
+            "EB_NGINX": str(root / "etc" / "takeanumber" / "nginx"),
             "EB_APP_USER": pwd.getpwuid(os.geteuid()).pw_name,
         }
         self.pauses = ""  # before each attempt to verify; so none, which saves the time
@@ -93,6 +94,7 @@ class Instance:
         self.run_hooks(self.app / "current", "confighooks/predeploy")
         self.stop()
         self.serve()
+        self.run_hooks(self.app / "current", "confighooks/postdeploy")
 
     def serve(self) -> None:
         """Starts the process that the Procfile names."""

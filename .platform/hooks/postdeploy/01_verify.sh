@@ -5,7 +5,7 @@
 set -uo pipefail
 for pause in ${EB_PAUSES-0 5 10 20}; do
   sleep "$pause" # the first backup of a new server may still be in progress
-  if "$(dirname "$0")/../../takeanumber" verify; then
+  if bash "$(dirname "$0")/../../takeanumber" verify; then
     exit 0
   fi
 done

@@ -4,7 +4,7 @@
 set -euo pipefail
 takeanumber=$(dirname "$0")/../../takeanumber
 if [ -e "${TAKEANUMBER_DATA:?is not set}/takeanumber.db" ]; then
-  "$takeanumber" backup # also refuses a database that is newer than this code
+  bash "$takeanumber" backup # also refuses a database that is newer than this code
 else
-  "$takeanumber" restore --or-new --hand-over # a new instance; an old one may still be serving
+  bash "$takeanumber" restore --or-new --hand-over # a new instance; an old one may still be serving
 fi
