@@ -51,7 +51,7 @@ def play(shop: Place) -> dict[str, str]:
     at_desk = [desk.post("next", finished=None).body["current"]["number"] for desk in desks]
     for turn in range(9):
         number = at_desk[turn % 3]
-        current = post(f"{desks[turn % 3]}/next", {"finished": number}).body["current"]
+        current = desks[turn % 3].post("next", finished=number).body["current"]
         at_desk[turn % 3] = current["number"]
     for name, note in [
         ("Marta", "A birthday cake"),
@@ -63,7 +63,7 @@ def play(shop: Place) -> dict[str, str]:
     for desk, number in zip(desks[:2], at_desk[:2], strict=True):
         desk.post("start", number=number)
     post(f"{shop.links['manage']}/queues/deli", {"asks": []})
-    return shop.links | {"desk": desks[1], "ticket": ticket["links"]["ticket"]}
+    return shop.links | {"desk": desks[1].link, "ticket": ticket["links"]["ticket"]}
 
 
 def let_time_pass(server: Server) -> None:

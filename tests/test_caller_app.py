@@ -9,10 +9,10 @@ class App:
     def __init__(self, caller):
         self.client, self.head = caller.client, {"Authorization": f"Bearer {caller.link.split('/')[-1]}"}
 
-    def asks(self, query=""):
+    def next_call(self, query=""):
         return self.client.post(f"http://localhost/api/requestCall{query}", {}, **self.head)
 
-    def says(self, call, outcome="Reached", **more):
+    def report(self, call, outcome="Reached", **more):
         content = {"claim": call["claim"], "outcome": outcome, **more}
         return self.client.post("http://localhost/api/submitReport", content, **self.head)
 

@@ -9,43 +9,34 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
+from helpers.places import Place
 
 CALLERS = 20
 
 
-class Hotline:
-    """A place with a call list on a real server."""
+def open_hotline(server, calls):
+    """Open a place with a call list of so many contacts, whose order is not that of their ids."""
+    response = server.post("/places", {"name": "Hotline", "call_list": "Calls", "timezone": "Europe/Berlin"})
+    assert response.status == 201, response
+    hotline = Place(server, response.body)
+    people = [{"name": f"N{n}", "phone": f"030 {1000001 + n}"} for n in range(calls)]
+    for start in range(0, calls, 500):
+        batch = people[start : start + 500]
+        assert hotline.add_contacts(*batch)["added"] == len(batch)
+    ids = list(range(1, calls + 1))
+    random.Random(7).shuffle(ids)
+    for n in range(min(5, calls)):
+        content = {"action": "add_to_list", "list": "calls", "priority": n % 3 + 1, "ids": ids[n::5]}
+        response = hotline.owner_post("/contacts/actions", **content)
+        assert response.body["added"] == len(ids[n::5]), response
+    return hotline
 
-    def __init__(self, server, calls):
-        opened = server.post(
-            "/places", {"name": "Hotline", "call_list": "Calls", "timezone": "Europe/Berlin"}
-        )
-        assert opened.status == 201, opened
-        self.server, self.links = server, opened.body["links"]
-        people = [{"name": f"N{n}", "phone": f"030 {1000001 + n}"} for n in range(calls)]
-        for start in range(0, calls, 500):
-            added = self.server.post(
-                f"{self.links['manage']}/contacts", {"contacts": people[start : start + 500]}
-            )
-            assert added.body["added"] == len(people[start : start + 500]), added
-        ids = list(range(1, calls + 1))
-        random.Random(7).shuffle(ids)
-        for n in range(min(5, calls)):  # so that their order is not that of their ids
-            asked = {"action": "add_to_list", "list": "calls", "priority": n % 3 + 1, "ids": ids[n::5]}
-            answer = self.server.post(f"{self.links['manage']}/contacts/actions", asked)
-            assert answer.body["added"] == len(ids[n::5]), answer
 
-    def claims_last(self, seconds):
-        """Lets claims end after seconds: owners can say minutes only."""
-        with closing(sqlite3.connect(self.server.data / "takeanumber.db", timeout=30)) as db:
-            db.execute("UPDATE queue SET claim_minutes = :minutes", {"minutes": seconds / 60})
-            db.commit()
-
-    def desk(self, name):
-        return self.server.post(self.links["staff"], {"name": name}).body["links"]["desk"]
-
-    def export(self):
-        return self.server.get(f"{self.links['manage']}/export.json").body
+def let_claims_last(server, seconds):
+    """Let claims end after seconds; in the settings of a list they are minutes."""
+    with closing(sqlite3.connect(server.data / "takeanumber.db", timeout=30)) as db:
+        db.execute("UPDATE queue SET claim_minutes = :minutes", {"minutes": seconds / 60})
+        db.commit()
 
 
 def check(export, calls, claim_s):
@@ -81,21 +72,21 @@ def check(export, calls, claim_s):
 
 
 def work_through(server, calls, claim_s):
-    hotline = Hotline(server, calls)
-    hotline.claims_last(claim_s)
-    desks = [hotline.desk(f"Caller {n}") for n in range(CALLERS)]
+    hotline = open_hotline(server, calls)
+    let_claims_last(server, claim_s)
+    desks = [hotline.caller(f"Caller {n}") for n in range(CALLERS)]
     closed, kept, over = [], [], threading.Event()
 
     def report(desk, call):
         said = {"claim": call["claim"], "outcome": "Reached"}
-        answer = server.post(f"{desk}/calls/report", said)
+        answer = desk.post("calls/report", **said)
         assert answer.status == 200, answer
         (closed if answer.body["closed"] else kept).append(call["id"])
         if len(closed) == calls:
             over.set()
 
     def caller(desk):
-        dice, forgotten = random.Random(desk), []
+        dice, forgotten = random.Random(desk.id), []
         while not over.is_set():
             answer = desk.post("calls/next")
             assert answer.status == 200, answer
@@ -131,16 +122,16 @@ def test_twenty_callers_and_two_thousand_calls(server):
 
 
 def test_twenty_ask_at_the_same_instant_for_ten_calls(server):
-    hotline = Hotline(server, 10)
-    desks = [hotline.desk(f"Caller {n}") for n in range(CALLERS)]
+    hotline = open_hotline(server, 10)
+    desks = [hotline.caller(f"Caller {n}") for n in range(CALLERS)]
     answers = server.at_once(*[lambda desk=desk: desk.post("calls/next") for desk in desks])
     ids = [answer.body["call"]["id"] for answer in answers if answer.body["call"]]
     assert sorted(ids) == list(range(1, 11))
 
 
 def test_a_double_press_counts_once(server):
-    hotline = Hotline(server, 6)
-    desk = hotline.desk("Cleo")
+    hotline = open_hotline(server, 6)
+    desk = hotline.caller("Cleo")
     presses = [("next", {}, "claim"), ("report", {"outcome": "No answer"}, "report")]
     presses += [("give-back", {}, "give-back"), ("report", {"outcome": "Do not call again"}, "report")]
     for path, content, kind in presses:
@@ -149,7 +140,7 @@ def test_a_double_press_counts_once(server):
             content = content | {"claim": desk.post("calls/next").body["call"]["claim"]}
             before["claim"] += 1
         answers = server.at_once(
-            *[lambda path=path, content=content: server.post(f"{desk}/calls/{path}", content)] * 3
+            *[lambda path=path, content=content: desk.post(f"calls/{path}", **content)] * 3
         )
         assert [answer.status for answer in answers] == [200] * 3
         assert Counter(event["kind"] for event in hotline.export()["event"])[kind] == before[kind] + 1
@@ -159,14 +150,14 @@ def test_a_double_press_counts_once(server):
 
 
 def test_a_report_at_the_instant_at_which_another_takes_the_call(server):
-    hotline = Hotline(server, 1)
-    hotline.claims_last(0.3)
-    cleo, dan = hotline.desk("Cleo"), hotline.desk("Dan")
+    hotline = open_hotline(server, 1)
+    let_claims_last(server, 0.3)
+    cleo, dan = hotline.caller("Cleo"), hotline.caller("Dan")
     call = cleo.post("calls/next").body["call"]
     time.sleep(0.3)
     said = {"claim": call["claim"], "outcome": "Reached"}
     reported, asked = server.at_once(
-        lambda: server.post(f"{cleo}/calls/report", said), lambda: dan.post("calls/next")
+        lambda: cleo.post("calls/report", **said), lambda: dan.post("calls/next")
     )
     assert (reported.status, asked.status) == (200, 200)
     assert reported.body["closed"] is (asked.body["call"] is None)

@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from helpers.fast_backups import wait_for
 from helpers.places import new_tap
 from test_forms import Browser
 
@@ -686,14 +687,6 @@ def later(tmp_path, start_server):
     return start_server(command=[sys.executable, "-c", LATER]), set_clock
 
 
-def wait_for(what, within=10):
-    """Asks until it is so."""
-    deadline = time.monotonic() + within
-    while not what():
-        assert time.monotonic() < deadline, f"It isn't so after {within} s."
-        time.sleep(0.1)
-
-
 def test_a_space_is_held_five_minutes_and_then_the_next_ones(later):
     server, set_clock = later
     deli = server.open_shop(counter={"name": "Shop", "capacity": 1})
@@ -705,7 +698,7 @@ def test_a_space_is_held_five_minutes_and_then_the_next_ones(later):
         return [server.get(link).body["state"] for link in tickets]
 
     desk = deli.desk()
-    assert server.post(f"{desk}/next", {"finished": None}).body["current"]["number"] == "A2"
+    assert desk.post("next", finished=None).body["current"]["number"] == "A2"
     set_clock(280)
     time.sleep(2.5)  # the clock's thread has looked twice
     assert states() == ["called", "called", "waiting", "waiting"]

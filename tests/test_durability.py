@@ -42,10 +42,8 @@ class Storm:
             self.taken[answer.body["number"]] = answer.body["links"]["ticket"]
 
     def _call(self, name, desk):
-        server = self.shop.client
-        at_desk = server.get(desk).body["current"]
-        asked = {"finished": at_desk and at_desk["number"]}
-        for answer in self._answers(lambda: server.post(f"{desk}/next", asked)):
+        asked = {"finished": desk.current_number()}
+        for answer in self._answers(lambda: desk.post("next", **asked)):
             current = answer.body["current"]
             asked["finished"] = current and current["number"]
             if current:

@@ -10,22 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPException
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import pytest
+from helpers.places import Door, new_tap
 
 COUNTED = ("tap", "undo", "recount", "empty")  # what adds up to the people inside
 PASSING = (1, 1, 1, 1, 2, 3, 5, -1, -1, -1, -2)  # how many pass a door at once
 
 
-def tap(delta=1, **more):
-    """One press at a door."""
-    return {"id": str(uuid4()), "delta": delta} | more
-
-
 def passing(count):
     """So many presses, as people pass a door."""
-    return [tap(random.choice(PASSING)) for _ in range(count)]
+    return [new_tap(random.choice(PASSING)) for _ in range(count)]
 
 
 def total(taps):
@@ -33,41 +28,18 @@ def total(taps):
     return sum(each["delta"] for each in taps)
 
 
-class Door:
-    """A phone at a door."""
-
-    def __init__(self, server, links):
-        self.server, self.links = server, links
-
-    def sees(self):
-        return self.server.get(self.links["door"]).body
-
-    def sends(self, *taps):
-        return self.server.post(self.links["taps"], {"taps": taps})
-
-    def recounts(self, count):
-        return self.server.post(self.links["recount"], {"count": count})
-
-    def misses(self, number):
-        """Presses "Not here"."""
-        return self.server.post(self.links["no_show"], {"number": number})
-
-
 class Inside:
     """A shop whose owner counts the people inside, at so many doors."""
 
     def __init__(self, server, doors=8, capacity=100_000, **asked):
         self.server, self.shop, self.capacity = server, server.open_shop(), capacity
-        manage = self.shop.links["manage"]
         asked |= {"name": "Front", "capacity": capacity, "empties": "never"}
-        added = server.post(f"{manage}/counters", asked)
+        added = self.shop.owner_post("/counters", **asked)
         assert added.status == 201, added
-        links = [added.body["links"]["door"]]
         for n in range(doors - 1):
-            door = server.post(f"{manage}/counters/{added.body['slug']}/doors", {"name": f"Door {n}"})
-            assert door.status == 201, door
-            links.append(door.body["links"]["door"])
-        self.doors = [Door(server, server.get(link).body["links"]) for link in links]
+            answer = self.shop.owner_post(f"/counters/{added.body['slug']}/doors", name=f"Door {n}")
+            assert answer.status == 201, answer
+        self.doors = [Door(server, each) for each in self.shop.counter("front")["doors"]]
 
     def at_each_door(self, does):
         """Lets somebody at each door do this, all at the same time; returns what they return."""
@@ -148,7 +120,7 @@ def test_a_batch_is_never_seen_in_part(server):
     with inside.shop.watch() as page:
         page.next()
         for _ in range(3):
-            answers = inside.at_each_door(lambda door: door.send_taps(*[tap(1) for _ in range(100)]))
+            answers = inside.at_each_door(lambda door: door.send_taps(*[new_tap(1) for _ in range(100)]))
             seen += [answer.body["count"] for answer in answers]
         seen += [
             event.picture["counters"][0]["count"]
@@ -186,7 +158,7 @@ def test_a_door_sends_all_again_whose_answer_got_lost(server, cut):
     inside = Inside(server, doors=2)
     door, other = inside.doors
     mine = [each | {"ago_s": 600 - 3 * nth} for nth, each in enumerate(passing(199))]
-    mine.append(tap(50 - total(mine) % 50))  # so that the sum isn't 0
+    mine.append(new_tap(50 - total(mine) % 50))  # so that the sum isn't 0
     theirs = passing(150)
 
     send_and_hang_up(inside, door, mine, cut)
@@ -242,7 +214,9 @@ def test_two_doors_tap_the_same_customer_in_at_the_same_instant(server):
         customer = inside.shop.take(party=party).body
         number, people = customer["number"], people + party
         assert [each["number"] for each in inside.doors[0].get()["called"]] == [number]
-        answers = inside.at_each_door(lambda door, n=number, size=party: door.send_taps(tap(size, number=n)))
+        answers = inside.at_each_door(
+            lambda door, n=number, size=party: door.send_taps(new_tap(size, number=n))
+        )
         assert [answer.status for answer in answers] == [200, 200]
         assert [answer.body["count"] for answer in answers] == [people, people]
         assert server.get(customer["links"]["ticket"]).body["state"] == "done"
@@ -259,7 +233,7 @@ def test_a_customer_comes_in_at_the_instant_another_door_misses_her(server):
         customer = inside.shop.take().body
         number = customer["number"]
         came, missed = server.at_once(
-            lambda n=number: front.send_taps(tap(number=n)), lambda n=number: back.misses(n)
+            lambda n=number: front.send_taps(new_tap(number=n)), lambda n=number: back.no_show(n)
         )
         assert came.status == 200
         ended = {200: "no_show", 409: "done"}[missed.status]
@@ -313,11 +287,11 @@ class Rush:
             if seen["called"]:
                 who = random.choice(seen["called"])
                 if random.random() < 0.15:
-                    assert door.misses(who["number"]).status in (200, 409)
+                    assert door.no_show(who["number"]).status in (200, 409)
                 else:
-                    assert door.send_taps(tap(who["party"] or 1, number=who["number"])).status == 200
+                    assert door.send_taps(new_tap(who["party"] or 1, number=who["number"])).status == 200
             if seen["count"] > 0:
-                assert door.send_taps(tap(-random.randint(1, min(3, seen["count"])))).status == 200
+                assert door.send_taps(new_tap(-random.randint(1, min(3, seen["count"])))).status == 200
 
 
 def test_doors_and_desks_race_for_the_same_queue(server):
@@ -369,7 +343,7 @@ def check_room(inside, tickets):
 @pytest.mark.soak
 def test_a_space_held_too_long_calls_the_next_by_itself(server):
     inside = Inside(server, doors=1, capacity=2, admits="deli", hold_minutes=1)
-    assert inside.doors[0].send_taps(tap()).status == 200
+    assert inside.doors[0].send_taps(new_tap()).status == 200
     first = inside.shop.take().body["links"]["ticket"]
     second = inside.shop.take().body["links"]["ticket"]
     began = time.monotonic()

@@ -247,7 +247,7 @@ class Day(RuleBasedStateMachine):
         at_desks = [each for each in map(self.at, (0, 1)) if each]
         among = at_desks if at_desks and which % 3 == 0 else self.tickets
         ticket = among[-1 - which % len(among)]
-        answer = ticket.customer.leaves()
+        answer = ticket.customer.cancel()
         if ticket.state in (*OPEN, "cancelled"):
             assert (answer.status, answer.body["state"]) == (200, "cancelled")
             if ticket.state != "cancelled":

@@ -74,7 +74,7 @@ def test_the_version_grows_with_each_change_and_only_then(place, ana):
     steps = [
         place.customer,
         place.customer,
-        ana.calls_next,
+        ana.call_next,
         lambda: ana.post("start", number="A1"),
         lambda: ana.post("call-again", number="A1"),
         lambda: ana.post("done", number="A1"),

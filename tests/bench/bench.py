@@ -141,7 +141,7 @@ def servicer(take: str, desk: str, called: list[str]) -> Client:
     come, finished = post(take, {}), None
     while True:
         yield "take", come
-        status, body = yield "next", desk.post("next", finished=finished)
+        status, body = yield "next", post(f"{desk}/next", {"finished": finished})
         if status == 200:
             finished = json.loads(body)["current"]["number"]
             called.append(finished)
@@ -260,7 +260,7 @@ def measure_calling(table: Table, rounds: int, seconds: float) -> None:
         for desks in (1, 12):
             called, at_work = [], []
             for _ in range(rounds):
-                links = [shop.desk(f"Servicer {n}", f"Window {n}") for n in range(desks)]
+                links = [shop.desk(f"Servicer {n}", f"Window {n}").link for n in range(desks)]
                 at_work.append(
                     load(server, [servicer(shop.take_url, link, called) for link in links], seconds)
                 )
@@ -328,7 +328,9 @@ def measure_old_days(table: Table, rounds: int, seconds: float, tickets: int) ->
     """Taking and calling in a database full of old days, against an empty one."""
     with running() as empty, running() as old:
         shops = {each: each.open_shop() for each in (empty, old)}
-        desks = {each: [shop.desk(f"S {n}", f"W {n}") for n in range(12)] for each, shop in shops.items()}
+        desks = {
+            each: [shop.desk(f"S {n}", f"W {n}").link for n in range(12)] for each, shop in shops.items()
+        }
         old.stop()
         before = time.perf_counter()
         fill_with_old_days(old.data / "takeanumber.db", tickets)
@@ -343,7 +345,7 @@ def measure_old_days(table: Table, rounds: int, seconds: float, tickets: int) ->
                 for desk in desks[server]:  # so that each begins with nobody
                     current = server.get(desk).body["current"]
                     if current:
-                        desk.post("done", number=current["number"])
+                        server.post(f"{desk}/done", {"number": current["number"]})
                 clients = [servicer(shop.take_url, desk, called) for desk in desks[server]]
                 figures = load(server, clients, seconds)
                 if nth:  # the first round only warms up

@@ -78,12 +78,12 @@ def main() -> None:
 
         for n in range(asked.calls):
             if n % 2:
-                call = timed("next", caller.presses, "calls/next").body["call"]
+                call = timed("next", caller.post, "calls/next").body["call"]
             else:
                 head = {"Authorization": f"Bearer {caller.link.split('/')[-1]}"}
                 call = timed("app", client.post, "http://localhost/api/requestCall", {}, **head).body["call"]
             outcome = ("Reached", "No answer", "Left a message")[n % 3]
-            assert timed("report", caller.says, call, outcome).body["closed"]
+            assert timed("report", caller.report, call, outcome).body["closed"]
             if n % 10 == 0:
                 timed("page", caller.page)
                 timed("list", place.list, "one")

@@ -146,7 +146,7 @@ def main() -> None:
         shop = server.open_shop(timezone="Europe/Berlin")
         manage = shop.links["manage"]
         ask(server, f"{manage}/queues", {"name": "Follow-ups", "kind": "calls"})
-        caller = shop.desk()
+        caller = shop.desk().link
         times: list[float] = []
         with takers(server, shop, times):
             taken, read, stored = import_file(server, manage, people(0, half))

@@ -226,7 +226,7 @@ def phone(shop: Place, visit: Callable[..., Page]) -> Page:
 @pytest.fixture
 def ana(shop: Place, visit: Callable[..., Page]) -> Page:
     """The desk of Ana, at Window 2."""
-    return visit(shop.desk("Ana", "Window 2"), "desktop")
+    return visit(shop.desk().link, "desktop")
 
 
 @pytest.fixture

@@ -349,7 +349,7 @@ def test_a_customer_is_called_instead_of_waiting(calling, shop, visit):
     phone.get_by_label("Your phone").fill("030 555 0199")
     presses(phone, "Call me instead of waiting")
     expect(phone.get_by_text("We call you at")).to_be_visible()
-    desk = visit(shop.desk(), "desktop")
+    desk = visit(shop.desk().link, "desktop")
     presses(desk, "Next customer")
     expect(desk.get_by_label("Now serving").get_by_role("heading")).to_have_text("A1")
     presses(desk, "Next customer")

@@ -12,16 +12,11 @@ NO_CONNECTION = "No connection. This page catches up by itself."
 A_WHILE = 25_000  # ms: pages look again every few seconds, and a server takes one to start
 
 
-def call(server, desk, finished=None):
-    """A servicer calls the next customer."""
-    return desk.post("next", finished=finished).body["current"]["number"]
-
-
 def test_pages_say_that_the_server_is_gone_and_catch_up_when_it_is_back(start_server, visit, notices):
     server = start_server()
     shop = server.open_shop()
     phone, board = visit(shop.links["customers"]), visit(shop.links["board"], "desktop")
-    ana = visit(shop.desk("Ana", "Window 2"), "desktop")
+    ana = visit(shop.desk().link, "desktop")
     phone.get_by_role("button", name="Take a number").click()
     expect(phone.get_by_role("heading", name="A1")).to_be_visible()
     inside = Inside(shop)
@@ -51,13 +46,13 @@ def test_pages_say_that_the_server_is_gone_and_catch_up_when_it_is_back(start_se
 def test_a_page_without_a_stream_still_learns_of_its_turn(start_server, visit, notices):
     server = start_server(streams_per_address=1)
     shop = server.open_shop()
-    desk, first = shop.desk(), visit(shop.links["customers"])
+    desk, first = shop.desk("Ana", "Window 1"), visit(shop.links["customers"])
     notices(first, stream="open")
     second = visit(shop.links["customers"])
     second.get_by_role("button", name="Take a number").click()
     expect(second.get_by_role("heading", name="A1")).to_be_visible()
     notices(second, stream="lost")
-    call(server, desk)
+    desk.post("next", finished=None)
     expect(second.get_by_role("main")).to_contain_text("It's your turn: Window 1")
     notices(second, stream="lost")
     expect(second.get_by_text(NO_CONNECTION)).to_be_hidden()
@@ -66,13 +61,13 @@ def test_a_page_without_a_stream_still_learns_of_its_turn(start_server, visit, n
 def test_a_page_that_nobody_sees_closes_its_stream_and_catches_up_when_it_is_seen(
     server, shop, phone, notices
 ):
-    desk = shop.desk()
+    desk = shop.desk("Ana", "Window 1")
     phone.get_by_role("button", name="Take a number").click()
     phone.get_by_role("button", name="Sound").click()
     notices(phone, rings=1, stream="open")
     phone.evaluate(HIDE, True)
     notices(phone, stream="closed")
-    call(server, desk)
+    desk.post("next", finished=None)
     phone.wait_for_timeout(1000)
     expect(phone.get_by_role("main")).to_contain_text("You're next")
     phone.evaluate(HIDE, False)
@@ -84,15 +79,15 @@ def test_a_page_that_nobody_sees_closes_its_stream_and_catches_up_when_it_is_see
 def test_a_board_that_was_offline_announces_each_call_once_one_after_another(
     server, shop, visit, notices, offline
 ):
-    board, desk = visit(shop.links["board"], "desktop"), shop.desk("Ana", "Window 2")
+    board, desk = visit(shop.links["board"], "desktop"), shop.desk()
     for _ in range(3):
         shop.take()
     board.get_by_role("button", name="Sound and voice").click()
-    call(server, desk)
+    desk.post("next", finished=None)
     notices(board, spoken="Number A 1, Window 2")
     with offline(board):
-        call(server, desk, "A1")
-        call(server, desk, "A2")
+        desk.post("next", finished="A1")
+        desk.post("next", finished="A2")
     notices(board, spoken="Number A 1, Window 2 / Number A 2, Window 2 / Number A 3, Window 2")
     board.reload()
     expect(board.get_by_label("Now serving")).to_contain_text("A3 Window 2")
@@ -109,7 +104,7 @@ def test_a_board_says_every_call_in_order(server, shop, visit, notices):
     expect(board.get_by_role("button", name="Sound and voice")).to_have_attribute("aria-pressed", "true")
     for desk in desks:
         shop.take()
-        call(server, desk)
+        desk.post("next", finished=None)
     flashing = board.locator("[data-calling]")
     expect(flashing).to_contain_text("A1")
     expect(flashing).to_contain_text("A2")

@@ -151,15 +151,15 @@ def staff_of_several_queues(shop):
 
 
 def a_desk_with_nobody(shop):
-    return shop.desk()
+    return shop.desk().link
 
 
 def a_desk_that_called(shop):
     shop.add_queue("Bakery")
-    return a_line(shop)[0]
+    return a_line(shop)[0].link
 
 
-def a_desk_that_serves(shop):
+def serving_desk(shop):
     desk = a_line(shop)[0]
     for button in ("start", "done"):
         desk.post(button, number="A1")
@@ -168,10 +168,14 @@ def a_desk_that_serves(shop):
     return desk
 
 
+def a_desk_that_serves(shop):
+    return serving_desk(shop).link
+
+
 def a_desk_that_pauses(shop):
     desk = shop.desk("Maximiliane von Habsburg-Lothringen", "Information desk, 2nd floor")
     desk.post("pause")
-    return desk
+    return desk.link
 
 
 def a_board_of_an_empty_line(shop):
@@ -190,7 +194,7 @@ def a_board_of_a_busy_place(shop):
     a_line(shop)
     for number in range(3, 11):
         shop.take()
-        shop.client.post(f"{shop.desk('Jo', f'Window {number}')}/next", {"finished": None})
+        shop.desk("Jo", f"Window {number}").post("next", finished=None)
     return shop.links["board"]
 
 
@@ -203,7 +207,7 @@ def the_owner_of_a_new_place(shop):
 
 
 def the_owner_of_a_busy_place(shop):
-    desk = a_desk_that_serves(shop)
+    desk = serving_desk(shop)
     shop.add_queue("Bakery")
     desk.post("done", number="A3")
     return shop.links["manage"]
@@ -374,7 +378,7 @@ def a_desk_that_calls_by_phone(shop):
     assert shop.client.post(f"{ticket}/call-me", {"phone": "030 5550199"}).status == 200
     desk = shop.desk()
     desk.post("next", finished=None)
-    return desk
+    return desk.link
 
 
 def a_ticket_that_is_called_by_phone(shop):

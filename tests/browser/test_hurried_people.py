@@ -158,7 +158,7 @@ def test_yesterdays_phone_page_does_not_ring_for_todays_number(server, open_shop
         # twenty-five hours east, a new day has begun
         server.post(shop.links["manage"], {"timezone": "Pacific/Kiritimati"})
         assert shop.take().body["number"] == "A1"
-        assert server.post(f"{shop.desk()}/next", {"finished": None}).body["current"]["number"] == "A1"
+        assert shop.desk().post("next", finished=None).body["current"]["number"] == "A1"
     expect(phone.get_by_role("main")).to_contain_text("This number was for another day.")
     phone.wait_for_timeout(500)
     notices(phone, rings=1)
@@ -198,7 +198,7 @@ def test_a_double_press_does_not_press_what_comes_under_the_finger(shop, ana, bu
 
 @pytest.mark.alone
 def test_two_desks_race_for_the_last_customer(shop, ana, visit):
-    ben = visit(shop.desk("Ben", "Window 3"), "desktop")
+    ben = visit(shop.desk("Ben", "Window 3").link, "desktop")
     shop.take()
     for desk in (ana, ben):
         expect(desk.get_by_text("1 waiting")).to_be_visible()
@@ -215,13 +215,13 @@ def test_two_desks_race_for_the_last_customer(shop, ana, visit):
 
 
 def test_a_press_on_a_page_that_is_out_of_date_changes_nothing_and_says_what_is_so(server, shop, visit):
-    link = shop.desk("Ana", "Window 2")
+    desk = shop.desk()
     for _ in range(3):
         shop.take()
-    link.post("next", finished=None)
-    old = visit(link, "desktop", java_script_enabled=False)  # hears of nothing by itself
+    desk.post("next", finished=None)
+    old = visit(desk.link, "desktop", java_script_enabled=False)  # hears of nothing by itself
     expect(served(old)).to_have_text("A1")
-    link.post("next", finished="A1")
+    desk.post("next", finished="A1")
     presses(old, "Next customer")
     expect(old.locator("#message")).to_contain_text(UNCHANGED)
     expect(served(old)).to_have_text("A2")
@@ -229,14 +229,14 @@ def test_a_press_on_a_page_that_is_out_of_date_changes_nothing_and_says_what_is_
 
 
 def test_a_late_press_on_a_live_page_is_answered_in_place(server, shop, visit, offline):
-    link = shop.desk("Ana", "Window 2")
+    desk = shop.desk()
     for _ in range(3):
         shop.take()
-    link.post("next", finished=None)
-    late = visit(link, "desktop")
+    desk.post("next", finished=None)
+    late = visit(desk.link, "desktop")
     expect(served(late)).to_have_text("A1")
     with offline(late, sends=True):
-        link.post("next", finished="A1")
+        desk.post("next", finished="A1")
         presses(late, "Done")
         expect(late.locator("#message")).to_contain_text(UNCHANGED)
         expect(served(late)).to_have_text("A2")

@@ -37,7 +37,7 @@ def test_a_page_learns_of_its_turn_by_loading_itself_anew(server, shop, old_phon
     old_phone.route("**/static/*", lambda route: route.abort())  # it may not load these from a loopback
     old_phone.reload()
     expect(old_phone.get_by_text("You're next")).to_be_visible()
-    server.post(f"{shop.desk()}/next", {"finished": None})
+    shop.desk().post("next", finished=None)
     expect(old_phone.get_by_text("It's your turn: Window 1")).to_be_visible()
     assert refresh(old_phone)[0] == 3, "it was not hastened"
 
@@ -57,7 +57,7 @@ def test_live_pages_load_themselves_anew(shop, visit, page):
     inside = Inside(shop)
     links = {
         "ticket": shop.take().body["links"]["ticket"],
-        "desk": shop.desk(),
+        "desk": shop.desk().link,
         "board": shop.links["board"],
         "door": inside.door(),
         "screen": inside.screen,

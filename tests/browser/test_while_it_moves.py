@@ -107,7 +107,7 @@ def test_a_desk_keeps_what_was_pressed(shop, visit, new_server):
     desk = shop.desk("Ana", "Window 2")
     for _ in range(3):
         shop.take()
-    ana, customer = visit(desk, "desktop"), visit(shop.take().body["links"]["ticket"])
+    ana, customer = visit(desk.link, "desktop"), visit(shop.take().body["links"]["ticket"])
     new_server.asks()
     sent = posts(ana)
     ana.get_by_role("button", name="Next customer").click()
@@ -177,7 +177,7 @@ def test_what_is_answered_in_the_end_is_shown(shop, visit, new_server):
 
 
 def test_a_server_that_has_handed_over_says_so(shop, visit, new_server):
-    owner, phone, ana = visit(shop.links["manage"]), visit(shop.links["customers"]), visit(shop.desk())
+    owner, phone, ana = visit(shop.links["manage"]), visit(shop.links["customers"]), visit(shop.desk().link)
     late = visit(shop.links["customers"])
     wait_for(lambda: shop.client.get(shop.links["manage"]).body["backup"]["verified_at"])
     word, line = owner.locator("#backup .level"), owner.locator("#backup")

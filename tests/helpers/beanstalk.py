@@ -2,7 +2,7 @@
 
 def test_a_deploy(instance, version):
     instance.deploy(version())
-    assert instance.server.open_shop().take().content["number"] == "A1"
+    assert instance.server.open_shop().take().body["number"] == "A1"
 """
 
 from __future__ import annotations

@@ -7,17 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import flask
 from werkzeug.datastructures import Headers
 
 
-@dataclass(frozen=True)
-class Response:
+class Response(NamedTuple):
     """A response. `body` is the parsed JSON, or else text; the names in `headers` may have any case."""
 
     status: int
