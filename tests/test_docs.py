@@ -1,4 +1,4 @@
-"""What the README must name, so that it can't rot; and what stands in two files and must be the same."""
+"""The documentation names every setting, command and URL; versions agree between files."""
 
 import ast
 import dataclasses
