@@ -14,9 +14,9 @@ pytest_plugins = [
 
 
 # Half of the browser tests, by their duration; a second worker has a browser for them.
-SECOND_BROWSER = {"test_every_page", "test_while_it_moves"}
+SECOND_BROWSER = {"test_every_page", "test_handover_pages"}
 # Files whose tests share a place that takes seconds to make.
-SHARED_PLACE = {"test_bad_input", "test_numbers"}
+SHARED_PLACE = {"test_bad_input", "test_stats"}
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,4 +1,4 @@
-"""Backing up: what is stored, where, and what happens when the place for backups fails."""
+"""Backups: what is stored and where, and what happens when the storage fails."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""What makes no sense is refused with a sentence, whoever sends it, and nothing changes by it."""
+"""Invalid requests are refused with an error that is a sentence, and change nothing."""
 
 import json
 import sqlite3

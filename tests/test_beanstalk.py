@@ -1,4 +1,4 @@
-"""Elastic Beanstalk: what its files say is so, and a deploy loses nothing."""
+"""Elastic Beanstalk: the configuration files are valid, and deploys lose no data."""
 
 import json
 import os

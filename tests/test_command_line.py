@@ -1,4 +1,4 @@
-"""The commands, as somebody types them: `python takeanumber.py …`."""
+"""The commands of `python takeanumber.py`."""
 
 import re
 import signal

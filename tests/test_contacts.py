@@ -1,4 +1,4 @@
-"""Who can be called: adding contacts, their phone numbers, finding, changing and forgetting them."""
+"""Contacts: add them, parse their phone numbers, search, change and erase them."""
 
 import csv
 import io

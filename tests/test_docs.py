@@ -1,4 +1,4 @@
-"""The documents name every setting, command and URL; and what two files state is the same in both."""
+"""The documentation names every setting, command and URL; versions agree between files."""
 
 import ast
 import dataclasses

@@ -1,4 +1,4 @@
-"""What was answered is kept: through a killed process, a full disk, a locked database."""
+"""Answered requests survive a killed process, a full disk and a locked database."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""The same service in a browser without JavaScript: forms, cookies, redirects, and what protects them."""
+"""The service in a browser without JavaScript: forms, cookies, redirects and CSRF protection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server says how it is, and never hangs silently."""
+"""The health check and the watchdog."""
 
 import socket
 import sqlite3

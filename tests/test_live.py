@@ -1,4 +1,4 @@
-"""A change is on every open page within a second, and no page can take the server away from the others."""
+"""Changes reach every open stream within a second, and streams leave threads for other requests."""
 
 import signal
 import threading

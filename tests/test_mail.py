@@ -1,4 +1,4 @@
-"""Mail: what is told by it, from an outbox, to a mail server that may be slow, refuse or be away."""
+"""Mail: what is sent, and an outbox for mail servers that are slow, refuse or are down."""
 
 import email
 import email.policy

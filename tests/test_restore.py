@@ -1,4 +1,4 @@
-"""Restoring: what becomes the database, what is never lost by it, and who may be the master."""
+"""Restore: which backup becomes the database, what it never loses, and which instance may be the master."""
 
 import gzip
 import json

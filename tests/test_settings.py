@@ -1,4 +1,4 @@
-"""What the environment says, and what of it makes no sense."""
+"""Settings from the environment, and the errors for invalid ones."""
 
 import pytest
 from helpers.client import AppClient

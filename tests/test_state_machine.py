@@ -1,4 +1,4 @@
-"""Random days of customers, two desks and an owner, against a model of the line."""
+"""Random days of customers, two desks and an owner, compared with a model of the queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A customer takes a number and follows it."""
+"""Customers take a number and follow it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How an old database becomes a new one, and what happens when that fails."""
+"""Upgrades of the database, and upgrades that fail."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Real browsers: each person has one of her own, and reaches the server by a name that is not localhost.
+"""Real browsers. They reach the server by a name that is not localhost.
 
 def test_a_customer_sees_her_number(shop, visit):
     phone = visit(shop.take().body["links"]["ticket"])
@@ -12,10 +12,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from counter import Inside
 from helpers.browser import launch_options
 from helpers.places import Place
 from helpers.server import Server
-from inside import Inside
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -76,7 +76,7 @@ def problems() -> list[str]:
 
 @pytest.fixture
 def notices() -> Callable[..., None]:
-    """Waits until a page has rung or buzzed so often, has said so much, or its stream is so; see ears.js."""
+    """Waits until a page has rung or buzzed so often, has said so much, or its stream is so; see page_probe.js."""
 
     def notices(page: Page, **wanted: object) -> None:
         for name, value in wanted.items():
@@ -146,7 +146,7 @@ def visit(chromium: Browser, problems: list[str]) -> Iterator[Callable[..., Page
             context = chromium.new_context(**options)
         contexts.append(context)
         context.set_default_timeout(10_000)
-        context.add_init_script(path=HERE / "ears.js")
+        context.add_init_script(path=HERE / "page_probe.js")
         listen(context, problems)
         page = context.new_page()
         page.goto(link.replace("127.0.0.1", NAME))
@@ -167,7 +167,7 @@ def windows(chromium: Browser) -> Iterator[Callable[[bool], Page]]:
         if scripts not in opened:
             context = chromium.new_context(java_script_enabled=scripts)
             context.set_default_timeout(10_000)
-            context.add_init_script(path=HERE / "ears.js")
+            context.add_init_script(path=HERE / "page_probe.js")
             opened[scripts] = context.new_page()
         return opened[scripts]
 

@@ -1,7 +1,7 @@
-"""The server went away, a stream is refused, nobody looks at a page: each page catches up by itself."""
+"""Pages without a stream, without a server, or hidden: each of them catches up."""
 
 import pytest
-from inside import Inside, shows, taps
+from counter import Inside, shows, taps
 from playwright.sync_api import expect
 
 HIDE = """hidden => {

@@ -1,10 +1,10 @@
-"""Everybody sees how many are inside; customers are called to the door; owners share links and look back."""
+"""Everybody sees the count; customers are called to the door; owners share links and look at past days."""
 
 import re
 
 import pytest
+from counter import Inside, button, shows, taps
 from helpers.clock import zone_at_hour
-from inside import Inside, button, shows, taps
 from playwright.sync_api import expect
 
 SOON_S = 3  # a second is what we promise; a machine that runs other tests beside this one may be slower

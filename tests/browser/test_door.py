@@ -1,10 +1,10 @@
-"""Somebody at a door taps people in and out: with a thumb, a keyboard, and with or without a network."""
+"""The door's page: taps by thumb and by keyboard, with and without a network."""
 
 import re
 from itertools import cycle, islice
 
 import pytest
-from inside import WHERE_IT_IS_MET, Inside, button, place_of, shows, taps
+from counter import WHERE_IT_IS_MET, Inside, button, place_of, shows, taps
 from playwright.sync_api import expect
 
 PADS = {"In": 1, "Out": -1, "+2": 2, "+3": 3, "+4": 4, "+5": 5}

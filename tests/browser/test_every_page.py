@@ -1,13 +1,13 @@
-"""Every page in each state: nothing is cut off, the main button is in view, anybody can read and use it."""
+"""Every page in every state: nothing is cut off, the main button is in view, and it is accessible."""
 
 import re
 import time
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from calling import Calling
+from call_list import Calling
+from counter import Inside
 from helpers.clock import zone_at_hour
-from inside import Inside
 from playwright.sync_api import Page, expect
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]

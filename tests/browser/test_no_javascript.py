@@ -1,7 +1,7 @@
-"""Without JavaScript: plain forms, and pages that load themselves anew."""
+"""Without JavaScript: plain forms, and pages that reload themselves."""
 
 import pytest
-from inside import Inside
+from counter import Inside
 from playwright.sync_api import expect
 
 

@@ -1,4 +1,4 @@
-"""A shop runs its line from one link: the owner opens it, a customer takes a number, a servicer calls it."""
+"""One day of a shop: the owner opens it, a customer takes a number, a servicer calls it."""
 
 import pytest
 from playwright.sync_api import expect

@@ -1,4 +1,4 @@
-"""The owner's numbers: a page, JSON and CSV of any days, that agree with each other and with the tickets."""
+"""Statistics as page, JSON and CSV: they agree with each other and with the tickets."""
 
 import csv
 import io

@@ -1,11 +1,11 @@
-"""A caller's day: by mouse, by keyboard, on a phone; how long a call is hers; notes that nothing loses."""
+"""The caller's page by mouse, by keyboard and on a phone; how long a claim lasts; notes that are never lost."""
 
 import re
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from calling import Calling
+from call_list import Calling
 from playwright.sync_api import expect
 
 TWICE = "button => { button.click(); button.click(); }"

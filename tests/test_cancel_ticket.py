@@ -1,4 +1,4 @@
-"""A customer no longer needs help."""
+"""Customers leave the line."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An owner's counters and their doors; and six digits, read out, that lead to a door or to the staff link."""
+"""Counters and doors for their owner, and the six-digit codes that lead to a door or the staff page."""
 
 import pytest
 from helpers.client import AppClient

@@ -1,4 +1,4 @@
-"""The day of a place: when it starts, what it ends, and what happens when the clock does odd things."""
+"""The day of a place: when it starts, what ends with it, and clock changes."""
 
 from datetime import datetime, timedelta
 

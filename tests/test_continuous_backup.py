@@ -1,4 +1,4 @@
-"""While the server runs, its backup is kept up to date; and no trouble with the backups is a customer's."""
+"""The running server keeps its backup up to date; failing storage never disturbs customers."""
 
 import gzip
 import re

@@ -1,4 +1,4 @@
-"""How many are inside a shop, as everybody knows it but the page that is tested; and a thumb at a door.
+"""A counter of a shop, changed over HTTP while a test looks at pages; and the thumb at a door.
 
 def test_a_door_shows_what_another_tapped(shop, visit):
     inside = Inside(shop, capacity=90)

@@ -1,7 +1,7 @@
-"""The owner's contacts: many ticked at once, and read from a file."""
+"""The owner's contacts: actions on many at once, and the import of a file."""
 
 import pytest
-from calling import Calling
+from call_list import Calling
 from playwright.sync_api import expect
 
 NAMES = ["Ann Lee", "Ben Okafor", "Chloe Jones", "Dora Jones", "Emil Jones", "Finn Lee"]

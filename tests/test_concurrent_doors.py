@@ -1,4 +1,4 @@
-"""Many doors tap at once, offline, and into a server that dies: no tap is lost, and none counts twice."""
+"""Many doors tap at once, offline, and into a server that is killed: each tap counts exactly once."""
 
 import json
 import random

@@ -1,11 +1,11 @@
-"""The shop moves to a new server: pages say so, keep what was typed or pressed, and send it by themselves."""
+"""During a handover pages say so, keep what was typed or pressed, and send it when the new server is there."""
 
 import json
 import re
 
 import pytest
+from counter import Inside, shows, taps
 from helpers.fast_backups import wait_for
-from inside import Inside, shows, taps
 from playwright.sync_api import expect
 from test_every_page import check
 

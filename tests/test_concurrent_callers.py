@@ -1,4 +1,4 @@
-"""Many callers at the same instant: no call is ever two people's, each is reported once, in its order."""
+"""Many callers at the same instant: a call belongs to one caller and is reported once, in order."""
 
 import random
 import sqlite3

@@ -1,4 +1,4 @@
-"""An owner opens a place and gets its links."""
+"""Opening a place and its links."""
 
 import pytest
 from helpers.places import open_deli

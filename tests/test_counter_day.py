@@ -1,4 +1,4 @@
-"""A counter's day, as its owner sees it: people inside by time, doors, drift; and when it empties itself."""
+"""The day of a counter: the chart, the doors, the drift, and when the count is reset."""
 
 import csv
 import io

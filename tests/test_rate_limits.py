@@ -1,4 +1,4 @@
-"""How often one address may do what, and whose address it is."""
+"""Rate limits by address, and which address counts behind a proxy."""
 
 import pytest
 from helpers.client import AppClient

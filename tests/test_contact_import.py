@@ -1,4 +1,4 @@
-"""Contacts from a file: found columns, a preview, stored at once; and other files altogether."""
+"""Contacts from a file: detected columns, preview, one transaction, and files of other kinds."""
 
 import io
 import threading

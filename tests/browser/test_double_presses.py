@@ -1,4 +1,4 @@
-"""What people in a hurry do: press twice, go back, come back, press too late, and all at the same time."""
+"""Double presses, the back button, late presses, and presses at the same time."""
 
 import re
 

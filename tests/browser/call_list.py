@@ -1,4 +1,4 @@
-"""A call list of a shop, as everybody knows it but the page that is tested.
+"""A call list of a shop, changed over HTTP while a test looks at pages.
 
 def test_a_caller_sees_whom_to_call(shop, visit):
     calling = Calling(shop)

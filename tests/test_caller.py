@@ -1,4 +1,4 @@
-"""What a caller does: ask for the next call, have it alone for a while, report it, and what follows."""
+"""Callers: request the next call, hold the claim for a while, report the outcome, and what follows from it."""
 
 import pytest
 from helpers.places import open_deli

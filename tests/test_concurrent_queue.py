@@ -1,4 +1,4 @@
-"""Many press at the same instant: no number is given twice, nobody is called by two, nothing done twice."""
+"""Many requests at the same instant: each number is given once, each customer is called by one desk."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Somebody leaves a number to be called back; a customer in a line wants to be called instead of waiting."""
+"""Requests to be called back, and customers in a line who ask to be called instead of waiting."""
 
 import pytest
 from test_forms import Browser

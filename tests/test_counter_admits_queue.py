@@ -1,4 +1,4 @@
-"""A counter admits a queue: while there is room, the next customers are called to the door by themselves."""
+"""A counter that admits a queue calls the next customers to the door while there is room."""
 
 from __future__ import annotations
 

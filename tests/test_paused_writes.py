@@ -1,4 +1,4 @@
-"""While writes are paused nothing that was typed is lost; and pages say how the backups are."""
+"""While writes are paused, pages keep what was typed; and pages show the state of the backups."""
 
 import dataclasses
 import io

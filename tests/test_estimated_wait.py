@@ -1,4 +1,4 @@
-"""How long one will wait, as customers and the owner see it, and why one waits still."""
+"""The estimated wait, as customers and the owner see it."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What everybody may see of a place: the picture, as JSON."""
+"""The picture: the public state of a place as JSON."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Somebody at a door taps people in and out, and counts them anew when the count has drifted."""
+"""Doors count people with taps, and recount when the count has drifted."""
 
 import random
 import re

@@ -1,4 +1,4 @@
-"""What an owner does with call lists: opening and changing them, their callers, her own words, figures."""
+"""Call lists for their owner: create and change them, restrict callers, change wording, read figures."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Caller apps: the three addresses under /api, with the token of a desk's link."""
+"""The three URLs under /api for caller apps, with the token of a desk's link."""
 
 import pytest
 

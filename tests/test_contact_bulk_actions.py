@@ -1,4 +1,4 @@
-"""What is done with many contacts at once, and what is said of it."""
+"""Actions on many contacts at once, and the result that the owner sees."""
 
 import pytest
 from test_forms import Browser, Forms

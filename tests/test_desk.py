@@ -1,4 +1,4 @@
-"""A servicer at her desk: whom "Next customer" calls, and what each of the other buttons does."""
+"""The desk: which ticket "Next customer" calls, and what every other button does."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An instance is replaced while customers write: nothing that was answered is lost, there is one master."""
+"""An instance is replaced while customers write: no answered request is lost, and one instance is the master."""
 
 import os
 import re

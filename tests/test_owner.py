@@ -1,4 +1,4 @@
-"""An owner's queues, servicers, links, figures and downloads; and how she finds a lost bookmark."""
+"""The owner's page: queues, servicers, links, figures, downloads, and finding a lost bookmark."""
 
 import csv
 import io
