@@ -6,8 +6,9 @@ and counts once however often it is sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -48,6 +49,23 @@ class Tap:
     def key(self) -> str:
         """What the tap is stored by. All taps that take back the same one have the same key."""
         return f"undo {self.undoes.lower()}" if self.undoes else self.id.lower()
+
+
+@dataclass(frozen=True)
+class RefusedTap:
+    """A tap that can't be accepted, however often it is sent."""
+
+    id: Any  # as it was sent
+    reason: str  # a sentence
+
+
+@dataclass(frozen=True)
+class TapResult:
+    """What became of a tap."""
+
+    id: Any  # as it was sent
+    counted: bool
+    refused: str | None = None  # the reason, if it wasn't stored
 
 
 @dataclass(frozen=True)
@@ -111,12 +129,17 @@ def tickets_at_door(db: Connection, place: Place, counter: Counter) -> list[Tick
 # ----- taps
 
 
-def store_taps(db: Connection, at: float, slug: str, token: str, taps: list[Tap]) -> None:
-    """Store the new ones of some taps, all or none, and count them.
+def store_taps(
+    db: Connection, at: float, slug: str, token: str, batch: Sequence[Tap | RefusedTap]
+) -> list[TapResult]:
+    """Store the new ones of some taps and count them; return what became of each, in their order.
 
     A tap from before the last recount, or of a customer who was counted before, is stored but not counted.
+    Neither is one that takes back a tap which this batch holds as refused.
     """
     place, counter, door = open_door(db, at, slug, token)
+    refused_ids = {each.id.lower() for each in batch if isinstance(each, RefusedTap) and type(each.id) is str}
+    taps = [each for each in batch if isinstance(each, Tap) and (each.undoes or "").lower() not in refused_ids]
     stored = _stored_taps(db, counter, taps)
     for tap in taps:
         if tap.key not in stored:
@@ -127,6 +150,16 @@ def store_taps(db: Connection, at: float, slug: str, token: str, taps: list[Tap]
             else:
                 stored[tap.key] = _store_undo(db, at, place, counter, door, tap, undone)
     call_to_door(db, at, counter)
+    return [_result_of(each, stored) for each in batch]
+
+
+def _result_of(sent: Tap | RefusedTap, stored: Mapping[str, StoredTap]) -> TapResult:
+    if isinstance(sent, RefusedTap):
+        return TapResult(sent.id, counted=False, refused=sent.reason)
+    event = stored.get(sent.key)
+    if event is None:
+        return TapResult(sent.id, counted=False, refused="The tap that it takes back was refused.")
+    return TapResult(sent.id, counted=event.kind in COUNTED)
 
 
 def _stored_taps(db: Connection, counter: Counter, taps: Iterable[Tap]) -> dict[str, StoredTap]:
@@ -171,7 +204,14 @@ def _store_undo(
 
 
 def _made_at(at: float, counter: Counter, tap: Tap) -> float:
-    return max(counter.created_at, at - tap.ago_s)
+    """Return when a tap was made: now, if it is said to be older than its counter by more than a day.
+
+    A device whose clock was wrong when it was tapped, such as one that thought it was 1970, sends that.
+    """
+    made_at = at - tap.ago_s
+    if made_at < counter.created_at - DAY_S:
+        return at
+    return max(counter.created_at, made_at)
 
 
 def _ticket_that_came_in(

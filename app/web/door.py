@@ -13,7 +13,7 @@ from app.clock import now
 from app.core import doors
 from app.core.codes import CODE_S, use_code
 from app.core.days import day_of
-from app.core.doors import Tap, find_door, tickets_at_door
+from app.core.doors import RefusedTap, Tap, TapResult, find_door, tickets_at_door
 from app.core.models import Counter, Door, Place, Ticket
 from app.core.picture import version_of
 from app.core.places import find_place
@@ -30,6 +30,7 @@ from app.web.service import service, write
 door = Blueprint("door", __name__)
 
 MAX_TAPS = 500  # in one request
+MAX_AGO_S = 10**9  # 30 years; no tap waits so long to be sent
 MAX_CODES_PER_ADDRESS = 20  # that one client may try in the time a code is valid
 MAX_CODES_PER_PLACE = 200  # that all clients may try: a guesser can have many addresses
 
@@ -60,8 +61,7 @@ def show_door(place: str, token: str, error: ServiceError | None = None) -> Answ
     """Show a door."""
     with service().database.read() as db:
         row = find_place(db, place)
-        counter, this_door = find_door(db, now(), row, token)
-        content = _door_json(db, row, counter, this_door)
+    content = door_json(place, token)
     # Without JavaScript, the id makes a form count once, however often it is sent.
     return page("door.html", content, row, error, door=content, tap_id=str(uuid4()))
 
@@ -73,6 +73,14 @@ def back_to_door(place: str, token: str) -> Answer:
     return see_other("door.show_door", place=place, token=token)
 
 
+def door_json(slug: str, token: str) -> dict[str, Any]:
+    """Return what a door shows. Raises NotFound for an unknown link."""
+    with service().database.read() as db:
+        place = find_place(db, slug)
+        counter, this_door = find_door(db, now(), place, token)
+        return _door_json(db, place, counter, this_door)
+
+
 def _door_json(db: Connection, place: Place, counter: Counter, this_door: Door) -> dict[str, Any]:
     waiting = 0
     if counter.queue_id is not None:
@@ -82,6 +90,7 @@ def _door_json(db: Connection, place: Place, counter: Counter, this_door: Door) 
     url = link("door.show_door", place=place.slug, token=this_door.token)
     return {
         **public_counter_json(counter),
+        "count": counter.people,  # a count below 0 has drifted, and only doors see it
         "name": this_door.name,
         "id": this_door.id,
         "counter": named(counter),
@@ -118,21 +127,44 @@ def _called_json(place: Place, ticket: Ticket) -> dict[str, Any]:
 @door.post("/<place>/door/<token>/taps")
 @errors_on(show_door)
 def store_taps(place: str, token: str) -> Answer:
-    """Count what was tapped at a door."""
-    write(doors.store_taps, place, token, _read_taps())
-    return back_to_door(place, token)
+    """Count what was tapped at a door.
 
-
-def _read_taps() -> list[Tap]:
-    """Return the taps of the request: one in a form, a list in JSON."""
+    JSON says for each tap by its id whether it counts. One that can't be accepted doesn't stop the others.
+    """
     if not request.is_json:
-        return [Tap(**parse(TapForm, "id", "delta"))]
+        write(doors.store_taps, place, token, [Tap(**parse(TapForm, "id", "delta"))])
+        return back_to_door(place, token)
+    results = write(doors.store_taps, place, token, [_read_tap(item) for item in _tap_items()])
+    taps = [_tap_result_json(result) for result in results]
+    if results and all(result.refused for result in results):
+        return json_response({"error": results[0].refused, "taps": taps}, 400)
+    return json_response({**door_json(place, token), "taps": taps})
+
+
+def _tap_items() -> list[Any]:
+    """Return the taps of a JSON body as they were sent."""
     items = json_object().get("taps")
     if not isinstance(items, list):
         raise BadInput("Taps: this must be a list of taps, such as [].")
     if len(items) > MAX_TAPS:
         raise TooLarge(f"At most {MAX_TAPS} taps at once, please: send the others after them.")
-    return [Tap(**parse_json(TapForm, item, "id", "delta")) for item in items]
+    return items
+
+
+def _read_tap(item: Any) -> Tap | RefusedTap:
+    """Return a tap, or why it can't be accepted. A time that is impossible counts as now."""
+    tap_id = item.get("id") if isinstance(item, dict) else None
+    if isinstance(item, dict) and type(item.get("ago_s")) is int and not 0 <= item["ago_s"] <= MAX_AGO_S:
+        item = {**item, "ago_s": 0}
+    try:
+        return Tap(**parse_json(TapForm, item, "id", "delta"))
+    except BadInput as error:
+        return RefusedTap(tap_id, str(error))
+
+
+def _tap_result_json(result: TapResult) -> dict[str, Any]:
+    content: dict[str, Any] = {"id": result.id, "counted": result.counted}
+    return content if result.refused is None else content | {"error": result.refused}
 
 
 @door.post("/<place>/door/<token>/recount")

@@ -108,14 +108,14 @@ def _call_json(call: PictureCall, place: Place) -> dict[str, Any]:
 
 
 def public_counter_json(counter: Counter) -> dict[str, Any]:
-    """Return what everybody may see of a counter."""
+    """Return what everybody may see of a counter. A count below 0 has drifted, and is shown as 0."""
     return {
         "slug": counter.slug,
         "name": counter.name,
         "capacity": counter.capacity,
         "held": counter.held,
         "admits": counter.admits,
-        "count": counter.people,
+        "count": max(0, counter.people),
         "level": counter.level,
     }
 
