@@ -1,11 +1,52 @@
-// Keeps a screen from going dark while its page is in view, where a browser can (over https alone).
+// Keeps a screen from going dark while its page is in view, where a browser can: over https alone.
+import { say } from './live.js';
 
-export function stayAwake(wanted = () => true) {
+const KEY = 'screen hint';  // what this browser remembers that somebody has read
+const MINUTE = 60000;
+
+const HINTS = {
+  mine: 'Your screen may turn off while you wait. Look here now and then, or set it to stay on longer.',
+  device: 'This screen may turn off: a page at an http:// address can’t keep it on. '
+    + 'Set the device to stay on, or open an https:// address.',
+};
+
+const known = () => { try { return localStorage.getItem(KEY) !== null; } catch (error) { return false; } };
+
+// Says once that the screen may turn off, until somebody has read it; with `briefly`, for a minute at most.
+function hint(text, briefly) {
+  if (known()) return;
+  const box = document.createElement('div'), words = document.createElement('p');
+  const button = document.createElement('button');
+  const close = () => {
+    box.remove();
+    delete document.body.dataset.hint;
+  };
+  box.id = 'hint';
+  words.textContent = text;
+  button.type = 'button';
+  button.textContent = 'OK';
+  button.addEventListener('click', () => {
+    try { localStorage.setItem(KEY, 'read'); } catch (error) { /* forbidden: this page only */ }
+    close();
+  });
+  box.append(words, button);
+  document.querySelector('body > header').after(box);
+  document.body.dataset.hint = '';
+  say(text);
+  if (briefly) setTimeout(close, MINUTE);
+}
+
+// `who` has the screen: 'mine' is a customer's, a 'device' belongs to the place, and nobody may be at a 'board'.
+export function stayAwake(who, wanted = () => true) {
   async function ask() {
     if (document.hidden || !wanted()) return;
     try {
-      await navigator.wakeLock?.request('screen');
-    } catch { /* not allowed, say on low battery */ }
+      await navigator.wakeLock.request('screen');
+    } catch (error) { /* not allowed, say on low battery */ }
+  }
+  if (!navigator.wakeLock) {
+    if (wanted()) hint(HINTS[who] || HINTS.device, who === 'board');
+    return;
   }
   document.addEventListener('visibilitychange', ask);  // each time it comes back: a hidden page loses its lock
   ask();

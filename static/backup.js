@@ -2,7 +2,7 @@
 import { ask, say } from './live.js';
 import { duration } from './words.js';
 
-const ASK = 10_000;
+const ASK = 10000;
 
 export function showBackup(line) {
   const [word, said] = line.children;
@@ -19,7 +19,7 @@ export function showBackup(line) {
       const answer = await ask(document.body.dataset.here, { headers: { Accept: 'application/json' } });
       const { backup } = await answer.json();
       if (backup) show(backup);
-    } catch { /* watch() says that the server is away; the age counts on */ }
+    } catch (error) { /* watch() says that the server is away; the age counts on */ }
   }
 
   function show(backup) {

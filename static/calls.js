@@ -3,7 +3,7 @@ import { ask, say, watch } from './live.js';
 import { quietForms, refresh } from './swap.js';
 
 const SOON = 120;        // seconds before the end of a claim that are worth a word
-const LOOK = 20_000;     // ms between looks at what is to be called: lists are not in the picture
+const LOOK = 20000;      // ms between looks at what is to be called: lists are not in the picture
 
 const page = document.querySelector('main');
 const find = id => document.getElementById(id);
@@ -19,7 +19,7 @@ async function compare() {
     const at = Date.parse(answer.headers.get('Date')), middle = (began + Date.now()) / 2;
     if (at && Math.abs(at + 500 - middle) > 2000) ahead = at + 500 - middle;  // it tells whole seconds
     count();
-  } catch { /* the device's own clock, then */ }
+  } catch (error) { /* the device's own clock, then */ }
 }
 
 const two = n => String(n).padStart(2, '0');
@@ -46,42 +46,45 @@ function count() {
 const KEPT = 'report ';
 const late = find('late'), lateForm = late.querySelector('form');
 const claimOf = form => form.elements.claim.value;
-const isReport = form => form === lateForm || form?.id === 'report';
+const isReport = form => Boolean(form) && (form === lateForm || form.id === 'report');
 
 function forget(claim) {
-  try { sessionStorage.removeItem(KEPT + claim); } catch { /* forbidden: nothing is kept */ }
+  try { sessionStorage.removeItem(KEPT + claim); } catch (error) { /* forbidden: nothing is kept */ }
 }
 
 function kept() {
   try {
     const keys = Object.keys(sessionStorage).filter(key => key.startsWith(KEPT));
     return new Map(keys.map(key => [key.slice(KEPT.length), JSON.parse(sessionStorage.getItem(key))]));
-  } catch {
+  } catch (error) {
     return new Map();
   }
 }
 
 function keep({ target: { form } }) {
   if (!isReport(form)) return;
-  const { csrf_token: _, claim, ...typed } = Object.fromEntries(new FormData(form));
+  const typed = {}, claim = claimOf(form);
+  for (const [name, value] of new FormData(form)) if (name !== 'csrf_token' && name !== 'claim') typed[name] = value;
   const whom = (form === lateForm ? late : find('now')).querySelector('h1, h2 span').textContent;
   const call = form.elements.notes.id;
-  try { sessionStorage.setItem(KEPT + claim, JSON.stringify({ call, whom, typed })); } catch { /* as above */ }
+  try { sessionStorage.setItem(KEPT + claim, JSON.stringify({ call, whom, typed })); } catch (error) { /* as above */ }
 }
 
 function recall() {
   const form = find('report');
-  for (const [claim, { call, ...rest }] of kept()) {  // she has the same call once more, by another claim
-    if (!form || claim === claimOf(form) || call !== form.elements.notes.id) continue;
+  for (const [claim, report] of kept()) {  // she has the same call once more, by another claim
+    if (!form || claim === claimOf(form) || report.call !== form.elements.notes.id) continue;
     forget(claim);
-    try { sessionStorage.setItem(KEPT + claimOf(form), JSON.stringify({ call, ...rest })); } catch { /* as above */ }
+    try { sessionStorage.setItem(KEPT + claimOf(form), JSON.stringify(report)); } catch (error) { /* as above */ }
   }
   const known = kept();
-  for (const [name, value] of Object.entries((form && known.get(claimOf(form))?.typed) || {})) {
+  const mine = form && known.get(claimOf(form));
+  for (const [name, value] of Object.entries(mine ? mine.typed : {})) {
     const field = form.elements[name];
     if (!field || field.value || !value) continue;
     field.value = value;
-    field.closest('details')?.setAttribute('open', '');
+    const around = field.closest('details');
+    if (around) around.open = true;
   }
   if (!late.hidden) return;
   const [claim, { whom, typed }] = [...known].find(([claim, { typed }]) =>
@@ -113,8 +116,10 @@ document.addEventListener('reset', ({ target }) => {  // it was accepted, see sw
 
 document.addEventListener('click', event => {
   const button = event.target.closest('.outcomes [data-effect=later]');
-  const later = button?.form.querySelector('.later'), date = later?.querySelector('[type=date]');
-  if (!later || date.value) return;
+  const later = button && button.form.querySelector('.later');
+  if (!later) return;
+  const date = later.querySelector('[type=date]');
+  if (date.value) return;
   event.preventDefault();
   later.open = true;
   date.focus();
@@ -133,7 +138,7 @@ document.addEventListener('swapped', () => {
     say([...now.querySelectorAll('h1, .list')].map(each => each.textContent).reverse().join(', '));
     now.tabIndex = -1;  // from here, the next Tab is at the number
     now.focus();
-    scrollTo({ top: 0 });
+    scrollTo(0, 0);
   }
   shown = call;
 });

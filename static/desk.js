@@ -1,9 +1,9 @@
 // A desk hears at once who came, and counts how long it has been serving.
-import { say, watch } from './live.js';
+import { say, watch, write } from './live.js';
 import { quietForms, refresh } from './swap.js';
 import { sound } from './sound.js';
 
-const CALLS = 60_000;  // ms between looks at how many calls there are to make
+const CALLS = 60000;   // ms between looks at how many calls there are to make
 
 const page = document.querySelector('main');
 const ring = sound(document.getElementById('ring'), 'ring', { usually: true });
@@ -16,12 +16,21 @@ function came(picture) {
     .reduce((sum, queue) => sum + queue.waiting.length, 0);
   if (waited === 0 && waiting > 0) {
     ring();
-    say('Somebody is waiting.');
+    say('Someone is waiting.');
   }
   waited = waiting;
 }
 
+// How long each has waited, as the server writes it (present.py).
+function countMinutes() {
+  for (const time of document.querySelectorAll('[data-minutes]')) {
+    const minutes = Math.max(0, Math.floor((Date.now() - Date.parse(time.dateTime)) / 60000));
+    write(time, minutes < 60 ? `${minutes || '<1'} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`);
+  }
+}
+
 function count() {
+  countMinutes();
   const timer = document.querySelector('[data-since]');
   if (!timer) return;
   const seconds = Math.max(0, Math.floor((Date.now() - Date.parse(timer.dataset.since)) / 1000));

@@ -1,16 +1,17 @@
 // A door: counts at the touch, whatever the network does, and shows what all doors together have counted.
 import { stayAwake } from './awake.js';
-import { say, watch, whenReady, write } from './live.js';
-import { quietForms, refresh } from './swap.js';
+import { ask, buzz, say, watch, whenReady, write } from './live.js';
+import { pressed, quietForms, refresh } from './swap.js';
 import { post, tapsOf } from './taps.js';
 import { room, waiting } from './words.js';
 
 const NEARLY = .8;            // of the capacity, as in takeanumber.py
 const STILL = 1000;           // ms without a tap before the count is read out
-const UNDO = 3_600_000;       // ms for which a tap can be taken back
+const UNDO = 3600000;         // ms for which a tap can be taken back
 const BUZZ = { in: [20], out: [15, 50, 15], full: [90, 50, 90] };  // to be told apart without looking
 
 const page = document.querySelector('main'), { slug, door, counter } = page.dataset;
+const { here } = document.body.dataset;
 const find = id => document.getElementById(id);
 const [count, left, unsent, message, pads, undo, dialog] =
   ['count', 'left', 'unsent', 'message', 'pads', 'undo', 'recount'].map(find);
@@ -33,9 +34,9 @@ function learn(news) {
 
 const ofPicture = ({ counters, queues, epoch, version }) => {
   const mine = counters.find(each => each.slug === counter);
-  const queue = queues.find(each => each.slug === mine?.admits);
+  const queue = mine && queues.find(each => each.slug === mine.admits);
   const called = queue ? queue.called.filter(each => each.door) : [];
-  return mine && { ...mine, called, waiting: queue?.waiting.length, epoch, version };
+  return mine && { ...mine, called, waiting: queue ? queue.waiting.length : undefined, epoch, version };
 };
 
 // The server's HTML of those who may come in is fetched again when it names others than it should.
@@ -53,10 +54,33 @@ watch(picture => {
   const news = ofPicture(picture);
   if (!news) return refresh();  // the counter was taken away: the server says so
   compare(news);
+  if (news.count) takeIn(news);
+  else look();
+});
+
+function takeIn(news) {
   postponed = news;
   if (taps.doubtful()) taps.hurry();
   else changed();
-});
+}
+
+// A count below 0 has drifted. It isn't public: the picture says 0, and the door itself is asked.
+let looking = false, lookAgain = false;
+
+async function look() {
+  lookAgain = true;
+  if (looking) return;
+  looking = true;
+  try {
+    while (lookAgain) {
+      lookAgain = false;
+      const answer = await ask(here, { headers: { Accept: 'application/json' } });
+      if (answer.ok) takeIn(await answer.json());
+    }
+  } catch (error) { /* the next picture asks again */ } finally {
+    looking = false;
+  }
+}
 
 function changed() {
   if (postponed && !taps.doubtful()) {
@@ -95,7 +119,7 @@ function show() {
   count.dataset.length = String(inside.count).length;
   find('capacity').textContent = inside.capacity;
   left.textContent = room(inside);
-  unsent.textContent = late ? `not sent yet: ${inside.unsent}` : '';
+  unsent.textContent = late ? `${inside.unsent} ${inside.unsent === 1 ? 'tap' : 'taps'} waiting to send` : '';
   shown = [`${inside.count} of ${inside.capacity}`, left.textContent, unsent.textContent].filter(Boolean).join(', ');
   for (const each of page.querySelectorAll('li[data-number]')) each.hidden = cameIn.has(each.dataset.number);
   const line = page.querySelector('[data-waiting]');
@@ -121,20 +145,18 @@ for (const { number } of taps.inOrder()) if (number) cameIn.add(number);
 
 // What can be taken back, newest last: this tab's, over a reload, too.
 let made = [];
-try { made = JSON.parse(sessionStorage.getItem(key)) || []; } catch { /* forbidden: this page only */ }
+try { made = JSON.parse(sessionStorage.getItem(key)) || []; } catch (error) { /* forbidden: this page only */ }
 
 function remember(next) {
   made = next.slice(-50);
-  try { sessionStorage.setItem(key, JSON.stringify(made)); } catch { /* as above */ }
+  try { sessionStorage.setItem(key, JSON.stringify(made)); } catch (error) { /* as above */ }
 }
 
 const last = () => made.filter(tap => Date.now() - tap.at < UNDO).pop();
 
 function tap(content) {
   const full = now().level === 'full' && content.delta > 0;
-  // a page that was never touched may not, and browsers write an error then
-  const touched = navigator.userActivation?.hasBeenActive !== false;
-  if (touched) navigator.vibrate?.(full ? BUZZ.full : content.delta > 0 ? BUZZ.in : BUZZ.out);
+  buzz(full ? BUZZ.full : content.delta > 0 ? BUZZ.in : BUZZ.out);
   if (content.number) cameIn.add(content.number);
   const tap = taps.add(content);
   announce();
@@ -142,8 +164,9 @@ function tap(content) {
 }
 
 function press(button) {
-  const number = button.form.elements.number?.value;
-  const tapped = tap({ delta: Number(button.value), ...(number && { number }) });
+  const { number } = button.form.elements, content = { delta: Number(button.value) };
+  if (number) content.number = number.value;
+  const tapped = tap(content);
   remember([...made, tapped]);
   show();
 }
@@ -159,19 +182,20 @@ undo.addEventListener('click', () => {
 // A pad counts when it is touched. The click that follows says nothing new, whatever fingers did meanwhile; one that
 // nothing was touched for comes from a key or a screen reader, and is sent like any form.
 let touched = false, untouched;
+const hasPointers = 'PointerEvent' in window;  // iOS 12 has none
 
-pads.addEventListener('pointerdown', event => {
+pads.addEventListener(hasPointers ? 'pointerdown' : 'touchstart', event => {
   const pad = event.target.closest('button');
   if (!pad || event.button) return;
   clearTimeout(untouched);
   touched = true;
   press(pad);
 });
-for (const end of ['pointerup', 'pointercancel']) {  // no click follows a finger that slid off
+for (const end of hasPointers ? ['pointerup', 'pointercancel'] : ['touchend', 'touchcancel']) {  // no click follows a finger that slid off
   document.addEventListener(end, () => { untouched = setTimeout(() => { touched = false; }, 400); });
 }
 pads.addEventListener('click', event => {
-  if (touched || event.detail) event.preventDefault();
+  if (touched || (hasPointers && event.detail)) event.preventDefault();
   touched = false;
 });
 pads.addEventListener('keydown', event => {
@@ -185,7 +209,7 @@ pads.addEventListener('contextmenu', event => event.preventDefault());  // a thu
 document.addEventListener('submit', event => {
   if (event.target.action !== pads.action) return;
   event.preventDefault();
-  press(event.submitter || document.activeElement);
+  press(pressed(event));
 });
 
 // ----- recount
@@ -195,14 +219,19 @@ const problem = dialog.querySelector('[role=alert]');
 const explain = text => write(problem, text);
 let opened = 0;  // times
 
+// Browsers before 2022 don't know dialogs: there it lies on the page, and app.css hides it while it is closed.
+const openDialog = () => dialog.showModal ? dialog.showModal() : dialog.setAttribute('open', '');
+const closeDialog = () => dialog.close ? dialog.close() : dialog.removeAttribute('open');
+const isOpen = () => dialog.hasAttribute('open');
+
 find('recounts').addEventListener('click', () => {
   opened += 1;
   explain('');
   set.disabled = false;
   recount.reset();
-  dialog.showModal();
+  openDialog();
 });
-dialog.querySelector('[type=button]').addEventListener('click', () => dialog.close());
+dialog.querySelector('[type=button]').addEventListener('click', closeDialog);
 
 // A server that is moving to another machine gets it when it has arrived, if the dialog is still there to be seen.
 async function send(content, turn) {
@@ -211,7 +240,7 @@ async function send(content, turn) {
     if (answer.status !== 503 || !answer.after) return answer;
     explain(answer.content.error);
     await whenReady(why => turn === opened && explain(why));
-    if (!dialog.open || turn !== opened) return null;
+    if (!isOpen() || turn !== opened) return null;
   }
 }
 
@@ -224,16 +253,16 @@ recount.addEventListener('submit', async event => {
   try {
     await taps.send();  // those that can't be sent before it are older than it: the server leaves them out
     const answer = await send({ count: recount.elements.count.valueAsNumber }, turn);
-    if (answer?.status === 200) {
+    if (answer && answer.status === 200) {
       remember([]);
       answered(answer.content);
       announce();
-      dialog.close();
+      closeDialog();
     } else if (answer) {
       explain(answer.content.error);
     }
-  } catch {
-    explain('No connection. Press again when it is back.');
+  } catch (error) {
+    explain('You’re offline. Press again once you’re back.');
   } finally {
     if (turn === opened) set.disabled = false;
   }
@@ -248,5 +277,5 @@ document.addEventListener('swapped', () => {
 });
 for (const control of [undo, find('recounts')]) control.hidden = false;
 quietForms();
-stayAwake();
+stayAwake('device');
 show();

@@ -16,7 +16,7 @@ async function look() {
     bar.value = read;
     document.getElementById('read').textContent =
       `${read.toLocaleString('en')}${rows ? ` of ${rows.toLocaleString('en')}` : ''}`;
-  } catch { /* the next look */ }
+  } catch (error) { /* the next look */ }
   setTimeout(look, LOOK);
 }
 

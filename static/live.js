@@ -1,19 +1,26 @@
 // Tells an open page what changes in its place, as long as somebody looks at it.
 
 const POLL = 4000;        // ms between looks at the picture while there is no stream
-const UNSURE = 40_000;    // nothing heard for so long: ask once whether the server is still there
-const SILENT = 75_000;    // a stream speaks at least once a minute; one that doesn't is dead without saying so
+const UNSURE = 40000;     // nothing heard for so long: ask once whether the server is still there
+const SILENT = 75000;     // a stream speaks at least once a minute; one that doesn't is dead without saying so
 const PATIENCE = 8000;    // an answer that takes longer won't come
 const AGAIN = 2000;       // between looks whether a server that is moving takes what is sent
 
 const { live, picture, here } = document.body.dataset;
-const offline = yes => { document.getElementById('offline').hidden = !yes; };
+const bar = document.getElementById('offline');
+document.documentElement.dataset.scripts = 'on';  // for reload.js: this browser can read them
+
+// Shows whether the server can be reached; each sign of it is also told to who waits for one, see swap.js.
+function offline(yes) {
+  if (bar) bar.hidden = !yes;
+  if (!yes) document.dispatchEvent(new Event('reached'));
+}
 
 // fetch(), which alone would wait for minutes for a server that has gone.
 export async function ask(url, options = {}) {
   const stop = new AbortController(), timer = setTimeout(() => stop.abort(), PATIENCE);
   try {
-    return await fetch(url, { cache: 'no-store', signal: stop.signal, ...options });
+    return await fetch(url, Object.assign({ cache: 'no-store', signal: stop.signal }, options));
   } finally {
     clearTimeout(timer);
   }
@@ -29,8 +36,8 @@ export async function whenReady(tell) {
       const { paused } = await answer.json();  // a proxy before a server that starts answers in HTML
       ready = !paused;
       if (paused) tell(paused);
-    } catch {
-      tell('No connection.');
+    } catch (error) {
+      tell('You’re offline.');
     }
   }
 }
@@ -62,12 +69,12 @@ export function watch(onPicture, { evenHidden = false } = {}) {
   function lose() {
     close();
     retryAt = Date.now() + pause * (1 + Math.random() / 2);  // not all phones in the same second
-    pause = Math.min(2 * pause, 30_000);
+    pause = Math.min(2 * pause, 30000);
     poll();
   }
 
   function close() {
-    stream?.close();
+    if (stream) stream.close();
     stream = null;
     hearing = false;
   }
@@ -77,7 +84,8 @@ export function watch(onPicture, { evenHidden = false } = {}) {
     polling = true;
     let next;
     try {
-      const headers = { Accept: 'application/json', ...(etag && { 'If-None-Match': etag }) };
+      const headers = { Accept: 'application/json' };
+      if (etag) headers['If-None-Match'] = etag;
       const answer = await ask(picture, { headers });
       if (answer.status === 404) return location.replace(here);  // the place is gone: its page says so
       if (answer.status >= 500) throw new Error(answer.statusText);
@@ -87,7 +95,7 @@ export function watch(onPicture, { evenHidden = false } = {}) {
       }
       sure = Date.now();
       offline(false);
-    } catch {
+    } catch (error) {
       offline(true);
     } finally {
       polling = false;
@@ -98,7 +106,7 @@ export function watch(onPicture, { evenHidden = false } = {}) {
   function tick() {
     const now = Date.now();
     if (stream && now - heard > SILENT) lose();
-    else if (!hearing || now - sure > UNSURE) poll();
+    else if (!hearing || now - sure > UNSURE || !bar.hidden) poll();
     if (!stream && now >= retryAt) open();
     timer = setTimeout(tick, POLL + Math.random() * 1000);
   }
@@ -119,9 +127,23 @@ export function watch(onPicture, { evenHidden = false } = {}) {
   document.addEventListener('visibilitychange', wake);
   addEventListener('online', wake);
   addEventListener('offline', () => offline(true));
+  document.addEventListener('unreachable', poll);
   addEventListener('pagehide', sleep);
   addEventListener('pageshow', event => { if (event.persisted) wake(); });
   wake();
+}
+
+// Puts these nodes in the place of all that an element holds.
+export function fill(element, ...nodes) {
+  while (element.firstChild) element.firstChild.remove();
+  element.append(...nodes);
+}
+
+// Whether the page was touched: one that never was may not buzz, and browsers write an error then.
+export const wasTouched = () => !navigator.userActivation || navigator.userActivation.hasBeenActive;
+
+export function buzz(pattern) {
+  if (navigator.vibrate && wasTouched()) navigator.vibrate(pattern);
 }
 
 // Shows a text; what it showed already is not read out again.

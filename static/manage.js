@@ -10,7 +10,7 @@ for (const button of document.querySelectorAll('[data-copy]')) {
     link.select();
     try {
       await navigator.clipboard.writeText(link.value);
-    } catch {
+    } catch (error) {
       document.execCommand('copy');  // the only way on a page that came over plain http
     }
     const text = button.textContent;

@@ -8,8 +8,8 @@ const screen = document.querySelector('main');
 let line, word = screen.querySelector('[data-word]').textContent;
 
 // What the page shows of the line: its HTML is fetched again when that changes, not at each tap.
-const shape = ({ called, waiting } = { called: [], waiting: [] }) =>
-  JSON.stringify([called.filter(each => each.door).map(each => each.number), waiting.length]);
+const shape = queue => queue
+  ? JSON.stringify([queue.called.filter(each => each.door).map(each => each.number), queue.waiting.length]) : '';
 
 function show() {
   const count = screen.querySelector('[data-count]'), words = screen.querySelector('[data-word]').textContent;
@@ -27,4 +27,4 @@ watch(({ counters, queues }) => {
   show();
 }, { evenHidden: true });
 document.addEventListener('swapped', show);
-stayAwake();
+stayAwake('board');

@@ -1,8 +1,11 @@
 // Changes a page without leaving it. Its HTML is made by the server alone: what changed is fetched again and
 // put in place, region by region, and nothing that somebody is typing is lost.
-import { ask, whenReady, write } from './live.js';
+import { ask, fill, whenReady, write } from './live.js';
 
 const SECOND_PRESS = 400;  // ms: a finger that slips presses twice within this
+
+const OFFLINE = 'You’re offline. Press again once you’re back.';
+const BACK = 'You’re back online. Please press again.';
 
 const { here } = document.body.dataset;
 const parse = html => new DOMParser().parseFromString(html, 'text/html');
@@ -10,7 +13,7 @@ const tell = text => write(document.getElementById('message'), text);
 
 // What a control is known by in the old and in the new HTML.
 const sign = control => control.id || [
-  control.form?.getAttribute('action') || control.getAttribute('href'), control.name,
+  (control.form && control.form.getAttribute('action')) || control.getAttribute('href'), control.name,
   control.matches('[type=checkbox], [type=radio]') ? control.value : '',
   control.getAttribute('aria-label') || (control.matches('button, a, summary') ? control.textContent.trim() : ''),
 ].join('|');
@@ -20,7 +23,7 @@ const controls = region => [...region.querySelectorAll(CONTROLS)];
 
 function typed(control) {
   if (control.matches('[type=checkbox], [type=radio]')) return control.checked !== control.defaultChecked;
-  if (control.matches('select')) return !control.selectedOptions[0]?.defaultSelected;
+  if (control.matches('select')) return ![...control.options].some(one => one.selected && one.defaultSelected);
   return control.matches('input, textarea') && control.value !== control.defaultValue;
 }
 
@@ -29,7 +32,7 @@ function same(one, other) {
   const [a, b] = [one, other].map(region => {
     const copy = region.cloneNode(true);
     copy.querySelectorAll('[name=csrf_token], [name=request_id]').forEach(input => input.removeAttribute('value'));
-    copy.querySelectorAll('[data-own]').forEach(own => own.replaceChildren());
+    copy.querySelectorAll('[data-own]').forEach(own => fill(own));
     copy.querySelectorAll('details').forEach(details => details.removeAttribute('open'));
     return copy;
   });
@@ -41,19 +44,19 @@ function replace(old, fresh) {
   const found = control => controls(fresh).find(other => sign(other) === sign(control));
   for (const control of controls(old).filter(typed)) {
     const other = found(control);
-    if (other?.matches('[type=checkbox], [type=radio]')) other.checked = control.checked;
-    else if (other && (!other.options || [...other.options].some(o => o.value === control.value))) {
-      other.value = control.value;
-    }
+    if (!other) continue;
+    if (other.matches('[type=checkbox], [type=radio]')) other.checked = control.checked;
+    else if (!other.options || [...other.options].some(o => o.value === control.value)) other.value = control.value;
   }
   for (const details of old.querySelectorAll('details[open][id]')) {
-    fresh.querySelector(`#${details.id}`)?.setAttribute('open', '');
+    const same = fresh.querySelector(`#${details.id}`);
+    if (same) same.setAttribute('open', '');
   }
   const focus = focused && found(focused);
   const span = focused && focused.matches('input, textarea') && [focused.selectionStart, focused.selectionEnd];
   for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
   for (const { name, value } of fresh.attributes) old.setAttribute(name, value);
-  old.replaceChildren(...fresh.childNodes);
+  fill(old, ...fresh.childNodes);
   if (focus) {
     focus.focus({ preventScroll: true });
     if (span && span[0] !== null) focus.setSelectionRange(...span);
@@ -67,7 +70,8 @@ function replace(old, fresh) {
 export function swap(html, { message } = {}) {
   const next = parse(html);
   if (!next.querySelector('[data-region]')) {  // an error's own page
-    tell(next.querySelector('#why, main p')?.textContent.trim() || '');
+    const why = next.querySelector('#why, main p');
+    tell(why ? why.textContent.trim() : '');
     return;
   }
   document.title = next.title;
@@ -75,7 +79,7 @@ export function swap(html, { message } = {}) {
   for (const old of document.querySelectorAll('[data-region]')) {
     const fresh = next.getElementById(old.id);
     // a page that was only looked at again says nothing new: what the last press answered stays to be read
-    if (old.id === 'message' && !message && !fresh?.textContent.trim()) continue;
+    if (old.id === 'message' && !message && !(fresh && fresh.textContent.trim())) continue;
     if (fresh && !same(old, fresh)) replace(old, fresh);
   }
   hold();
@@ -86,17 +90,17 @@ export function swap(html, { message } = {}) {
 // the page is looked at once more.
 let asked = 0, answered = 0;
 
-async function load(url, { message, accepted, ...options } = {}) {
-  const turn = ++asked, answer = await ask(url, { headers: { Accept: 'text/html' }, ...options });
+async function load(url, { message, accepted, options } = {}) {
+  const turn = ++asked, answer = await ask(url, Object.assign({ headers: { Accept: 'text/html' } }, options));
   const html = await answer.text(), moves = answer.status === 503 && parse(html).querySelector('[data-moving] h1');
   if (moves) {
     await patience(moves.textContent);
-    return load(url, { message, accepted, ...options });
+    return load(url, { message, accepted, options });
   }
   if (answer.redirected && new URL(answer.url).pathname !== new URL(here, location.href).pathname) {
     return location.assign(answer.url);
   }
-  if (answer.ok) accepted?.();
+  if (answer.ok && accepted) accepted();
   const late = turn < answered;
   if (!message && (late || !answer.ok)) return;
   answered = Math.max(turn, answered);
@@ -132,7 +136,7 @@ export async function refresh() {
       again = false;
       await load(here);
     }
-  } catch {
+  } catch (error) {
     // watch() notices that the server is away, and brings a picture when it is back
   } finally {
     refreshing = again = false;
@@ -162,10 +166,28 @@ function release(action, focused) {
   }
 }
 
+// The button that a form was sent by. Browsers that don't tell didn't give it the focus either.
+let clicked;
+document.addEventListener('click', event => { clicked = event.target.closest('button'); }, true);
+
+export function pressed(event) {
+  if (event.submitter) return event.submitter;
+  return clicked && clicked.form === event.target ? clicked : event.target.querySelector('button:not([type=button])');
+}
+
+// When the server can be reached again, nothing says that it can't.
+function back() {
+  const message = document.getElementById('message');
+  if (message && message.textContent.trim() === OFFLINE) tell(BACK);
+}
+
+document.addEventListener('reached', back);
+addEventListener('online', back);
+
 // Sends forms with data-quiet without leaving the page; one with data-clears is emptied when it was accepted.
 export function quietForms() {
   document.addEventListener('submit', async event => {
-    const form = event.target, button = event.submitter || form.querySelector('button');
+    const form = event.target, button = pressed(event);
     if (!form.matches('[data-quiet]')) return;
     event.preventDefault();
     if (held.has(form.action)) return;
@@ -176,9 +198,10 @@ export function quietForms() {
     hold();
     const accepted = () => { if (form.matches('[data-clears]')) form.reset(); };
     try {
-      await load(action, { method: 'POST', body, message: true, accepted });
-    } catch {
-      tell('No connection. Press again when it is back.');
+      await load(action, { options: { method: 'POST', body }, message: true, accepted });
+    } catch (error) {
+      tell(OFFLINE);
+      document.dispatchEvent(new Event('unreachable'));  // watch() finds out when it is back
     } finally {
       setTimeout(release, SECOND_PRESS, action, focused);
     }

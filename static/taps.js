@@ -4,9 +4,10 @@
 const MOST = 500;         // in one request
 const PATIENCE = 8000;    // ms for an answer, to its end
 const PAUSE = 1000;       // ms until the first retry; twice as long after each
-const LONGEST = 30_000;
+const LONGEST = 30000;
 const LATE = 1000;        // ms after which a tap that isn't sent is worth a word
-const FAREWELL = 10_000;  // bytes: so little is still sent when the page is closed meanwhile
+const REPORTED = 60000;   // ms for which it is said that taps were dropped
+const FAREWELL = 10000;   // bytes: so little is still sent when the page is closed meanwhile
 
 // Asks a door's server to do something; throws when no answer came that it could have given.
 export async function post(url, content) {
@@ -36,18 +37,25 @@ function uuid() {
 export function tapsOf({ key, url, door, changed, answered }) {
   const unsent = new Map();
   let newest = 0, pause = PAUSE, began = 0, sending = null, timer;
-  let lost = false, doubtful = false, refusal = '', forgetful = false;
+  let lost = false, doubtful = false, refusal = '', dropped = '', forgetful = false;
 
   // One entry a tap: two tabs that wrote one list would overwrite each other's taps, and plain http has no locks.
   const entry = id => `${key} ${id}`;
-  const idOf = name => name?.startsWith(`${key} `) && name.slice(key.length + 1);
+  const idOf = name => name && name.startsWith(`${key} `) && name.slice(key.length + 1);
   const inOrder = () => [...unsent.values()].sort((one, other) => one.at - other.at);
 
   function learn(name, value) {
     const id = idOf(name);
-    if (id && value) unsent.set(id, JSON.parse(value));
+    if (id && value) unsent.set(id, parse(id, value));
     else if (id) unsent.delete(id);  // another tab has sent it
     return id;
+  }
+
+  // What is kept can be broken; then the server says what is wrong with it, and it is dropped.
+  function parse(id, value) {
+    let tap;
+    try { tap = JSON.parse(value); } catch (error) { /* it is no tap */ }
+    return Object.assign({ at: Date.now() }, Object(tap) === tap ? tap : {}, { id });
   }
 
   function recall() {
@@ -55,7 +63,7 @@ export function tapsOf({ key, url, door, changed, answered }) {
       localStorage.setItem(key, '');  // may it be written to?
       localStorage.removeItem(key);
       for (const name of Object.keys(localStorage)) learn(name, localStorage.getItem(name));
-    } catch {
+    } catch (error) {
       forgetful = true;
     }
   }
@@ -65,7 +73,7 @@ export function tapsOf({ key, url, door, changed, answered }) {
     const tap = { id: uuid(), ...content, at: newest };
     try {
       localStorage.setItem(entry(tap.id), JSON.stringify(tap));
-    } catch {
+    } catch (error) {
       forgetful = true;  // forbidden or full: still counted and sent
     }
     unsent.set(tap.id, tap);
@@ -77,12 +85,26 @@ export function tapsOf({ key, url, door, changed, answered }) {
 
   function forget({ id }) {
     unsent.delete(id);
-    try { localStorage.removeItem(entry(id)); } catch { /* it was never kept */ }
+    try { localStorage.removeItem(entry(id)); } catch (error) { /* it was never kept */ }
+  }
+
+  // Those that the server can't accept won't be accepted later either; nor what takes them back.
+  function drop(results) {
+    const refused = results.filter(result => result.error), ids = new Set(refused.map(result => result.id));
+    if (!refused.length) return;
+    [...unsent.values()].filter(tap => ids.has(tap.id) || ids.has(tap.undoes)).forEach(forget);
+    const what = refused.length === 1 ? '1 tap was' : `${refused.length} taps were`;
+    dropped = `${what} not counted: ${refused[0].error} Please recount if the number is wrong.`;
+    setTimeout(() => {
+      dropped = '';
+      changed();
+    }, REPORTED);
   }
 
   async function attempt() {
     const now = began = Date.now(), batch = inOrder().slice(0, MOST);
-    const taps = batch.map(({ at, ...tap }) => ({ ...tap, ago_s: Math.max(0, Math.floor((now - at) / 1000)) }));
+    const age = at => Math.max(0, Math.floor((now - at) / 1000)) || 0;
+    const taps = batch.map(({ at, ...tap }) => ({ ...tap, ago_s: age(at) }));
     doubtful = true;
     try {
       const { status, after, content } = await post(url, { taps });
@@ -93,13 +115,19 @@ export function tapsOf({ key, url, door, changed, answered }) {
       refusal = counted ? '' : refused(status, content.error);
       if (counted) {
         batch.forEach(forget);
+        drop(content.taps || []);
         pause = PAUSE;
         answered(content);
         return 0;
       }
+      if (status === 400 && content.taps) {  // none of them could be accepted
+        refusal = '';
+        drop(content.taps);
+        return 0;
+      }
       if (after) return after;
       if (status < 500 && status !== 429) return LONGEST;
-    } catch {
+    } catch (error) {
       lost = true;
     }
     const wait = pause;
@@ -113,9 +141,10 @@ export function tapsOf({ key, url, door, changed, answered }) {
 
   // Sends what there is; when it is at it, waits for that.
   async function send() {
-    timer = clearTimeout(timer);
+    clearTimeout(timer);
+    timer = null;
     if (!unsent.size) return;
-    sending ||= attempt();
+    sending = sending || attempt();
     const mine = sending, wait = await mine;
     if (sending !== mine) return;
     sending = null;
@@ -145,9 +174,9 @@ export function tapsOf({ key, url, door, changed, answered }) {
 
   return {
     add, hurry, send, inOrder,
-    late: () => lost || Boolean(refusal) || Date.now() - (inOrder()[0]?.at ?? Infinity) > LATE,
+    late: () => lost || Boolean(refusal) || inOrder().slice(0, 1).some(tap => Date.now() - tap.at > LATE),
     doubtful: () => doubtful && unsent.size > 0,
-    trouble: () => refusal || (forgetful
+    trouble: () => refusal || dropped || (forgetful
       ? 'This browser keeps nothing: leave this page open until everything is sent.' : ''),
   };
 }

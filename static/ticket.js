@@ -1,6 +1,6 @@
 // Finds this ticket in each picture, and tells its customer what it means: by eye, by ear, by hand.
 import { stayAwake } from './awake.js';
-import { say, watch } from './live.js';
+import { buzz, say, watch } from './live.js';
 import { quietForms, refresh } from './swap.js';
 import { sound } from './sound.js';
 import { ahead, serving, wait, where } from './words.js';
@@ -46,12 +46,11 @@ function turn({ desk, door }) {
   const to = door ? 'please come in' : desk;
   say(to ? `It's your turn: ${to}` : "It's your turn", true);
   ring();
-  // a page that was never touched may not, and browsers write an error then
-  if (navigator.userActivation?.hasBeenActive !== false) navigator.vibrate?.([300, 150, 300, 150, 600]);
+  buzz([300, 150, 300, 150, 600]);
 }
 
 // A call list is private: nothing of it is in the picture.
-const isCall = 'calls' in page.dataset, LOOK = 15_000;  // ms
+const isCall = 'calls' in page.dataset, LOOK = 15000;  // ms
 if (isCall) setInterval(() => { if (!document.hidden && !ended()) refresh(); }, LOOK);
 
 watch(picture => {
@@ -65,7 +64,7 @@ watch(picture => {
 
   if (!found) return ended() || refresh();
   const { called } = found;
-  if (called?.state === 'called' && (calledAgain || state === 'waiting')) turn(called);
+  if (called && called.state === 'called' && (calledAgain || state === 'waiting')) turn(called);
   if (!called && state === 'waiting' && found.queue.slug === queue) {
     waits(found);
     return reads() && refresh();
@@ -82,5 +81,5 @@ document.addEventListener('swapped', () => {
   spoken = page.dataset.state;
 });
 
-stayAwake(() => !ended());  // a screen that goes dark hears nothing
+stayAwake('mine', () => !ended() && !onTablet);  // a screen that goes dark hears nothing
 quietForms();

@@ -1,6 +1,7 @@
 // What pages say of a picture, in the very words of the templates (_macros.html and the filters).
+import { fill } from './live.js';
 
-export const waiting = n => n ? `${n} waiting` : 'Nobody is waiting';
+export const waiting = n => n ? `${n} waiting` : 'No one waiting';
 
 export const mayEnter = level => level === 'full' ? 'Please wait'
   : level === 'nearly' ? 'You may enter. Nearly full.' : 'You may enter';
@@ -14,7 +15,10 @@ export function wait(span) {
   const low = Math.round(span.from / 60), high = Math.round(span.to / 60);
   if (high <= 1) return low ? 'about a minute' : 'less than a minute';
   if (low === high) return `about ${high} minutes`;
-  return low ? `about ${low} to ${high} minutes` : `up to ${high} minutes`;
+  if (!low) return `up to ${high} minutes`;
+  // a range that is wider than its middle says little about its lower end
+  if (high - low > (low + high) / 2) return `up to ${high > 10 ? 5 * Math.ceil(high / 5) : high} minutes`;
+  return `about ${low} to ${high} minutes`;
 }
 
 export function duration(seconds) {
@@ -47,17 +51,17 @@ export function serving(list, all) {
   });
   if (!lines.length) {
     const nobody = document.createElement('li');
-    nobody.textContent = 'Nobody right now';
+    nobody.textContent = 'No one at the moment';
     lines.push(nobody);
   }
-  list.replaceChildren(...lines);
+  fill(list, ...lines);
 }
 
 // What is left of a capacity, as a door reads it: {count, held, capacity, level}.
 export function room({ count, held, capacity, level }) {
   const left = capacity - count - held, over = count - capacity;
-  const kept = held ? `, ${held} ${held === 1 ? 'space' : 'spaces'} kept` : '';
-  if (count < 0) return `Below zero: please recount${kept}`;
-  if (level === 'full') return (over > 0 ? `Full: ${over} too many` : 'Full') + kept;
-  return `${level === 'nearly' ? 'Nearly full: room' : 'Room'} for ${left} more${kept}`;
+  const reserved = held ? `, ${held} reserved` : '';
+  if (count < 0) return `Below zero: please recount${reserved}`;
+  if (level === 'full') return (over > 0 ? `Over capacity by ${over}` : 'Full') + reserved;
+  return `${level === 'nearly' ? 'Nearly full: room' : 'Room'} for ${left} more${reserved}`;
 }

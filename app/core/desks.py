@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
+from app.core.history import TicketEvent, can_be_undone, last_event
 from app.core.models import Place, Servicer, Ticket
 from app.core.places import find_place
 from app.core.queries import (
@@ -19,6 +20,7 @@ from app.core.queries import (
     NORMAL_PRIORITY,
     claim_is_over,
     current_ticket,
+    get_ticket,
     recent_tickets,
     waiting_tickets,
 )
@@ -37,6 +39,8 @@ from app.core.transitions import (
 from app.errors import BadInput, Conflict, NotFound
 from app.storage.sql import load_first, run
 
+UNDO_KINDS = ("no-show", "move")  # what can be undone at a desk for some seconds
+LATEST_EVENTS = 200  # of the whole server: what can be undone is among them
 BRING_BACK_S = 3600  # how long after its end a ticket can be brought back
 PUT_BACK_BEHIND = 2  # a ticket that is put back waits behind the next two
 
@@ -99,7 +103,7 @@ def call_next(
     """
     desk = open_desk(db, at, slug, token)
     if desk.call:
-        raise Conflict("A call is yours: report it, or give it back, before you call a customer.")
+        raise Conflict("You have a call. Report or release it before you call a customer.")
     if finished != (desk.ticket.number if desk.ticket else None):
         raise Conflict(f"Your desk has changed since this page was shown. {UNCHANGED}")
     if not desk.servicer.on_duty:
@@ -216,13 +220,79 @@ def move_ticket(db: Connection, at: float, slug: str, token: str, number: str, q
     change_state(db, at, ticket, "move", queue_id=target.id, priority=NORMAL_PRIORITY, joined_at=joined_at)
 
 
+# ----- undoing
+
+
+def find_undoable(db: Connection, at: float, servicer: Servicer) -> Ticket | None:
+    """Return the customer whom a servicer has just marked as a no-show or moved, and who can be restored."""
+    event = _undoable_event(db, at, servicer)
+    if event is None or current_ticket(db, servicer) is not None:
+        return None
+    return get_ticket(db, event.ticket_id)
+
+
+def _undoable_event(db: Connection, at: float, servicer: Servicer) -> TicketEvent | None:
+    """Return the last thing that a servicer did, if it can be undone."""
+    sql = """SELECT * FROM event WHERE place_id = :place AND servicer_id = :servicer AND ticket_id > 0
+             AND id > (SELECT max(id) FROM event WHERE place_id = :place) - :latest
+             ORDER BY id DESC LIMIT 1"""
+    result = run(db, sql, place=servicer.place_id, servicer=servicer.id, latest=LATEST_EVENTS)
+    event = load_first(TicketEvent, result)
+    if event is None or event.kind not in UNDO_KINDS or not can_be_undone(at, event.happened_at):
+        return None
+    return event if last_event(db, event.ticket_id) == event else None
+
+
+def undo(db: Connection, at: float, slug: str, token: str, number: str) -> None:
+    """Take back that a customer was marked as a no-show or moved: they are at the desk again, as before.
+
+    Raises Conflict when something else happened since, or when it was too long ago.
+    """
+    desk = open_desk(db, at, slug, token)
+    if desk.ticket and desk.ticket.number == number:
+        return  # the second of two presses
+    ticket = None if desk.call else find_undoable(db, at, desk.servicer)
+    event = _undoable_event(db, at, desk.servicer)
+    if ticket is None or event is None or ticket.number != number:
+        raise Conflict(f"It's too late to undo this for {number}. {UNCHANGED}")
+    before = last_event(db, ticket.id, before=event.id)
+    queue_id = ticket.queue_id if before is None else before.queue_id
+    if run(db, "SELECT deleted_at FROM queue WHERE id = :id", id=queue_id).scalar():
+        raise Conflict(f"The queue of {number} was deleted, so it can't go back there.")
+    called_at, started_at = _times_at_desk(db, ticket)
+    restored = change_state(
+        db,
+        at,
+        ticket,
+        "restore",
+        queue_id=queue_id,
+        servicer_id=desk.servicer.id,
+        called_at=called_at or at,
+        started_at=None,
+        ended_at=None,
+    )
+    if started_at is not None:
+        change_state(db, at, restored, "start", started_at=started_at)
+
+
+def _times_at_desk(db: Connection, ticket: Ticket) -> tuple[float | None, float | None]:
+    """Return when a ticket was called last, and when it was started since then, if it was."""
+    sql = """SELECT kind, happened_at FROM event WHERE ticket_id = :ticket AND kind IN ('call', 'start')
+             ORDER BY id DESC LIMIT 2"""
+    times = {row.kind: row.happened_at for row in reversed(run(db, sql, ticket=ticket.id).all())}
+    called_at, started_at = times.get("call"), times.get("start")
+    if called_at is not None and started_at is not None and started_at < called_at:
+        started_at = None
+    return called_at, started_at
+
+
 def _find_number(tickets: Iterable[Ticket], number: str) -> Ticket | None:
     return next((ticket for ticket in tickets if ticket.number == number), None)
 
 
 def _check_can_wait_again(desk: Desk, ticket: Ticket) -> None:
     if ticket.series < desk.day:
-        raise Conflict(f"The day of {ticket.number} is over: it can't wait again. Press Done or Not here.")
+        raise Conflict(f"The day of {ticket.number} is over: it can't wait again. Press Done or No-show.")
 
 
 def add_customer(

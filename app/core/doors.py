@@ -15,10 +15,10 @@ from sqlalchemy.engine import Connection
 from app.core.codes import give_code
 from app.core.counters import COUNTED, add_door_to, call_to_door, counter_today, counters_of, find_counter
 from app.core.days import day_of
-from app.core.history import record
+from app.core.history import UNDO_GRACE_S, UNDO_S, record
 from app.core.models import Counter, Door, Place, Ticket
 from app.core.places import find_place, find_place_for_owner, new_token
-from app.core.queries import AT_THE_DOOR, SELECT_TICKETS, called_tickets
+from app.core.queries import AT_THE_DOOR, SELECT_TICKETS, called_tickets, waiting_tickets
 from app.core.transitions import TRANSITIONS, UNCHANGED, change_state, change_state_at_door, start_day
 from app.errors import Conflict, NotFound
 from app.storage.sql import insert_returning, load, load_all, load_first, run, update
@@ -303,6 +303,28 @@ def no_show(db: Connection, at: float, slug: str, token: str, number: str) -> No
             call_to_door(db, at, counter)
             return
     raise Conflict(f"{number} is not called to this door any more. {UNCHANGED}")
+
+
+def find_undoable(db: Connection, at: float, counter: Counter) -> Ticket | None:
+    """Return the customer who was marked last as a no-show at the doors of a counter, for some seconds."""
+    if counter.queue_id is None:
+        return None
+    sql = f"""{SELECT_TICKETS} WHERE ticket.queue_id = :queue AND ended_at >= :since AND state = 'no_show'
+              AND ticket.servicer_id IS NULL ORDER BY ended_at DESC, ticket.id DESC LIMIT 1"""
+    result = run(db, sql, queue=counter.queue_id, since=at - UNDO_S - UNDO_GRACE_S)
+    return load_first(Ticket, result)
+
+
+def undo_no_show(db: Connection, at: float, slug: str, token: str, number: str) -> None:
+    """Take back that a customer was marked as a no-show: they come in next. Raises Conflict."""
+    place, counter, _door = open_door(db, at, slug, token)
+    ticket = find_undoable(db, at, counter)
+    if ticket is not None and ticket.number == number:
+        change_state_at_door(db, at, ticket, "bring-back", day_of(place, at))
+        return
+    waiting = waiting_tickets(db, [counter.queue_id or 0], day_of(place, at))
+    if all(each.number != number for each in [*tickets_at_door(db, place, counter), *waiting]):
+        raise Conflict(f"It's too late to undo this for {number}. {UNCHANGED}")
 
 
 # ----- actions of the owner

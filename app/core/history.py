@@ -2,9 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy.engine import Connection
 
-from app.storage.sql import run
+from app.storage.sql import load_first, run
+
+UNDO_S = 10  # for how long a page offers to undo a press
+UNDO_GRACE_S = 2  # how long that request may take
+
+
+@dataclass(frozen=True)
+class TicketEvent:
+    """Something that happened to a ticket."""
+
+    id: int
+    kind: str
+    happened_at: float
+    ticket_id: int
+    queue_id: int
+    servicer_id: int | None  # the servicer who had it before
+    detail: str | None
+
+
+def last_event(db: Connection, ticket_id: int, before: int | None = None) -> TicketEvent | None:
+    """Return what happened to a ticket last, or last before the event with the id `before`."""
+    sql = """SELECT * FROM event WHERE ticket_id = :ticket AND id < coalesce(:before, id + 1)
+             ORDER BY id DESC LIMIT 1"""
+    return load_first(TicketEvent, run(db, sql, ticket=ticket_id, before=before))
+
+
+def can_be_undone(at: float, happened_at: float) -> bool:
+    """Return True while a press of that time can be undone."""
+    return at - happened_at <= UNDO_S + UNDO_GRACE_S
 
 
 def record(

@@ -10,7 +10,7 @@ from app.core.models import Place, Ticket
 from app.storage.sql import run
 
 MAX_STEPS = 5
-TICKET_STEPS = ("call", "cancel", "no-show", "put-back", "bring-back", "move")
+TICKET_STEPS = ("call", "cancel", "no-show", "put-back", "bring-back", "move", "restore")
 DESK_STEPS = ("pause", "resume")
 
 

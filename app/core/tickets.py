@@ -7,17 +7,34 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
-from app.core.history import record
+from app.core.history import can_be_undone, last_event, record
 from app.core.models import Place, Queue, Ticket, WaitRange
 from app.core.phones import read_phone
 from app.core.places import find_place, find_place_for_owner, new_token
-from app.core.queries import CALL_ORDER, JOIN_TIME, NORMAL_PRIORITY, OPEN_STATES, SELECT_TICKETS, get_ticket
+from app.core.queries import (
+    CALL_ORDER,
+    JOIN_TIME,
+    NORMAL_PRIORITY,
+    OPEN_CALL,
+    OPEN_STATES,
+    SELECT_TICKETS,
+    get_ticket,
+)
 from app.core.queues import call_lists, find_queue, find_walk_in_queue, get_queue
-from app.core.transitions import admit_waiting, change_state, is_placeholder, record_step, start_day, state_at
+from app.core.transitions import (
+    admit_waiting,
+    change_state,
+    current_series,
+    is_placeholder,
+    record_step,
+    start_day,
+    state_at,
+)
 from app.errors import BadInput, Conflict, NotFound
 from app.storage.sql import load, load_all, load_first, run, update
 
 SECONDS_PER_DAY = 86400
+BY_OWNER = "owner"  # detail of the event of a ticket that the owner cancelled
 
 
 @dataclass(frozen=True)
@@ -214,6 +231,40 @@ def cancel_ticket(db: Connection, at: float, slug: str, token: str) -> None:
         change_state(db, at, ticket, "cancel")
 
 
+def can_rejoin(db: Connection, at: float, ticket: Ticket) -> bool:
+    """Return True for some seconds after a customer has left the line themselves."""
+    if ticket.state != "cancelled" or ticket.ended_at is None or not can_be_undone(at, ticket.ended_at):
+        return False
+    event = last_event(db, ticket.id)
+    return event is not None and event.kind == "cancel" and event.detail != BY_OWNER
+
+
+def rejoin(db: Connection, at: float, slug: str, token: str, *, browser: str | None = None) -> None:
+    """Undo cancel_ticket(): the customer has the place in line that they had. Raises Conflict."""
+    ticket = open_ticket(db, at, slug, token)
+    if ticket.state in OPEN_STATES and not is_placeholder(ticket):
+        return  # the second of two presses
+    queue = get_queue(db, ticket.queue_id)
+    place = find_place(db, slug)
+    is_over = not queue.is_call_list and ticket.series < current_series(place, at)[:10]
+    if is_over or not can_rejoin(db, at, ticket):
+        raise Conflict("It's too late to undo this.")
+    if run(db, "SELECT deleted_at FROM queue WHERE id = :id", id=queue.id).scalar():
+        raise Conflict(f"{queue.name} was deleted, so you can't wait there again.")
+    if ticket.is_call and not _may_be_called_again(db, ticket):
+        raise Conflict("This request can't be restored. Please leave your number again.")
+    change_state(db, at, ticket, "bring-back")
+    if browser and not queue.shared_tablet:
+        update(db, "ticket", ticket.id, browser=browser)
+
+
+def _may_be_called_again(db: Connection, call: Ticket) -> bool:
+    """Return True unless the contact must not be called, or is on the list again."""
+    sql = f"""SELECT do_not_call FROM contact WHERE id = :contact AND do_not_call = 0 AND NOT EXISTS
+              (SELECT 1 FROM ticket WHERE {OPEN_CALL} AND contact_id = :contact AND queue_id = :queue)"""
+    return run(db, sql, contact=call.contact_id, queue=call.queue_id).first() is not None
+
+
 def cancel_tickets(
     db: Connection, at: float, slug: str, token: str, queue_slug: str, numbers: list[str]
 ) -> list[str]:
@@ -228,7 +279,7 @@ def cancel_tickets(
     sql = """SELECT * FROM ticket WHERE queue_id = :queue AND state IN :open AND ticket.number IN :numbers
              ORDER BY state = 'waiting' DESC, priority DESC, joined_at DESC, id DESC"""
     tickets = load_all(Ticket, run(db, sql, queue=queue.id, open=OPEN_STATES, numbers=numbers))
-    return [change_state(db, at, ticket, "cancel").number for ticket in tickets]
+    return [change_state(db, at, ticket, "cancel", detail=BY_OWNER).number for ticket in tickets]
 
 
 # ----- waiting at home for a phone call

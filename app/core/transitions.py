@@ -41,6 +41,7 @@ TRANSITIONS = {
     "put-back": Transition(("called", "serving"), "waiting"),
     "move": Transition(OPEN_STATES, "waiting"),
     "bring-back": Transition(("done", "no_show", "cancelled"), "waiting"),
+    "restore": Transition(("no_show", "waiting"), "called"),  # undoes "no-show" or "move" at a desk
     # The following are for calls.
     "claim": Transition(("waiting",), "called"),
     "give-back": Transition(("called",), "waiting"),
@@ -117,12 +118,18 @@ def is_placeholder(ticket: Ticket) -> bool:
 
 
 def change_state(
-    db: Connection, at: float, ticket: Ticket, kind: str, **columns: Unpack[TicketChanges]
+    db: Connection,
+    at: float,
+    ticket: Ticket,
+    kind: str,
+    *,
+    detail: str | None = None,
+    **columns: Unpack[TicketChanges],
 ) -> Ticket:
     """Take a ticket through a transition, write the event, and return the changed ticket.
 
-    `kind` is a key of TRANSITIONS, and `columns` are changed as well. Raises Conflict when the state of the
-    ticket doesn't allow it.
+    `kind` is a key of TRANSITIONS, `detail` is kept with the event, and `columns` are changed as well. Raises
+    Conflict when the state of the ticket doesn't allow it.
     """
     transition = TRANSITIONS[kind]
     if ticket.state not in transition.allowed_in:
@@ -149,6 +156,7 @@ def change_state(
         servicer_id=ticket.servicer_id,  # whose ticket it was before
         contact_id=changed.contact_id,
         state=changed.state,
+        detail=detail,
     )
     admit_waiting(db, at, changed.queue_id)
     return changed

@@ -21,7 +21,7 @@ from app.core.tickets import CustomerDetails
 from app.errors import NotFound, ServiceError
 from app.web.forms import CallRequestForm, CustomerForm, PhoneForm
 from app.web.picture_json import RenderedPicture, current_picture, step_json
-from app.web.present import iso, named, wait_json
+from app.web.present import iso, named, seconds_to_undo, wait_json
 from app.web.request import browser_id, limit, parse, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
@@ -122,7 +122,9 @@ def take_number(place: str, queue: str) -> Answer:
     )
     ticket = taken.ticket
     if not wants_json():
-        return see_other("customer.show_ticket", place=place, token=ticket.token)
+        # The tablet goes back to the start; the customer's own phone opens the ticket without this.
+        on_tablet = {"tablet": 1} if taken.queue.shared_tablet else {}
+        return see_other("customer.show_ticket", place=place, token=ticket.token, **on_tablet)
     if not taken.is_new:
         return show_ticket(place, ticket.token)
     wait = None
@@ -166,6 +168,7 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
     with service().database.read() as db:
         row, queue, ticket = tickets.find_ticket(db, place, token)
         may_call_back = tickets.may_call_back(db, at, row, queue, ticket)
+        can_rejoin = tickets.can_rejoin(db, at, ticket)
         ahead, wait, steps = 0, None, []
         phone = None
         if queue.is_call_list:
@@ -185,6 +188,8 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
             content["links"]["wait_here"] = f"{url}/wait-here"
         else:
             content["links"]["call_me"] = f"{url}/call-me"
+    if can_rejoin:
+        content["links"]["rejoin"] = f"{content['links']['ticket']}/rejoin"
     if wants_json():
         return page("ticket.html", content, row, error)
     picture = current_picture(place).content
@@ -196,7 +201,8 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
         ticket=content,
         picture=picture,
         several=len(picture["queues"]) > 1,
-        shared=queue.shared_tablet,
+        on_tablet=queue.shared_tablet and "tablet" in request.args,
+        undo_s=seconds_to_undo(at, ticket.ended_at) if can_rejoin else 0,
     )
 
 
@@ -205,6 +211,14 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
 def cancel_ticket(place: str, token: str) -> Answer:
     """Leave the line."""
     write(tickets.cancel_ticket, place, token)
+    return back_to_ticket(place, token)
+
+
+@customer.post("/<place>/t/<token>/rejoin")
+@errors_on(show_ticket)
+def rejoin(place: str, token: str) -> Answer:
+    """Undo that they have left the line, some seconds ago: they have their place again."""
+    write(tickets.rejoin, place, token, browser=None if request.is_json else browser_id())
     return back_to_ticket(place, token)
 
 

@@ -21,7 +21,7 @@ from app.core.tickets import CustomerDetails
 from app.errors import ServiceError
 from app.web.caller import call_json, lists_json
 from app.web.forms import CustomerForm, MoveForm, NextForm, NumberForm, ServicerForm
-from app.web.present import iso, named
+from app.web.present import iso, named, seconds_to_undo
 from app.web.request import browser_id, parse, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
@@ -125,6 +125,7 @@ def desk_json(
     call = calls.claimed_call(db, at, servicer) if ticket is not None and ticket.is_call else None
     line = waiting_tickets(db, [queue.id for queue in served], day_of(place, at))
     recent = recent_tickets(db, servicer)
+    undoable = desks.find_undoable(db, at, servicer)
     url = link("desk.show_desk", place=place.slug, token=servicer.token)
     return {
         "name": servicer.name,
@@ -137,10 +138,12 @@ def desk_json(
         "current": None if ticket is None or ticket.is_call else desk_ticket_json(place, ticket),
         "recent": [desk_ticket_json(place, each) for each in recent],
         "line": [_waiting_ticket_json(place, each) for each in line],
+        "undo": None if undoable is None else _undo_json(at, undoable),
         "links": {
             "desk": url,
             "next": f"{url}/next",
             "add": f"{url}/add",
+            "undo": f"{url}/undo",
             "calls": f"{url}/calls",
             "next_call": f"{url}/calls/next",
         },
@@ -150,6 +153,18 @@ def desk_json(
 def _line_json(queue: Queue, line: list[Ticket]) -> dict[str, Any]:
     waiting = [ticket for ticket in line if ticket.queue_id == queue.id]
     return {**named(queue), "open": queue.open, "waiting": len(waiting)}
+
+
+def _undo_json(at: float, ticket: Ticket) -> dict[str, Any]:
+    """Return what a servicer can undo: a no-show that has just ended, or a move that has just joined."""
+    moved = ticket.ended_at is None
+    happened_at = ticket.joined_at if moved else ticket.ended_at
+    return {
+        "number": ticket.number,
+        "kind": "move" if moved else "no-show",
+        "queue_name": ticket.queue_name,
+        "seconds": seconds_to_undo(at, happened_at),
+    }
 
 
 def _waiting_ticket_json(place: Place, ticket: Ticket) -> dict[str, Any]:
@@ -214,7 +229,7 @@ def call_next(place: str, token: str) -> Answer:
         queue=form.get("queue"),
         number=form.get("number"),
     )
-    return back_to_desk(place, token, None if called else "Nobody is waiting.")
+    return back_to_desk(place, token, None if called else "No one is waiting.")
 
 
 @desk.post("/<place>/desk/<token>/start")
@@ -254,6 +269,14 @@ def call_again(place: str, token: str) -> Answer:
 def put_back(place: str, token: str) -> Answer:
     """Let the customer at the desk wait again."""
     write(desks.put_back, place, token, parse(NumberForm, "number")["number"])
+    return back_to_desk(place, token)
+
+
+@desk.post("/<place>/desk/<token>/undo")
+@errors_on(show_desk)
+def undo(place: str, token: str) -> Answer:
+    """Take back that the customer didn't come or was moved, some seconds ago."""
+    write(desks.undo, place, token, parse(NumberForm, "number")["number"])
     return back_to_desk(place, token)
 
 

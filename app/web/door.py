@@ -22,7 +22,7 @@ from app.errors import BadInput, ServiceError, TooLarge
 from app.web.customer import show_place
 from app.web.forms import CodeForm, NumberForm, RecountForm, TapForm
 from app.web.picture_json import public_counter_json
-from app.web.present import iso, named
+from app.web.present import iso, named, seconds_to_undo
 from app.web.request import json_object, limit, parse, parse_json, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
@@ -86,6 +86,7 @@ def _door_json(db: Connection, place: Place, counter: Counter, this_door: Door) 
     if counter.queue_id is not None:
         waiting = len(waiting_tickets(db, [counter.queue_id], day_of(place, now())))
     called = reversed(tickets_at_door(db, place, counter))
+    undoable = doors.find_undoable(db, now(), counter)
     version = version_of(db, place)
     url = link("door.show_door", place=place.slug, token=this_door.token)
     return {
@@ -99,16 +100,22 @@ def _door_json(db: Connection, place: Place, counter: Counter, this_door: Door) 
         "hold_minutes": counter.hold_minutes,
         "waiting": waiting,
         "called": [_called_json(place, ticket) for ticket in called],
+        "undo": None if undoable is None else _undo_json(undoable),
         "links": {
             "door": url,
             "taps": f"{url}/taps",
             "recount": f"{url}/recount",
             "no_show": f"{url}/no-show",
+            "undo_no_show": f"{url}/undo-no-show",
             "picture": link("customer.show_place", place=place.slug),
             "live": link("screens.stream", place=place.slug),
             "screen": link("screens.show_screen", place=place.slug, counter=counter.slug),
         },
     }
+
+
+def _undo_json(ticket: Ticket) -> dict[str, Any]:
+    return {"number": ticket.number, "seconds": seconds_to_undo(now(), ticket.ended_at)}
 
 
 def _called_json(place: Place, ticket: Ticket) -> dict[str, Any]:
@@ -180,4 +187,12 @@ def recount(place: str, token: str) -> Answer:
 def no_show(place: str, token: str) -> Answer:
     """End the ticket of a customer who was called to the door and did not come."""
     write(doors.no_show, place, token, parse(NumberForm, "number")["number"])
+    return back_to_door(place, token)
+
+
+@door.post("/<place>/door/<token>/undo-no-show")
+@errors_on(show_door)
+def undo_no_show(place: str, token: str) -> Answer:
+    """Take back that a customer did not come, some seconds ago."""
+    write(doors.undo_no_show, place, token, parse(NumberForm, "number")["number"])
     return back_to_door(place, token)

@@ -125,12 +125,13 @@ def public_counter_json(counter: Counter) -> dict[str, Any]:
 _STEP_TEXTS = {
     "call": "{} was called",
     "cancel": "{} left the line",
-    "no-show": "{} was not here",
-    "put-back": "{} waits again",
+    "no-show": "{} wasn't here",
+    "put-back": "{} is waiting again",
     "bring-back": "{} came back",
-    "move": "{} came from another line",
-    "pause": "{} pauses",
-    "resume": "{} goes on",
+    "move": "{} came from another queue",
+    "restore": "{} came back",
+    "pause": "{} is paused",
+    "resume": "{} is open again",
 }
 
 

@@ -8,6 +8,8 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from app.clock import now
+from app.core.history import UNDO_S
 from app.core.models import Place, WaitRange
 
 
@@ -37,6 +39,11 @@ def named(item: Any, **links: str) -> dict[str, Any]:
     return content | {"links": links} if links else content
 
 
+def seconds_to_undo(at: float, happened_at: float | None) -> float:
+    """Return for how many more seconds a page offers to undo a press."""
+    return 0 if happened_at is None else round(max(0, happened_at + UNDO_S - at), 1)
+
+
 # ----- template filters
 
 
@@ -58,13 +65,33 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def minutes_in_words(seconds: float | None) -> str:
+    """Return seconds as people say them: 250 as "4 min", 30 as "<1 min"."""
+    if seconds is None:
+        return "–"
+    minutes = int(max(0, seconds)) // 60
+    if minutes < 60:
+        return f"{minutes} min" if minutes else "<1 min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def minutes_since(at: str) -> str:
+    """Return how long ago an ISO 8601 time is, as people say it."""
+    return minutes_in_words(now() - datetime.fromisoformat(at).timestamp())
+
+
 def wait_in_words(wait: Mapping[str, int] | None) -> str:
-    """Return a range of seconds, {"from", "to"}, as "about 8 to 15 minutes"."""
+    """Return a range of seconds, {"from", "to"}, as "about 8 to 15 minutes".
+
+    A range that is wider than its middle says little about its lower end: it is "up to 45 minutes".
+    """
     if not wait:
         return ""
     low, high = round(wait["from"] / 60), round(wait["to"] / 60)
     if high <= 1:
         return "about a minute" if low else "less than a minute"
+    if low and high - low > (low + high) / 2:
+        return f"up to {-(-high // 5) * 5 if high > 10 else high} minutes"
     if 0 < low < high:
         return f"about {low} to {high} minutes"
     return f"about {high} minutes" if low else f"up to {high} minutes"
@@ -84,6 +111,8 @@ def clock_time(at: str) -> str:
 TEMPLATE_FILTERS = {
     "qr": qr_code,
     "duration": duration,
+    "minutes": minutes_in_words,
+    "minutes_since": minutes_since,
     "wait": wait_in_words,
     "date": date_in_words,
     "clock": clock_time,
