@@ -6,7 +6,7 @@ const MINUTE = 60000;
 
 const HINTS = {
   mine: 'Your screen may turn off while you wait. Look here now and then, or set it to stay on longer.',
-  device: 'This screen may turn off: a page at an http:// address can’t keep it on. '
+  device: 'This screen may turn off: a page at an http:// address can\'t keep it on. '
     + 'Set the device to stay on, or open an https:// address.',
 };
 

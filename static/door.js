@@ -262,7 +262,7 @@ recount.addEventListener('submit', async event => {
       explain(answer.content.error);
     }
   } catch (error) {
-    explain('You’re offline. Press again once you’re back.');
+    explain('You\'re offline. Press again once you\'re back.');
   } finally {
     if (turn === opened) set.disabled = false;
   }

@@ -37,7 +37,7 @@ export async function whenReady(tell) {
       ready = !paused;
       if (paused) tell(paused);
     } catch (error) {
-      tell('You’re offline.');
+      tell('You\'re offline.');
     }
   }
 }

@@ -4,8 +4,8 @@ import { ask, fill, whenReady, write } from './live.js';
 
 const SECOND_PRESS = 400;  // ms: a finger that slips presses twice within this
 
-const OFFLINE = 'You’re offline. Press again once you’re back.';
-const BACK = 'You’re back online. Please press again.';
+const OFFLINE = 'You\'re offline. Press again once you\'re back.';
+const BACK = 'You\'re back online. Please press again.';
 
 const { here } = document.body.dataset;
 const parse = html => new DOMParser().parseFromString(html, 'text/html');
@@ -165,6 +165,16 @@ function release(action, focused) {
     }
   }
 }
+
+// What can be undone for some seconds goes away then (data-gone-after).
+function countDown() {
+  for (const offer of document.querySelectorAll('[data-gone-after]')) {
+    setTimeout(() => offer.remove(), 1000 * offer.dataset.goneAfter);
+  }
+}
+
+document.addEventListener('swapped', countDown);
+countDown();
 
 // The button that a form was sent by. Browsers that don't tell didn't give it the focus either.
 let clicked;

@@ -12,6 +12,21 @@ const ended = () => !['waiting', 'called', 'serving'].includes(page.dataset.stat
 let epoch, heard;
 
 const { number, series } = page.dataset;
+
+// A shared tablet goes back to the start, for the next person. The ticket is not to be reached by its back button.
+const BACK_TO_START = 20000;  // ms
+const onTablet = 'tablet' in page.dataset;
+
+if (onTablet) {
+  const start = () => location.replace(page.dataset.tablet);
+  setTimeout(start, BACK_TO_START);
+  document.addEventListener('click', event => {
+    if (!event.target.closest('#done')) return;
+    event.preventDefault();
+    start();
+  });
+  addEventListener('pageshow', event => { if (event.persisted) start(); });
+}
 const same = called => where(called) === page.dataset.where && (called.held_until || '') === page.dataset.held;
 const mine = entry => entry.number === number && entry.series === series;
 
@@ -35,12 +50,17 @@ function waits({ queue, at }) {
     say(text);
   }
   document.getElementById('wait').textContent = wait(queue.waits[at]);
-  serving(document.getElementById('serving'), queue.called);
+  const list = document.getElementById('serving');
+  if (list) serving(list, queue.called);
 }
 
 // Why it still waits stands in the page alone, not in the picture: it is asked for while somebody reads it.
 const reads = () => document.querySelector('#why[open]');
-page.addEventListener('toggle', () => reads() && refresh(), true);
+page.addEventListener('toggle', ({ target }) => {
+  if (reads()) refresh();
+  const button = target.id === 'call-me' && target.open && target.querySelector('button');
+  if (button) button.scrollIntoView({ block: 'nearest' });
+}, true);
 
 function turn({ desk, door }) {
   const to = door ? 'please come in' : desk;

@@ -24,6 +24,7 @@ from app.text import EMAIL_ADDRESS, tidy
 
 MAX_PARTY = 50  # people on one ticket, and people counted by one tap
 MAX_ID = 2**31 - 1
+MAX_NOTE = 500  # characters, wherever a customer says what they need
 CUSTOMER_FIELDS = ("name", "phone", "note", "party")  # what a queue can ask its customers for
 UNTICKED = ("false", "0", "")
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -149,7 +150,7 @@ class CustomerForm(Form):
     request_id = text_field("Request", 100)
     name = text_field("Name", 80)
     phone = text_field("Phone", 40)
-    note = text_field("Note", 500)
+    note = text_field("Note", MAX_NOTE)
     party = int_field("How many people", 1, MAX_PARTY)
     queue = text_field("Queue", 60)  # from a desk only
 
@@ -161,7 +162,7 @@ class CallRequestForm(Form):
     name = text_field("Name", 80)
     phone = text_field("Phone", 40, not_blank)
     email = email_field("E-mail")
-    note = text_field("Note", 500)
+    note = text_field("Note", MAX_NOTE)
 
 
 class PhoneForm(Form):

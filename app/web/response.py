@@ -29,6 +29,7 @@ from app.errors import (
     Unavailable,
     WritesPaused,
 )
+from app.web.forms import MAX_NOTE
 from app.web.request import MAX_BODY_BYTES, check_request, max_body_bytes, wants_json
 from app.web.service import service
 
@@ -80,7 +81,15 @@ def page(
     else:
         token = (request.view_args or {}).get("token")
         sentence = None if error is None else str(error)
-        html = flask.render_template(template, place=place, token=token, error=sentence, **context)
+        html = flask.render_template(
+            template,
+            place=place,
+            token=token,
+            error=sentence,
+            base_url=base_url(),
+            max_note=MAX_NOTE,
+            **context,
+        )
         response = flask.make_response(html)
     if error is not None:
         set_status(response, error)
@@ -284,16 +293,23 @@ def handle_unexpected_error(error: Exception) -> Answer:
 # ----- headers
 
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
+    "manifest-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+
+
+def is_public_page(response: Response) -> bool:
+    """Return True for a page that search engines may show: one that needs no token."""
+    has_token = "token" in (request.view_args or {})
+    return response.mimetype == "text/html" and response.status_code == 200 and not has_token
 
 
 def add_headers(response: Response) -> Response:
     """Add the headers that every response has."""
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["X-Robots-Tag"] = "noindex"
+    if not is_public_page(response):
+        response.headers["X-Robots-Tag"] = "noindex"
     response.headers["X-Content-Type-Options"] = "nosniff"
     if request.endpoint != "static":
         response.headers.setdefault("Cache-Control", "no-store")

@@ -8,6 +8,7 @@ from functools import partial
 from flask import Blueprint, Response, request
 
 from app.errors import NotFound
+from app.web.board import board_of
 from app.web.picture_json import current_picture
 from app.web.response import Answer, base_url, page
 from app.web.service import service
@@ -24,7 +25,12 @@ def show_board(place: str) -> Answer:
     """Show who is called and being served, and how many wait."""
     picture = current_picture(place).content
     return page(
-        "board.html", picture, picture["place"], picture=picture, customers_url=picture["links"]["customers"]
+        "board.html",
+        picture,
+        picture["place"],
+        picture=picture,
+        board=board_of(picture),
+        customers_url=picture["links"]["customers"],
     )
 
 
