@@ -42,14 +42,14 @@ def test_its_page_says_where_it_stands(hotline, cleo, clock, app):
 
     def says():
         html = app.test_client().get(url, headers={"Accept": "text/html"}).text
-        found = [text for text in ("We call you back", "You are being called", "Done") if text in html]
+        found = [text for text in ("We'll call you back", "You are being called", "Done") if text in html]
         return page_of(hotline, answer)["state"], found[0]
 
-    assert says() == ("waiting", "We call you back")
+    assert says() == ("waiting", "We'll call you back")
     call = cleo.next_call()
     assert says() == ("called", "You are being called")
     cleo.report(call, "No answer")
-    assert says() == ("waiting", "We call you back")  # the link leads to the call that follows
+    assert says() == ("waiting", "We'll call you back")  # the link leads to the call that follows
     clock.advance(hours=1)
     cleo.make_call("Reached")
     assert says() == ("done", "Done")
@@ -174,12 +174,12 @@ def test_requests_are_limited_as_takes_are(start, clock):
 
 def test_the_form_in_a_browser(hotline, app):
     phone = Browser(app).open("/corner-deli")
-    assert "Leave your number, we call you back" in phone.html
+    assert "Leave your number and we'll call you back" in phone.html
     phone.open("/corner-deli/follow-ups/tickets")
     phone.press("Call me back", name="Nele", phone="12")
     assert (phone.status, "Phone: " in phone.html, 'value="12"' in phone.html) == (400, True, True)
     phone.press("Call me back", name="Nele", phone="030 1234567")
-    assert "We call you back" in phone.html
+    assert "We'll call you back" in phone.html
     page = phone.url
     phone.open("/corner-deli/follow-ups/tickets").press("Call me back", phone="030 7654321")
     assert phone.url == page

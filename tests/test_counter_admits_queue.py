@@ -653,7 +653,7 @@ def test_they_are_let_in_without_javascript(app, free, door):
     page = Browser(app).open(door.link)
     page.press("In, A1", delta="2")
     assert (page.redirects, room(free)) == ([303], (2, 1))
-    page.press("Not here, A2")
+    page.press("No-show, A2")
     assert (page.redirects, room(free)) == ([303], (2, 0))
     assert not page.has("In, A")
 

@@ -84,7 +84,7 @@ def test_a_counter_that_makes_no_sense_opens_no_place(client, counter):
     ids=["nothing", "a queue", "a counter", "both"],
 )
 def test_the_form_on_the_home_page(app, client, typed, queues, counters):
-    owner = Browser(app).open("/").press("Open", name="Museum", **typed)
+    owner = Browser(app).open("/").press("Create my place", name="Museum", **typed)
     assert (owner.status, owner.redirects) == (200, [303])
     picture = client.get("/museum").body
     assert [each["slug"] for each in picture["queues"]] == queues
@@ -97,15 +97,15 @@ def test_the_form_on_the_home_page(app, client, typed, queues, counters):
     ("typed", "words"),
     [
         ({"counter-name": "Hall"}, "fill this in"),
-        ({"counter-capacity": "90"}, "fill this in"),
+        ({"counter-capacity": "90"}, "Please enter a name."),
         ({"counter-name": "Hall", "counter-capacity": "0"}, "from 1 to 100000"),
         ({"counter-name": "x" * 61, "counter-capacity": "5"}, "at most 60"),
     ],
 )
 def test_a_mistake_on_the_home_page_comes_back_with_what_was_typed(app, client, typed, words):
-    owner = Browser(app).open("/").press("Open", name="Museum", **typed)
+    owner = Browser(app).open("/").press("Create my place", name="Museum", **typed)
     assert (owner.status, words in owner.html) == (400, True)
-    assert {"name": "Museum", **typed}.items() <= dict(owner.form("Open")["fields"]).items()
+    assert {"name": "Museum", **typed}.items() <= dict(owner.form("Create my place")["fields"]).items()
     assert client.get("/").body["places"] == []
 
 

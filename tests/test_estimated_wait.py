@@ -265,7 +265,7 @@ def test_the_last_steps_of_the_line_newest_first_without_names(place, ana, clock
         "Window 2 goes on",
         "Window 2 pauses",
         "A1 came back",
-        "A1 was not here",
+        "A1 wasn't here",
     ]
     newest = mine.get()["steps"][0]
     assert (newest["kind"], newest["number"], newest["at"]) == ("call", "A1", "2026-11-21T10:03:00+00:00")

@@ -132,7 +132,7 @@ def servicer(browser, place):
 
 def test_a_shop_runs_its_line_without_javascript(app):
     owner = Browser(app).open("/")
-    owner.press("Open", name="Corner Deli", timezone="Europe/Berlin")
+    owner.press("Create my place", name="Corner Deli", timezone="Europe/Berlin")
     assert owner.redirects == [303]
     assert "/corner-deli/manage/" in owner.url
     assert "Bookmark this page" in owner.html
@@ -157,7 +157,7 @@ def test_a_shop_runs_its_line_without_javascript(app):
     assert "A1" in Browser(app).open("/corner-deli/board").html
     desk.press("Start")
     desk.press("Done")
-    assert "You&#39;re done" in phone.open(phone.url).html or "You're done" in phone.html
+    assert "You&#39;re done" in phone.open(phone.url).html or "All done. Thank you!" in phone.html
     assert "Take another number" in phone.html
 
 
@@ -170,10 +170,10 @@ def test_each_press_leads_back_to_the_page_by_303(phone, servicer):
         "Next customer",
         "Start",
         "Call again",
-        "Put back",
+        "Back to queue",
         "Next customer",
-        "Not here",
-        "Bring back A1",
+        "No-show",
+        "Restore A1",
         "Pause",
     ):
         servicer.press(button)
@@ -221,7 +221,7 @@ def test_the_shops_page_leads_to_her_ticket(phone, place):
 def test_after_it_ended_the_shops_page_is_the_shops_page_again(phone, place, ana, clock, end):
     first = phone.press("Take a number").url
     if end == "leaves":
-        phone.press("I no longer need help")
+        phone.press("Leave the line")
     elif end == "served":
         ana.call_next()
         ana.post("done", number="A1")
@@ -266,9 +266,9 @@ def test_fields_left_empty_are_fine(place, browser):
 
 
 def test_she_leaves_with_one_press(phone, place):
-    phone.press("Take a number").press("I no longer need help")
+    phone.press("Take a number").press("Leave the line")
     assert "You left the line" in phone.html
-    assert not phone.has("I no longer need help")
+    assert not phone.has("Leave the line")
     assert place.queue()["waiting"] == []
 
 
@@ -379,7 +379,7 @@ def test_all_an_owner_does(owner, place):
     owner.press("Add the queue", name="Bakery")
     owner.press("Close")
     assert place.queue()["open"] is False
-    owner.press("Open")
+    owner.press("Create my place")
     owner.press("Begin again at 1")
     owner.press("Save the place", name="Corner Shop", day_starts="5")
     assert place.owner_get()["day_starts"] == 5
@@ -401,13 +401,13 @@ def test_a_wrong_name_deletes_nothing_and_says_so(owner, place):
 
 def test_a_lost_bookmark_is_found_with_the_code(start):
     app = start(setup_code="open sesame")
-    owner = Browser(app).open("/").press("Open", name="Corner Deli", setup_code="open sesame")
+    owner = Browser(app).open("/").press("Create my place", name="Corner Deli", setup_code="open sesame")
     bookmark = owner.url
     assert "manage links</h2>" not in Browser(app).open("/").html
-    other = Browser(app).open("/").press("Show the manage links", setup_code="guess")
+    other = Browser(app).open("/").press("Show my owner links", setup_code="guess")
     assert (other.status, bookmark in other.html) == (403, False)
     assert "not the setup code" in other.html
-    assert bookmark in other.press("Show the manage links", setup_code="open sesame").html
+    assert bookmark in other.press("Show my owner links", setup_code="open sesame").html
 
 
 # ----- errors are shown on the page, with what was typed
@@ -415,18 +415,18 @@ def test_a_lost_bookmark_is_found_with_the_code(start):
 
 @pytest.mark.parametrize(
     ("typed", "words"),
-    [({"name": ""}, "fill this in"), ({"name": "x" * 81}, "at most 80"), ({"timezone": "Mars"}, "time zone")],
+    [({"name": ""}, "Please enter a name."), ({"name": "x" * 81}, "at most 80"), ({"timezone": "Mars"}, "time zone")],
 )
 def test_an_error_at_opening_is_shown_on_the_page(browser, typed, words):
-    page = browser().open("/").press("Open", **{"name": "Corner Deli"} | typed)
+    page = browser().open("/").press("Create my place", **{"name": "Corner Deli"} | typed)
     assert (page.status, page.redirects) == (400, [])
     assert words in page.html
-    assert dict(page.form("Open")["fields"])["name"] == typed.get("name", "Corner Deli")
+    assert dict(page.form("Create my place")["fields"])["name"] == typed.get("name", "Corner Deli")
 
 
 def test_an_error_at_the_staff_link_keeps_what_was_typed(servicer):
     servicer.press("Start serving", name="", desk="Window 9")
-    assert (servicer.status, "fill this in" in servicer.html) == (400, True)
+    assert (servicer.status, "Please enter a name." in servicer.html) == (400, True)
     assert ("desk", "Window 9") in servicer.form("Start serving")["fields"]
 
 
@@ -548,7 +548,7 @@ def test_a_page_that_stayed_open_for_days_still_works(phone, place, monkeypatch)
 def test_forms_work_behind_https(start):
     app = start(proxies=1)
     phone = Browser(app, "https://queue.example.org").open("/")
-    phone.press("Open", name="Corner Deli")
+    phone.press("Create my place", name="Corner Deli")
     assert (phone.redirects, phone.status) == ([303], 200)
     assert "https://queue.example.org/corner-deli" in phone.html
 
@@ -559,5 +559,5 @@ def test_forms_work_after_a_restart(start, phone):
 
 
 def test_on_an_address_that_is_not_localhost(app):
-    owner = Browser(app, "http://192.168.0.7:8000").open("/").press("Open", name="Corner Deli")
+    owner = Browser(app, "http://192.168.0.7:8000").open("/").press("Create my place", name="Corner Deli")
     assert "http://192.168.0.7:8000/corner-deli" in owner.html

@@ -153,7 +153,7 @@ def test_there_is_a_way_back(app, ana, shop, database):
 def test_a_place_that_was_to_be_opened(app, database):
     owner = Browser(app).open("/")
     database.pause(MOVING)
-    owner.press("Open", name="Corner Deli", queue="Deli")
+    owner.press("Create my place", name="Corner Deli", queue="Deli")
     again = kept(owner)
     assert {("name", "Corner Deli"), ("queue", "Deli")} <= {*typed(again)}
     assert 'href="/"' in owner.html

@@ -160,7 +160,7 @@ def _use_next_number(db: Connection, place: Place, queue_slug: str, series: str)
         return queue
     queue = find_walk_in_queue(db, place, queue_slug)
     if not queue.open:
-        raise Conflict(f"{queue.name} is closed: no new numbers now.")
+        raise Conflict(f"{queue.name} is closed. Not taking new numbers right now.")
     raise Conflict(f"{queue.name} is full: {queue.waiting} are waiting. Please come back a little later.")
 
 

@@ -26,6 +26,7 @@ MAX_PARTY = 50  # people on one ticket, and people counted by one tap
 MAX_ID = 2**31 - 1
 MAX_NOTE = 500  # characters, wherever a customer says what they need
 CUSTOMER_FIELDS = ("name", "phone", "note", "party")  # what a queue can ask its customers for
+MISSING = "please fill this in."
 UNTICKED = ("false", "0", "")
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
@@ -33,7 +34,7 @@ _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 def not_blank(_form: Form, field: Field) -> None:
     """Refuse a field that was sent empty."""
     if field.raw_data and not field.data:
-        raise ValidationError("please fill this in.")
+        raise ValidationError(MISSING)
 
 
 def not_blank_in_json(form: Form, field: Field) -> None:

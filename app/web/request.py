@@ -16,6 +16,7 @@ from werkzeug.datastructures import MultiDict
 from wtforms import BooleanField, Field, Form, IntegerField, SelectMultipleField, StringField
 
 from app.errors import BadInput, TooMany
+from app.web.forms import MISSING
 from app.web.present import duration
 from app.web.service import service
 
@@ -120,13 +121,19 @@ def parse_values(form: type[Form], values: Mapping[str, list[str] | None], *requ
     parsed: dict[str, Any] = {}
     for name, field in fields_of(form).items():
         if name in filled.errors:
-            raise BadInput(f"{field.label.text}: {filled[name].errors[0]}")
+            raise BadInput(_error_sentence(field, str(filled[name].errors[0])))
         value = None if values.get(name) is None else filled[name].data
         if value is not None or (name in values and name in FIELDS_WITH_MEANINGFUL_NULL):
             parsed[name] = value
         elif name in required:
-            raise BadInput(f"{field.label.text}: please fill this in.")
+            raise BadInput(_error_sentence(field, MISSING))
     return parsed
+
+
+def _error_sentence(field: Field, error: str) -> str:
+    if error == MISSING and field.name == "name":
+        return "Please enter a name."
+    return f"{field.label.text}: {error}"
 
 
 @cache

@@ -54,7 +54,7 @@ SIZES = {
     "phone on its side": (667, 375),
     "desktop": (1440, 900),
 }
-NO_CONNECTION = "No connection. This page catches up by itself."
+NO_CONNECTION = "You're offline. This page updates automatically once you're back."
 
 expect.set_options(timeout=10_000)
 

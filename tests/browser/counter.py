@@ -133,4 +133,5 @@ def taps(page: Page, *pads: str) -> None:
 def shows(page: Page, count: int, unsent: int = 0) -> None:
     """A door shows so many people inside, and so many taps that aren't sent yet."""
     expect(page.locator("#count")).to_have_text(str(count))
-    expect(page.locator("#unsent")).to_have_text(f"not sent yet: {unsent}" if unsent else "")
+    taps = "1 tap" if unsent == 1 else f"{unsent} taps"
+    expect(page.locator("#unsent")).to_have_text(f"{taps} waiting to send" if unsent else "")

@@ -324,12 +324,12 @@ def test_the_owner_clears_a_claim(calling, visit):
 def test_somebody_leaves_her_number(calling, visit):
     calling.owner(f"/queues/{calling.slug}", public_form=True)
     phone = visit(calling.shop.links["customers"])
-    phone.get_by_role("link", name="Leave your number, we call you back").click()
+    phone.get_by_role("link", name="Leave your number and we'll call you back").click()
     phone.get_by_label("Your name").fill("Zoë Jones")
     phone.get_by_label("Phone").fill("030 555 0199")
     phone.get_by_label("What is it about?").fill("A new prescription")
     presses(phone, "Call me back")
-    expect(phone.get_by_text("We call you back")).to_be_visible()
+    expect(phone.get_by_text("We'll call you back")).to_be_visible()
     ana = calling.caller("Ana")
     names = []
     for _ in range(3):
@@ -345,13 +345,13 @@ def test_a_customer_is_called_instead_of_waiting(calling, shop, visit):
     shop.take()
     ticket = shop.take(name="Zoë").body["links"]["ticket"]
     phone = visit(ticket)
-    phone.get_by_text("No time to wait here?").click()
+    phone.get_by_text("Can't wait here? We'll call you").click()
     phone.get_by_label("Your phone").fill("030 555 0199")
-    presses(phone, "Call me instead of waiting")
-    expect(phone.get_by_text("We call you at")).to_be_visible()
+    presses(phone, "Phone me when it's my turn")
+    expect(phone.get_by_text("We'll call you at")).to_be_visible()
     desk = visit(shop.desk().link, "desktop")
     presses(desk, "Next customer")
     expect(desk.get_by_label("Now serving").get_by_role("heading")).to_have_text("A1")
     presses(desk, "Next customer")
     expect(desk.get_by_role("link", name="Call this customer")).to_have_attribute("href", "tel:+49305550199")
-    expect(phone.get_by_text("It's your turn: we call you")).to_be_visible()
+    expect(phone.get_by_text("It's your turn: we'll call you now")).to_be_visible()

@@ -8,7 +8,7 @@ HIDE = """hidden => {
     Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
     document.dispatchEvent(new Event('visibilitychange'));
 }"""
-NO_CONNECTION = "No connection. This page catches up by itself."
+NO_CONNECTION = "You're offline. This page updates automatically once you're back."
 A_WHILE = 25_000  # ms: pages look again every few seconds, and a server takes one to start
 
 
@@ -28,7 +28,7 @@ def test_pages_say_that_the_server_is_gone_and_catch_up_when_it_is_back(start_se
     for page in (phone, ana, board, door):
         expect(page.get_by_text(NO_CONNECTION)).to_be_visible(timeout=A_WHILE)
     ana.get_by_role("button", name="Next customer").click()
-    expect(ana.locator("#message")).to_have_text("No connection. Press again when it is back.")
+    expect(ana.locator("#message")).to_have_text("You're offline. Press again once you're back.")
     shows(door, 3, unsent=2)
     server.start()
     for page in (phone, ana, board, door):
@@ -82,7 +82,7 @@ def test_a_board_that_was_offline_announces_each_call_once_one_after_another(
     board, desk = visit(shop.links["board"], "desktop"), shop.desk()
     for _ in range(3):
         shop.take()
-    board.get_by_role("button", name="Sound and voice").click()
+    board.get_by_role("button", name="Voice").click()
     desk.post("next", finished=None)
     notices(board, spoken="Number A 1, Window 2")
     with offline(board):
@@ -100,8 +100,8 @@ def test_a_board_that_was_offline_announces_each_call_once_one_after_another(
 def test_a_board_says_every_call_in_order(server, shop, visit, notices):
     board = visit(shop.links["board"], "desktop")
     desks = [shop.desk(name, f"Window {number}") for number, name in enumerate(("Ana", "Ben"), 1)]
-    board.get_by_role("button", name="Sound and voice").click()
-    expect(board.get_by_role("button", name="Sound and voice")).to_have_attribute("aria-pressed", "true")
+    board.get_by_role("button", name="Voice").click()
+    expect(board.get_by_role("button", name="Voice")).to_have_attribute("aria-pressed", "true")
     for desk in desks:
         shop.take()
         desk.post("next", finished=None)

@@ -139,7 +139,7 @@ def test_who_waits_is_called_to_the_door_and_tapped_in(full, keeper, take, visit
     expect(phone.get_by_text("You're next")).to_be_visible()
     line = keeper.get_by_role("region", name="The line")
     expect(line).to_contain_text("2 waiting")
-    expect(line).to_contain_text("Nobody right now")
+    expect(line).to_contain_text("No one at the moment")
 
     taps(keeper, "Out")
     may_come_in(phone)
@@ -150,12 +150,12 @@ def test_who_waits_is_called_to_the_door_and_tapped_in(full, keeper, take, visit
     expect(screen.get_by_role("complementary")).to_contain_text("A1")
     expect(screen.get_by_role("complementary")).to_contain_text("1 waiting")
     expect(screen.locator("[data-word]")).to_have_text("Please wait")  # the space is hers
-    expect(keeper.locator("#left")).to_have_text("Full, 1 space kept")
+    expect(keeper.locator("#left")).to_have_text("Full, 1 reserved")
 
     button(keeper, "In, A1").tap()
-    expect(phone.get_by_role("main")).to_contain_text("You're done")
-    expect(line).to_contain_text("Nobody right now")
-    expect(screen.get_by_role("complementary")).to_contain_text("Nobody right now")
+    expect(phone.get_by_role("main")).to_contain_text("All done. Thank you!")
+    expect(line).to_contain_text("No one at the moment")
+    expect(screen.get_by_role("complementary")).to_contain_text("No one at the moment")
     shows(keeper, 2)
     assert full.count == 2
     assert [(ticket["number"], ticket["state"]) for ticket in full.shop.tickets()] == [
@@ -168,7 +168,7 @@ def test_who_is_not_here_makes_room_for_the_next(full, keeper, take):
     phone, next_phone = take("A1"), take("A2")
     taps(keeper, "Out")
     may_come_in(phone)
-    button(keeper, "Not here, A1").tap()
+    button(keeper, "No-show, A1").tap()
     may_come_in(next_phone)
     expect(phone.get_by_role("main")).to_contain_text("You were called, but not here.")
     expect(button(keeper, "In, A2")).to_be_visible()
@@ -180,7 +180,7 @@ def test_who_was_tapped_in_by_mistake_is_called_again(full, keeper, take):
     phone = take("A1")
     taps(keeper, "Out")
     button(keeper, "In, A1").tap()
-    expect(phone.get_by_role("main")).to_contain_text("You're done")
+    expect(phone.get_by_role("main")).to_contain_text("All done. Thank you!")
     button(keeper, "Undo").tap()
     may_come_in(phone)
     expect(button(keeper, "In, A1")).to_be_visible()
@@ -207,7 +207,7 @@ def test_who_comes_in_while_the_door_is_offline_is_done_when_it_is_back(full, ke
     shows(keeper, 2, unsent=1)
     may_come_in(phone)
     keeper.context.set_offline(False)
-    expect(phone.get_by_role("main")).to_contain_text("You're done")
+    expect(phone.get_by_role("main")).to_contain_text("All done. Thank you!")
     shows(keeper, 2)
     assert full.count == 2
 
@@ -220,7 +220,7 @@ def test_a_plain_plus_lets_somebody_in_who_has_no_number(full, keeper, take):
     shows(keeper, 2)
     expect(button(keeper, "In, A1")).to_be_visible()  # she keeps her space
     may_come_in(phone)
-    expect(keeper.locator("#left")).to_have_text("Full, 1 space kept")
+    expect(keeper.locator("#left")).to_have_text("Full, 1 reserved")
 
 
 # ----- a code that is read out

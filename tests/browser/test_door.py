@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 PADS = {"In": 1, "Out": -1, "+2": 2, "+3": 3, "+4": 4, "+5": 5}
 PASSING = ["In", "In", "+3", "Out", "In", "+2", "Out", "Out", "In", "+4"]  # as people pass a door
-NO_CONNECTION = "No connection. Press again when it is back."
+NO_CONNECTION = "You're offline. Press again once you're back."
 KEPT = "What was tapped is kept on this device"
 COME_BACK = "dispatchEvent(new Event('online'))"  # what a browser says when its network is back
 NOTE_EVERY_COUNT = """() => {
@@ -364,8 +364,8 @@ LEVELS = [  # what is tapped next, and what is said and seen then
     ("+3", "free", "Room for 2 more", MAY_ENTER, "green"),
     ("In", "nearly", "Nearly full: room for 1 more", NEARLY_FULL, "amber"),
     ("In", "full", "Full", "Please wait", "red"),
-    ("+2", "full", "Full: 2 too many", "Please wait", "red"),
-    ("Out", "full", "Full: 1 too many", "Please wait", "red"),
+    ("+2", "full", "Over capacity by 2", "Please wait", "red"),
+    ("Out", "full", "Over capacity by 1", "Please wait", "red"),
     ("Out", "full", "Full", "Please wait", "red"),
     ("Out", "nearly", "Nearly full: room for 1 more", NEARLY_FULL, "amber"),
 ]

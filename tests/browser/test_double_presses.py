@@ -72,7 +72,7 @@ def test_a_customer_leaves_the_line(shop, phone, visit):
         presses(person, "Take a number")
         expect(person.get_by_role("heading", name=number)).to_be_visible()
     expect(behind.get_by_text("1 ahead of you", exact=True)).to_be_visible()
-    presses(phone, "I no longer need help")
+    presses(phone, "Leave the line")
     expect(phone.get_by_role("main")).to_contain_text("You left the line.")
     expect(behind.get_by_role("main")).to_contain_text("You're next")
     assert shop.waiting() == ["A2"]
@@ -93,20 +93,20 @@ def test_a_customer_hears_that_she_is_called_again(shop, phone, ana, notices):
 
 def test_with_two_queues_she_chooses_one(server, shop, phone):
     server.post(f"{shop.links['manage']}/queues", {"name": "Bakery"})
-    expect(phone.get_by_role("button")).to_have_text(["Deli", "Bakery"])
-    presses(phone, "Bakery")
+    expect(phone.get_by_role("button")).to_have_text(["Take a number: Deli", "Take a number: Bakery"])
+    presses(phone, "Take a number: Bakery")
     expect(phone.get_by_role("heading", name="B1")).to_be_visible()
     phone.get_by_role("link", name="Other lines here").click()
     expect(phone.get_by_role("link", name="Your number is B1 in Bakery")).to_be_visible()
-    presses(phone, "Deli")
+    presses(phone, "Take a number: Deli")
     expect(phone.get_by_role("heading", name="A1")).to_be_visible()
 
 
 @pytest.mark.parametrize(
     ("path", "change", "sentence"),
     [
-        ("/close", {}, "Closed: no new numbers now."),
-        ("", {"max_waiting": 1}, "The line is full at the moment."),
+        ("/close", {}, "Closed. Not taking new numbers right now."),
+        ("", {"max_waiting": 1}, "Full at the moment. Please try again a little later."),
     ],
     ids=["closed", "full"],
 )
@@ -122,7 +122,7 @@ def test_a_press_that_came_after_it_closed_makes_no_ticket(server, shop, visit):
     phone = visit(shop.links["customers"], java_script_enabled=False)
     server.post(f"{shop.links['manage']}/queues/deli/close")
     presses(phone, "Take a number")
-    expect(phone.get_by_role("status").first).to_have_text("Deli is closed: no new numbers now.")
+    expect(phone.get_by_role("status").first).to_have_text("Deli is closed. Not taking new numbers right now.")
     assert shop.waiting() == []
 
 
@@ -159,7 +159,7 @@ def test_yesterdays_phone_page_does_not_ring_for_todays_number(server, open_shop
         server.post(shop.links["manage"], {"timezone": "Pacific/Kiritimati"})
         assert shop.take().body["number"] == "A1"
         assert shop.desk().post("next", finished=None).body["current"]["number"] == "A1"
-    expect(phone.get_by_role("main")).to_contain_text("This number was for another day.")
+    expect(phone.get_by_role("main")).to_contain_text("This number has expired.")
     phone.wait_for_timeout(500)
     notices(phone, rings=1)
     expect(phone.locator("[data-buzzes]")).to_have_count(0)
@@ -210,8 +210,8 @@ def test_two_desks_race_for_the_last_customer(shop, ana, visit):
     assert [ticket["number"] for ticket in called] == ["A1"]
     won, lost = (ana, ben) if called[0]["desk"] == "Window 2" else (ben, ana)
     expect(served(won)).to_have_text("A1")
-    expect(served(lost)).to_have_text("Nobody")
-    expect(lost.locator("#message")).to_have_text("Nobody is waiting.")
+    expect(served(lost)).to_have_text("Free")
+    expect(lost.locator("#message")).to_have_text("No one is waiting.")
 
 
 def test_a_press_on_a_page_that_is_out_of_date_changes_nothing_and_says_what_is_so(server, shop, visit):
@@ -250,12 +250,12 @@ def test_what_a_press_led_to_is_said_though_news_overtook_the_answer(shop, ana):
         presses(ana, "Next customer")
     shop.take()
     expect(ana.locator("#next")).to_contain_text("1 waiting")
-    expect(ana.locator("#message")).to_have_text("Nobody is waiting.")
+    expect(ana.locator("#message")).to_have_text("No one is waiting.")
     expect(ana.locator("#next")).to_contain_text("1 waiting")
 
 
 def test_a_customer_without_a_phone_is_added_while_the_line_moves(shop, ana):
-    ana.get_by_text("With a name, phone or note").click()
+    ana.get_by_text("Add details").click()
     name = ana.get_by_label("Name", exact=True)
     name.press_sequentially("Mrs. Jo")
     shop.take()
@@ -271,7 +271,7 @@ def test_a_customer_without_a_phone_is_added_while_the_line_moves(shop, ana):
 
 def test_it_rings_when_somebody_comes_to_an_empty_line_and_remembers_that_it_may_not(shop, ana, notices):
     ana.get_by_role("main").click()  # browsers let a page sound only after a touch
-    switch = ana.get_by_role("button", name="Ring when somebody comes")
+    switch = ana.get_by_role("button", name="Chime for new customers")
     expect(switch).to_have_attribute("aria-pressed", "true")
     shop.take()
     notices(ana, rings=1)
@@ -285,13 +285,13 @@ def test_it_rings_when_somebody_comes_to_an_empty_line_and_remembers_that_it_may
 
 
 BUTTONS = [  # what is pressed after "Next customer" called A1, who is served then, and who waits
-    (["Start", "Done"], "Nobody", ["A2", "A3", "A4"]),
-    (["Not here"], "Nobody", ["A2", "A3", "A4"]),
+    (["Start", "Done"], "Free", ["A2", "A3", "A4"]),
+    (["No-show"], "Free", ["A2", "A3", "A4"]),
     (["Call again"], "A1", ["A2", "A3", "A4"]),
-    (["Put back"], "Nobody", ["A2", "A3", "A1", "A4"]),
+    (["Back to queue"], "Free", ["A2", "A3", "A1", "A4"]),
     (["Next customer"], "A2", ["A3", "A4"]),
     (["Call A3"], "A3", ["A2", "A4"]),
-    (["Done", "Bring back A1"], "Nobody", ["A1", "A2", "A3", "A4"]),
+    (["Done", "Restore A1"], "Free", ["A1", "A2", "A3", "A4"]),
     (["Done", "Pause"], "Paused", ["A2", "A3", "A4"]),
     (["Done", "Pause", "Resume", "Next customer"], "A2", ["A3", "A4"]),
 ]
@@ -314,6 +314,6 @@ def test_a_customer_is_moved_to_another_line(server, shop, ana):
     shop.take()
     presses(ana, "Next customer")
     presses(ana, "Move")
-    expect(served(ana)).to_have_text("Nobody")
+    expect(served(ana)).to_have_text("Free")
     expect(ana.locator("#line")).to_contain_text("Bakery")
     assert [queue["waiting"] for queue in shop.picture()["queues"]] == [[], ["A1"]]

@@ -450,12 +450,12 @@ def an_address_that_is_unknown(shop):
 
 
 TAKE_ANOTHER = ("link", "Take another number")
-LEAVE = ("button", "I no longer need help")
+LEAVE = ("button", "Leave the line")
 STATES = [  # a page, and what must be in view without scrolling
     (customers_of_an_empty_line, ("button", "Take a number")),
     (customers_of_a_line, ("button", "Take a number")),
     (customers_who_are_asked_for_everything, ("button", "Take a number")),
-    (customers_with_a_choice, ("button", "Deli")),
+    (customers_with_a_choice, ("button", "Take a number: Deli")),
     (customers_of_a_closed_queue, None),
     (customers_of_a_full_queue, None),
     (a_ticket_that_waits, LEAVE),
@@ -635,8 +635,8 @@ def home_of_a_place(start_server):
 @pytest.mark.parametrize(
     ("state", "main"),
     [
-        (home_of_a_new_server, ("button", "Open")),
-        (home_that_asks_for_the_code, ("button", "Open")),
+        (home_of_a_new_server, ("button", "Create my place")),
+        (home_that_asks_for_the_code, ("button", "Create my place")),
         (home_of_a_place, ("link", "Corner Deli")),
     ],
 )
@@ -649,10 +649,10 @@ def test_a_lost_bookmark_is_found_with_the_setup_code(start_server, visit):
     server = start_server(setup_code="open sesame")
     manage = server.open_shop(setup_code="open sesame").links["manage"]
     page = visit(server.url)
-    page.get_by_text("Lost your bookmark?").click()
+    page.get_by_text("Lost your owner link?").click()
     page.get_by_label("Code of this server").fill("open sesame")
-    page.get_by_role("button", name="Show the manage links").click()
-    expect(page.get_by_role("heading", name="Your manage links")).to_be_visible()
+    page.get_by_role("button", name="Show my owner links").click()
+    expect(page.get_by_role("heading", name="Your owner links")).to_be_visible()
     check(page, None)
     page.locator(f"a[href$='{manage.removeprefix(server.url)}']").click()
     expect(page).to_have_title("Corner Deli · owner")
@@ -687,7 +687,7 @@ def reach(page: Page, button: str) -> None:
 def test_the_main_jobs_by_keyboard(start_server, visit):
     owner = visit(start_server().url)
     owner.get_by_label("Name of your place").press_sequentially("Corner Deli")
-    reach(owner, "Open")
+    reach(owner, "Create my place")
     owner.keyboard.press("Enter")
     expect(owner).to_have_title("Corner Deli · owner")
 
@@ -709,7 +709,7 @@ def test_the_main_jobs_by_keyboard(start_server, visit):
     expect(next_customer).to_be_enabled()
     expect(next_customer).to_be_focused()  # so that the next press needs no Tab
     desk.keyboard.press("Enter")
-    expect(served).to_have_text("Nobody")
+    expect(served).to_have_text("Free")
 
     reach(phone, "Sound")
     phone.keyboard.press("Space")

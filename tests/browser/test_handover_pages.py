@@ -114,7 +114,7 @@ def test_a_desk_keeps_what_was_pressed(shop, visit, new_server):
     expect(ana.locator("#message")).to_have_text(PRESSED)
     for name in ("Next customer", "Pause", "Call A1", "Add a customer"):
         expect(ana.get_by_role("button", name=name)).to_be_disabled()
-    customer.get_by_role("button", name="I no longer need help").click()
+    customer.get_by_role("button", name="Leave the line").click()
     expect(customer.locator("#message")).to_have_text(PRESSED)
     new_server.leaves()
     expect(ana.get_by_label("Now serving")).to_contain_text("A1")
@@ -167,11 +167,11 @@ def test_what_is_answered_in_the_end_is_shown(shop, visit, new_server):
     take(phone)
     expect(phone.get_by_role("heading", name=MOVING)).to_be_visible()
     phone.route("**/healthz*", lambda route: route.abort())
-    expect(phone.get_by_role("heading", name="No connection.")).to_be_visible()
+    expect(phone.get_by_role("heading", name="You're offline.")).to_be_visible()
     new_server.leaves()
     shop.client.post(f"{shop.links['manage']}/queues/deli/close")
     phone.unroute_all()
-    expect(phone.get_by_role("main")).to_contain_text("Closed: no new numbers now.")
+    expect(phone.get_by_role("main")).to_contain_text("Closed. Not taking new numbers right now.")
     phone.wait_for_timeout(100)
     assert len(sent) == 2
 

@@ -44,7 +44,7 @@ def test_a_page_learns_of_its_turn_by_loading_itself_anew(server, shop, old_phon
 
 def test_a_customer_leaves_the_line_and_takes_another_number(shop, old_phone):
     take(old_phone)
-    old_phone.get_by_role("button", name="I no longer need help").click()
+    old_phone.get_by_role("button", name="Leave the line").click()
     expect(old_phone.get_by_text("You left the line.")).to_be_visible()
     old_phone.get_by_role("link", name="Take another number").click()
     take(old_phone)
@@ -79,14 +79,14 @@ def test_a_desk_works_by_plain_forms(shop, old_phone, visit):
     desk.get_by_role("button", name="Start serving").click()
     served = desk.get_by_label("Now serving").get_by_role("heading")
     desk.get_by_role("button", name="Next customer").click()
-    expect(desk.get_by_text("Nobody is waiting.")).to_be_visible()
+    expect(desk.get_by_text("No one is waiting.")).to_be_visible()
     take(old_phone)
     desk.reload()
     for button, now in [
         ("Next customer", "A1"),
         ("Start", "A1"),
-        ("Done", "Nobody"),
-        ("Bring back A1", "Nobody"),
+        ("Done", "Free"),
+        ("Restore A1", "Free"),
     ]:
         desk.get_by_role("button", name=button, exact=True).click()
         expect(served).to_have_text(now)
@@ -100,7 +100,7 @@ def test_a_door_works_by_plain_forms(shop, old_phone, visit):
     door = visit(inside.door(), java_script_enabled=False)
     for button, count, left in [
         ("In", 1, "Room for 3 more"),
-        ("+4", 5, "Full: 1 too many"),
+        ("+4", 5, "Over capacity by 1"),
         ("Out", 4, "Full"),
     ]:
         door.get_by_role("button", name=button, exact=True).click()
@@ -113,15 +113,15 @@ def test_a_door_works_by_plain_forms(shop, old_phone, visit):
     door.get_by_role("spinbutton", name="How many people are inside?").fill("2")
     door.get_by_role("button", name="Recount").click()
     expect(door.get_by_text("2 of 4")).to_be_visible()
-    expect(door.locator("#left")).to_have_text("Room for 1 more, 1 space kept")
+    expect(door.locator("#left")).to_have_text("Room for 1 more, 1 reserved")
     old_phone.reload()
     expect(old_phone.get_by_text("It's your turn: please come in")).to_be_visible()
     shop.take()
     shop.take()
     door.get_by_role("button", name="In, A1", exact=True).click()
-    door.get_by_role("button", name="Not here, A2", exact=True).click()
+    door.get_by_role("button", name="No-show, A2", exact=True).click()
     expect(door.get_by_role("button", name="In, A3", exact=True)).to_be_visible()
     expect(door.locator("#count")).to_have_text("3")
     old_phone.reload()
-    expect(old_phone.get_by_text("You're done")).to_be_visible()
+    expect(old_phone.get_by_text("All done. Thank you!")).to_be_visible()
     assert [event["delta"] for event in inside.history()] == [1, 4, -1, -2, 1]

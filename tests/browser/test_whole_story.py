@@ -26,7 +26,7 @@ def link(page, label):
 def test_the_whole_story(start_server, visit, notices):
     owner = visit(start_server().url, "desktop")
     owner.get_by_label("Name of your place").fill("Corner Deli")
-    owner.get_by_role("button", name="Open").click()
+    owner.get_by_role("button", name="Create my place").click()
     expect(owner).to_have_title("Corner Deli · owner")
     expect(owner.get_by_text("Bookmark this page now.")).to_be_visible()
     owner.reload()
@@ -43,13 +43,13 @@ def test_the_whole_story(start_server, visit, notices):
     notices(phone, rings=1)
 
     board = visit(link(owner, "For the board"), "desktop")
-    expect(board.get_by_text("Nobody right now")).to_be_visible()
+    expect(board.get_by_text("No one at the moment")).to_be_visible()
 
     desk = visit(link(owner, "For your servicers"), "desktop")
     desk.get_by_label("Your name").fill("Ana")
     desk.get_by_label("Your desk").fill("Window 2")
     desk.get_by_role("button", name="Start serving").click()
-    expect(desk.get_by_role("heading", name="Nobody")).to_be_visible()
+    expect(desk.get_by_role("heading", name="Free")).to_be_visible()
     expect(desk.get_by_text("1 waiting")).to_be_visible()
 
     phone.evaluate(NOTE_THE_TURN)
@@ -69,8 +69,8 @@ def test_the_whole_story(start_server, visit, notices):
     desk.get_by_role("button", name="Start", exact=True).click()
     expect(phone.get_by_role("main")).to_contain_text("You're being served: Window 2")
     desk.get_by_role("button", name="Done").click()
-    expect(phone.get_by_role("main")).to_contain_text("You're done")
-    expect(board.get_by_text("Nobody right now")).to_be_visible()
+    expect(phone.get_by_role("main")).to_contain_text("All done. Thank you!")
+    expect(board.get_by_text("No one at the moment")).to_be_visible()
     phone.get_by_role("link", name="Take another number").click()
     phone.get_by_role("button", name="Take a number").click()
     expect(phone.get_by_role("heading", name="A2")).to_be_visible()
