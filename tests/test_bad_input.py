@@ -447,7 +447,6 @@ NOWHERE = [
     "/static/../takeanumber.py",
     "/static/..%2ftakeanumber.py",
     "/data/takeanumber.db",
-    "/favicon.ico",
     "/robots.txt",
     "/.env",
     "/%00",

@@ -42,17 +42,17 @@ def test_its_page_says_where_it_stands(hotline, cleo, clock, app):
 
     def says():
         html = app.test_client().get(url, headers={"Accept": "text/html"}).text
-        found = [text for text in ("We'll call you back", "You are being called", "Done") if text in html]
+        found = [text for text in ("We'll call you back", "We're calling you now", "All done. Thank you!") if text in html]
         return page_of(hotline, answer)["state"], found[0]
 
     assert says() == ("waiting", "We'll call you back")
     call = cleo.next_call()
-    assert says() == ("called", "You are being called")
+    assert says() == ("called", "We're calling you now")
     cleo.report(call, "No answer")
     assert says() == ("waiting", "We'll call you back")  # the link leads to the call that follows
     clock.advance(hours=1)
     cleo.make_call("Reached")
-    assert says() == ("done", "Done")
+    assert says() == ("done", "All done. Thank you!")
 
 
 def test_it_says_that_nobody_calls_once_the_callers_time_is_up(hotline, cleo, clock):
@@ -152,7 +152,7 @@ def test_without_a_public_form(clinic):
 def test_a_closed_list_takes_no_requests(hotline, app):
     hotline.owner_post("/queues/follow-ups/close")
     page = Browser(app).open("/corner-deli/follow-ups/tickets").html
-    assert ("takes no requests now" in page, "Call me back" in page) == (True, False)
+    assert ("taking requests right now" in page, "Call me back" in page) == (True, False)
     assert asks(hotline).status == 409
 
 

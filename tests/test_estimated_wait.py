@@ -262,8 +262,8 @@ def test_the_last_steps_of_the_line_newest_first_without_names(place, ana, clock
     ana.call_next()
     assert told(mine) == [
         "A1 was called",
-        "Window 2 goes on",
-        "Window 2 pauses",
+        "Window 2 is open again",
+        "Window 2 is paused",
         "A1 came back",
         "A1 wasn't here",
     ]
@@ -272,7 +272,7 @@ def test_the_last_steps_of_the_line_newest_first_without_names(place, ana, clock
     assert "Ana" not in str(mine.get()["steps"])
     html = place.client.flask_client.get(mine.ticket["links"]["ticket"], headers={"Accept": "text/html"}).text
     assert "Why am I still waiting?" in html
-    assert "Window 2 goes on" in html
+    assert "Window 2 is open again" in html
 
 
 def test_who_is_called_before_her_turn_is_told(place, ana):

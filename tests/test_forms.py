@@ -207,8 +207,8 @@ def test_a_browser_has_one_open_number_in_a_queue(phone, place):
 
 def test_a_browser_may_wait_in_two_queues(bakery, browser):
     phone = browser().open(bakery.links["customers"])
-    phone.press("Deli")
-    phone.open(f"{bakery.links['customers']}?stay=1").press("Bakery")
+    phone.press("Take a number: Deli")
+    phone.open(f"{bakery.links['customers']}?stay=1").press("Take a number: Bakery")
     assert [bakery.queue(queue)["waiting"] for queue in ("deli", "bakery")] == [["A1"], ["B1"]]
 
 
@@ -244,7 +244,9 @@ def test_a_shared_tablet_takes_many(owner, place, browser):
         form = tablet.form("Take a number")
         assert number in tablet.send(form).html
         assert tablet.url == tablet.send(form).url  # a double press makes one there, too
-        assert "Take another number" in tablet.html
+        assert ("Scan to take your number along" in tablet.html, tablet.has("Leave the line")) == (True, False)
+        phone = browser().open(tablet.url)
+        assert ("QR code of this page" in phone.html, phone.has("Leave the line")) == (False, True)
         tablet.open(place.links["customers"])
         assert tablet.url == "/corner-deli"
     assert place.queue()["waiting"] == ["A1", "A2", "A3"]
@@ -379,7 +381,7 @@ def test_all_an_owner_does(owner, place):
     owner.press("Add the queue", name="Bakery")
     owner.press("Close")
     assert place.queue()["open"] is False
-    owner.press("Create my place")
+    owner.press("Open")
     owner.press("Begin again at 1")
     owner.press("Save the place", name="Corner Shop", day_starts="5")
     assert place.owner_get()["day_starts"] == 5

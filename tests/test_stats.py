@@ -277,7 +277,7 @@ def test_every_time_on_the_page_is_in_the_json(lively, query):
     on_page = re.findall(r'<data value="([^"]+)"', page)
     assert len(on_page) > 20
     assert set(on_page) <= shown
-    for word in ("Joined", "Served", "Left", "No-show", "When the line was long", "By queue", "By servicer"):
+    for word in ("Joined", "Served", "Left", "Not here", "When the line was long", "By queue", "By servicer"):
         assert word in page
 
 

@@ -80,4 +80,4 @@ def use_code(db: Connection, at: float, slug: str, digits: str) -> CodeTarget:
     staff = staff_code(db, at, place)
     if staff is not None and staff.digits == digits:
         return CodeTarget("staff", place.staff_token)
-    raise BadInput("This code is not valid, or not any more: it lasts ten minutes. Ask for a new one.")
+    raise BadInput("That code is wrong or has expired (codes last 10 minutes). Ask for a new one.")

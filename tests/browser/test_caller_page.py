@@ -338,7 +338,7 @@ def test_somebody_leaves_her_number(calling, visit):
         calling.calls(ana, "report", claim=call["claim"], outcome="Reached")
     assert names == ["Ann Lee", "Ben Okafor", "Zoë Jones"]
     phone.reload()
-    expect(phone.get_by_text("Done")).to_be_visible()
+    expect(phone.get_by_text("All done. Thank you!")).to_be_visible()
 
 
 def test_a_customer_is_called_instead_of_waiting(calling, shop, visit):
