@@ -1,4 +1,4 @@
-"""Makes the icons and the chime in static/. They are kept in the repository; run this after changing them here.
+"""Makes the icons and the chime in static/, which are kept in the repository; run this after a change here.
 
 Nothing but Python is needed: PNG, ICO and WAV files are written by hand.
 """

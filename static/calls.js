@@ -126,6 +126,23 @@ document.addEventListener('click', event => {
   later.scrollIntoView({ block: 'nearest' });
 });
 
+// ----- one press doesn't stop all calls to somebody
+
+document.addEventListener('click', event => {
+  const button = event.target.closest('button'), question = find('never');
+  if (!button || !question) return;
+  const [yes, cancel] = question.querySelectorAll('button');
+  if (button.matches('.outcomes [data-effect=never]')) {
+    event.preventDefault();
+    yes.value = button.value;
+    question.hidden = false;
+    cancel.focus();
+    say(find('never-words').textContent);
+  } else if (button === cancel) {
+    question.hidden = true;
+  }
+});
+
 // ----- the page
 
 let shown = find('now').dataset.call;

@@ -42,7 +42,11 @@ def test_its_page_says_where_it_stands(hotline, cleo, clock, app):
 
     def says():
         html = app.test_client().get(url, headers={"Accept": "text/html"}).text
-        found = [text for text in ("We'll call you back", "We're calling you now", "All done. Thank you!") if text in html]
+        found = [
+            text
+            for text in ("We'll call you back", "We're calling you now", "All done. Thank you!")
+            if text in html
+        ]
         return page_of(hotline, answer)["state"], found[0]
 
     assert says() == ("waiting", "We'll call you back")

@@ -249,3 +249,12 @@ def test_the_demo_needs_the_setup_code(command, one_sentence, start_server):
         "demo", "--url", server.url, "--setup-code", "open sesame", "--speed", "1000", "--hours", "0.02"
     )
     assert ended.returncode == 0
+
+
+def test_the_demo_goes_on_when_the_server_limits_how_many_take_numbers(command, start_server):
+    server = start_server(takes_per_minute=5)
+    ended = command("demo", "--url", server.url, "--speed", "1000", "--hours", "0.3")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    links = dict(line.split(": ", 1) for line in ended.stdout.splitlines())
+    tickets = server.get(f"{links['manage']}/tickets.csv").body
+    assert tickets.count("\n") > 6, "only as many as may take a number themselves"

@@ -204,9 +204,7 @@ BAD_TAPS = {
         {"id": GOOD_ID, "delta": bad}
         for bad in (51, -51, 1.0, 0.5, "1", True, False, [], {}, 10**400, -(10**400), 2**63)
     ],
-    "bad age": [
-        {"id": GOOD_ID, "delta": 1, "ago_s": bad} for bad in (1.0, 0.5, "1", True, [], {})
-    ],
+    "bad age": [{"id": GOOD_ID, "delta": 1, "ago_s": bad} for bad in (1.0, 0.5, "1", True, [], {})],
     "bad number": [
         {"id": GOOD_ID, "delta": 1, "number": bad} for bad in (1, True, [], {}, "x" * 21, "\ud800", ["A1"])
     ],

@@ -390,7 +390,7 @@ def test_a_code_lasts_ten_minutes(shop, door, clock, which):
     assert enters(shop, code).status == 200
     clock.advance(seconds=1)
     answer = enters(shop, code)
-    assert (answer.status, "ten minutes" in answer.body["error"]) == (400, True)
+    assert (answer.status, "10 minutes" in answer.body["error"]) == (400, True)
     assert shop.counter()["doors"][0]["code"] is None
     assert shop.owner_get()["staff_code"] is None
 

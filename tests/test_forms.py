@@ -244,7 +244,10 @@ def test_a_shared_tablet_takes_many(owner, place, browser):
         form = tablet.form("Take a number")
         assert number in tablet.send(form).html
         assert tablet.url == tablet.send(form).url  # a double press makes one there, too
-        assert ("Scan to take your number along" in tablet.html, tablet.has("Leave the line")) == (True, False)
+        assert ("Scan to take your number along" in tablet.html, tablet.has("Leave the line")) == (
+            True,
+            False,
+        )
         phone = browser().open(tablet.url)
         assert ("QR code of this page" in phone.html, phone.has("Leave the line")) == (False, True)
         tablet.open(place.links["customers"])
@@ -417,7 +420,11 @@ def test_a_lost_bookmark_is_found_with_the_code(start):
 
 @pytest.mark.parametrize(
     ("typed", "words"),
-    [({"name": ""}, "Please enter a name."), ({"name": "x" * 81}, "at most 80"), ({"timezone": "Mars"}, "time zone")],
+    [
+        ({"name": ""}, "Please enter a name."),
+        ({"name": "x" * 81}, "at most 80"),
+        ({"timezone": "Mars"}, "time zone"),
+    ],
 )
 def test_an_error_at_opening_is_shown_on_the_page(browser, typed, words):
     page = browser().open("/").press("Create my place", **{"name": "Corner Deli"} | typed)

@@ -139,7 +139,9 @@ def store_taps(
     """
     place, counter, door = open_door(db, at, slug, token)
     refused_ids = {each.id.lower() for each in batch if isinstance(each, RefusedTap) and type(each.id) is str}
-    taps = [each for each in batch if isinstance(each, Tap) and (each.undoes or "").lower() not in refused_ids]
+    taps = [
+        each for each in batch if isinstance(each, Tap) and (each.undoes or "").lower() not in refused_ids
+    ]
     stored = _stored_taps(db, counter, taps)
     for tap in taps:
         if tap.key not in stored:

@@ -41,7 +41,7 @@ class Board:
 
 
 def board_of(picture: Mapping[str, Any]) -> Board:
-    """Return the board of a picture's JSON. Tiles are in the order of their desks, whoever was called last."""
+    """Return the board of a picture's JSON. Tiles are in the order of their desks."""
     called = {
         (ticket["number"], ticket["series"]): ticket
         for queue in picture["queues"]

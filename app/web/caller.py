@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint
 from sqlalchemy.engine import Connection
@@ -18,7 +20,7 @@ from app.core.queues import call_lists
 from app.core.reports import ReportDetails
 from app.core.servicers import queues_served
 from app.core.wordlists import outcomes_of, services_of
-from app.errors import ServiceError
+from app.errors import BadInput, ServiceError
 from app.web.forms import ClaimForm, IncomingCallForm, ListForm, ReportForm
 from app.web.present import iso, named
 from app.web.request import parse, wants_json
@@ -28,6 +30,8 @@ from app.web.service import service, write
 caller = Blueprint("caller", __name__)
 
 LAST_REPORTS = 10  # shown of a contact
+HOUR_S, ROUND_S = 3600, 300  # a call back in an hour is at a full five minutes
+MORNING, AFTERNOON = 9, 15  # hours at which one press plans a call back
 
 
 @caller.get("/<place>/desk/<token>/calls")
@@ -88,10 +92,23 @@ def resume(place: str, token: str) -> Answer:
 @errors_on(show_calls)
 def report_call(place: str, token: str) -> Answer:
     """Report how a call went."""
-    form = parse(ReportForm, "claim", "outcome")
+    form = parse(ReportForm, "claim")
+    if "outcome" not in form:
+        form["outcome"] = _outcome_for_call_back(place, token, form.get("call_back_at"))
     report = write(reports.report_call, place, token, form["claim"], report_details(form))
     message = "Reported." if report.closed else "It came too late to end the call, and was kept as a note."
     return _answer_report(place, token, report, message)
+
+
+def _outcome_for_call_back(place: str, token: str, call_back_at: str | None) -> str:
+    """Return the outcome that a time to call back means where none was pressed. Raises BadInput."""
+    if call_back_at:
+        with service().database.read() as db:
+            row, _servicer = desks.find_desk(db, place, token)
+            for outcome in outcomes_of(db, row):
+                if outcome.effect == "later":
+                    return outcome.name
+    raise BadInput("Outcome: please fill this in.")
 
 
 @caller.post("/<place>/desk/<token>/calls/incoming")
@@ -153,6 +170,9 @@ def calls_json(db: Connection, at: float, place: Place, servicer: Servicer) -> d
         "lists": [_counts_json(each) for each in counts],
         "call": None if call is None else call_json(db, place, servicer, call),
         "next_at": earliest_due(place, counts),
+        "call_back_times": []
+        if call is None
+        else call_back_times(at, call.contact.timezone or place.timezone),
         "outcomes": [{"name": each.name, "effect": each.effect} for each in outcomes_of(db, place)],
         "services": [
             {"name": each.name, "phone": each.phone, "link": each.link} for each in services_of(db, place)
@@ -174,6 +194,23 @@ def calls_json(db: Connection, at: float, place: Place, servicer: Servicer) -> d
             "incoming": f"{url}/calls/incoming",
         },
     }
+
+
+def call_back_times(at: float, timezone: str) -> list[dict[str, str]]:
+    """Return times to call back that one press chooses, by the clocks of a zone."""
+    zone = ZoneInfo(timezone)
+    today = datetime.fromtimestamp(at, zone)
+    soon = datetime.fromtimestamp(-(-(at + HOUR_S) // ROUND_S) * ROUND_S, zone)
+    tomorrow = today + timedelta(days=1)
+    monday = today + timedelta(days=7 - today.weekday())
+    times = [("In 1 hour", soon)]
+    if today.hour < AFTERNOON - 1:
+        times.append(("Today 15:00", today.replace(hour=AFTERNOON, minute=0)))
+    times.append(("Tomorrow 9:00", tomorrow.replace(hour=MORNING, minute=0)))
+    times.append(("Tomorrow 15:00", tomorrow.replace(hour=AFTERNOON, minute=0)))
+    if tomorrow.date() != monday.date():
+        times.append(("Monday 9:00", monday.replace(hour=MORNING, minute=0)))
+    return [{"label": label, "at": when.isoformat(timespec="minutes")} for label, when in times]
 
 
 def lists_json(db: Connection, at: float, lists: Sequence[Queue]) -> list[dict[str, Any]]:

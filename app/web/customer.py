@@ -123,8 +123,8 @@ def take_number(place: str, queue: str) -> Answer:
     ticket = taken.ticket
     if not wants_json():
         # The tablet goes back to the start; the customer's own phone opens the ticket without this.
-        on_tablet = {"tablet": 1} if taken.queue.shared_tablet else {}
-        return see_other("customer.show_ticket", place=place, token=ticket.token, **on_tablet)
+        tablet = 1 if taken.queue.shared_tablet else None
+        return see_other("customer.show_ticket", place=place, token=ticket.token, tablet=tablet)
     if not taken.is_new:
         return show_ticket(place, ticket.token)
     wait = None

@@ -1,6 +1,6 @@
 """What browsers need to put a page on the home screen: icons, and a manifest for each page.
 
-Each manifest begins at its own page, so that the desk, the door and the board of a place are apps of their own.
+Each manifest begins at its own page, so that a desk, a door and the board are apps of their own.
 """
 
 from __future__ import annotations
@@ -103,12 +103,7 @@ def _manifest(name: str, short_name: str, start_url: str, display: str = "standa
         "background_color": PAPER,
         "theme_color": PAPER,
         "icons": [
-            {
-                "src": url_for("static", filename=file),
-                "sizes": sizes,
-                "type": "image/png",
-                "purpose": purpose,
-            }
+            {"src": url_for("static", filename=file), "sizes": sizes, "type": "image/png", "purpose": purpose}
             for file, sizes, purpose in (*ICONS, MASKABLE)
         ],
     }

@@ -1,15 +1,10 @@
-"""The board on the wall: every call can be read, whatever the desks are named, and tiles keep their places."""
+"""The board on the wall: every call can be read, whatever desks are named, and tiles keep their places."""
 
 import pytest
-from inside import Inside
+from counter import Inside
 from playwright.sync_api import expect
 
-SIZES = {
-    "720p": (1280, 720),
-    "1080p": (1920, 1080),
-    "4K": (3840, 2160),
-    "portrait": (1080, 1920),
-}
+SIZES = {"720p": (1280, 720), "1080p": (1920, 1080), "4K": (3840, 2160), "portrait": (1080, 1920)}
 # Names of forty characters in many scripts.
 NAMES = [
     "Information and general enquiries, 2nd fl",
@@ -25,7 +20,10 @@ NAMES = [
     "🛂🛃🛄🛅🚻🚼🚽🚾🛀🛁🛂🛃🛄🛅🚻🚼🚽🚾🛀🛁🛂🛃🛄🛅🚻🚼🚽🚾🛀🛁🛂🛃🛄🛅🚻🚼🚽🚾🛀🛁",
     "Window 12",
 ]
-QUEUES = ["Returns and complaints of all kinds, warranty, spare parts", "総合案内窓口・各種証明書発行・住民票・戸籍"]
+QUEUES = [
+    "Returns and complaints of all kinds, warranty, spare parts",
+    "総合案内窓口・各種証明書発行・住民票・戸籍",
+]
 QUEUES += ["Photos", "Pick-up", "Passports and identity cards"]
 AREAS = ["Shop", "Toy department on the third floor, behind the escalators", "ศูนย์บริการลูกค้าสัมพันธ์", "Garden"]
 # What is wrong with the boxes of a board: text that leaves its tile or the screen, or covers other text.
@@ -36,8 +34,10 @@ FAULTS = """() => {
       range.selectNodeContents(e);
       return range.getBoundingClientRect();
     };
-    const inside = (a, b) => a.left >= b.left - 1 && a.right <= b.right + 1 && a.top >= b.top - 1 && a.bottom <= b.bottom + 1;
-    const apart = (a, b) => a.right <= b.left + 1 || b.right <= a.left + 1 || a.bottom <= b.top + 1 || b.bottom <= a.top + 1;
+    const inside = (a, b) => a.left >= b.left - 1 && a.right <= b.right + 1
+      && a.top >= b.top - 1 && a.bottom <= b.bottom + 1;
+    const apart = (a, b) => a.right <= b.left + 1 || b.right <= a.left + 1
+      || a.bottom <= b.top + 1 || b.bottom <= a.top + 1;
     const screen = { left: 0, top: 0, right: innerWidth, bottom: innerHeight };
     for (const tile of document.querySelectorAll('#now li:not([aria-hidden])')) {
       const [number, desk] = [...tile.children].map(box), frame = tile.getBoundingClientRect();
@@ -45,17 +45,24 @@ FAULTS = """() => {
       if (!inside(desk, frame)) faults.push(`the desk of ${name(tile)} leaves its tile`);
       if (!inside(frame, screen)) faults.push(`${name(tile)} leaves the screen`);
       // lines of tall scripts are higher than their letters
-      if (desk.width && number.bottom - number.height * .12 > desk.top) faults.push(`${name(tile)} covers itself`);
+      if (desk.width && number.bottom - number.height * .12 > desk.top) {
+        faults.push(`${name(tile)} covers itself`);
+      }
     }
     const tiles = [...document.querySelectorAll('#now li')].map(e => e.getBoundingClientRect());
-    tiles.forEach((a, i) => tiles.slice(i + 1).forEach(b => apart(a, b) || faults.push('tiles cover each other')));
-    const parts = [...document.querySelectorAll('aside h2, aside dt, aside dd, aside figcaption b, aside li, .counts h3, .counts b, .counts span, header h1')]
+    tiles.forEach((a, i) => tiles.slice(i + 1).forEach(b =>
+      apart(a, b) || faults.push('tiles cover each other')));
+    const PARTS = 'aside h2, aside dt, aside dd, aside figcaption b, aside li, '
+      + '.counts h3, .counts b, .counts span, header h1';
+    const parts = [...document.querySelectorAll(PARTS)]
       .filter(e => e.getClientRects().length && e.textContent.trim());
     for (const part of parts) {
       if (!inside(box(part), screen)) faults.push(`${name(part)} leaves the screen`);
       for (let e = part.parentElement; e !== document.body; e = e.parentElement) {
         const hides = getComputedStyle(e).overflow !== 'visible';
-        if (hides && !inside(box(part), e.getBoundingClientRect())) faults.push(`${name(part)} is clipped`);
+        if (hides && !inside(box(part), e.getBoundingClientRect())) {
+          faults.push(`${name(part)} is clipped`);
+        }
       }
     }
     const texts = parts.filter(e => !e.querySelector('*'));
@@ -67,7 +74,10 @@ FAULTS = """() => {
     return faults;
 }"""
 SMALLEST = """() => Math.min(...[...document.querySelectorAll('#now li:not([aria-hidden]) > *')]
-    .filter(e => e.textContent).map(e => parseFloat(getComputedStyle(e).fontSize) / Math.min(innerWidth, innerHeight)))"""
+    .filter(e => e.textContent)
+    .map(e => parseFloat(getComputedStyle(e).fontSize) / Math.min(innerWidth, innerHeight)))"""
+PLACES = """() => Object.fromEntries([...document.querySelectorAll('#now li:not([aria-hidden])')].map(e =>
+    [e.dataset.where, ['left', 'top', 'width', 'height'].map(side => e.getBoundingClientRect()[side])]))"""
 
 
 def call_at(shop, *names):
@@ -127,8 +137,7 @@ def test_a_board_of_four_counters(open_shop, look):
 
 def places(page):
     """Where each desk's tile is."""
-    return page.evaluate("""() => Object.fromEntries([...document.querySelectorAll('#now li:not([aria-hidden])')].map(
-        e => [e.dataset.where, ['left', 'top', 'width', 'height'].map(side => e.getBoundingClientRect()[side])]))""")
+    return page.evaluate(PLACES)
 
 
 def test_tiles_keep_their_places_when_another_is_called(shop, look):

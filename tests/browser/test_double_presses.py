@@ -122,7 +122,9 @@ def test_a_press_that_came_after_it_closed_makes_no_ticket(server, shop, visit):
     phone = visit(shop.links["customers"], java_script_enabled=False)
     server.post(f"{shop.links['manage']}/queues/deli/close")
     presses(phone, "Take a number")
-    expect(phone.get_by_role("status").first).to_have_text("Deli is closed. Not taking new numbers right now.")
+    expect(phone.get_by_role("status").first).to_have_text(
+        "Deli is closed. Not taking new numbers right now."
+    )
     assert shop.waiting() == []
 
 

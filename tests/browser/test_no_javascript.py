@@ -82,12 +82,7 @@ def test_a_desk_works_by_plain_forms(shop, old_phone, visit):
     expect(desk.get_by_text("No one is waiting.")).to_be_visible()
     take(old_phone)
     desk.reload()
-    for button, now in [
-        ("Next customer", "A1"),
-        ("Start", "A1"),
-        ("Done", "Free"),
-        ("Restore A1", "Free"),
-    ]:
+    for button, now in [("Next customer", "A1"), ("Start", "A1"), ("Done", "Free"), ("Restore A1", "Free")]:
         desk.get_by_role("button", name=button, exact=True).click()
         expect(served).to_have_text(now)
     desk.get_by_role("button", name="Add a customer").click()
