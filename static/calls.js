@@ -137,7 +137,6 @@ document.addEventListener('click', event => {
     yes.value = button.value;
     question.hidden = false;
     cancel.focus();
-    say(find('never-words').textContent);
   } else if (button === cancel) {
     question.hidden = true;
   }

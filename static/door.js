@@ -20,7 +20,8 @@ const key = `taps ${slug} ${door}`;
 // ----- what is known, and what is shown
 
 // What the server said last. It is only replaced by something newer: answers and pictures come in any order.
-let known = Object.fromEntries(['count', 'held', 'capacity', 'version'].map(name => [name, Number(page.dataset[name])]));
+let known = {};
+for (const name of ['count', 'held', 'capacity', 'version']) known[name] = Number(page.dataset[name]);
 known.epoch = page.dataset.epoch;
 let postponed;              // a picture that is not shown yet, see below
 const cameIn = new Set();   // numbers tapped in here, until the server's list leaves them out
