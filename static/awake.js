@@ -1,13 +1,10 @@
 // Keeps a screen from going dark while its page is in view, where a browser can: over https alone.
-import { say } from './live.js';
-
 const KEY = 'screen hint';  // what this browser remembers that somebody has read
 const MINUTE = 60000;
 
 const HINTS = {
   mine: 'Your screen may turn off while you wait. Look here now and then, or set it to stay on longer.',
-  device: 'This screen may turn off: a page at an http:// address can\'t keep it on. '
-    + 'Set the device to stay on, or open an https:// address.',
+  device: 'This screen may turn off. Set the device to stay on, or open this page at an https:// address.',
 };
 
 const known = () => { try { return localStorage.getItem(KEY) !== null; } catch (error) { return false; } };
@@ -22,6 +19,8 @@ function hint(text, briefly) {
     delete document.body.dataset.hint;
   };
   box.id = 'hint';
+  box.setAttribute('role', 'region');
+  box.setAttribute('aria-label', 'About this screen');
   words.textContent = text;
   button.type = 'button';
   button.textContent = 'OK';
@@ -32,7 +31,6 @@ function hint(text, briefly) {
   box.append(words, button);
   document.querySelector('body > header').after(box);
   document.body.dataset.hint = '';
-  say(text);
   if (briefly) setTimeout(close, MINUTE);
 }
 

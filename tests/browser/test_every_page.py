@@ -140,6 +140,10 @@ def a_ticket_of_a_shared_tablet(shop):
     return shop.take().body["links"]["ticket"]
 
 
+def a_shared_tablet_with_a_number(shop):
+    return f"{a_ticket_of_a_shared_tablet(shop)}?tablet=1"
+
+
 def staff_of_one_queue(shop):
     return shop.links["staff"]
 
@@ -170,6 +174,14 @@ def serving_desk(shop):
 
 def a_desk_that_serves(shop):
     return serving_desk(shop).link
+
+
+def a_desk_after_a_no_show(shop):
+    desk = shop.desk("Maximiliane von Habsburg-Lothringen", "Information desk, 2nd floor")
+    shop.take()
+    desk.call_next()
+    desk.post("no-show", number="A1")
+    return desk.link
 
 
 def a_desk_that_pauses(shop):
@@ -251,6 +263,12 @@ def a_door_with_nobody_in_line(shop):
 
 def a_door_with_a_customer(shop):
     return a_door(shop, 3, customers=[None]).door()
+
+
+def a_door_after_a_no_show(shop):
+    inside = a_door(shop, 3, customers=[None, 2])
+    assert shop.client.post(f"{inside.door()}/no-show", {"number": "A1"}).status == 200
+    return inside.door()
 
 
 def a_door_with_many_customers(shop):
@@ -467,12 +485,14 @@ STATES = [  # a page, and what must be in view without scrolling
     (a_ticket_of_somebody_who_was_not_there, TAKE_ANOTHER),
     (a_ticket_that_was_cancelled, TAKE_ANOTHER),
     (a_ticket_of_another_day, TAKE_ANOTHER),
-    (a_ticket_of_a_shared_tablet, TAKE_ANOTHER),
+    (a_ticket_of_a_shared_tablet, LEAVE),
+    (a_shared_tablet_with_a_number, ("link", "Done")),
     (staff_of_one_queue, ("button", "Start serving")),
     (staff_of_several_queues, ("button", "Start serving")),
     (a_desk_with_nobody, ("button", "Next customer")),
     (a_desk_that_called, ("button", "Next customer")),
     (a_desk_that_serves, ("button", "Next customer")),
+    (a_desk_after_a_no_show, ("button", "Next customer")),
     (a_desk_that_pauses, ("button", "Next customer")),
     (a_board_of_an_empty_line, None),
     (a_board_of_a_line, None),
@@ -488,6 +508,7 @@ STATES = [  # a page, and what must be in view without scrolling
     (a_door_with_nobody_in_line, None),
     (a_door_with_a_customer, ("button", "In, A1")),
     (a_door_with_many_customers, ("button", "In, A1")),
+    (a_door_after_a_no_show, ("button", "Undo, A1")),
     (a_screen_of_an_empty_shop, None),
     (a_screen_that_is_nearly_full, None),
     (a_screen_of_a_stadium, None),
@@ -508,7 +529,7 @@ STATES = [  # a page, and what must be in view without scrolling
     (a_desk_that_calls_by_phone, ("button", "Next customer")),
     (a_ticket_that_is_called_by_phone, LEAVE),
     (a_form_for_the_public, ("button", "Call me back")),
-    (a_request_that_waits, LEAVE),
+    (a_request_that_waits, ("button", "Cancel my request")),
     (customers_who_may_leave_a_number, ("button", "Take a number")),
     (the_owner_of_call_lists, None),
     (a_list_of_calls, None),
