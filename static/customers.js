@@ -1,6 +1,7 @@
 // Keeps the counts fresh, from the picture alone: many phones stay on this page.
 import { watch } from './live.js';
-import { quietForms, refresh } from './swap.js';
+import './forms.js';
+import { refresh } from './swap.js';
 import { inside, serving, wait, waiting } from './words.js';
 
 const state = queue => queue.open ? (queue.full ? 'full' : 'open') : 'closed';
@@ -18,4 +19,3 @@ watch(picture => {
     serving(line.querySelector('[data-serving]'), queue.called);
   });
 });
-quietForms();  // a press without a network leaves the page as it is, and says so

@@ -13,6 +13,8 @@ document.documentElement.dataset.scripts = 'on';  // for reload.js: this browser
 // Shows whether the server can be reached; each sign of it is also told to who waits for one, see swap.js.
 function offline(yes) {
   if (bar) bar.hidden = !yes;
+  if (yes) document.body.dataset.offline = '';
+  else delete document.body.dataset.offline;
   if (!yes) document.dispatchEvent(new Event('reached'));
 }
 

@@ -191,6 +191,8 @@ function back() {
   if (message && message.textContent.trim() === OFFLINE) tell(BACK);
 }
 
+export const offline = () => tell(OFFLINE);
+
 document.addEventListener('reached', back);
 addEventListener('online', back);
 

@@ -229,7 +229,7 @@ def call_next(place: str, token: str) -> Answer:
         queue=form.get("queue"),
         number=form.get("number"),
     )
-    return back_to_desk(place, token, None if called else "No one is waiting.")
+    return back_to_desk(place, token, None if called else "No one waiting.")
 
 
 @desk.post("/<place>/desk/<token>/start")

@@ -106,7 +106,7 @@ def test_with_two_queues_she_chooses_one(server, shop, phone):
     ("path", "change", "sentence"),
     [
         ("/close", {}, "Closed. Not taking new numbers right now."),
-        ("", {"max_waiting": 1}, "Full at the moment. Please try again a little later."),
+        ("", {"max_waiting": 1}, "The line is full at the moment."),
     ],
     ids=["closed", "full"],
 )
@@ -145,7 +145,7 @@ def test_a_shared_tablet_takes_many_numbers(server, shop, visit):
         presses(tablet, "Take a number")
         expect(tablet.get_by_role("heading", name=number)).to_be_visible()
         expect(tablet.get_by_role("img", name="QR code of this page")).to_be_visible()
-        tablet.get_by_role("link", name="Take another number").click()
+        tablet.get_by_role("link", name="Done").click()
     expect(tablet.get_by_role("button", name="Take a number")).to_be_visible()
     assert shop.waiting() == ["A1", "A2"]
 
@@ -213,7 +213,7 @@ def test_two_desks_race_for_the_last_customer(shop, ana, visit):
     won, lost = (ana, ben) if called[0]["desk"] == "Window 2" else (ben, ana)
     expect(served(won)).to_have_text("A1")
     expect(served(lost)).to_have_text("Free")
-    expect(lost.locator("#message")).to_have_text("No one is waiting.")
+    expect(lost.locator("#message")).to_have_text("No one waiting.")
 
 
 def test_a_press_on_a_page_that_is_out_of_date_changes_nothing_and_says_what_is_so(server, shop, visit):
@@ -252,7 +252,7 @@ def test_what_a_press_led_to_is_said_though_news_overtook_the_answer(shop, ana):
         presses(ana, "Next customer")
     shop.take()
     expect(ana.locator("#next")).to_contain_text("1 waiting")
-    expect(ana.locator("#message")).to_have_text("No one is waiting.")
+    expect(ana.locator("#message")).to_have_text("No one waiting.")
     expect(ana.locator("#next")).to_contain_text("1 waiting")
 
 
