@@ -106,7 +106,7 @@ def test_the_log_holds_no_links(start_server):
     desk = shop.desk()
     desk.post("next", finished="A9")
     server.get(shop.links["manage"] + "x")
-    secret = [url.rsplit("/", 1)[1] for url in (ticket, desk, shop.links["staff"], shop.links["manage"])]
+    secret = [url.rsplit("/", 1)[1] for url in (ticket, desk.link, shop.links["staff"], shop.links["manage"])]
     assert [token for token in secret if token in server.log] == []
 
 
