@@ -1,4 +1,4 @@
-"""Callers: request the next call, hold the claim for a while, report the outcome, and what follows from it."""
+"""Callers: request the next call, hold the claim for a while, report the outcome, and what follows."""
 
 import pytest
 from helpers.places import open_deli

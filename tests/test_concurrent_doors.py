@@ -182,7 +182,7 @@ def test_a_door_sends_all_again_whose_answer_got_lost(server, cut):
 
 def send_and_hang_up(inside, door, taps, cut):
     """Sends a batch over a connection that is gone before the answer is read."""
-    url, body = urlsplit(door.links["taps"]), json.dumps({"taps": taps}).encode()
+    url, body = urlsplit(f"{door.link}/taps"), json.dumps({"taps": taps}).encode()
     head = f"POST {url.path} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: application/json\r\n"
     request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     with closing(socket.create_connection((url.hostname, url.port))) as link:

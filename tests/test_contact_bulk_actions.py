@@ -86,7 +86,7 @@ def test_tags_come_and_go(six):
 
 def test_many_are_forgotten(six):
     assert acts(six, "forget", match={"tag": "odd"}) == {"changed": 3, "skipped": {}}
-    assert six.names() == ["Ana 0", "Ana 2", "Ana 4"]
+    assert six.contact_names() == ["Ana 0", "Ana 2", "Ana 4"]
 
 
 def test_the_same_id_twice_counts_once(six):

@@ -76,7 +76,7 @@ def problems() -> list[str]:
 
 @pytest.fixture
 def notices() -> Callable[..., None]:
-    """Waits until a page has rung or buzzed so often, has said so much, or its stream is so; see page_probe.js."""
+    """Wait until the page has these values of sounds, speech and stream state; see page_probe.js."""
 
     def notices(page: Page, **wanted: object) -> None:
         for name, value in wanted.items():

@@ -1,4 +1,4 @@
-"""The caller's page by mouse, by keyboard and on a phone; how long a claim lasts; notes that are never lost."""
+"""The caller's page by mouse, by keyboard and on a phone; how long a claim lasts; notes are never lost."""
 
 import re
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""During a handover pages say so, keep what was typed or pressed, and send it when the new server is there."""
+"""During a handover pages say so, keep what was typed or pressed, and send it to the new server."""
 
 import json
 import re

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -82,24 +81,14 @@ def close(app: flask.Flask) -> None:
     app.extensions["takeanumber"].database.close()
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new database, which tests copy: making one takes longer than most of them."""
-    data = tmp_path_factory.mktemp("empty") / "data"
-    close(takeanumber.create_app(data=data))
-    return data / "takeanumber.db"
-
-
 @pytest.fixture
-def start(tmp_path: Path, clock: Clock, empty_database: Path) -> Iterator[Callable[..., flask.Flask]]:
+def start(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., flask.Flask]]:
     """Create applications with these settings on the database of this test; close them all after it."""
     apps = []
 
-    def start(data: Path = tmp_path / "data", **settings: Any) -> flask.Flask:
-        if not data.exists():
-            data.mkdir(parents=True)
-            shutil.copy(empty_database, data)
-        apps.append(takeanumber.create_app(**{"data": data, "takes_per_minute": 10**9} | settings))
+    def start(**settings: Any) -> flask.Flask:
+        defaults = {"data": tmp_path / "data", "takes_per_minute": 10**9}
+        apps.append(takeanumber.create_app(**defaults | settings))
         return apps[-1]
 
     yield start
