@@ -175,7 +175,7 @@ def test_a_full_disk_is_said_and_nothing_answered_is_lost(start_server, full_dis
     assert int(refused.headers["retry-after"]) > 0
     assert desk.post("next", finished=None).status == 503
     assert [answer.status for answer in server.at_once(*[shop.take] * 20)] == [503] * 20
-    assert server.get(desk).body["current"] is None
+    assert server.get(desk.link).body["current"] is None
     assert len(shop.waiting()) == len(taken)
     assert all(server.get(link).status == 200 for link in taken)
 
@@ -258,7 +258,7 @@ def test_a_long_lock_is_said_and_then_it_goes_on(server):
                 f"a lock of another's ended the server:\n{server.log[-2000:]}"
             )
             assert shop.waiting() == ["A1"]
-            assert server.get(desk).status == 200
+            assert server.get(desk.link).status == 200
             time.sleep(0.5)
         refused = list(answers)
     over.set()
