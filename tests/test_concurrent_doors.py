@@ -226,7 +226,7 @@ def test_two_doors_tap_the_same_customer_in_at_the_same_instant(server):
     assert len(inside.counted()) == rounds
 
 
-def test_a_customer_comes_in_at_the_instant_another_door_misses_her(server):
+def test_a_customer_comes_in_at_the_instant_another_door_reports_a_no_show(server):
     inside, rounds = Inside(server, doors=2, admits="deli"), 25
     front, back = inside.doors
     for nth in range(rounds):
@@ -251,7 +251,7 @@ class Rush:
         self.at_desks, self.at_doors, self.all_taken = [], set(), threading.Event()
 
     def customer(self, takes):
-        """Takes numbers; now and then she goes home."""
+        """Take numbers, and cancel some of them."""
         for _ in range(takes):
             mine = self.inside.shop.take(party=random.randint(1, 3))
             assert mine.status == 201, mine
@@ -259,7 +259,7 @@ class Rush:
                 assert self.server.post(mine.body["links"]["cancel"]).status in (200, 409)
 
     def servicer(self, desk):
-        """Calls one after the other to her desk."""
+        """Call one customer after the other to a desk."""
         current = None
         while True:
             nobody_else_comes = self.all_taken.is_set()

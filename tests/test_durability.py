@@ -83,7 +83,7 @@ def check_integrity(server):
 
 
 @pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.soak)])
-def test_nothing_answered_is_lost_when_the_server_is_killed(server, kills):
+def test_no_answered_request_is_lost_when_the_server_is_killed(server, kills):
     storm = Storm(server.open_shop())
     for _ in range(kills):
         before = len(storm.taken), len(storm.called)
@@ -155,7 +155,7 @@ def full_disk(request, tmp_path):
     return SmallFiles(tmp_path / "files")
 
 
-def test_a_full_disk_is_said_and_nothing_answered_is_lost(start_server, full_disk):
+def test_a_full_disk_is_reported_and_no_answered_request_is_lost(start_server, full_disk):
     server = start_server(data=full_disk.path / "data")
     shop = server.open_shop()
     desk = shop.desk()
@@ -218,7 +218,7 @@ def locked(server, how):
 
 
 @pytest.mark.parametrize("how", ["IMMEDIATE", "EXCLUSIVE"])
-def test_a_short_lock_is_waited_for(server, how):
+def test_a_write_waits_for_a_short_lock(server, how):
     shop = server.open_shop()
     shop.take()
     with locked(server, how):
@@ -233,7 +233,7 @@ def test_a_short_lock_is_waited_for(server, how):
     assert shop.waiting() == ["A1", "A2"]
 
 
-def test_a_long_lock_is_said_and_then_it_goes_on(server):
+def test_a_long_lock_is_reported_and_then_writes_go_on(server):
     shop = server.open_shop()
     desk = shop.desk()
     shop.take()

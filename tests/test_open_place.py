@@ -33,7 +33,7 @@ def test_with_a_queue_of_its_own_name(client):
     assert [(queue["slug"], queue["open"], queue["kind"]) for queue in queues] == [("deli", True, "walk-in")]
 
 
-def test_the_owner_sees_what_she_gave(client):
+def test_the_owner_sees_what_was_entered(client):
     place = open_deli(client, timezone="Pacific/Auckland", country="NZ", slug="kai")
     sees = place.owner_get()
     assert (sees["slug"], sees["timezone"], sees["country"], sees["day_starts"]) == (
@@ -127,7 +127,7 @@ def test_the_place_is_still_there_after_a_restart(start, client, place):
     assert again.get(place.links["manage"]).status == 200
 
 
-def test_health_is_told(client):
+def test_the_health_check_answers(client):
     assert client.get("/healthz").status == 200
 
 
