@@ -82,7 +82,7 @@ def check_integrity(server):
         return db.execute("PRAGMA integrity_check").fetchone()[0]
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.soak)])
 def test_no_answered_request_is_lost_when_the_server_is_killed(server, kills):
     storm = Storm(server.open_shop())
     for _ in range(kills):
