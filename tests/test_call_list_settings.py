@@ -222,7 +222,7 @@ def test_whoever_only_makes_calls_is_led_to_them(clinic, app):
     assert page.url.endswith("/calls")
 
 
-# ----- her own words
+# ----- custom wording
 
 
 def test_outcomes_to_begin_with(clinic):
@@ -237,7 +237,7 @@ def test_outcomes_to_begin_with(clinic):
     }
 
 
-def test_an_outcome_of_her_own(clinic, cleo):
+def test_the_owner_adds_an_outcome(clinic, cleo):
     answer = clinic.owner_post("/outcomes", name="Appointment made", effect="reached")
     assert answer.status == 201
     assert clinic.owner_post("/outcomes", name="appointment-made", effect="done").status == 409
@@ -268,7 +268,7 @@ def test_reasons_and_services(clinic):
     assert clinic.owner_post("/services", name="Bad", link="javascript:alert(1)").status == 400
 
 
-# ----- her page of a list
+# ----- the owner's page of a list
 
 
 def test_what_waits_and_who_is_called(clinic, cleo, dan, clock):

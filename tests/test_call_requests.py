@@ -100,7 +100,7 @@ def test_who_knows_a_number_learns_nothing_of_its_call_and_cannot_end_it(hotline
     assert page_of(hotline, answer) == page
 
 
-def test_her_own_call_that_was_for_later_is_made_now(hotline, cleo, app):
+def test_a_call_that_was_for_later_is_made_now(hotline, cleo, app):
     phone = Browser(app).open("/corner-deli/follow-ups/tickets")
     phone.press("Call me back", phone="030 1234567")
     page = phone.url
@@ -212,7 +212,7 @@ def test_staff_and_customer_are_told_by_mail(start):
 # ----- called instead of waiting
 
 
-def test_a_customer_is_called_at_her_turn(clinic, cleo):
+def test_a_customer_is_called_in_turn(clinic, cleo):
     first, mine, last = (clinic.customer() for _ in range(3))
     page = mine.get()
     assert page["by_phone"] is False
@@ -232,7 +232,7 @@ def test_a_customer_is_called_at_her_turn(clinic, cleo):
     assert first.get()["state"] == "done"
 
 
-def test_she_waits_here_again(clinic):
+def test_a_customer_waits_in_the_shop_again(clinic):
     mine = clinic.customer()
     links = clinic.client.post(mine.get()["links"]["call_me"], {"phone": "030 1234567"}).body["links"]
     assert "call_me" not in links
@@ -257,7 +257,7 @@ def test_no_number_no_call(clinic):
     assert mine.get()["by_phone"] is False
 
 
-def test_too_late_when_she_was_called(clinic, cleo):
+def test_a_called_customer_cannot_ask_for_a_phone_call(clinic, cleo):
     mine = clinic.customer()
     url = mine.get()["links"]["call_me"]
     cleo.call_next()

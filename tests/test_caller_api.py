@@ -141,7 +141,7 @@ def test_an_app_that_sends_no_body_and_accepts_anything(clinic, app, cleo):
     assert client.get("/api/nonsense").status_code == 404
 
 
-def test_a_customer_at_her_desk(clinic, cleo, app_of_cleo):
+def test_a_customer_at_the_desk(clinic, cleo, app_of_cleo):
     clinic.put_on_list("Ida")
     clinic.customer()
     cleo.call_next()

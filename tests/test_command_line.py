@@ -71,7 +71,7 @@ def test_what_it_does_not_understand(command, words):
 # ----- serve
 
 
-def test_serving_tells_where_it_is(start_server):
+def test_serve_prints_its_address(start_server):
     server = start_server()
     assert f"http://127.0.0.1:{server.port}" in server.log
     assert "▄" in server.log or "█" in server.log  # the QR code

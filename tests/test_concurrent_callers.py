@@ -94,7 +94,7 @@ def work_through(server, calls, claim_s):
             if call is None:
                 time.sleep(0.05)
             elif dice.random() < 1 / 3:
-                time.sleep(claim_s + 0.05)  # she went for a coffee
+                time.sleep(claim_s + 0.05)  # the caller went for a coffee
                 forgotten.append(call)
             else:
                 report(desk, call)
@@ -113,7 +113,7 @@ def work_through(server, calls, claim_s):
 
 
 def test_twenty_callers_and_a_third_of_the_calls_abandoned(server):
-    work_through(server, calls=240, claim_s=1)
+    work_through(server, calls=160, claim_s=1)
 
 
 @pytest.mark.soak

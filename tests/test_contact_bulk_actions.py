@@ -139,7 +139,7 @@ def test_only_to_a_call_list_of_the_place(six, slug):
 
 @pytest.fixture
 def owner(six, app):
-    """The owner, at her page of contacts."""
+    """The owner's page of contacts."""
     return Browser(app).open(f"{six.links['manage']}/contacts")
 
 

@@ -35,7 +35,7 @@ def counts(upload):
 
 @pytest.fixture
 def owner(clinic, app):
-    """The owner, at her page of contacts."""
+    """The owner's page of contacts."""
     return Browser(app).open(f"{clinic.links['manage']}/contacts")
 
 

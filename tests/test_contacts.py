@@ -117,8 +117,8 @@ def test_a_body_of_another_shape_is_an_error(clinic, body):
 def test_the_same_reference_or_else_the_same_phone_is_the_same_contact(clinic):
     clinic.add_contacts(ANA, BEN)
     answer = clinic.add_contacts(
-        {"name": "Ana Núñez y Sol", "phone": "+49301234567", "tags": "new"},  # by her phone
-        {"name": "Ben", "phone": "030 999999", "reference": "P-7"},  # by his reference
+        {"name": "Ana Núñez y Sol", "phone": "+49301234567", "tags": "new"},  # same phone
+        {"name": "Ben", "phone": "030 999999", "reference": "P-7"},  # same reference
         {"name": "Bea", "phone": "0171 2345678", "reference": "P-8"},  # shares a phone with another
     )
     assert answer == {"added": 1, "changed": 2, "refused": []}
@@ -134,7 +134,7 @@ def test_what_a_row_leaves_out_stays_and_tags_come_together(clinic):
     ) == {"added": 0, "changed": 1, "refused": []}
     contact = only(clinic)
     assert (contact["notes"], contact["email"], contact["tags"]) == ("Deaf", "a@example.org", ["a", "b"])
-    assert contact["do_not_call"] is True  # nobody says by a file that she may be called again
+    assert contact["do_not_call"] is True  # an import never clears a do-not-call flag
 
 
 def test_twice_in_one_request_is_said(clinic):
@@ -303,7 +303,7 @@ def test_a_change_that_makes_no_sense_changes_nothing(clinic):
     assert clinic.contacts() == before
 
 
-def test_her_page_shows_what_was_reported(three):
+def test_the_page_of_a_contact_shows_the_reports(three):
     ana = three.contacts(q="ana")["contacts"][0]
     (report,) = three.client.get(ana["links"]["contact"]).body["reports"]
     assert report.items() >= {"outcome": "Reached", "notes": "All fine", "list": "Follow-ups"}.items()

@@ -53,7 +53,7 @@ def status(shop):
     return shop.client.get(shop.links["manage"]).body["backup"]
 
 
-def test_it_is_ten_seconds_behind_at_most(start_server, stick):
+def test_the_backup_is_ten_seconds_behind_at_most(start_server, stick):
     """One upload for many changes; and a last one at the end."""
     server = start_server(backup_url=stick.path)
     shop, taken, over = server.open_shop(), {}, threading.Event()
@@ -209,7 +209,7 @@ def test_a_stick_that_is_put_in_later(start_quick, stick):
 
 
 @pytest.mark.parametrize("wrong", ["hangs", (503, "SlowDown")], ids=str)
-def test_bad_storage_slows_nobody(start_quick, bucket, way, wrong):
+def test_failing_storage_slows_no_request(start_quick, bucket, way, wrong):
     server = start_quick(bucket.url)
     shop = server.open_shop()
     wait_for(bucket.copies)

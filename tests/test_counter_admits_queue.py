@@ -29,7 +29,7 @@ def free(shop):
 
 
 def customers(place, *parties):
-    """So many customers, one after the other, each with so many people (None: she doesn't say)."""
+    """So many customers, one after the other, each with so many people (None: not given)."""
     return [place.customer(**({"party": party} if party else {})) for party in parties]
 
 
@@ -207,7 +207,9 @@ def test_a_number_that_came_in_is_not_counted_again(free, door):
     customers(free, None)
     free.owner_post("/counters/shop/doors", name="Back")
     assert door.send_taps(new_tap(1, number="A1")).body["count"] == 1
-    assert free.door("Back").send_taps(new_tap(1, number="A1")).body["count"] == 1  # both let her in, offline
+    assert (
+        free.door("Back").send_taps(new_tap(1, number="A1")).body["count"] == 1
+    )  # both let the customer in, offline
     assert door.send_taps(new_tap(1, number="A1")).body["count"] == 1
     assert room(free) == (1, 0)
     assert free.event_kinds().count("not-counted") == 2
@@ -311,13 +313,13 @@ def test_who_was_let_in_out_of_turn_by_mistake_is_first_now(full, door):
     assert called(full) == ["A3"]
 
 
-def test_undoing_the_second_of_two_taps_leaves_her_inside(free, door):
+def test_undoing_the_second_of_two_taps_leaves_the_customer_inside(free, door):
     (first,) = customers(free, None)
     free.owner_post("/counters/shop/doors", name="Back")
     back = free.door("Back")
     door.send_taps(new_tap(1, number="A1"))
     double = new_tap(1, number="A1")
-    back.send_taps(double)  # not counted, since she is inside
+    back.send_taps(double)  # not counted: the customer is inside
     back.send_taps(new_tap(-1, undoes=double["id"]))
     assert (first.get()["state"], room(free)) == ("done", (1, 0))
 
@@ -359,7 +361,7 @@ def test_not_here_needs_a_number(free, door, content):
     assert (answer.status, called(free)) == (400, ["A1"])
 
 
-def test_one_who_leaves_frees_her_space(free):
+def test_a_customer_who_leaves_frees_the_space(free):
     first, second = customers(free, 3, None)
     assert first.cancel().status == 200
     assert (states(first, second), room(free)) == (["cancelled", "called"], (0, 1))
@@ -451,7 +453,7 @@ def test_who_was_called_yesterday_is_in_nobodys_way_today(free, clock):
     assert free.take().status == 201
 
 
-# ----- the owner changes her mind
+# ----- the owner changes settings later
 
 
 def test_a_queue_that_waits_already_is_called_when_it_is_admitted(shop):
@@ -501,7 +503,7 @@ def test_when_the_counter_is_deleted_the_line_goes_on(free, ana):
 
 def test_when_the_queue_is_deleted_the_counter_goes_on(free, door):
     customers(free, None)
-    assert free.owner_post("/queues/deli/delete").status == 409  # she may come in
+    assert free.owner_post("/queues/deli/delete").status == 409  # the customer may come in
     door.send_taps(new_tap(1, number="A1"))
     assert free.owner_post("/queues/deli/delete").status == 200
     assert (door.get()["count"], door.get()["waiting"]) == (1, 0)

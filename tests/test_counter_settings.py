@@ -243,7 +243,7 @@ def test_a_counter_that_is_not_there(shop, counter):
     assert shop.client.get(f"/corner-deli/counter/{counter}").status == 404
 
 
-def test_another_places_counters_and_doors_are_not_hers(start):
+def test_counters_and_doors_of_another_place_are_not_found(start):
     many = AppClient(start(places="open"))
     mine, other = open_deli(many), open_deli(many)
     other.owner_post("/counters", name="Hall", capacity=5)
@@ -477,7 +477,7 @@ def test_only_the_owner_gives_codes(shop, door):
 
 @pytest.fixture
 def owner(app, shop):
-    """The owner at her bookmark."""
+    """The owner's page, opened from the bookmark."""
     return Browser(app).open(shop.links["manage"])
 
 

@@ -275,7 +275,7 @@ def test_the_last_steps_of_the_line_newest_first_without_names(place, ana, clock
     assert "Window 2 goes on" in html
 
 
-def test_who_is_called_before_her_turn_is_told(place, ana):
+def test_a_customer_called_out_of_turn_is_told(place, ana):
     mine = place.customer()
     place.customer()
     ana.call_next(number="A2")

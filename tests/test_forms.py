@@ -117,7 +117,7 @@ def phone(browser, place):
 
 @pytest.fixture
 def owner(browser, place):
-    """The owner at her bookmark."""
+    """The owner's page, opened from the bookmark."""
     return browser().open(place.links["manage"])
 
 
@@ -212,7 +212,7 @@ def test_a_browser_may_wait_in_two_queues(bakery, browser):
     assert [bakery.queue(queue)["waiting"] for queue in ("deli", "bakery")] == [["A1"], ["B1"]]
 
 
-def test_the_shops_page_leads_to_her_ticket(phone, place):
+def test_the_page_of_the_place_leads_to_the_browsers_ticket(phone, place):
     ticket = phone.press("Take a number").url
     assert phone.open(place.links["customers"]).url == ticket
 
@@ -265,7 +265,7 @@ def test_fields_left_empty_are_fine(place, browser):
     assert (phone.status, phone.redirects) == (200, [303])
 
 
-def test_she_leaves_with_one_press(phone, place):
+def test_a_customer_leaves_with_one_press(phone, place):
     phone.press("Take a number").press("I no longer need help")
     assert "You left the line" in phone.html
     assert not phone.has("I no longer need help")

@@ -1,4 +1,4 @@
-"""An instance is replaced while customers write: no answered request is lost, and one instance is the master."""
+"""An instance is replaced while customers write: no answered request is lost, and there is one master."""
 
 import os
 import re

@@ -32,12 +32,12 @@ takeanumber.cli(["serve"])
 """
 
 
-def test_it_is_well(server):
+def test_a_healthy_server_says_so(server):
     answer = server.get("/healthz")
     assert (answer.status, answer.body) == (200, {"status": "ok"})
 
 
-def test_it_says_why_it_is_not_well(server):
+def test_an_unhealthy_server_says_why(server):
     server.open_shop()
     with closing(sqlite3.connect(server.data / "takeanumber.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

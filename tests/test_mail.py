@@ -78,7 +78,7 @@ def asks_in_public(app):
 
 
 def asks(place, **asked):
-    """Somebody leaves her number."""
+    """Leave a number to be called back."""
     said = {"name": "Zoë", "phone": "030 1234567", "email": "zoe@example.org", "note": "My order"} | asked
     url = next(each["links"]["request"] for each in place.owner_get()["queues"] if each["kind"] == "calls")
     answer = place.client.post(url, said)
@@ -229,10 +229,10 @@ def test_an_address_that_no_mail_can_go_to_is_refused(shop, odd):
     assert outbox(shop) == []
 
 
-def test_whom_one_forgets_gets_no_mail_and_nobody_is_told_of_her(shop, post):
+def test_an_erased_contact_gets_no_mail_and_is_in_no_mail(shop, post):
     asks(shop)
     zoe = shop.contacts()["contacts"][0]
-    sends_to = {"email": "new@example.org"}  # not the address that she left with her request
+    sends_to = {"email": "new@example.org"}  # not the address of the request
     assert shop.client.post(zoe["links"]["contact"], sends_to).status == 200
     asks(shop, name="Ben", phone="030 7654321", email="zoe@example.org", note="Mine")
     shop.client.post(f"{zoe['links']['contact']}/forget")

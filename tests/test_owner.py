@@ -227,7 +227,7 @@ def test_the_owner_says_who_serves_what(bakery):
     assert desk.get()["queues"] == ["deli", "bakery"]
 
 
-def test_taking_a_link_away_lets_her_customer_wait_again_first(place, ana):
+def test_removing_a_servicer_puts_their_customer_first_in_line(place, ana):
     customers = [place.customer() for _ in range(3)]
     ana.call_next()
     assert place.owner_post(f"/servicers/{ana.id}/remove").status == 200
@@ -239,7 +239,7 @@ def test_taking_a_link_away_lets_her_customer_wait_again_first(place, ana):
     assert place.owner_post(f"/servicers/{ana.id}/remove").status == 404
 
 
-def test_a_servicer_of_another_place_is_not_hers(start):
+def test_a_servicer_of_another_place_is_not_found(start):
     many = AppClient(start(places="open"))
     mine, other = open_deli(many), open_deli(many)
     desk = other.desk()

@@ -381,7 +381,9 @@ def test_a_pause_is_not_idle(place, ana, clock, who):
     assert duty(True).status == 200
     clock.advance(minutes=3)
     ana.call_next()
-    assert stats(place)["idle_s"] == 180  # since she was back; whether she was free before, nobody can say
+    assert (
+        stats(place)["idle_s"] == 180
+    )  # since the end of the pause; whether the desk was free before is unknown
     assert [kind for kind in place.event_kinds() if kind in ("pause", "resume")] == ["pause", "resume"]
 
 

@@ -1,4 +1,4 @@
-"""How long the server takes to give a caller the next call, and to store her report, with long lists.
+"""How long the server takes to give a caller the next call, and to store the report, with long lists.
 
 python tests/bench/calls.py [--contacts 100000] [--reports 200000] [--calls 200]
 """

@@ -1,4 +1,4 @@
-"""The caller's page by mouse, by keyboard and on a phone; how long a claim lasts; notes that are never lost."""
+"""The caller's page by mouse, by keyboard and on a phone; how long a claim lasts; notes are never lost."""
 
 import re
 from datetime import datetime, timedelta
@@ -38,7 +38,7 @@ def whom(page):
 
 
 def notes(page):
-    """Where she writes about this call."""
+    """The field for notes about this call."""
     return page.locator("#report").get_by_label("Notes")
 
 
@@ -188,7 +188,7 @@ def test_a_late_report_is_kept_and_closes_nothing(calling, visit):
     assert calling.calls(ben)["call"]["name"] == "Ann Lee"
 
 
-def test_notes_of_a_call_that_is_hers_no_more_can_still_be_sent(calling, visit):
+def test_notes_of_a_lost_call_can_still_be_sent(calling, visit):
     ana, ben = calling.caller("Ana"), calling.caller("Ben")
     call = calling.has_a_call(ana)
     page = visit(ana)
@@ -273,7 +273,7 @@ def test_the_desk_leads_to_the_next_call(calling, visit):
 # ----- the owner
 
 
-def test_the_owner_adds_a_list_with_words_of_her_own(calling, shop, visit):
+def test_the_owner_adds_a_list_with_custom_wording(calling, shop, visit):
     ana = calling.caller("Ana")
     owner = visit(shop.links["manage"])
     owner.get_by_text("Add a call list", exact=True).click()
@@ -321,7 +321,7 @@ def test_the_owner_clears_a_claim(calling, visit):
 # ----- customers who ask for a call
 
 
-def test_somebody_leaves_her_number(calling, visit):
+def test_somebody_leaves_a_number(calling, visit):
     calling.owner(f"/queues/{calling.slug}", public_form=True)
     phone = visit(calling.shop.links["customers"])
     phone.get_by_role("link", name="Leave your number, we call you back").click()

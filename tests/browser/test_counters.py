@@ -115,7 +115,7 @@ def keeper(full, visit):
 
 @pytest.fixture
 def take(shop, visit):
-    """Somebody takes a number on a phone of her own."""
+    """Take a number on another phone."""
 
     def take(number):
         phone = visit(shop.links["customers"])
@@ -149,7 +149,7 @@ def test_who_waits_is_called_to_the_door_and_tapped_in(full, keeper, take, visit
     expect(next_phone.locator("#ahead")).to_have_text("You're next")
     expect(screen.get_by_role("complementary")).to_contain_text("A1")
     expect(screen.get_by_role("complementary")).to_contain_text("1 waiting")
-    expect(screen.locator("[data-word]")).to_have_text("Please wait")  # the space is hers
+    expect(screen.locator("[data-word]")).to_have_text("Please wait")  # the customer's space is held
     expect(keeper.locator("#left")).to_have_text("Full, 1 space kept")
 
     button(keeper, "In, A1").tap()
@@ -218,7 +218,7 @@ def test_a_plain_plus_lets_somebody_in_who_has_no_number(full, keeper, take):
     may_come_in(phone)
     taps(keeper, "In")
     shows(keeper, 2)
-    expect(button(keeper, "In, A1")).to_be_visible()  # she keeps her space
+    expect(button(keeper, "In, A1")).to_be_visible()  # the customer keeps the space
     may_come_in(phone)
     expect(keeper.locator("#left")).to_have_text("Full, 1 space kept")
 

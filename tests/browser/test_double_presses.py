@@ -81,7 +81,7 @@ def test_a_customer_leaves_the_line(shop, phone, visit):
     expect(phone.get_by_role("heading", name="A3")).to_be_visible()
 
 
-def test_a_customer_hears_that_she_is_called_again(shop, phone, ana, notices):
+def test_a_customer_hears_the_second_call(shop, phone, ana, notices):
     presses(phone, "Take a number")
     presses(phone, "Sound")
     presses(ana, "Next customer")
@@ -91,7 +91,7 @@ def test_a_customer_hears_that_she_is_called_again(shop, phone, ana, notices):
     notices(phone, rings=3, buzzes=2)
 
 
-def test_with_two_queues_she_chooses_one(server, shop, phone):
+def test_with_two_queues_a_customer_chooses_one(server, shop, phone):
     server.post(f"{shop.links['manage']}/queues", {"name": "Bakery"})
     expect(phone.get_by_role("button")).to_have_text(["Deli", "Bakery"])
     presses(phone, "Bakery")

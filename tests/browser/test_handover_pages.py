@@ -1,4 +1,4 @@
-"""During a handover pages say so, keep what was typed or pressed, and send it when the new server is there."""
+"""During a handover pages say so, keep what was typed or pressed, and send it to the new server."""
 
 import json
 import re
@@ -62,7 +62,7 @@ def take(page):
     page.get_by_role("button", name="Take a number").click()
 
 
-def test_a_customer_gets_the_number_that_she_asked_for_meanwhile(shop, visit, new_server):
+def test_a_customer_gets_the_number_requested_during_the_handover(shop, visit, new_server):
     shop.client.post(f"{shop.links['manage']}/queues/deli", {"asks": ["name"]})
     phone, other = (visit(shop.links["customers"]) for _ in range(2))
     new_server.asks()
@@ -89,7 +89,7 @@ def test_a_customer_gets_the_number_that_she_asked_for_meanwhile(shop, visit, ne
     assert (len(sent), len(shop.tickets())) == (2, 1)
 
 
-def test_a_customer_without_javascript_sends_it_again_herself(shop, visit, new_server):
+def test_without_javascript_a_customer_sends_the_form_again(shop, visit, new_server):
     phone = visit(shop.links["customers"], java_script_enabled=False)
     new_server.asks()
     take(phone)
@@ -182,7 +182,7 @@ def test_a_server_that_has_handed_over_says_so(shop, visit, new_server):
     wait_for(lambda: shop.client.get(shop.links["manage"]).body["backup"]["verified_at"])
     word, line = owner.locator("#backup .level"), owner.locator("#backup")
 
-    def look():  # as when the owner comes back to her page; else it does so every ten seconds
+    def look():  # as when the owner comes back to the page; otherwise it reloads every ten seconds
         owner.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
 
     look()

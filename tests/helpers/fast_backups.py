@@ -1,4 +1,4 @@
-"""Servers for whose keeper of backups ten seconds are one; and patience."""
+"""Servers whose backup thread runs ten times as fast."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ takeanumber.cli(["serve"])
 
 @pytest.fixture
 def start_quick(start_server: Callable[..., Server]) -> Callable[..., Server]:
-    """Starts a server for whose keeper ten seconds are one, and an hour and a day so many seconds."""
+    """Start a server whose backup intervals are a tenth, and whose hour and day last this many seconds."""
 
     def start(backup_url: Path | str, hour: float = 3600, day: float = 86400, **settings: Any) -> Server:
         command = [sys.executable, "-c", QUICK.format(hour=hour, day=day)]
@@ -36,9 +36,9 @@ def start_quick(start_server: Callable[..., Server]) -> Callable[..., Server]:
 
 
 def wait_for(wanted: Callable[[], Any], within: float = 20) -> Any:
-    """Waits until it is so, and returns what it is."""
+    """Wait until `wanted` returns something true, and return that."""
     until = time.monotonic() + within
-    while not (found := wanted()):
-        assert time.monotonic() < until, "it was not so in time"
+    while not (result := wanted()):
+        assert time.monotonic() < until, f"{wanted} returned nothing true in {within} s"
         time.sleep(0.05)
-    return found
+    return result
