@@ -53,6 +53,7 @@ import waitress.adjustments
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from app.addresses import local_addresses
 from app.backup.copies import Copy, list_copies
 from app.backup.handover import HandOverTimeouts
 from app.backup.keeper import Keeper
@@ -71,7 +72,7 @@ from app.settings import Settings
 from app.storage.database import Database
 from app.storage.facts import get_fact
 from app.storage.upgrade import create_or_upgrade, open_database
-from app.web import response
+from app.web import public_links, response
 from app.web.blueprints import BLUEPRINTS
 from app.web.picture_json import render_picture
 from app.web.present import TEMPLATE_FILTERS
@@ -107,6 +108,7 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     )
     app.extensions["takeanumber.keeper"] = keeper
     response.init_app(app)
+    public_links.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     if settings.proxies:
@@ -270,13 +272,7 @@ def reachable_url(settings: Settings, port: int) -> str:
         return settings.url.rstrip("/")
     host = settings.host
     if host in ("0.0.0.0", "::"):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                # Connecting a UDP socket picks our own address; the other one is reserved for documentation.
-                probe.connect(("192.0.2.1", 9))
-                host = probe.getsockname()[0]
-            except OSError:
-                host = "127.0.0.1"
+        host = next(iter(local_addresses()), "127.0.0.1")
     return f"http://{host}:{port}"
 
 
@@ -286,7 +282,7 @@ def print_address(settings: Settings, port: int) -> None:
 
     local_url, url = f"http://127.0.0.1:{port}", reachable_url(settings, port)
     click.echo(
-        f"Take A Number is running; Ctrl-C stops it.\n\n  Here: {local_url}\n  On phones nearby: {url}\n"
+        f"Take A Number is running; Ctrl-C stops it.\n\n  On phones nearby: {url}\n  Here: {local_url}\n"
     )
     code = qrcode.QRCode(border=2)
     code.add_data(url)

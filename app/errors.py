@@ -8,7 +8,14 @@ from __future__ import annotations
 
 
 class ServiceError(Exception):
-    """A request that can't be fulfilled, for a reason its sender can understand."""
+    """A request that can't be fulfilled, for a reason its sender can understand.
+
+    `field` is the name of the field that is wrong, so that a page can show the sentence there.
+    """
+
+    def __init__(self, sentence: str, field: str | None = None):
+        super().__init__(sentence)
+        self.field = field
 
 
 class BadInput(ServiceError):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
+from app.core.history import record
 from app.core.models import Place, Servicer, Ticket
 from app.core.places import find_place
 from app.core.queries import (
@@ -23,7 +24,14 @@ from app.core.queries import (
     waiting_tickets,
 )
 from app.core.queues import find_walk_in_queue
-from app.core.servicers import queues_served, set_on_duty
+from app.core.servicers import (
+    end_shift,
+    queues_served,
+    rename,
+    servicer_of_browser,
+    set_on_duty,
+    successor_of,
+)
 from app.core.tickets import CustomerDetails, Taken, take_number
 from app.core.transitions import (
     UNCHANGED,
@@ -247,3 +255,32 @@ def set_duty(db: Connection, at: float, slug: str, token: str, on_duty: bool) ->
     """Put a servicer on or off duty. The ticket at their desk stays there."""
     desk = open_desk(db, at, slug, token)
     set_on_duty(db, at, desk.servicer, on_duty)
+
+
+def rename_desk(db: Connection, at: float, slug: str, token: str, name: str, desk_name: str | None) -> None:
+    """Correct the name of the servicer and of their desk."""
+    desk = open_desk(db, at, slug, token)
+    rename(db, desk.servicer, name, desk_name)
+    record(db, at, desk.place.id, "change-servicer", servicer_id=desk.servicer.id)
+
+
+def finish_shift(db: Connection, at: float, slug: str, token: str) -> None:
+    """End the shift at this desk; see end_shift()."""
+    desk = open_desk(db, at, slug, token)
+    end_shift(db, at, desk.place, desk.servicer)
+
+
+def hand_over(
+    db: Connection, at: float, slug: str, token: str, name: str, desk_name: str | None, browser: str | None
+) -> Servicer:
+    """Hand the desk to somebody else, and return the servicer that they are from now on.
+
+    Raises Conflict when the shift has ended; the browser that pressed twice gets the same servicer again.
+    """
+    desk = open_desk(db, at, slug, token)
+    if desk.servicer.ended_at is not None:
+        known = servicer_of_browser(db, desk.place, browser)
+        if known is not None and (known.name, known.desk) == (name, desk_name):
+            return known
+        raise Conflict(f"The shift of {desk.servicer.name} has ended. Start yours with the staff link.")
+    return successor_of(db, at, desk.place, desk.servicer, name, desk_name, browser)

@@ -29,6 +29,11 @@ class Place:
     day_starts: int  # the hour at which its day starts
     wait_goal_minutes: int  # the owner wants nine of ten waits to be shorter
     created_at: float
+    thanks: str | None  # what a ticket says at its end, in the owner's words
+    colour: str | None  # "#c2371d"
+    logo_at: float | None  # when the logo was stored; None: there is none
+    address: str | None  # the host that phones use, of several that this machine has
+    steps_done: str  # words for steps of the owner's first checklist, such as "poster"
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -62,6 +67,7 @@ class Queue:
     public_form: bool
     restricted: bool  # only its callers may work on it
     created_at: float
+    position: int  # among the queues of its kind
 
     @property
     def is_call_list(self) -> bool:
@@ -82,6 +88,7 @@ class Servicer:
     all_queues: bool
     on_duty: bool
     created_at: float
+    ended_at: float | None  # when they ended their shift; None: they didn't
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Iterator
 from itertools import count, product
 from string import ascii_uppercase
@@ -30,6 +31,7 @@ class QueueChanges(TypedDict, total=False):
     name: str
     open: bool
     max_waiting: int
+    position: int  # among the queues of its kind: 1 is first
     # walk-in queues
     prefix: str
     asks: list[str]
@@ -48,12 +50,12 @@ class QueueChanges(TypedDict, total=False):
 
 
 def walk_in_queues(db: Connection, place: Place) -> list[Queue]:
-    """Return the walk-in queues of a place, the oldest first."""
+    """Return the walk-in queues of a place, in the owner's order."""
     return _queues_of_kind(db, place, WALK_IN)
 
 
 def call_lists(db: Connection, place: Place) -> list[Queue]:
-    """Return the call lists of a place, the oldest first."""
+    """Return the call lists of a place, in the owner's order."""
     return _queues_of_kind(db, place, CALLS)
 
 
@@ -61,7 +63,7 @@ def _queues_of_kind(db: Connection, place: Place, kind: str) -> list[Queue]:
     result = run(
         db,
         """SELECT * FROM queue WHERE place_id = :place AND kind = :kind AND deleted_at IS NULL
-           ORDER BY id""",
+           ORDER BY position, id""",
         place=place.id,
         kind=kind,
     )
@@ -153,7 +155,10 @@ def add_queue_to(
     """Add a queue or a call list to a place; see add_queue()."""
     changes = changes or {}
     walk_ins = walk_in_queues(db, place)
-    taken = {queue.slug for queue in walk_ins + call_lists(db, place)}
+    lists = call_lists(db, place)
+    same_kind = lists if kind == CALLS else walk_ins
+    _check_name(name, kind, same_kind)
+    taken = {queue.slug for queue in walk_ins + lists}
     queue_slug = slug_of(name, taken, reserved, fallback="queue")
     if kind == CALLS:
         prefix = f"{queue_slug}-"
@@ -188,6 +193,7 @@ def add_queue_to(
         public_form=0,
         restricted=0,
         created_at=at,
+        position=max((queue.position for queue in same_kind), default=0),
     )
     queue = load(Queue, row)
     record(db, at, place.id, "add-queue", queue_id=queue.id)
@@ -223,7 +229,24 @@ def _prefixes() -> Iterator[str]:
 def _check_prefix(prefix: str, others: list[Queue]) -> None:
     for other in others:
         if other.prefix == prefix:
-            raise Conflict(f"{other.name} gives numbers with {prefix} already. Choose another letter.")
+            raise Conflict(
+                f"Prefix {prefix} is already used by {other.name}. Choose another one.", field="prefix"
+            )
+
+
+def _check_name(name: str, kind: str, others: list[Queue]) -> None:
+    """Raise Conflict if another queue of the same kind has this name: people couldn't tell them apart."""
+    for other in others:
+        if _comparable(other.name) == _comparable(name):
+            raise Conflict(
+                f"There is already a {KIND_NAMES[kind]} named {other.name}. Choose another name.",
+                field="name",
+            )
+
+
+def _comparable(name: str) -> str:
+    """Return a name as it is compared: what reads the same is the same."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 # ----- changing
@@ -251,8 +274,11 @@ def _apply_changes(db: Connection, place: Place, queue: Queue, changes: QueueCha
     columns: dict[str, Any] = {
         name: int(value) if isinstance(value, bool) else value
         for name, value in changes.items()
-        if name not in ("asks", "callers", "prefix")
+        if name not in ("asks", "callers", "prefix", "position")
     }
+    if "name" in changes and changes["name"] != queue.name:
+        others = [each for each in _queues_of_kind(db, place, queue.kind) if each.id != queue.id]
+        _check_name(changes["name"], queue.kind, others)
     if "asks" in changes:
         columns["asks"] = " ".join(changes["asks"])
     if "prefix" in changes and not queue.is_call_list:
@@ -261,15 +287,26 @@ def _apply_changes(db: Connection, place: Place, queue: Queue, changes: QueueCha
             _check_prefix(changes["prefix"], walk_in_queues(db, place))
             # Another queue may have had the new prefix today: the next number is looked up again.
             columns["series"] = ""
+    if "position" in changes:
+        columns["position"] = _move(db, place, queue, changes["position"])
     if "callers" in changes:
         columns.update(_set_callers(db, place, queue, changes["callers"]))
     return load(Queue, update(db, "queue", queue.id, **columns)) if columns else queue
 
 
+def _move(db: Connection, place: Place, queue: Queue, position: int) -> int:
+    """Give the other queues of the same kind new positions around this one, and return its position."""
+    others = [each for each in _queues_of_kind(db, place, queue.kind) if each.id != queue.id]
+    position = max(1, min(position, len(others) + 1))
+    for number, other in enumerate(others, 1):
+        update(db, "queue", other.id, position=number if number < position else number + 1)
+    return position
+
+
 def _set_callers(db: Connection, place: Place, queue: Queue, callers: list[int] | None) -> dict[str, int]:
     """Choose who may work on a call list; returns the columns of the queue that change."""
     if callers is not None and not queue.is_call_list:
-        raise BadInput("Callers: only a call list has them. Who serves a queue says so herself.")
+        raise BadInput("Callers: only a call list has them. Choose on the page Team who serves a queue.")
     run(db, "DELETE FROM caller WHERE queue_id = :queue", queue=queue.id)
     for servicer_id in sorted(set(callers or ())):
         _check_servicer(db, place, servicer_id)
@@ -280,7 +317,7 @@ def _set_callers(db: Connection, place: Place, queue: Queue, callers: list[int] 
 def _check_servicer(db: Connection, place: Place, servicer_id: int) -> None:
     sql = "SELECT id FROM servicer WHERE id = :id AND place_id = :place AND removed_at IS NULL"
     if run(db, sql, id=servicer_id, place=place.id).first() is None:
-        raise NotFound("This servicer's link was taken away already.")
+        raise NotFound("This person's access was removed already.")
 
 
 # ----- what is possible only while nobody is in it

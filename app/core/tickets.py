@@ -13,11 +13,21 @@ from app.core.phones import read_phone
 from app.core.places import find_place, find_place_for_owner, new_token
 from app.core.queries import CALL_ORDER, JOIN_TIME, NORMAL_PRIORITY, OPEN_STATES, SELECT_TICKETS, get_ticket
 from app.core.queues import call_lists, find_queue, find_walk_in_queue, get_queue
-from app.core.transitions import admit_waiting, change_state, is_placeholder, record_step, start_day, state_at
+from app.core.transitions import (
+    UNCHANGED,
+    admit_waiting,
+    change_state,
+    is_placeholder,
+    position_behind,
+    record_step,
+    start_day,
+    state_at,
+)
 from app.errors import BadInput, Conflict, NotFound
 from app.storage.sql import load, load_all, load_first, run, update
 
 SECONDS_PER_DAY = 86400
+RESTORE_S = 3600  # how long after its end the owner can restore a ticket
 
 
 @dataclass(frozen=True)
@@ -229,6 +239,25 @@ def cancel_tickets(
              ORDER BY state = 'waiting' DESC, priority DESC, joined_at DESC, id DESC"""
     tickets = load_all(Ticket, run(db, sql, queue=queue.id, open=OPEN_STATES, numbers=numbers))
     return [change_state(db, at, ticket, "cancel").number for ticket in tickets]
+
+
+def restore_ticket(db: Connection, at: float, slug: str, token: str, queue_slug: str, number: str) -> Ticket:
+    """Let a customer of today wait again, first in line, for the owner: their ticket ended within an hour.
+
+    Raises Conflict when it didn't. A ticket that waits already stays as it is.
+    """
+    place = find_place_for_owner(db, slug, token)
+    queue = find_walk_in_queue(db, place, queue_slug)
+    day = start_day(db, at, place)[:10]
+    sql = f"""{SELECT_TICKETS}
+              WHERE ticket.queue_id = :queue AND ticket.number = :number AND ticket.series >= :day
+              ORDER BY ticket.id DESC LIMIT 1"""
+    ticket = load_first(Ticket, run(db, sql, queue=queue.id, number=number, day=day))
+    if ticket is not None and ticket.state == "waiting":
+        return ticket
+    if ticket is None or ticket.ended_at is None or at - ticket.ended_at > RESTORE_S:
+        raise Conflict(f"{number} didn't end within the last hour, so it can't wait again. {UNCHANGED}")
+    return change_state(db, at, ticket, "bring-back", **position_behind(db, queue.id, day, 0))
 
 
 # ----- waiting at home for a phone call

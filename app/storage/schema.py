@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text, text
 
-SCHEMA = "0004"  # the newest file in migrations/versions: the schema that this code reads and writes
+SCHEMA = "0006"  # the newest file in migrations/versions: the schema that this code reads and writes
 
 metadata = MetaData()
 
@@ -34,7 +34,24 @@ place = Table(
     Column("wait_goal_minutes", Integer, nullable=False),  # nine of ten waits should be shorter
     Column("created_at", Double, nullable=False),
     Column("deleted_at", Double, nullable=True),
+    Column("thanks", Text, nullable=True),  # what a ticket says at its end, in the owner's words
+    Column("colour", Text, nullable=True),  # "#c2371d"
+    Column("logo_at", Double, nullable=True),  # when the logo was stored; NULL: there is none
+    Column("address", Text, nullable=True),  # the host that phones use, of several that this machine has
+    # Words for the steps of the owner's first checklist that are done, such as "poster"
+    Column("steps_done", Text, nullable=False, server_default=""),
     Index("place_slug", "slug", unique=True, **only_where("deleted_at IS NULL")),
+    sqlite_autoincrement=True,
+)
+
+logo = Table(
+    "logo",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("mimetype", Text, nullable=False),
+    Column("image", Text, nullable=False),  # in base64, so that the export can hold it
+    Index("logo_place", "place_id", unique=True),
     sqlite_autoincrement=True,
 )
 
@@ -110,6 +127,7 @@ queue = Table(
     Column("restricted", Integer, nullable=False),  # 1: only its callers may work on it
     Column("created_at", Double, nullable=False),
     Column("deleted_at", Double, nullable=True),
+    Column("position", Integer, nullable=False, server_default="0"),  # among the queues of its kind
     Index("queue_prefix", "place_id", "prefix", unique=True, **only_where("deleted_at IS NULL")),
     Index("queue_slug", "place_id", "slug", unique=True, **only_where("deleted_at IS NULL")),
     sqlite_autoincrement=True,
@@ -128,6 +146,7 @@ servicer = Table(
     Column("on_duty", Integer, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("removed_at", Double, nullable=True),
+    Column("ended_at", Double, nullable=True),  # when they ended their shift; NULL: they didn't
     Index("servicer_place", "place_id"),
     Index("servicer_token", "token", unique=True),
     sqlite_autoincrement=True,

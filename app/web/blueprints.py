@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.web.api import api
+from app.web.brand import brand
 from app.web.caller import caller
 from app.web.customer import customer
 from app.web.desk import desk
@@ -15,6 +16,7 @@ from app.web.owner_contacts import owner_contacts
 from app.web.owner_counters import owner_counters
 from app.web.owner_exports import owner_exports
 from app.web.owner_queues import owner_queues
+from app.web.owner_settings import owner_settings
 from app.web.owner_stats import owner_stats
 from app.web.owner_team import owner_team
 from app.web.screens import screens
@@ -24,12 +26,14 @@ BLUEPRINTS = (
     health,
     customer,
     screens,
+    brand,
     door,
     desk,
     caller,
     owner,
     owner_queues,
     owner_team,
+    owner_settings,
     owner_counters,
     owner_stats,
     owner_exports,

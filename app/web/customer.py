@@ -22,6 +22,7 @@ from app.errors import NotFound, ServiceError
 from app.web.forms import CallRequestForm, CustomerForm, PhoneForm
 from app.web.picture_json import RenderedPicture, current_picture, step_json
 from app.web.present import iso, named, wait_json
+from app.web.public_links import public_url
 from app.web.request import browser_id, limit, parse, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
@@ -135,7 +136,8 @@ def take_number(place: str, queue: str) -> Answer:
 def _request_call(place: str, call_list: str) -> Answer:
     """Ask for a call; see take_number()."""
     form = parse(CallRequestForm, "phone")
-    place_url = link("customer.show_place", place=place)
+    with service().database.read() as db:
+        place_url = public_url(link("customer.show_place", place=place), find_place(db, place))
 
     def ticket_url(token: str) -> str:
         # The writer's thread has no request, so url_for() doesn't work here.

@@ -89,6 +89,7 @@ def servicer_json(db: Connection, place: Place, servicer: Servicer) -> dict[str,
         "desk": servicer.desk,
         "all_queues": servicer.all_queues,
         "on_duty": servicer.on_duty,
+        "ended_at": iso(servicer.ended_at, place),
         "queues": [queue.slug for queue in served],
         "current": None if ticket is None else ticket.number,
         "links": {"desk": link("desk.show_desk", place=place.slug, token=servicer.token)},
@@ -141,6 +142,9 @@ def desk_json(
             "desk": url,
             "next": f"{url}/next",
             "add": f"{url}/add",
+            "rename": f"{url}/rename",
+            "end_shift": f"{url}/end-shift",
+            "hand_over": f"{url}/hand-over",
             "calls": f"{url}/calls",
             "next_call": f"{url}/calls/next",
         },
@@ -324,3 +328,34 @@ def resume(place: str, token: str) -> Answer:
     """Go on duty again."""
     write(desks.set_duty, place, token, on_duty=True)
     return back_to_desk(place, token)
+
+
+@desk.post("/<place>/desk/<token>/rename")
+@errors_on(show_desk)
+def rename(place: str, token: str) -> Answer:
+    """Correct the name of the servicer and of their desk."""
+    form = parse(ServicerForm, "name")
+    write(desks.rename_desk, place, token, form["name"], form.get("desk"))
+    return back_to_desk(place, token, "Saved.")
+
+
+@desk.post("/<place>/desk/<token>/end-shift")
+@errors_on(show_desk)
+def end_shift(place: str, token: str) -> Answer:
+    """End the shift. The customer at the desk waits again, first in line."""
+    write(desks.finish_shift, place, token)
+    return back_to_desk(place, token, "Your shift has ended. Press Resume to start again.")
+
+
+@desk.post("/<place>/desk/<token>/hand-over")
+@errors_on(show_desk)
+def hand_over(place: str, token: str) -> Answer:
+    """Hand the desk to somebody else, who gets a link of their own."""
+    form = parse(ServicerForm, "name")
+    browser = None if request.is_json else browser_id()
+    successor = write(desks.hand_over, place, token, form["name"], form.get("desk"), browser)
+    if not wants_json():
+        return see_other("desk.show_desk", place=place, token=successor.token)
+    with service().database.read() as db:
+        content = servicer_json(db, find_place(db, place), successor)
+    return json_response(content, 201)

@@ -106,8 +106,19 @@ class PlaceForm(Form):
     country = text_field(
         "Country", 2, Optional(), Regexp("^[A-Z]{2}$", message="please use two capital letters.")
     )
-    day_starts = int_field("Hour the day starts", 0, 23)
+    day_starts = int_field("Numbers restart at", 0, 23)
     wait_goal_minutes = int_field("Goal for the wait", 1, 1440)
+    thanks = text_field("Thank-you text", 200)
+    colour = text_field(
+        "Colour", 7, Optional(), Regexp("^#[0-9a-fA-F]{6}$", message="choose one such as #0b6b46.")
+    )
+    address = text_field("Address for phones", 60)
+
+
+class StepForm(Form):
+    """A step of the first checklist."""
+
+    step = choice_field("Step", "poster", "backup", "hidden")
 
 
 class NewPlaceForm(PlaceForm):
@@ -129,18 +140,19 @@ class QueueForm(NameForm):
 
     kind = choice_field("Kind", WALK_IN, CALLS)
     prefix = text_field(
-        "Letter", 3, Optional(), Regexp("^[A-Z]{1,3}$", message="please use one to three capitals.")
+        "Prefix", 3, Optional(), Regexp("^[A-Z]{1,3}$", message="please use one to three capitals.")
     )
-    max_waiting = int_field("Most people in line", 1, 1_000_000)
+    max_waiting = int_field("Queue limit", 1, 1_000_000)
+    position = int_field("Position", 1, 10_000)
     asks = SelectMultipleField("Asks for", choices=list(CUSTOMER_FIELDS))  # type: ignore[arg-type]
     shared_tablet = flag_field("Shared tablet")
-    usual_service_s = int_field("Usual service in seconds", 10, 14_400)
-    claim_minutes = int_field("Minutes that a call is its caller's", 1, 600)
-    retry_minutes = int_field("Minutes until the next try", 1, 100_000)
-    most_tries = int_field("Most tries", 1, 100)
+    usual_service_s = int_field("Typical service time in seconds", 10, 14_400)
+    claim_minutes = int_field("Reserve a call for (min)", 1, 600)
+    retry_minutes = int_field("Retry after (min)", 1, 100_000)
+    most_tries = int_field("Maximum attempts", 1, 100)
     public_form = flag_field("Public form")
-    staff_email = email_field("E-mail of the staff")
-    restricted = flag_field("Only those ticked")  # in a form; in JSON, `callers` says it
+    staff_email = email_field("Email new requests to")
+    restricted = flag_field("Only selected staff")  # in a form; in JSON, `callers` says it
 
 
 class CustomerForm(Form):
@@ -215,9 +227,9 @@ class CounterForm(NameForm):
     """A counter."""
 
     capacity = int_field("Capacity", 1, 100_000)
-    empties = choice_field("Empties itself", "day", "never")
-    hold_minutes = int_field("Minutes to come in", 1, 240)
-    admits = text_field("Queue that it admits", 60)
+    empties = choice_field("Resets to zero", "day", "never")
+    hold_minutes = int_field("Hold a place for (min)", 1, 240)
+    admits = text_field("When there's room, admit people from", 60)
 
 
 class TapForm(Form):

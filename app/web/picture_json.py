@@ -19,6 +19,7 @@ class RenderedPicture:
     """A picture as clients receive it: rendered once for all who ask under the same base URL."""
 
     etag: str
+    place: Place
     content: dict[str, Any]  # the JSON as Python has it, for templates
     text: str  # the JSON
     frame: bytes  # the server-sent event
@@ -35,7 +36,7 @@ def render_picture(picture: Picture, base_url: str) -> RenderedPicture:
     content = picture_json(picture, base_url)
     text = json.dumps(content)
     frame = f"event: state\nid: {etag}\ndata: {text}\n\n".encode()
-    return RenderedPicture(etag, content, text, frame)
+    return RenderedPicture(etag, picture.place, content, text, frame)
 
 
 def etag_of(revision: Revision) -> str:

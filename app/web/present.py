@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from app.clock import now
 from app.core.models import Place, WaitRange
 
 
@@ -58,6 +59,21 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def minutes_in_words(seconds: float | None) -> str:
+    """Return seconds as people say them: 250 as "4 min", 30 as "<1 min"."""
+    if seconds is None:
+        return "–"
+    minutes = int(max(0, seconds)) // 60
+    if minutes < 60:
+        return f"{minutes} min" if minutes else "<1 min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def minutes_since(at: str) -> str:
+    """Return how long ago an ISO 8601 time is, as people say it."""
+    return minutes_in_words(now() - datetime.fromisoformat(at).timestamp())
+
+
 def wait_in_words(wait: Mapping[str, int] | None) -> str:
     """Return a range of seconds, {"from", "to"}, as "about 8 to 15 minutes"."""
     if not wait:
@@ -76,14 +92,20 @@ def date_in_words(day: str) -> str:
     return f"{when:%A} {when.day} {when:%B} {when.year}"
 
 
+def month_in_words(day: str) -> str:
+    """Return the month of a day: November 2026."""
+    return f"{date.fromisoformat(day):%B %Y}"
+
+
 def clock_time(at: str) -> str:
     """Return the time of day of an ISO 8601 time: 14:30."""
     return at[11:16]
 
 
 TEMPLATE_FILTERS = {
-    "qr": qr_code,
     "duration": duration,
+    "minutes": minutes_in_words,
+    "minutes_since": minutes_since,
     "wait": wait_in_words,
     "date": date_in_words,
     "clock": clock_time,

@@ -25,7 +25,7 @@ MAX_BODY_BYTES = 64 * 1024
 MAX_CONTACTS_BODY_BYTES = 16 * 2**20 + 64 * 1024  # a file of 16 MiB, and the form around it
 
 # In other fields, null and a blank text mean the same as leaving the field out.
-FIELDS_WITH_MEANINGFUL_NULL = ("finished", "admits", "staff_email")
+FIELDS_WITH_MEANINGFUL_NULL = ("finished", "admits", "staff_email", "desk", "thanks", "colour", "address")
 
 
 def wants_json() -> bool:
@@ -58,8 +58,17 @@ def limit(action: str, limit: int, window_s: int, place: str | None = None) -> N
 
 def accepts_contacts(view: View) -> View:
     """Mark a view whose body may be as large as a file of contacts."""
-    view.max_body_bytes = MAX_CONTACTS_BODY_BYTES  # type: ignore[attr-defined]
-    return view
+    return accepts_body(MAX_CONTACTS_BODY_BYTES)(view)
+
+
+def accepts_body(max_bytes: int) -> Callable[[View], View]:
+    """Mark a view whose body may be larger than others."""
+
+    def mark(view: View) -> View:
+        view.max_body_bytes = max_bytes  # type: ignore[attr-defined]
+        return view
+
+    return mark
 
 
 def max_body_bytes() -> int:
@@ -120,12 +129,12 @@ def parse_values(form: type[Form], values: Mapping[str, list[str] | None], *requ
     parsed: dict[str, Any] = {}
     for name, field in fields_of(form).items():
         if name in filled.errors:
-            raise BadInput(f"{field.label.text}: {filled[name].errors[0]}")
+            raise BadInput(f"{field.label.text}: {filled[name].errors[0]}", field=name)
         value = None if values.get(name) is None else filled[name].data
         if value is not None or (name in values and name in FIELDS_WITH_MEANINGFUL_NULL):
             parsed[name] = value
         elif name in required:
-            raise BadInput(f"{field.label.text}: please fill this in.")
+            raise BadInput(f"{field.label.text}: please fill this in.", field=name)
     return parsed
 
 
@@ -204,5 +213,5 @@ def query_days(today: str | None = None) -> tuple[str, str]:
     last = query_day("to", today or LAST_DAY)
     first = query_day("from", min(last, today) if today else FIRST_DAY)
     if first > last:
-        raise BadInput("'from' is after 'to': exchange the two days.")
+        raise BadInput("The start date must be before the end date.", field="from")
     return first, last

@@ -29,7 +29,13 @@ from app.errors import (
     Unavailable,
     WritesPaused,
 )
-from app.web.request import MAX_BODY_BYTES, check_request, max_body_bytes, wants_json
+from app.web.request import (
+    MAX_BODY_BYTES,
+    MAX_CONTACTS_BODY_BYTES,
+    check_request,
+    max_body_bytes,
+    wants_json,
+)
 from app.web.service import service
 
 log = logging.getLogger("takeanumber")
@@ -80,7 +86,10 @@ def page(
     else:
         token = (request.view_args or {}).get("token")
         sentence = None if error is None else str(error)
-        html = flask.render_template(template, place=place, token=token, error=sentence, **context)
+        field = None if error is None else error.field
+        html = flask.render_template(
+            template, place=place, token=token, error=sentence, error_field=field, **context
+        )
         response = flask.make_response(html)
     if error is not None:
         set_status(response, error)
@@ -258,7 +267,8 @@ def handle_http_error(error: HTTPException) -> Answer:
             return redirect
     status = error.code or 500
     if status == 413:
-        most = "64 KiB" if max_body_bytes() == MAX_BODY_BYTES else "16 MiB"
+        sizes = {MAX_BODY_BYTES: "64 KiB", MAX_CONTACTS_BODY_BYTES: "16 MiB"}
+        most = sizes.get(max_body_bytes(), f"{max_body_bytes() // 2**10} KiB")
         sentence = f"That is too much at once: please send less than {most}."
     else:
         sentence = HTTP_SENTENCES.get(status) or str(error.description)

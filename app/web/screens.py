@@ -9,6 +9,7 @@ from flask import Blueprint, Response, request
 
 from app.errors import NotFound
 from app.web.picture_json import current_picture
+from app.web.public_links import public_url
 from app.web.response import Answer, base_url, page
 from app.web.service import service
 
@@ -22,28 +23,29 @@ SIGN_OF_LIFE = b": still here\n\n"  # a comment, which pages ignore
 @screens.get("/<place>/board")
 def show_board(place: str) -> Answer:
     """Show who is called and being served, and how many wait."""
-    picture = current_picture(place).content
-    return page(
-        "board.html", picture, picture["place"], picture=picture, customers_url=picture["links"]["customers"]
-    )
+    current = current_picture(place)
+    picture = current.content
+    url = public_url(picture["links"]["customers"], current.place)
+    return page("board.html", picture, current.place, picture=picture, customers_url=url)
 
 
 @screens.get("/<place>/poster")
 def show_poster(place: str) -> Answer:
     """Show a page to print, with the QR code of the place."""
-    picture = current_picture(place).content
-    return page(
-        "poster.html", picture, picture["place"], picture=picture, customers_url=picture["links"]["customers"]
-    )
+    current = current_picture(place)
+    picture = current.content
+    url = public_url(picture["links"]["customers"], current.place)
+    return page("poster.html", picture, current.place, picture=picture, customers_url=url)
 
 
 @screens.get("/<place>/counter/<counter>")
 def show_screen(place: str, counter: str) -> Answer:
     """Show how many people are inside, for a screen at the entrance."""
-    picture = current_picture(place).content
+    current = current_picture(place)
+    picture = current.content
     for content in picture["counters"]:
         if content["slug"] == counter:
-            return page("screen.html", content, picture["place"], picture=picture, counter=content)
+            return page("screen.html", content, current.place, picture=picture, counter=content)
     raise NotFound("There is no such counter here.")
 
 
