@@ -25,8 +25,8 @@ async function compare() {
 const two = n => String(n).padStart(2, '0');
 const WORDS = {
   long: left => `${left} left`,
-  soon: left => `${left} left: do you need more time?`,
-  over: () => 'Time is over: another may get it. Report it all the same.',
+  soon: left => `${left} left. Extend?`,
+  over: () => 'Time’s up; someone else may take this call. You can still save your report.',
 };
 
 function count() {
@@ -38,7 +38,7 @@ function count() {
   const before = page.dataset.lasts;
   page.dataset.lasts = lasts;
   if (before === lasts || lasts === 'long') return;
-  say(lasts === 'over' ? timer.textContent : 'This call is yours for two more minutes at most.');
+  say(lasts === 'over' ? timer.textContent : 'This call is reserved for you for two more minutes.');
 }
 
 // ----- notes: kept in this tab until they were accepted, also those of a call that is hers no more

@@ -109,9 +109,9 @@ def validate_contact(fields: ContactFields, country: str) -> ContactDetails:
     if phone:
         details["phone"] = read_phone(phone, country)
     if email and not re.fullmatch(EMAIL_ADDRESS, email):
-        raise BadInput("E-mail: please write an address such as ana@example.org.")
+        raise BadInput("E-mail: please write an address such as ana@example.org.", field="email")
     if timezone and timezone not in time_zones():
-        raise BadInput("Time zone: please choose one such as Europe/Berlin.")
+        raise BadInput("Time zone: please choose one such as Europe/Berlin.", field="timezone")
     do_not_call = fields.get("do_not_call")
     if do_not_call is not None:
         details["do_not_call"] = do_not_call
@@ -130,7 +130,7 @@ def _check_lengths(details: ContactDetails) -> None:
     lengths["tags"] = len(details.get("tags", ""))
     for field, max_length in MAX_LENGTHS.items():
         if lengths[field] > max_length:
-            raise BadInput(f"{LABELS[field]}: please use at most {max_length:,} characters.")
+            raise BadInput(f"{LABELS[field]}: please use at most {max_length:,} characters.", field=field)
 
 
 def join_tags(tags: list[str] | str | None) -> str:
@@ -141,7 +141,8 @@ def join_tags(tags: list[str] | str | None) -> str:
         tag = " ".join((tidy(part) or "").split())
         if len(tag) > MAX_TAG_LENGTH:
             raise BadInput(
-                f"Tags: please use at most {MAX_TAG_LENGTH} characters for each, and commas between."
+                f"Tags: please use at most {MAX_TAG_LENGTH} characters for each, and commas between.",
+                field="tags",
             )
         if tag:
             unique.setdefault(tag.casefold(), tag)
@@ -218,7 +219,7 @@ def find_or_add_contact(
     fields: ContactFields = {"name": name, "phone": phone, "email": email, "address": address, "notes": notes}
     details = validate_contact(fields, place.country)
     if not details["phone"]:
-        raise BadInput("Phone: please fill this in.")
+        raise BadInput("Phone: please fill this in.", field="phone")
     known = _find_by_phone(db, place, details["phone"], details["name"])
     if known is None:
         return _add_contact(db, at, place, details)
@@ -276,7 +277,7 @@ def change_contact(
     contact = find_contact(db, place, contact_id)
     details = validate_contact(fields, place.country)
     if "phone" in details and not details["phone"]:
-        raise BadInput("Phone: please fill this in.")
+        raise BadInput("Phone: please fill this in.", field="phone")
     reference = details.get("reference")
     if reference:
         _check_reference_is_free(db, contact, reference)
@@ -287,7 +288,9 @@ def _check_reference_is_free(db: Connection, contact: Contact, reference: str) -
     sql = "SELECT name FROM contact WHERE place_id = :place AND reference = :reference AND id <> :id"
     other = run(db, sql, place=contact.place_id, reference=reference, id=contact.id).first()
     if other:
-        raise Conflict(f"Reference: {other.name or 'another contact'} has this one already.")
+        raise Conflict(
+            f"Reference: {other.name or 'another contact'} has this one already.", field="reference"
+        )
 
 
 def _store_changes(db: Connection, at: float, contact: Contact, details: ContactDetails) -> Contact:

@@ -278,7 +278,7 @@ def hand_over(
     Raises Conflict when the shift has ended; the browser that pressed twice gets the same servicer again.
     """
     desk = open_desk(db, at, slug, token)
-    if desk.servicer.ended_at is not None:
+    if desk.servicer.shift_ended_at is not None:
         known = servicer_of_browser(db, desk.place, browser)
         if known is not None and (known.name, known.desk) == (name, desk_name):
             return known

@@ -88,7 +88,7 @@ class Servicer:
     all_queues: bool
     on_duty: bool
     created_at: float
-    ended_at: float | None  # when they ended their shift; None: they didn't
+    shift_ended_at: float | None  # when they ended their shift; None: they didn't
 
 
 @dataclass(frozen=True)

@@ -61,4 +61,6 @@ def _unreadable(country: str) -> BadInput:
     local = ""
     if example is not None:
         local = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.NATIONAL) + ", or "
-    return BadInput(f"Phone: please write the whole number, such as {local}+49 30 123456 from abroad.")
+    return BadInput(
+        f"Phone: please write the whole number, such as {local}+49 30 123456 from abroad.", field="phone"
+    )

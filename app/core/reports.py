@@ -226,7 +226,7 @@ def _find_outcome(db: Connection, place: Place, name: str) -> Outcome:
 
 def _parse_call_back(at: float, text: str | None, timezone: str) -> float:
     if not text:
-        raise BadInput("Call back at: please say when.")
+        raise BadInput("Call back at: choose a date and time.")
     call_back_at = _parse_time(text, timezone)
     if not at < call_back_at < at + MAX_CALL_BACK_S:
         raise BadInput("Call back at: please choose a time to come, within a year.")

@@ -121,8 +121,8 @@ def end_shift(db: Connection, at: float, place: Place, servicer: Servicer) -> No
     """
     release_ticket(db, at, place, servicer)
     set_on_duty(db, at, servicer, False)
-    ended_at = servicer.ended_at or at
-    update(db, "servicer", servicer.id, browser=None, ended_at=ended_at)
+    ended_at = servicer.shift_ended_at or at
+    update(db, "servicer", servicer.id, browser=None, shift_ended_at=ended_at)
 
 
 def successor_of(
@@ -200,8 +200,8 @@ def change_servicer(
 
 def set_on_duty(db: Connection, at: float, servicer: Servicer, on_duty: bool) -> None:
     """Put a servicer on or off duty, if they aren't already. Going on duty begins a new shift."""
-    if on_duty and servicer.ended_at is not None:
-        update(db, "servicer", servicer.id, ended_at=None)
+    if on_duty and servicer.shift_ended_at is not None:
+        update(db, "servicer", servicer.id, shift_ended_at=None)
     if servicer.on_duty != on_duty:
         update(db, "servicer", servicer.id, on_duty=int(on_duty))
         kind = "resume" if on_duty else "pause"

@@ -146,7 +146,7 @@ servicer = Table(
     Column("on_duty", Integer, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("removed_at", Double, nullable=True),
-    Column("ended_at", Double, nullable=True),  # when they ended their shift; NULL: they didn't
+    Column("shift_ended_at", Double, nullable=True),  # when they ended their shift; NULL: they didn't
     Index("servicer_place", "place_id"),
     Index("servicer_token", "token", unique=True),
     sqlite_autoincrement=True,

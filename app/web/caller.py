@@ -54,7 +54,7 @@ def back_to_calls(place: str, token: str, message: str | None = None) -> Answer:
 def claim_next(place: str, token: str) -> Answer:
     """Claim the next call, of one list or of all."""
     call = write(calls.claim_next, place, token, list_slug=parse(ListForm).get("list"))
-    return back_to_calls(place, token, None if call else "Nobody is to be called now.")
+    return back_to_calls(place, token, None if call else "No calls are due.")
 
 
 @caller.post("/<place>/desk/<token>/calls/more-time")
@@ -70,7 +70,7 @@ def extend(place: str, token: str) -> Answer:
 def release(place: str, token: str) -> Answer:
     """Give the call back, so that others can claim it."""
     write(calls.release, place, token, parse(ClaimForm, "claim")["claim"])
-    return back_to_calls(place, token, "Others can have this call now.")
+    return back_to_calls(place, token, "Call released.")
 
 
 @caller.post("/<place>/desk/<token>/calls/resume")
@@ -90,7 +90,9 @@ def report_call(place: str, token: str) -> Answer:
     """Report how a call went."""
     form = parse(ReportForm, "claim", "outcome")
     report = write(reports.report_call, place, token, form["claim"], report_details(form))
-    message = "Reported." if report.closed else "It came too late to end the call, and was kept as a note."
+    message = (
+        "Saved." if report.closed else "Someone else has this call now. Your report was saved as a note."
+    )
     return _answer_report(place, token, report, message)
 
 
@@ -109,7 +111,7 @@ def log_incoming(place: str, token: str) -> Answer:
         list_slug=form.get("list"),
         request_id=form.get("request_id"),
     )
-    message = "The call was noted, and theirs is done." if report.closed else "The call was noted."
+    message = "Saved. Their call is done." if report.closed else "Saved."
     return _answer_report(place, token, report, message)
 
 

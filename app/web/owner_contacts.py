@@ -102,7 +102,9 @@ def show_contacts(place: str, token: str, error: ServiceError | None = None) -> 
         "import": f"{url}/import",
         "manage": owner_link(row),
     }
-    return page("contacts.html", content, row, error, contacts=content, timezones=time_zones(), **choices)
+    return page(
+        "contacts.html", content, row, error, contacts=content, timezones=time_zones(), **choices, panel=None
+    )
 
 
 @owner_contacts.get("/<place>/manage/<token>/contacts.csv")
@@ -127,11 +129,13 @@ def add_contacts(place: str, token: str) -> Answer:
         added = imports.add_contacts(service().database, now, place, token, rows)
         refused = [{"row": each.row, "why": each.why} for each in added.refused]
         return json_response({"added": added.added, "changed": added.changed, "refused": refused})
-    row = InputRow(1, _contact_from_form())
+    row = InputRow(1, _checked_contact(place, token, _contact_from_form()))
     added = imports.add_contacts(service().database, now, place, token, [row])
     if added.refused:
         raise BadInput(added.refused[0].why)
-    return _back_to_contacts(place, token, ADDED if added.added else "Changed, since it was here.")
+    return _back_to_contacts(
+        place, token, ADDED if added.added else "This contact was known, and was changed."
+    )
 
 
 @owner_contacts.post("/<place>/manage/<token>/contacts/actions")
@@ -186,7 +190,7 @@ def change_contact(place: str, token: str, contact_id: int) -> Answer:
 def forget_contact(place: str, token: str, contact_id: int) -> Answer:
     """Erase everything that is known of a contact."""
     write(contacts.forget_contact, place, token, contact_id)
-    return _back_to_contacts(place, token, "Forgotten: nothing is known of this person any more.")
+    return _back_to_contacts(place, token, "Erased permanently.")
 
 
 # ----- files
@@ -216,7 +220,7 @@ def show_import(place: str, token: str, file_id: int, error: ServiceError | None
 def store_import(place: str, token: str, file_id: int) -> Answer:
     """Store the contacts of a file."""
     file = imports.store_import(service().database, now(), place, token, file_id)
-    message = f"Added {file.add_rows:,}, changed {file.change_rows:,}, left out {file.refuse_rows:,}."
+    message = f"Added {file.add_rows:,}, changed {file.change_rows:,}, skipped {file.refuse_rows:,}."
     return _back_to_import(place, token, file_id, message)
 
 
@@ -225,7 +229,7 @@ def store_import(place: str, token: str, file_id: int) -> Answer:
 def discard_import(place: str, token: str, file_id: int) -> Answer:
     """Discard a file."""
     write(imports.discard_import, place, token, file_id)
-    return _back_to_contacts(place, token, "Discarded: nothing of it was stored.")
+    return _back_to_contacts(place, token, "Import discarded. Nothing was stored.")
 
 
 # ----- answering
@@ -255,14 +259,26 @@ def _back_to_import(
 # What the page says after an action.
 ACTION_MESSAGES = {
     "add_to_list": "Added {changed} to {list}",
-    "take_off": "Took {changed} off {list}",
-    "raise": "Raised {changed} on {list}",
-    "lower": "Lowered {changed} on {list}",
+    "take_off": "Removed {changed} from {list}",
+    "raise": "Raised the priority of {changed} on {list}",
+    "lower": "Lowered the priority of {changed} on {list}",
     "do_not_call": "Set “do not call” for {changed}",
-    "may_call": "Took “do not call” off {changed}",
+    "may_call": "Allowed calls again for {changed}",
     "tag": "Tagged {changed} with {tag}",
-    "untag": "Took {tag} off {changed}",
-    "forget": "Forgot {changed}",
+    "untag": "Removed {tag} from {changed}",
+    "forget": "Erased {changed}",
+}
+
+
+# Why contacts were skipped, as the page says it; the keys are those of the JSON.
+SKIPPED = {
+    "must not be called": "do-not-call",
+    "so already": "already set",
+    "not there any more": "no longer there",
+    "first already": "already first",
+    "last already": "already last",
+    "tagged so already": "already tagged",
+    "without it already": "without this tag",
 }
 
 
@@ -271,7 +287,9 @@ def _action_message(action: str, result: ActionResult, options: ActionOptions) -
         changed=f"{result.changed:,}", list=result.list_name, tag=options.tag
     )
     if result.skipped:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.skipped.items())
+        reasons = ", ".join(
+            f"{count:,} {SKIPPED.get(reason, reason)}" for reason, count in result.skipped.items()
+        )
         message += f", {result.skipped.total():,} skipped: {reasons}"
     return f"{message}."
 
@@ -465,6 +483,17 @@ def _contact_from_form() -> ContactFields:
     ticked = request.form.get("do_not_call", "") not in UNTICKED
     if ticked or "_boxes" in request.form:
         fields["do_not_call"] = ticked
+    return fields
+
+
+def _checked_contact(place: str, token: str, fields: ContactFields) -> ContactFields:
+    """Return the fields of a new contact. Raises BadInput with the name of the field that is wrong."""
+    with service().database.read() as db:
+        country = find_place_for_owner(db, place, token).country
+    details = contacts.validate_contact(fields, country)
+    for name in ("name", "phone"):
+        if not details.get(name):
+            raise BadInput(f"{contacts.LABELS[name]}: please fill this in.", field=name)
     return fields
 
 

@@ -16,7 +16,7 @@ def upgrade() -> None:
     # Places of before are not new: they need no checklist.
     op.execute("UPDATE place SET steps_done = 'hidden'")
     op.add_column("queue", sa.Column("position", sa.Integer(), nullable=False, server_default="0"))
-    op.add_column("servicer", sa.Column("ended_at", sa.Double()))
+    op.add_column("servicer", sa.Column("shift_ended_at", sa.Double()))
     op.create_table(
         "logo",
         sa.Column("id", sa.Integer(), primary_key=True),
