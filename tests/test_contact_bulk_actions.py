@@ -156,9 +156,9 @@ def test_the_page_says_what_it_did(owner, six):
         owner, "add_to_list", ids=[str(ana[0]), str(ana[1]), str(ana[5])], list="follow-ups", reason="Flu"
     )
     assert owner.redirects == [303]
-    assert "Added 2 to Follow-ups, 1 skipped: 1 must not be called." in owner.html
+    assert "Added 2 to Follow-ups, 1 skipped: 1 do-not-call." in owner.html
     presses(owner, "add_to_list", all="1", list="follow-ups")
-    assert "Added 3 to Follow-ups, 3 skipped: 2 already on it, 1 must not be called." in owner.html
+    assert "Added 3 to Follow-ups, 3 skipped: 2 already on it, 1 do-not-call." in owner.html
 
 
 def test_all_that_match_are_those_of_the_filters(owner, six):
@@ -197,5 +197,5 @@ def test_one_contact_is_added_by_a_form(owner, six):
     owner.press("Save", phone="030 5555555", do_not_call=None, email="")
     assert "Saved." in owner.html
     assert six.contacts(q="zoë")["contacts"][0]["do_not_call"] is False
-    owner.press("Forget this person")
-    assert "Forgotten" in owner.html
+    owner.press("Erase this contact")
+    assert "Erased" in owner.html

@@ -76,7 +76,7 @@ def test_the_owner_uploads_looks_and_stores(owner):
     sends_file(owner, CSV.encode("utf-8-sig"))
     assert owner.redirects == [303]
     assert "Nothing is stored yet" in owner.html
-    owner.press("Store")
+    owner.press("Import 2 contacts")
     assert "Added 2" in owner.html
     owner.open(owner.url.rpartition("/import")[0])
     assert "Ben" in owner.html
@@ -84,10 +84,10 @@ def test_the_owner_uploads_looks_and_stores(owner):
 
 def test_the_owner_pastes_from_a_spreadsheet(owner):
     text = "Name\tPhone\r\nAna\t030 1234567\r\n"
-    owner.press("Look at it first", text=text)
+    owner.press("Preview", text=text)
     assert "Nothing is stored yet" in owner.html
     owner.press("Discard")
-    assert "Discarded" in owner.html
+    assert "Import discarded" in owner.html
 
 
 def test_without_a_file_the_page_says_so(owner):

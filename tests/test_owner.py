@@ -46,8 +46,9 @@ def test_letters_are_unique_in_a_place(place):
     refused(place, 409, "/queues/bakery", prefix="A")
 
 
-def test_two_queues_of_one_name_have_two_slugs(place):
-    assert [place.owner_post("/queues", name="Deli").body["slug"] for _ in range(2)] == ["deli-2", "deli-3"]
+def test_two_queues_with_names_that_give_one_slug_have_two_slugs(place):
+    slugs = [place.owner_post("/queues", name=name).body["slug"] for name in ("Deli!", "Déli")]
+    assert slugs == ["deli-2", "deli-3"]
 
 
 def test_the_27th_queue_has_two_letters(place):

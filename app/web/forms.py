@@ -99,7 +99,7 @@ class NameForm(Form):
 
 
 class PlaceForm(Form):
-    """What the owner can change about a place."""
+    """What is known about a place from its beginning."""
 
     name = text_field("Name", 80, not_blank)
     timezone = text_field("Time zone", 60, Optional(), known_time_zone)
@@ -108,6 +108,11 @@ class PlaceForm(Form):
     )
     day_starts = int_field("Numbers restart at", 0, 23)
     wait_goal_minutes = int_field("Goal for the wait", 1, 1440)
+
+
+class PlaceSettingsForm(PlaceForm):
+    """The settings of a place that is open."""
+
     thanks = text_field("Thank-you text", 200)
     colour = text_field(
         "Colour", 7, Optional(), Regexp("^#[0-9a-fA-F]{6}$", message="choose one such as #0b6b46.")

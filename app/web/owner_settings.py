@@ -15,7 +15,7 @@ from app.core import branding, places
 from app.core.days import time_zones
 from app.core.models import Place
 from app.errors import BadInput, ServiceError
-from app.web.forms import PlaceForm
+from app.web.forms import PlaceSettingsForm
 from app.web.health import backup_json
 from app.web.owner import NEW_LINK, SAVED, back_to, show_section
 from app.web.public_links import public_address
@@ -73,7 +73,7 @@ def country_names() -> list[tuple[str, str]]:
 @errors_on(show_settings)
 def change_place(place: str, token: str) -> Answer:
     """Save the settings of the place."""
-    write(places.change_place, place, token, cast(places.PlaceChanges, parse(PlaceForm)))
+    write(places.change_place, place, token, cast(places.PlaceChanges, parse(PlaceSettingsForm)))
     return back_to("owner_settings.show_settings", place, token, SAVED)
 
 

@@ -7,11 +7,8 @@ Such links get an address of this machine that phones can reach.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from flask import Flask, g, request
-from jinja2 import pass_context
-from jinja2.runtime import Context
 
 from app.addresses import is_loopback, local_addresses
 from app.core.models import Place
@@ -62,21 +59,14 @@ def public_url(url: str, place: Place | None = None) -> str:
 # ----- template filters
 
 
-@pass_context
-def public_filter(context: Context, url: str) -> str:
+def public_filter(url: str) -> str:
     """Return a link as other devices can open it; see public_url()."""
-    return public_url(url, _place_of(context))
+    return public_url(url, g.get("place"))
 
 
-@pass_context
-def qr_filter(context: Context, url: str) -> str:
+def qr_filter(url: str) -> str:
     """Return the QR code of a link, for other devices."""
-    return qr_code(public_url(url, _place_of(context)))
-
-
-def _place_of(context: Context) -> Place | None:
-    place: Any = context.get("place")
-    return place if isinstance(place, Place) else None
+    return qr_code(public_filter(url))
 
 
 def init_app(app: Flask) -> None:

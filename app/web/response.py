@@ -29,13 +29,7 @@ from app.errors import (
     Unavailable,
     WritesPaused,
 )
-from app.web.request import (
-    MAX_BODY_BYTES,
-    MAX_CONTACTS_BODY_BYTES,
-    check_request,
-    max_body_bytes,
-    wants_json,
-)
+from app.web.request import MAX_BODY_BYTES, MAX_CONTACTS_BODY_BYTES, check_request, max_body_bytes, wants_json
 from app.web.service import service
 
 log = logging.getLogger("takeanumber")
@@ -75,7 +69,7 @@ def link(endpoint: str, **values: Any) -> str:
 
 
 def page(
-    template: str, content: Any, place: Any = None, error: ServiceError | None = None, **context: Any
+    template: str, content: Any, place: Place | None = None, error: ServiceError | None = None, **context: Any
 ) -> Response:
     """Return `content` as JSON, or the template for a browser.
 
@@ -85,6 +79,7 @@ def page(
         response = flask.jsonify(content if error is None else {"error": str(error), **content})
     else:
         token = (request.view_args or {}).get("token")
+        g.place = place  # for the filters of public_links.py
         sentence = None if error is None else str(error)
         field = None if error is None else error.field
         html = flask.render_template(
