@@ -38,7 +38,7 @@ function count() {
   const before = page.dataset.lasts;
   page.dataset.lasts = lasts;
   if (before === lasts || lasts === 'long') return;
-  say(lasts === 'over' ? timer.textContent : 'This call is reserved for you for two more minutes.');
+  say(lasts === 'over' ? timer.textContent : 'This call is yours for two more minutes at most.');
 }
 
 // ----- notes: kept in this tab until they were accepted, also those of a call that is hers no more

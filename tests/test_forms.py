@@ -356,7 +356,9 @@ def test_all_buttons_of_a_desk(servicer, bakery):
 
 
 def test_unticked_boxes_are_told_from_absent_ones(owner, place):
-    owner.open(f"{place.links['manage']}/queues").press("Save Deli", asks=["name", "phone"], shared_tablet="1")
+    owner.open(f"{place.links['manage']}/queues").press(
+        "Save Deli", asks=["name", "phone"], shared_tablet="1"
+    )
     queue = place.owner_get()["queues"][0]
     assert (queue["asks"], queue["shared_tablet"]) == (["name", "phone"], True)
     owner.press("Save Deli", asks=[], shared_tablet=None)

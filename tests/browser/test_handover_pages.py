@@ -177,7 +177,11 @@ def test_what_is_answered_in_the_end_is_shown(shop, visit, new_server):
 
 
 def test_a_server_that_has_handed_over_says_so(shop, visit, new_server):
-    owner, phone, ana = visit(shop.links["manage"]), visit(shop.links["customers"]), visit(shop.desk().link)
+    owner, phone, ana = (
+        visit(f"{shop.links['manage']}/settings"),
+        visit(shop.links["customers"]),
+        visit(shop.desk()),
+    )
     late = visit(shop.links["customers"])
     wait_for(lambda: shop.client.get(shop.links["manage"]).body["backup"]["verified_at"])
     word, line = owner.locator("#backup .level"), owner.locator("#backup")
