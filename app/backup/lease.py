@@ -61,7 +61,7 @@ class Timing:
     doubt_woken_s: float = 15.0  # the same after the process was paused or started
     gap_s: float = 10.0  # a poll that is older says nothing about the store
     request_s: float = 5.0  # limit of one request to the store
-    last_copy_s: float = 20.0  # for storing the last copy
+    last_copy_s: float = 20.0  # for storing the last copy, unless copies of this database take longer
 
     def scaled(self, factor: float) -> Timing:
         """Return the same with all durations multiplied."""
@@ -131,10 +131,11 @@ Steps = Generator[Request, Any, T]
 class Memory:
     """What the database knows about the lease."""
 
-    holder: str = ""  # the nonce under which this database was served last; empty in a restored copy
+    holders: tuple[str, ...] = ()  # the nonces under which this database was served; none in a restored copy
     next_holder: str = ""  # the nonce under which its server is about to acquire the lease
     paused: bool = False  # somebody had asked for the lease when the server ended
     is_own: bool = False  # was never restored from a copy: nobody else can have served it
+    chosen: int | None = None  # restored by hand, as of this entry: only to be replaced if the holder lives
 
 
 class Server(Protocol):
@@ -159,7 +160,10 @@ class Server(Protocol):
         """Return what the database knows."""
 
     def remember(self, **changes: Any) -> None:
-        """Store fields of the Memory, and the term, in the database."""
+        """Store fields of the Memory in the database."""
+
+    def remember_holder(self, nonce: str, term: int) -> None:
+        """Store in the database that it is served under this nonce from now on."""
 
     def pause_writes(self) -> None:
         """Refuse writes, and return when the earlier ones are on the disk."""
@@ -172,6 +176,9 @@ class Server(Protocol):
 
     def last_copy(self) -> str | None:
         """Return the name of the copy that start_last_copy() has stored; None until then."""
+
+    def last_copy_limit_s(self) -> float:
+        """Return how long storing the last copy may take before the lease is kept."""
 
     def start_restore(self, term: int, nonce: str, abrupt: bool) -> None:
         """Begin to replace the database by the newest copy of an earlier term; calls restored() at the end.
@@ -205,8 +212,9 @@ class Lease:
         self._server = server
         memory = server.memory()
         self._is_own = memory.is_own
-        self._own_nonces = {memory.holder, memory.next_holder} - {""}
-        self._was_holder = bool(memory.holder) and not memory.paused
+        self._own_nonces = {*memory.holders, memory.next_holder} - {""}
+        self._was_holder = bool(memory.holders) and not memory.paused
+        self._chosen = memory.chosen
 
         self.role = STANDBY
         self.term = 0
@@ -238,9 +246,16 @@ class Lease:
     # ----- for the server's other threads
 
     def may_write(self) -> bool:
-        """Return True while this server may write. It must ask before each commit, and before each answer."""
+        """Return True while this server may write. It must ask before each commit."""
+        return self.may_answer() and not self._is_releasing
+
+    def may_answer(self) -> bool:
+        """Return True while this server may tell a client that something is stored.
+
+        That is longer than it may write: what was stored before a release is in the last copy.
+        """
         if self.role == HOLDER:
-            return self.is_ready and not self._is_releasing and (self.is_confirmed or self.is_unconfirmed)
+            return self.is_ready and (self.is_confirmed or self.is_unconfirmed)
         if self.entry is not None or self._has_released:
             return False
         # It was started while the store can't be reached.
@@ -296,10 +311,14 @@ class Lease:
             self._note_poll(failed=newest == FAILED)
             if newest == FAILED:
                 return
-            self.number = max(newest - 1, 0)
+            start = newest if self._chosen is None else min(newest, self._chosen)
+            self.number = max(start - 1, 0)
             self._knows_newest = True
         if (yield from self._read_to_end()):
-            action = self.table[self.role, self._whose(), self.entry.state if self.entry else None]
+            whose = self._whose()
+            if self.role == STANDBY and whose == OTHERS and self._own_nonces:
+                self._lose()  # another server took over while this one was stopped
+            action = self.table[self.role, whose, self.entry.state if self.entry else None]
             requests = action(self)
             if requests is not None:
                 yield from requests
@@ -357,6 +376,8 @@ class Lease:
 
     def _note_entry(self, number: int, entry: Entry) -> None:
         self.number, self.entry, self._seen_at = number, entry, self._server.clock()
+        if self._chosen is not None and number > self._chosen and entry.state != ASKED:
+            self._chosen = None  # the holder has served since
         if entry.holder == self.nonce and entry.state == HELD and self._won_nonce != self.nonce:
             self._won_nonce, self._won_number = self.nonce, number
 
@@ -425,7 +446,7 @@ class Lease:
         if last is not None:
             if (yield from self._create(RELEASED, reserved_for=self._reserved_for, last=last)):
                 self._stand_by()
-        elif at - self._release_began > timing.last_copy_s:
+        elif at - self._release_began > self._server.last_copy_limit_s():
             # What can't be stored isn't handed over.
             if (yield from self._create(HELD)):
                 self._resume()
@@ -447,8 +468,7 @@ class Lease:
     def _lose(self) -> None:
         """Another server has taken over: this one is fenced."""
         self._become_standby()
-        self._server.pause_writes()
-        self._server.remember(holder="", next_holder="")
+        self._server.remember(holders=(), next_holder="")
         self._server.was_fenced()
 
     def _become_standby(self) -> None:
@@ -514,10 +534,12 @@ class Lease:
         """Acquire the lease."""
         entry = self.entry
         memory = self._server.memory()
-        if entry is None:
-            goes_on = bool(memory.holder) or memory.is_own
+        if self._chosen is not None:
+            goes_on = True
+        elif entry is None:
+            goes_on = bool(memory.holders) or memory.is_own
         else:
-            goes_on = bool(memory.holder) and entry.holder in {*self._own_nonces, self.nonce}
+            goes_on = bool(memory.holders) and entry.holder in {*self._own_nonces, self.nonce}
         if (entry is None or not goes_on) and not (yield from self._can_take_over()):
             return
         if self._won_nonce == self.nonce or (entry is not None and entry.holder == self.nonce):
@@ -540,9 +562,7 @@ class Lease:
         self._request_seen = False
         self._has_released = False
         if self._goes_on:
-            self._server.remember(
-                holder=self.nonce, next_holder="", paused=False, is_own=False, term=self.term
-            )
+            self._server.remember_holder(self.nonce, self.term)
             self._serve()
         else:
             self._server.start_restore(self.term, self.nonce, self.took_over_abruptly)

@@ -66,7 +66,7 @@ class Simulation:
         """One request to the storage; `resume` gets its answer."""
         uniform = self.random.uniform
         big = what == "put" and key[0] == "copy"
-        limit = (20.0 if big else timing.request_s) / node.rate
+        limit = (max(20.0, 3 * node.upload_s) if big else timing.request_s) / node.rate
         if not node.reaches or (what == "put" and node.put_is_refused):
             self.after(min(limit, uniform(0.01, limit * 1.2)), lambda: resume(FAILED))
             return
@@ -93,6 +93,7 @@ class Simulation:
 
         self.after(effect, take_effect)
         if lost or took > limit:
+            node.healed_at = self.now + limit
             self.after(limit, lambda: resume(FAILED))
         else:
             self.after(max(took, effect + 1e-6), lambda: resume(answer[0]))
@@ -284,7 +285,7 @@ class Process:
                 self.simulation.orphans.append((node.name, node.writes))  # it is kept beside
                 node.writes = self.simulation.store[best] if best else ()
                 node.copied = best[1:] if best else None
-                node.memory = Memory(holder=nonce)
+                node.memory = Memory(holders=(nonce,))
                 self.lease.restored(term)
             return
 
@@ -331,8 +332,11 @@ class Process:
     def memory(self) -> Memory:
         return self.node.memory
 
-    def remember(self, *, term: int = 0, **changes: Any) -> None:
+    def remember(self, **changes: Any) -> None:
         self.node.memory = protocol.replace(self.node.memory, **changes)
+
+    def remember_holder(self, nonce: str, term: int) -> None:
+        self.node.memory = Memory(holders=(nonce,))
 
     def pause_writes(self) -> None:
         if self.simulation.mutant != "no pause":
@@ -346,6 +350,9 @@ class Process:
 
     def last_copy(self) -> str | None:
         return self.last
+
+    def last_copy_limit_s(self) -> float:
+        return max(timing.last_copy_s, 3 * self.node.upload_s)
 
     def start_restore(self, term: int, nonce: str, abrupt: bool) -> None:
         self.paused = True
