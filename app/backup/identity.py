@@ -4,6 +4,7 @@ lease_holders      the nonces under which it was served, newest last; see lease.
 lease_next         the nonce under which its server is about to acquire the lease
 lease_term         the term under which its copies are stored
 lease_paused       somebody had asked for the lease when its server ended
+lease_fenced       another server took over from it, so it holds answers that are in no other database
 lease_chosen       number of the newest entry of the lease when `restore --at` chose this database
 lease_take_over    the latest take-over from a server that didn't answer; for the owner's page
 backup_sequence    the sequence of its latest copy
@@ -48,15 +49,13 @@ def read_memory(db: Connection) -> Memory:
         holders=holders,
         next_holder=find_fact(db, "lease_next") or "",
         paused=bool(find_fact(db, "lease_paused")),
-        is_own=not holders and not find_fact(db, "backup_same_as"),
+        is_own=not (holders or find_fact(db, "backup_same_as") or find_fact(db, "lease_fenced")),
         chosen=int(chosen) if chosen else None,
     )
 
 
 def write_memory(db: Connection, changes: dict[str, Any]) -> None:
     """Store some fields of the Memory."""
-    if "holders" in changes:
-        set_fact(db, "lease_holders", " ".join(changes["holders"]))
     if "next_holder" in changes:
         set_fact(db, "lease_next", changes["next_holder"])
     if "paused" in changes:
@@ -68,6 +67,12 @@ def remember_holder(db: Connection, nonce: str, term: int) -> None:
     holders = [*(find_fact(db, "lease_holders") or "").split(), nonce]
     set_fact(db, "lease_holders", " ".join(holders[-MAX_HOLDERS:]))
     for name, value in _served_facts(term).items():
+        set_fact(db, name, value)
+
+
+def forget_holder(db: Connection) -> None:
+    """Store that another server took over from this database."""
+    for name, value in {"lease_holders": "", "lease_next": "", "lease_fenced": "1"}.items():
         set_fact(db, name, value)
 
 
@@ -100,6 +105,7 @@ def facts_of_restored(same_as: str, chosen: int | None) -> dict[str, str]:
         "lease_next": "",
         "lease_term": "0",
         "lease_paused": "",
+        "lease_fenced": "",
         "lease_chosen": "" if chosen is None else str(chosen),
         "backup_sequence": "0",
         "backup_same_as": same_as,
@@ -121,6 +127,7 @@ def _served_facts(term: int) -> dict[str, str]:
         "lease_next": "",
         "lease_term": str(term),
         "lease_paused": "",
+        "lease_fenced": "",
         "lease_chosen": "",
         "backup_same_as": "",
     }

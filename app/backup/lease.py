@@ -134,7 +134,7 @@ class Memory:
     holders: tuple[str, ...] = ()  # the nonces under which this database was served; none in a restored copy
     next_holder: str = ""  # the nonce under which its server is about to acquire the lease
     paused: bool = False  # somebody had asked for the lease when the server ended
-    is_own: bool = False  # was never restored from a copy: nobody else can have served it
+    is_own: bool = False  # was never a copy, nor replaced by one: nobody else can have served it
     chosen: int | None = None  # restored by hand, as of this entry: only to be replaced if the holder lives
 
 
@@ -164,6 +164,9 @@ class Server(Protocol):
 
     def remember_holder(self, nonce: str, term: int) -> None:
         """Store in the database that it is served under this nonce from now on."""
+
+    def forget_holder(self) -> None:
+        """Store in the database that another server took over from it."""
 
     def pause_writes(self) -> None:
         """Refuse writes, and return when the earlier ones are on the disk."""
@@ -468,7 +471,7 @@ class Lease:
     def _lose(self) -> None:
         """Another server has taken over: this one is fenced."""
         self._become_standby()
-        self._server.remember(holders=(), next_holder="")
+        self._server.forget_holder()
         self._server.was_fenced()
 
     def _become_standby(self) -> None:

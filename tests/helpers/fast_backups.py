@@ -16,9 +16,12 @@ from helpers.server import Server
 LEASE_FACTOR = 0.2
 
 QUICK = """
+import time
 import takeanumber
+from app import clock
 from app.backup import keeper, lease
 
+clock.source = lambda: time.time() + {clock_offset}
 lease.timing = lease.Timing().scaled({lease_factor})
 keeper.CHECK_CHANGES_S, keeper.CHECK_VERIFICATION_S, keeper.LIST_ORPHANS_S = 0.1, 0.3, 1.0
 keeper.INTERVAL_PER_MEGABYTE_S, keeper.FIRST_RETRY_S, keeper.LAST_COPY_RETRY_S = 1.0, 0.4, 0.2
@@ -34,10 +37,16 @@ def quick_command(
     day: float = 86400,
     lease_factor: float = LEASE_FACTOR,
     stop_timeout: float = 4.0,
+    clock_offset: float = 0,
 ) -> list[str]:
     """The command that starts such a server, or does something else in a process like it."""
     code = QUICK.format(
-        hour=hour, day=day, lease_factor=lease_factor, stop_timeout=stop_timeout, words=list(words)
+        hour=hour,
+        day=day,
+        lease_factor=lease_factor,
+        stop_timeout=stop_timeout,
+        clock_offset=clock_offset,
+        words=list(words),
     )
     return [sys.executable, "-c", code]
 
@@ -46,8 +55,14 @@ def quick_command(
 def start_quick(start_server: Callable[..., Server]) -> Callable[..., Server]:
     """Starts a server for whose keeper ten seconds are one, and an hour and a day so many seconds."""
 
-    def start(backup_url: Path | str, hour: float = 3600, day: float = 86400, **settings: Any) -> Server:
-        command = quick_command("serve", hour=hour, day=day)
+    def start(
+        backup_url: Path | str,
+        hour: float = 3600,
+        day: float = 86400,
+        clock_offset: float = 0,
+        **settings: Any,
+    ) -> Server:
+        command = quick_command("serve", hour=hour, day=day, clock_offset=clock_offset)
         return start_server(command=command, backup_url=backup_url, **settings)
 
     return start
