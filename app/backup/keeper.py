@@ -71,7 +71,9 @@ AMBER_BEHIND_INTERVALS = 3
 AMBER_UNVERIFIED_S = 172800.0
 SHOW_TAKE_OVER_S = 3 * DAY_S  # for how long the owner's page mentions a take-over
 
-HANDING_OVER = "handing over"  # the role of a holder that is releasing the lease
+# Roles of a holder that doesn't serve.
+HANDING_OVER = "handing over"  # it is releasing the lease
+RESTORING = "restoring"  # it has acquired the lease, and restores the newest copy
 ENDING_SENTENCE = "The server is being restarted, a moment please."
 RISK_SENTENCE = (
     "Until that is mended, what happens here is lost with this machine, or when a new server takes over."
@@ -178,7 +180,11 @@ class Keeper:
     def status(self) -> BackupStatus:
         """Return how the backups are."""
         lease = self.server.lease
-        role = HANDING_OVER if lease.is_releasing else lease.role
+        role = lease.role
+        if role == HOLDER and not lease.is_ready:
+            role = RESTORING
+        elif lease.is_releasing:
+            role = HANDING_OVER
         is_confirmed = lease.role == HOLDER and lease.is_confirmed
         behind_s = self._behind_s()
         problem = self.server.problem or lease.problem or next(iter(list(self._problems.values())), None)

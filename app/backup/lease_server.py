@@ -19,7 +19,15 @@ from app.backup.copies import list_copies
 from app.backup.environment import check_environment, environment_of
 from app.backup.errors import AlreadyStored, NoConditionalWrites, StorageFailed
 from app.backup.files import working_directory
-from app.backup.identity import NEW, facts_of_holder, read_memory, remember_holder, shop_of, write_memory
+from app.backup.identity import (
+    NEW,
+    facts_of_holder,
+    forget_holder,
+    read_memory,
+    remember_holder,
+    shop_of,
+    write_memory,
+)
 from app.backup.lease import (
     CREATED,
     FAILED,
@@ -260,7 +268,7 @@ class LeaseServer:
         except StorageFailed:
             return  # the look that follows fails too
         nonce = self.new_nonce()
-        self.remember(next_holder=nonce)
+        self.remember_holder(nonce, number)
         entry = Entry(HELD, nonce, nonce, environment=self._environment, shop=self._shop)
         try:
             self._log.create(number, entry)
@@ -308,6 +316,10 @@ class LeaseServer:
     def remember_holder(self, nonce: str, term: int) -> None:
         """Store in the database that it is served under this nonce from now on."""
         self._database.note(remember_holder, nonce, term)
+
+    def forget_holder(self) -> None:
+        """Store in the database that another server took over from it."""
+        self._database.note(forget_holder)
 
     def pause_writes(self) -> None:
         """Refuse writes, and return when the earlier ones are on the disk."""

@@ -308,7 +308,7 @@ class BackupStatus:
     """How the backups of this server are."""
 
     state: str  # "green", "amber" or "red"
-    role: str  # "holder" of the lease, "standby", or "handing over"
+    role: str  # "holder" of the lease, "handing over", "restoring", or "standby"
     last_at: float | None
     behind_s: int  # age of the oldest change that is in no copy
     verified_at: float | None

@@ -17,7 +17,7 @@ from app.web.service import service
 health = Blueprint("health", __name__)
 
 STATE_WORDS = {"green": "Backed up", "amber": "Late", "red": "Not backed up"}
-ROLE_WORDS = {"handing over": "Moving", "standby": "Standby"}
+ROLE_WORDS = {"handing over": "Moving", "restoring": "Moving", "standby": "Standby"}
 DAY_S = 86400
 
 
@@ -57,7 +57,7 @@ def backup_json(zone: ZoneInfo, for_owner: bool) -> dict[str, Any] | None:
         "verified_tickets": status.verified_tickets,
         "problem": problem,
         "role": status.role,
-        "holder": status.role != "standby",
+        "holder": status.role == "holder",
         "term": status.term,
         "confirmed": status.confirmed,
         "lease": _lease_in_words(status),

@@ -338,6 +338,9 @@ class Process:
     def remember_holder(self, nonce: str, term: int) -> None:
         self.node.memory = Memory(holders=(nonce,))
 
+    def forget_holder(self) -> None:
+        self.node.memory = Memory()
+
     def pause_writes(self) -> None:
         if self.simulation.mutant != "no pause":
             self.paused = True
