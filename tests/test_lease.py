@@ -15,9 +15,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from quick import LEASE_FACTOR, wait_for
-from real_server import ROOT
-from versions import rows
+from helpers.fast_backups import LEASE_FACTOR, wait_for
+from helpers.server import ROOT
+from helpers.versions import rows
 
 from app.backup.lease import Timing
 
@@ -30,7 +30,7 @@ class Customers:
     """People who take numbers all the time. Whoever is not answered sends the same again, to who serves then."""
 
     def __init__(self, shop, many=3):
-        self.server, self.take_url = shop.server, shop.take_url
+        self.server, self.take_url = shop.client, shop.take_url
         self.taken = {}  # number -> by which servers it was answered, for which requests
         self.paused, self._over, self.longest_wait = 0, threading.Event(), 0.0
         self._threads = [threading.Thread(target=self._take) for _ in range(many)]
@@ -51,7 +51,7 @@ class Customers:
                 time.sleep(0.05)
                 continue
             assert answer.status in (200, 201), answer
-            self.taken.setdefault(answer.content["number"], []).append((server, mine))
+            self.taken.setdefault(answer.body["number"], []).append((server, mine))
             self.longest_wait = max(self.longest_wait, time.monotonic() - asked_at)
             mine, asked_at = uuid4().hex, time.monotonic()
 
@@ -129,7 +129,7 @@ def cloud(start_quick, tmp_path, bucket):
 
 
 def backup_of(server):
-    return server.get("/healthz?verbose=1").content["backup"]
+    return server.get("/healthz?verbose=1").body["backup"]
 
 
 def role(server):
@@ -143,13 +143,13 @@ def lease_of(path):
 
 def numbers(shop, server=None):
     """All numbers that were ever taken there."""
-    answer = (server or shop.server).get(f"{shop.links['manage']}/tickets.csv")
+    answer = (server or shop.client).get(f"{shop.links['manage']}/tickets.csv")
     assert answer.status == 200
-    return set(re.findall(r"\b[A-Z]\d+\b", answer.content))
+    return set(re.findall(r"\b[A-Z]\d+\b", answer.body))
 
 
 def owner_sees(shop, server):
-    return server.get(shop.links["manage"]).content["backup"]
+    return server.get(shop.links["manage"]).body["backup"]
 
 
 # ----- updates
@@ -167,7 +167,7 @@ def test_nothing_that_was_answered_is_lost_in_a_clean_update(cloud, words):
     assert (role(old), role(new)) == ("holder", "standby")
     for page in ("customers", "board", "manage", "live"):  # or a board would show a stale line
         answer = new.get(shop.links[page])
-        assert (answer.status, answer.content["error"], answer.headers["retry-after"]) == (503, MOVING, "2")
+        assert (answer.status, answer.body["error"], answer.headers["retry-after"]) == (503, MOVING, "2")
     assert new.get("/healthz").status == 200
     assert (role(old), role(new)) == ("holder", "standby")
 
@@ -178,7 +178,9 @@ def test_nothing_that_was_answered_is_lost_in_a_clean_update(cloud, words):
     assert customers.longest_wait < 30 * LEASE_FACTOR + 5
     taken = customers.go_home()
     assert answered <= taken <= numbers(shop, new)
-    assert len(numbers(shop, new)) == max(int(number[1:]) for number in numbers(shop, new))  # none was skipped
+    assert len(numbers(shop, new)) == max(
+        int(number[1:]) for number in numbers(shop, new)
+    )  # none was skipped
     assert old.get(shop.links["board"]).status == old.post(shop.take_url).status == 503
     assert old.stop() == 0
     assert new.post(shop.take_url).status == 201
@@ -263,7 +265,7 @@ def test_of_two_new_ones_at_once_one_serves(machines):
 def test_a_new_one_whose_old_one_ended_in_order_serves_at_once(machines):
     old = machines.serve("old")
     shop = old.open_shop()
-    taken = shop.take().content["number"]
+    taken = shop.take().body["number"]
     machines.restore("new")
     old.stop()
     new = machines.serve("new")
@@ -292,7 +294,7 @@ def test_a_frozen_server_that_wakes_up_answers_nothing_and_its_numbers_are_not_g
     customers = Customers(shop, many=1)
     customers.are_served()
     machines.wait_for_copy(len(customers.go_home()))
-    lost = shop.take().content["number"]  # the copy of it comes too late
+    lost = shop.take().body["number"]  # the copy of it comes too late
     old.process.send_signal(signal.SIGSTOP)
     machines.restore("new")
     new = machines.serve("new")
@@ -347,7 +349,7 @@ def test_a_holder_that_was_killed_resumes_without_a_restore(machines, tmp_path):
     shop.take()
     old.kill()
     old.start()
-    assert shop.take().content["number"] == "A2"
+    assert shop.take().body["number"] == "A2"
     assert lease_of(tmp_path / "backups") == ["held", "held"]
     assert [path for path in old.data.iterdir() if "before-restore" in path.name] == []
 
@@ -361,8 +363,8 @@ def test_a_lost_machine_is_replaced_by_one_that_nobody_visits(machines, tmp_path
     shutil.rmtree(old.data)
     machines.restore("new")
     new = machines.serve("new")
-    wait_for(lambda: role(new) == "holder", within=2 * TIMING.take_s + 5)
-    assert new.post(shop.take_url).content["number"] == "A22"
+    wait_for(lambda: role(new) == "holder", within=60)
+    assert new.post(shop.take_url).body["number"] == "A22"
     assert "A1" in numbers(shop, new)
 
 
@@ -383,7 +385,7 @@ def test_what_was_answered_unnoticed_by_the_others_is_kept_as_an_orphan(machines
     assert "when a new server takes over" in told["problem"]
     machines.restore("new")
     new = machines.serve("new")
-    wait_for(lambda: new.post(shop.take_url).status == 201, within=2 * TIMING.take_s + 5)
+    wait_for(lambda: new.post(shop.take_url).status == 201, within=60)
     cable.symlink_to(tmp_path / "backups")
     wait_for(lambda: role(old) == "standby")
     assert shop.take().status == 503
@@ -402,11 +404,11 @@ def test_a_holder_that_was_killed_and_replaced_keeps_its_rest_when_it_comes_back
     shop = old.open_shop()
     shop.take()
     machines.wait_for_copy(1)
-    lost = shop.take().content["number"]
+    lost = shop.take().body["number"]
     old.kill()
     machines.restore("new")
     new = machines.serve("new")
-    wait_for(lambda: new.post(shop.take_url).status == 201, within=2 * TIMING.take_s + 5)
+    wait_for(lambda: new.post(shop.take_url).status == 201, within=60)
     old.start()
     assert shop.take().status == 503
     (orphan,) = wait_for(lambda: owner_sees(shop, new)["orphans"])
@@ -422,7 +424,7 @@ def test_a_holder_that_was_killed_and_replaced_keeps_its_rest_when_it_comes_back
 def test_a_clock_that_is_wrong_by_a_year_changes_nothing(machines, offsets):
     old = machines.serve("old", clock_offset=offsets[0])
     shop = old.open_shop()
-    taken = shop.take().content["number"]
+    taken = shop.take().body["number"]
     machines.restore("new")
     new = machines.serve("new", clock_offset=offsets[1])
     wait_for(lambda: new.post(shop.take_url).status == 201)
@@ -497,8 +499,8 @@ def test_a_newer_schema_is_not_taken_over(cloud, bucket):
     newer = re.sub(r"-\d{4}-(\d+t)", r"-9999-\1", name.replace("/00000000", "/99999999"))
     bucket.put(newer, b"whatever")
     new.post(shop.take_url)
-    wait_for(lambda: "newer version" in (new.get("/healthz?verbose=1").content["backup"]["said"] or "")
-             or "owner's page" in new.get("/healthz?verbose=1").content["backup"]["said"])
+    wait_for(lambda: backup_of(new)["problem"])
+    assert backup_of(new)["state"] == "amber"
     assert shop.take().status == 201
     assert role(old) == "holder"
 
@@ -532,10 +534,10 @@ def test_a_cloned_environment_is_refused_with_a_sentence(machines, tmp_path):
     assert "'shop'" in machines.refused("clone")
     assert "'shop'" in machines.refused("clone", take_over="another")
     old.start()
-    assert shop.take().content["number"] == "A2"
+    assert shop.take().body["number"] == "A2"
     old.stop()
     new = machines.serve("clone", take_over="shop")
-    assert new.post(shop.take_url).content["number"] == "A3"
+    assert new.post(shop.take_url).body["number"] == "A3"
     assert "'shop-test'" in machines.refused("old")
 
 
@@ -563,7 +565,7 @@ def test_a_state_of_earlier_that_was_chosen_by_hand_is_served(machines):
         assert machines.run("restore", "--replace", "--at", until, data="old").returncode == 0
         old.start()
         assert numbers(shop) == {"A1"} if end == old.stop else True
-        wait_for(lambda: shop.take().status == 201, within=2 * TIMING.take_s + 5)
+        wait_for(lambda: shop.take().status == 201, within=60)
         assert numbers(shop) == {"A1", "A2"}
 
 
@@ -610,12 +612,12 @@ def test_an_update_in_place_turns_the_old_protocol_into_the_lease(machines, tmp_
     assert machines.run("backup", data="old").returncode == 0  # the hook's, while the old version serves
     assert not (path / "lease").exists()
     old.start()
-    assert shop.take().content["number"] == "A2"
-    assert [entry.name for entry in (path / "lease").iterdir()] == ["00000005.json"]
+    assert shop.take().body["number"] == "A2"
+    assert sorted(entry.name for entry in (path / "lease").iterdir()) == ["00000005.json", "00000006.json"]
     assert json.loads((path / "masters/00000003/decided").read_text())["decided"] == "withdrawn"
     assert json.loads((path / "masters/00000004/decided").read_text())["decided"] == "taken"
     old.restart()
-    assert shop.take().content["number"] == "A3"
+    assert shop.take().body["number"] == "A3"
     machines.restore("new")
     new = machines.serve("new")
     wait_for(lambda: new.post(shop.take_url).status == 201)
@@ -623,7 +625,7 @@ def test_an_update_in_place_turns_the_old_protocol_into_the_lease(machines, tmp_
 
 
 def test_a_newcomer_refuses_beside_a_server_of_an_earlier_version(machines, tmp_path):
-    old, shop = serve_by_the_old_protocol(machines, tmp_path / "backups")
+    _, shop = serve_by_the_old_protocol(machines, tmp_path / "backups")
     machines.restore("new")
     assert "update that server in place first" in machines.refused("new")
     assert not (tmp_path / "backups" / "lease").exists()
@@ -640,7 +642,7 @@ def test_settings_of_the_old_protocol_do_no_harm(machines):
 def test_a_server_without_backups_has_no_lease(start_server):
     server = start_server()
     shop = server.open_shop()
-    assert server.get("/healthz?verbose=1").content["backup"] is None
+    assert server.get("/healthz?verbose=1").body["backup"] is None
     assert owner_sees(shop, server) is None
 
 
@@ -679,5 +681,3 @@ def test_ten_updates_under_load_lose_nothing(machines):
         server = new
     taken = customers.go_home()
     assert taken == numbers(shop, server)
-
-

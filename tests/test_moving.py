@@ -217,7 +217,7 @@ def keeps(app, clock):
 
     def keeps(**changes):
         fields = {"state": "green", "last_at": clock() - 4, "behind_s": 0, "verified_at": clock() - 24600}
-        fields |= {"verified_tickets": 1204, "problem": None, "role": "master"} | changes
+        fields |= {"verified_tickets": 1204, "problem": None, "role": "holder", "term": 7} | changes
         status = BackupStatus(**fields)
         parts = app.extensions["takeanumber"]
         app.extensions["takeanumber"] = dataclasses.replace(parts, backup_status=lambda: status)
@@ -267,7 +267,7 @@ def test_its_times_are_those_of_the_place(place, keeps):
     assert (told["last_at"], told["age_s"]) == ("2026-11-21T18:59:56+09:00", 4)
     assert told["verified_at"] == "2026-11-21T12:10:00+09:00"
     assert "last verified restore 12:10," in told["said"]
-    assert (told["behind_s"], told["verified_tickets"], told["role"]) == (0, 1204, "master")
+    assert (told["behind_s"], told["verified_tickets"], told["role"]) == (0, 1204, "holder")
 
 
 def test_a_clock_that_was_put_back_counts_nothing_below_zero(place, keeps, clock):

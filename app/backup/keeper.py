@@ -221,7 +221,7 @@ class Keeper:
 
     def serves_pages(self) -> bool:
         """Return True while this server may answer: the pages of a standby would be stale."""
-        return not self._is_started or self.server.may_answer()
+        return not self._is_started or self.server.is_refused or self.server.may_answer()
 
     def note_request(self) -> None:
         """Note that a customer asked this server for a page of a place."""

@@ -62,6 +62,7 @@ SKIPPED_NUMBERS = 20  # in each queue, after a take-over from a server that didn
 EARLIER_VERSION = "earlier-version"  # for --take-over: the server of the old protocol is gone
 START_TIMEOUT_S = 12.0  # how long the start waits until this server holds the lease, or knows why not
 START_RETRIES = 3  # failed looks after which the start doesn't wait any longer: one request may get lost
+REFUSED_SENTENCE = "This server can't store anything: the owner's page says why."
 SEE_LOG_SENTENCE = "The backup failed: the log says why."
 
 T = TypeVar("T")
@@ -196,6 +197,7 @@ class LeaseServer:
 
     def _refuse(self, sentence: str) -> None:
         """Refuse writes for good: the store belongs to another database."""
+        self._database.pause(REFUSED_SENTENCE, for_good=True)
         self.is_refused = True
         self.problem = sentence
         log.error("This server can't write any more: %s", sentence)

@@ -398,7 +398,9 @@ class Process:
         is_holder = newest is not None and newest.holder in ours and newest.state in (HELD, ASKED)
         is_free = not lease.is_confirmed and (lease.is_unconfirmed or newest is None)
         if not is_holder and not is_free:
-            simulation.bad.append(("answered by a fenced server", round(simulation.now, 2), lease.nonce, write))
+            simulation.bad.append(
+                ("answered by a fenced server", round(simulation.now, 2), lease.nonce, write)
+            )
         if is_free and newest and not self.node.was_unreachable() and simulation.loss == 0:
             simulation.bad.append(("unconfirmed though the storage is there", round(simulation.now, 2)))
         answered = (simulation.now, write, self.node.name, lease.nonce, is_holder, is_free)
@@ -445,7 +447,9 @@ def make_lease(process: Process, mutant: str | None) -> Lease:
     if mutant is None:
         return Lease(process)
     changed = {
-        action: getattr(Mutant, action.__name__) for action in Lease.table.values() if hasattr(Mutant, action.__name__)
+        action: getattr(Mutant, action.__name__)
+        for action in Lease.table.values()
+        if hasattr(Mutant, action.__name__)
     }
     made = Mutant(process)
     made.table = {key: changed[action] for key, action in Lease.table.items()}
@@ -474,7 +478,11 @@ def scenario(
     final = old
 
     def customers() -> None:
-        stray = [node for node in simulation.nodes if node is not simulation.address and chance() < simulation.stray]
+        stray = [
+            node
+            for node in simulation.nodes
+            if node is not simulation.address and chance() < simulation.stray
+        ]
         for node in [simulation.address, *stray]:
             if node and node.process:
                 node.process.press(next(simulation.writes))
@@ -590,7 +598,8 @@ def judge(simulation: Simulation, final: Node) -> tuple[list[tuple[Any, ...]], c
         how = "unconfirmed" if is_free else "abrupt" if is_holder else "fenced"
         lost[how] += 1
         taken = any(
-            take[0] >= at and take[2].split("#")[0] == name and take[1] != RELEASED for take in simulation.takes
+            take[0] >= at and take[2].split("#")[0] == name and take[1] != RELEASED
+            for take in simulation.takes
         )
         if how != "unconfirmed" and not taken:
             bad.append(("lost in an orderly hand-over", round(at, 2), nonce))
@@ -636,12 +645,16 @@ def main() -> None:
         if bad:
             bad_runs += 1
             print("seed", number, kind, simulation.faults, bad[:3], flush=True)
-    print(f"{runs} runs, {answers} answered writes, {time.time() - began:.0f} s, violations in {bad_runs} runs")
+    print(
+        f"{runs} runs, {answers} answered writes, {time.time() - began:.0f} s, violations in {bad_runs} runs"
+    )
     print("lost answers", dict(lost))
     for (kind, faulty), values in sorted(gaps.items()):
         values.sort()
         more = "with" if faulty else "no"
-        print(f"  {kind:28} {more:4} more faults: longest gap p50 {values[len(values) // 2]:.0f} s, max {values[-1]:.0f} s")
+        print(
+            f"  {kind:28} {more:4} more faults: longest gap p50 {values[len(values) // 2]:.0f} s, max {values[-1]:.0f} s"
+        )
 
 
 if __name__ == "__main__":
