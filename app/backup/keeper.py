@@ -188,7 +188,7 @@ class Keeper:
         is_confirmed = lease.role == HOLDER and lease.is_confirmed
         behind_s = self._behind_s()
         problem = self.server.problem or lease.problem or next(iter(list(self._problems.values())), None)
-        if self.server.problem and not self.server.is_refused and lease.role == HOLDER:
+        if self.server.problem and self.server.may_answer():
             problem = f"{self.server.problem} {RISK_SENTENCE}"
         verification = self._verification
         if self.server.is_refused or behind_s > RED_BEHIND_S or self._lacks_first_copy():

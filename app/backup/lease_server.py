@@ -60,7 +60,7 @@ log = logging.getLogger("takeanumber")
 
 SKIPPED_NUMBERS = 20  # in each queue, after a take-over from a server that didn't answer
 EARLIER_VERSION = "earlier-version"  # for --take-over: the server of the old protocol is gone
-START_TIMEOUT_S = 12.0  # how long the start waits until this server holds the lease, or knows why not
+START_TIMEOUT_S = 8.0  # how long the start waits until this server holds the lease, or knows why not
 START_RETRIES = 3  # failed looks after which the start doesn't wait any longer: one request may get lost
 REFUSED_SENTENCE = "This server can't store anything: the owner's page says why."
 SEE_LOG_SENTENCE = "The backup failed: the log says why."

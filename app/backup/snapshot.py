@@ -30,6 +30,7 @@ from app.backup.environment import check_environment, environment_of
 from app.backup.errors import AlreadyStored, BrokenCopy, reason
 from app.backup.files import CHUNK_BYTES, working_directory
 from app.backup.identity import (
+    NEW,
     continue_after_sequence,
     new_nonce,
     next_sequence,
@@ -47,6 +48,7 @@ from app.backup.store import Store
 from app.clock import now
 from app.errors import CannotStart
 from app.storage.database import Database
+from app.storage.facts import find_fact
 from app.storage.upgrade import is_newer, schema_of
 
 
@@ -119,10 +121,11 @@ def _find_term(path: Path, store: Store, database: Database) -> int | None:
     """
     with database.read() as db:
         memory, term, shop = read_memory(db), term_of(db), shop_of(db)
+        is_new = find_fact(db, "backup_same_as") == NEW
     _, entry = LeaseLog(store).newest()
     if entry is not None:
         check_environment(store, entry, environment_of(path.parent), "")
-        if entry.shop and entry.shop != shop and (memory.is_own or memory.holders):
+        if entry.shop and entry.shop != shop and not is_new:
             raise other_shop(store)
         if entry.holder in (*memory.holders, memory.next_holder):
             return term
@@ -158,7 +161,9 @@ def _begin_first_term(path: Path, store: Store, database: Database) -> int:
             1, Entry(HELD, nonce, nonce, environment=environment_of(path.parent), shop=shop)
         )
     except AlreadyStored:
-        raise other_shop(store) from None
+        stored = LeaseLog(store).read(1)
+        if stored is None or stored.holder != nonce:  # otherwise only the answer was lost
+            raise other_shop(store) from None
     database.write(remember_holder, nonce, 1)
     return 1
 

@@ -49,4 +49,3 @@ def _is_known(slug: str) -> bool:
     except NotFound:
         return False
     return True
-
