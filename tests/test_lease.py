@@ -27,7 +27,7 @@ YEAR_S = 365 * 86400
 
 
 class Customers:
-    """People who take numbers all the time. Whoever is not answered sends the same again, to who serves then."""
+    """People who take numbers all the time, and send the same again until somebody has answered."""
 
     def __init__(self, shop, many=3):
         self.server, self.take_url = shop.client, shop.take_url
