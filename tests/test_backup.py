@@ -193,9 +193,17 @@ def test_a_directory_keeps_recent_copies_2_days_hourly_7_daily_35(typed, shop, c
 # ----- whose backups these are
 
 
+def make_another_shop(path):
+    """Give a database a secret key of its own: tests start with copies of one database."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE fact SET value = 'another' WHERE name = 'secret_key'")
+        db.commit()
+
+
 def test_two_shops_never_mix_their_backups(typed, start, shop, storage, tmp_path):
     assert typed("backup", "--to", storage.url).returncode == 0
-    start(data=tmp_path / "other")
+    start(data=tmp_path / "other").extensions["takeanumber"].database.close()
+    make_another_shop(tmp_path / "other" / "takeanumber.db")
     said = typed("backup", "--to", storage.url, "--data", str(tmp_path / "other")).said
     assert "belong to another database" in said
     assert len(storage.copies()) == 1
@@ -206,6 +214,7 @@ def test_nor_when_one_was_restored_more_often(typed, start, shop, storage, tmp_p
     other, own_place = ("--data", str(tmp_path / "other")), tmp_path / "own"
     own_place.mkdir()
     start(data=tmp_path / "other").extensions["takeanumber"].database.close()
+    make_another_shop(tmp_path / "other" / "takeanumber.db")
     assert typed("backup", "--to", storage.url).returncode == 0
     typed("backup", "--to", str(own_place), *other)
     for _ in range(2):

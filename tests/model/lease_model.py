@@ -1,11 +1,12 @@
 """The lease in simulated time: app/backup/lease.py itself, on machines and a storage that fail in every way.
 
-A node is a machine with a disk and a clock that is up to 20 % too slow or too fast. The storage can only create,
-get and list. Requests get lost, answers get lost, and a request may take effect long after its sender gave up.
-Machines are frozen, cut off, restarted and lost. Customers press at whoever has the address, and a few elsewhere.
+A node is a machine with a disk and a clock that is up to 20 % too slow or too fast. The storage can only
+create, get and list. Requests get lost, answers get lost, and a request may take effect long after its sender
+gave up. Machines are frozen, cut off, restarted and lost. Customers press at whoever has the address, and a
+few elsewhere.
 
     python tests/model/lease_model.py 8000 [seed]      random runs
-    python tests/model/lease_model.py mutants 1000     each safety rule removed once: the checker must complain
+    python tests/model/lease_model.py mutants 1000     one safety rule removed: the checker must complain
 """
 
 from __future__ import annotations
@@ -24,8 +25,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from app.backup import lease as protocol
 from app.backup.lease import (
-    ASKED, CREATED, FAILED, HELD, HOLDER, RELEASED, STANDBY, TAKEN, Create, Entry, FindNewest, Lease, Memory, Read,
-)  # fmt: skip
+    ASKED,
+    CREATED,
+    FAILED,
+    HELD,
+    HOLDER,
+    RELEASED,
+    TAKEN,
+    Create,
+    Entry,
+    FindNewest,
+    Lease,
+    Memory,
+    Read,
+)
 
 COPY_S = 8.0  # between two copies
 FAULTS_END_S = 420.0
@@ -652,9 +665,8 @@ def main() -> None:
     for (kind, faulty), values in sorted(gaps.items()):
         values.sort()
         more = "with" if faulty else "no"
-        print(
-            f"  {kind:28} {more:4} more faults: longest gap p50 {values[len(values) // 2]:.0f} s, max {values[-1]:.0f} s"
-        )
+        half = values[len(values) // 2]
+        print(f"  {kind:28} {more:4} more faults: longest gap p50 {half:.0f} s, max {values[-1]:.0f} s")
 
 
 if __name__ == "__main__":
