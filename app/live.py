@@ -160,6 +160,10 @@ class Live(Generic[RenderedT]):
         """End all streams, so that the server can stop."""
         self._closed = True
         self._changed.set()
+        self.end_streams()
+
+    def end_streams(self) -> None:
+        """End all streams; the pages ask again."""
         with self._lock:
             watchers = list(self._watchers)
         for watcher in watchers:

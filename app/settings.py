@@ -43,8 +43,7 @@ class Settings:
     keep_personal_days: int = _int_setting(30, 0, 36500)
     require_database: int = _int_setting(0, 0, 1)
     backup_url: str = ""
-    handover_s: int = _int_setting(30, 0, 3600)
-    rollback_s: int = _int_setting(180, 1, 86400)
+    take_over: str = ""
     smtp_url: str = ""
     smtp_from: str = ""
     host: str = "0.0.0.0"

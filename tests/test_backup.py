@@ -57,15 +57,18 @@ def test_a_backup_is_stored_and_listed(typed, shop, storage):
     assert re.fullmatch(NAME, name)
     assert name.startswith(f"00000001/0000000001-20261121T100000Z-{SCHEMA}-1t-{len(storage.read(name))}b.")
     assert storage.names("daily/") == [f"daily/{name}"]  # one a day is kept longer
-    line, daily = typed("backups", "--from", storage.url).stdout.splitlines()
-    assert daily == f"{line}, daily"
+    assert storage.read("last").endswith(storage.read(name))  # and one without limit
+    line, kept = typed("backups", "--from", storage.url).stdout.splitlines()  # one of each hour
+    assert re.fullmatch(r"The last backup is also kept without limit: \d+\.\d kB\.", kept)
+    recent, daily, _ = typed("backups", "--all", "--from", storage.url).stdout.splitlines()
+    assert (recent, daily) == (f"{line}, {name}", f"{line}, daily, daily/{name}")
     assert re.match(r"2026-11-21T10:00:00Z, 1/1, .* kB, 1 ticket, schema", line)
     assert "verified" not in line
     verified = typed("verify", "--from", storage.url)
     assert (verified.returncode, verified.stderr) == (0, "")
     assert "1 ticket, " in verified.stdout
     assert typed("verify", "--from", storage.url).returncode == 0
-    assert typed("backups", "--from", storage.url).stdout == f"{line}, verified\n{daily}, verified\n"
+    assert typed("backups", "--from", storage.url).stdout == f"{line}, verified\n{kept}\n"
 
 
 def test_where_there_is_none_yet(typed, storage):
@@ -76,10 +79,10 @@ def test_where_there_is_none_yet(typed, storage):
     assert storage.names() == []
 
 
-def test_it_is_one_whole_database_and_encrypted(typed, shop, bucket, unpacked):
+def test_it_is_one_whole_database(typed, shop, bucket, unpacked):
     typed("backup", "--to", bucket.url)
     (name,) = bucket.copies()
-    assert bucket.about(name)["ServerSideEncryption"] == "AES256"
+    assert "ServerSideEncryption" not in bucket.about(name)  # the bucket's own default applies
     copy = unpacked(bucket, name)
     assert rows(copy, "PRAGMA journal_mode") == [("delete",)]
     assert dump(copy) == dump(shop.database)
@@ -125,7 +128,7 @@ def test_a_clock_that_jumps_back_changes_nothing(typed, clock, shop, storage):
         shop.customer()
         clock.advance(hours=-1)
     told = typed("backups", "--from", storage.url).stdout.splitlines()
-    listed = [line.split(", ")[:2] for line in told if "daily" not in line]
+    listed = [line.split(", ")[:2] for line in told if ", " in line and "daily" not in line]
     assert listed == [
         ["2026-11-21T08:00:00Z", "1/3"],
         ["2026-11-21T09:00:00Z", "1/2"],
@@ -149,7 +152,7 @@ def test_nothing_else_is_left_behind(typed, shop, storage):
     typed("backup", "--to", storage.url)
     typed("verify", "--from", storage.url)
     assert [path.name for path in shop.database.parent.glob(".*")] == []
-    assert [name for name in storage.names() if not re.match(r"0|daily/0|masters/|verified/", name)] == []
+    assert [name for name in storage.names() if not re.match(r"0|daily/0|last$|lease/|verified/", name)] == []
 
 
 def test_what_is_no_copy_is_not_listed(typed, shop, storage):
@@ -160,16 +163,27 @@ def test_what_is_no_copy_is_not_listed(typed, shop, storage):
     ):
         storage.put(name, b"?")
     typed("backup", "--to", storage.url)
-    assert len(typed("backups", "--from", storage.url).stdout.splitlines()) == 2
+    assert len(typed("backups", "--all", "--from", storage.url).stdout.splitlines()) == 3
+
+
+def test_one_of_each_hour_is_listed_unless_all_are_wanted(typed, clock, shop, storage):
+    for _ in range(6):
+        typed("backup", "--to", storage.url)
+        shop.take()
+        clock.advance(minutes=20)
+    listed = [line.split(", ")[0] for line in typed("backups", "--from", storage.url).stdout.splitlines()]
+    assert listed[:-1] == ["2026-11-21T11:40:00Z", "2026-11-21T10:40:00Z"]
+    assert len(typed("backups", "--all", "--from", storage.url).stdout.splitlines()) == 8
 
 
 def test_a_directory_keeps_recent_copies_2_days_hourly_7_daily_35(typed, shop, clock, stick):
+    typed("backup", "--to", stick.url)
     for kind in ("", "hourly/", "daily/"):
         for number, day in enumerate(["1001", "1001", "1110", "1110", *["1117"] * 6]):
             stick.put(f"{kind}00000000/{number:010}-2026{day}T100000Z-{SCHEMA}-1t-1b.db.gz", b"?")
     typed("backup", "--to", stick.url)
     left = {kind: len(stick.names(kind)) for kind in ("0", "hourly/", "daily/")}
-    assert left == {"0": 0 + 1, "hourly/": 6, "daily/": 8 + 1}  # and the new one
+    assert left == {"0": 0 + 2, "hourly/": 6, "daily/": 8 + 1}  # and the new ones
     clock.advance(days=60)
     typed("backup", "--to", stick.url)
     left = {kind: len(stick.names(kind)) for kind in ("0", "hourly/", "daily/")}
@@ -179,9 +193,17 @@ def test_a_directory_keeps_recent_copies_2_days_hourly_7_daily_35(typed, shop, c
 # ----- whose backups these are
 
 
+def make_another_shop(path):
+    """Give a database a secret key of its own: tests start with copies of one database."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE fact SET value = 'another' WHERE name = 'secret_key'")
+        db.commit()
+
+
 def test_two_shops_never_mix_their_backups(typed, start, shop, storage, tmp_path):
     assert typed("backup", "--to", storage.url).returncode == 0
-    start(data=tmp_path / "other")
+    start(data=tmp_path / "other").extensions["takeanumber"].database.close()
+    make_another_shop(tmp_path / "other" / "takeanumber.db")
     said = typed("backup", "--to", storage.url, "--data", str(tmp_path / "other")).said
     assert "belong to another database" in said
     assert len(storage.copies()) == 1
@@ -192,6 +214,7 @@ def test_nor_when_one_was_restored_more_often(typed, start, shop, storage, tmp_p
     other, own_place = ("--data", str(tmp_path / "other")), tmp_path / "own"
     own_place.mkdir()
     start(data=tmp_path / "other").extensions["takeanumber"].database.close()
+    make_another_shop(tmp_path / "other" / "takeanumber.db")
     assert typed("backup", "--to", storage.url).returncode == 0
     typed("backup", "--to", str(own_place), *other)
     for _ in range(2):
@@ -202,20 +225,30 @@ def test_nor_when_one_was_restored_more_often(typed, start, shop, storage, tmp_p
     assert "1/1" in typed("verify", "--from", storage.url).stdout
 
 
-def test_a_shop_that_was_restored_elsewhere_moves_to_a_new_place_and_back(typed, shop, storage, tmp_path):
-    typed("backup", "--to", storage.url)
-    elsewhere, new_place = ("--data", str(tmp_path / "elsewhere")), tmp_path / "new"
+def test_a_shop_moves_to_a_new_place_and_back(typed, shop, storage, tmp_path):
+    new_place = tmp_path / "new"
     new_place.mkdir()
+    for url in (storage.url, str(new_place), storage.url):
+        ended = typed("backup", "--to", url)
+        assert (ended.returncode, ", 1/" in ended.stdout) == (0, True)
+    assert len(storage.copies()) == 2
+
+
+def test_a_restored_copy_is_not_backed_up_before_it_was_served(typed, shop, storage, tmp_path):
+    typed("backup", "--to", storage.url)
+    elsewhere = ("--data", str(tmp_path / "elsewhere"))
     assert typed("restore", "--from", storage.url, *elsewhere).returncode == 0
-    for url in (str(new_place), storage.url):
-        ended = typed("backup", "--to", url, *elsewhere)
-        assert (ended.returncode, ", 2/" in ended.stdout) == (0, True)
+    assert "Nothing to back up" in typed("backup", "--to", storage.url, *elsewhere).stdout
+    assert len(storage.copies()) == 1
 
 
-def test_a_database_that_was_withdrawn_is_not_backed_up(typed, shop, storage):
-    storage.put("masters/00000001/decided", json.dumps({"decided": "withdrawn"}).encode())
+def test_a_database_whose_lease_another_server_has_is_not_backed_up(typed, shop, storage):
+    typed("backup", "--to", storage.url)
+    (name, *_) = sorted(storage.names("lease/"), reverse=True)
+    entry = json.loads(storage.read(name)) | {"state": "held", "holder": "another", "by": "another"}
+    storage.put("lease/00000003.json", json.dumps(entry).encode())
     assert "out of date" in typed("backup", "--to", storage.url).said
-    assert storage.copies() == []
+    assert len(storage.copies()) == 1
 
 
 # ----- databases that can't be backed up
@@ -320,8 +353,6 @@ def test_the_same_when_only_reading_or_only_writing_fails(typed, bucket, way, da
     assert dump(database) == before
     way.of = {"PUT"}
     assert typed("backup", "--to", bucket.url).said
-    assert typed("restore", "--replace", "--hand-over", "--from", bucket.url).said
-    assert "backup_generation" not in facts(database)  # it is the first one still
     way.wrong = None
     assert typed("verify", "--from", bucket.url).returncode == 0
 

@@ -250,7 +250,7 @@ def s3(s3_port):
 def new_instance(instances, s3, s3_port):
     """Makes an instance of the same environment."""
     given = ENVIRONMENT | {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{s3_port}"}
-    given |= {"TAKEANUMBER_BACKUP_URL": s3.url, "TAKEANUMBER_HANDOVER_S": "10"}
+    given |= {"TAKEANUMBER_BACKUP_URL": s3.url}
     return lambda **more: instances(**given | more)
 
 
@@ -426,7 +426,6 @@ def test_a_lost_file_is_an_error_and_no_empty_shop(instance, version):
     with pytest.raises(AssertionError, match="There is no database at"):
         instance.serve()
     assert list(instance.data.glob("takeanumber.db*")) == []
-    instance.properties["TAKEANUMBER_HANDOVER_S"] = "1"
     instance.deploy(version())
     assert instance.server.get("/corner-deli").body["queues"][0]["waiting"] == ["A1"]
 

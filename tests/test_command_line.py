@@ -48,7 +48,7 @@ def test_help_names_each_command_and_reads_well(command):
         ("serve", "--host --port --data --threads"),
         ("links", "--data"),
         ("backup", "--to --data"),
-        ("restore", "--from --at --replace --or-new --hand-over --data"),
+        ("restore", "--from --at --copy --replace --or-new --hand-over --take-over --data"),
         ("demo", "--url --speed"),
     ],
 )

@@ -6,6 +6,7 @@ import logging
 import re
 import sqlite3
 import time
+from html import escape
 
 import pytest
 from helpers.client import AppClient
@@ -16,8 +17,8 @@ from app.core.models import BackupStatus
 from app.settings import Settings
 
 MOVING = "Moving to a new server, a moment please."
-ENDED = "Another server has taken over from this one, which only shows what was. Open the page again."
-HANDED_OVER = "A new server has taken over. To go on with this one: restore --replace here."
+ENDED = "This server can't store anything: the owner's page says why."
+HANDED_OVER = "The backups at s3://deli belong to another database."
 
 
 @pytest.fixture
@@ -217,7 +218,7 @@ def keeps(app, clock):
 
     def keeps(**changes):
         fields = {"state": "green", "last_at": clock() - 4, "behind_s": 0, "verified_at": clock() - 24600}
-        fields |= {"verified_tickets": 1204, "problem": None, "role": "master"} | changes
+        fields |= {"verified_tickets": 1204, "problem": None, "role": "holder", "term": 7} | changes
         status = BackupStatus(**fields)
         parts = app.extensions["takeanumber"]
         app.extensions["takeanumber"] = dataclasses.replace(parts, backup_status=lambda: status)
@@ -267,7 +268,7 @@ def test_its_times_are_those_of_the_place(place, keeps):
     assert (told["last_at"], told["age_s"]) == ("2026-11-21T18:59:56+09:00", 4)
     assert told["verified_at"] == "2026-11-21T12:10:00+09:00"
     assert "last verified restore 12:10," in told["said"]
-    assert (told["behind_s"], told["verified_tickets"], told["role"]) == (0, 1204, "master")
+    assert (told["behind_s"], told["verified_tickets"], told["role"]) == (0, 1204, "holder")
 
 
 def test_a_clock_that_was_put_back_counts_nothing_below_zero(place, keeps, clock):
@@ -312,20 +313,18 @@ def test_the_owner_sees_that_it_moves(place, keeps, database, app):
     assert MOVING in Browser(app).open(place.links["manage"]).html
 
 
-def test_a_server_that_has_handed_over_says_so_and_lets_nothing_be_sent_again(
-    app, place, phone, keeps, database
-):
+def test_a_server_that_was_refused_says_so_and_lets_nothing_be_sent_again(app, place, phone, keeps, database):
     form = phone.form("Take a number")
-    keeps(state="red", role="read-only", problem=HANDED_OVER)
+    keeps(state="red", role="standby", problem=HANDED_OVER)
     database.pause(ENDED, for_good=True)
     told = place.owner_get()["backup"]
-    assert (told["word"], told["said"]) == ("Handed over", f"{HANDED_OVER} {WELL}")
+    assert (told["word"], told["said"]) == ("Standby", f"{ENDED} {HANDED_OVER} {WELL}")
     assert place.client.get("/healthz?verbose=1").body["backup"]["said"].startswith(ENDED)
     answer = place.take()
     assert (answer.status, answer.body) == (503, {"error": ENDED})
     assert "Retry-After" not in answer.headers
     phone.send(form)
     assert phone.status == 503
-    assert ENDED in phone.html
+    assert escape(ENDED) in phone.html
     assert "again.js" not in phone.html
     assert kept(phone)  # for a finger: the next time it may be the new server that hears

@@ -1,7 +1,6 @@
 """Restore: which backup becomes the database, what it never loses, and which instance may be the master."""
 
 import gzip
-import json
 import os
 import re
 import resource
@@ -9,8 +8,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import threading
-import time
 from contextlib import closing
 
 import pytest
@@ -19,11 +16,7 @@ from helpers.client import AppClient
 from helpers.places import Place, open_deli
 from helpers.versions import FAILS, NEXT, REBUILDS_PLACE, dump, rows
 
-from app.backup import generations, s3
-from app.backup.handover import HandOverTimeouts
-from app.backup.restore import restore
-from app.backup.stores import open_store
-from app.errors import CannotStart
+from app.backup import s3
 from app.storage.schema import SCHEMA
 
 
@@ -70,10 +63,10 @@ def take(path, number):
         db.commit()
 
 
-def forge(storage, content, generation=1, sequence=9, schema=SCHEMA, tickets=2, size=None):
+def forge(storage, content, term=1, sequence=9, schema=SCHEMA, tickets=2, size=None):
     """Stores something under the name of a copy."""
     size = len(content) if size is None else size
-    name = f"{generation:08}/{sequence:010}-20261121T110000Z-{schema}-{tickets}t-{size}b.db.gz"
+    name = f"{term:08}/{sequence:010}-20261121T110000Z-{schema}-{tickets}t-{size}b.db.gz"
     storage.put(name, content)
     return name
 
@@ -88,9 +81,7 @@ def test_a_lost_shop_goes_on_as_if_nothing_had_been(typed, start, place, databas
     shutil.rmtree(data)
     ended = typed("restore", "--from", storage.url)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert re.match(
-        r"Restored 2026-11-21T10:00:00Z, 1/1, .* 2 tickets, .*; it is generation 2 now\.", ended.stdout
-    )
+    assert re.match(r"Restored 2026-11-21T10:00:00Z, 1/1, .* 2 tickets, schema \d+\.\n", ended.stdout)
     assert [line for line in dump(database) if "fact" not in line] == [
         line for line in before if "fact" not in line
     ]
@@ -106,23 +97,24 @@ def test_the_epoch_is_renewed_so_that_open_pages_take_it_for_news(typed, databas
     typed("restore", "--replace", "--from", stored.url)
     after = facts(database)
     assert after["epoch"] != before["epoch"]
-    assert after["backup_claim"] != before["backup_claim"]
-    assert (after["backup_generation"], after["backup_sequence"]) == ("2", "0")
+    assert before["lease_holders"]
+    assert after["lease_holders"] == ""  # a copy is not the holder of the lease
 
 
-def test_each_restore_begins_a_generation_and_the_newest_is_the_highest(typed, clock, database, storage):
+def test_the_newest_is_that_of_the_highest_term_and_sequence(typed, clock, database, storage):
     typed("backup", "--to", storage.url)
     typed("backup", "--to", storage.url)
     clock.advance(hours=-1)  # no clock is asked which is the newest
-    assert "generation 2" in typed("restore", "--replace", "--from", storage.url).stdout
     take(database, "A3")
     typed("backup", "--to", storage.url)
-    told = typed("backups", "--from", storage.url).stdout.splitlines()
-    listed = [line.split(", ")[1] for line in told if "daily" not in line]
-    assert listed == ["2/1", "1/2", "1/1"]
-    assert "2/1, " in typed("restore", "--replace", "--from", storage.url).stdout
-    assert facts(database)["backup_generation"] == "3"
+    told = typed("backups", "--all", "--from", storage.url).stdout.splitlines()
+    listed = [line.split(", ")[1] for line in told if ", " in line and "daily" not in line]
+    assert listed == ["1/3", "1/2", "1/1"]
+    assert "1/3, " in typed("restore", "--replace", "--from", storage.url).stdout
     assert whole(database) == ["A1", "A2", "A3"]
+    forge(storage, storage.read(storage.copies()[0]), term=7, sequence=1)
+    assert "7/1, " in typed("restore", "--replace", "--from", storage.url).stdout
+    assert whole(database) == ["A1", "A2"]
 
 
 def test_hourly_and_daily_copies_count_as_well(typed, database, stored, elsewhere):
@@ -170,7 +162,6 @@ def test_a_database_that_is_there_stays(typed, database, stored):
     for words in ([], ["--or-new"], ["--hand-over"]):
         assert "--replace" in typed("restore", *words, "--from", stored.url).said
     assert dump(database) == before
-    assert "00000002" not in str(stored.names())
 
 
 def test_the_one_that_is_replaced_is_kept_with_all_it_held(typed, clock, database, stored, data):
@@ -416,7 +407,6 @@ def test_one_of_a_newer_version_ends_it(typed, database, stored, elsewhere, tmp_
         for words in (["--replace"], ["--data", str(elsewhere)], ["--data", str(elsewhere), "--or-new"]):
             assert "newer version" in typed("restore", *words, *where).said
     assert "newer version" in typed("restore", "--hand-over", "--data", str(elsewhere), *where).said
-    assert "masters/00000002/claim" not in stored.names()  # nobody was asked to hand over for that
     at = ("--at", "2026-11-21T10:30Z", "--data", str(tmp_path / "earlier"))
     assert "1/1" in typed("restore", *at, *where).stdout  # one that was asked for
     assert dump(database) == before
@@ -475,7 +465,7 @@ def test_or_new_where_something_else_is_stored(typed, stick, elsewhere):
 
 
 def test_or_new_where_all_backups_are_gone(typed, stored, elsewhere):
-    for name in stored.copies() + stored.names("daily/"):
+    for name in stored.copies() + stored.names("daily/") + ["last"]:
         (stored.path / name).unlink()
     where = ("--from", stored.url, "--data", str(elsewhere))
     for words in ([], ["--hand-over"]):
@@ -487,115 +477,79 @@ def test_or_new_after_one_that_never_served(typed, storage, elsewhere):
     where = ("--from", storage.url, "--data", str(elsewhere))
     assert typed("restore", "--or-new", "--hand-over", *where).returncode == 0
     (elsewhere / "takeanumber.db").unlink()  # its machine was thrown away
-    typed_again = typed("restore", "--or-new", *where)
-    assert "generation 2" in typed_again.stdout
+    assert "new database" in typed("restore", "--or-new", *where).stdout
+    assert storage.names() == []
 
 
-# ----- handing over
+# ----- the one that is kept without limit
 
 
-@pytest.fixture
-def hand_over(typed, elsewhere, monkeypatch):
-    """A new machine that asks to hand over, and waits for a second."""
-    monkeypatch.setenv("TAKEANUMBER_HANDOVER_S", "1")
-
-    def ask(storage, *words):
-        return typed("restore", "--hand-over", "--from", storage.url, "--data", str(elsewhere), *words)
-
-    return ask
-
-
-def test_the_old_one_stores_a_last_copy_and_answers(
-    typed, database, storage, hand_over, elsewhere, monkeypatch
-):
-    monkeypatch.setenv("TAKEANUMBER_HANDOVER_S", "30")  # it goes on as soon as there is an answer
-    typed("backup", "--to", storage.url)
-    take(database, "A3")
-
-    def old_one():
-        while "masters/00000002/claim" not in storage.names():
-            time.sleep(0.02)
-        typed("backup", "--to", storage.url)
-        storage.put("masters/00000002/handed", json.dumps({"handed": storage.copies()[-1]}).encode())
-
-    old = threading.Thread(target=old_one)
-    old.start()
-    ended = hand_over(storage)
-    old.join()
+def test_a_shop_that_closed_for_the_winter_is_found_again(typed, database, storage, elsewhere):
+    """Lifecycle rules have removed every copy but one."""
+    assert typed("backup", "--to", storage.url).returncode == 0
+    last = storage.read("last")
+    assert gzip.decompress(last) == gzip.decompress(storage.read(storage.copies()[0]))
+    (name,) = storage.copies()
+    remove(storage, [name, f"daily/{name}", *storage.names("verified/")])
+    where = ("--from", storage.url, "--data", str(elsewhere))
+    assert "kept without limit" in typed("backups", "--from", storage.url).stdout
+    assert "no backup that old" in typed("restore", "--at", "2026-11-21T09:00Z", *where).said
+    ended = typed("restore", "--or-new", *where)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert whole(elsewhere / "takeanumber.db") == ["A1", "A2", "A3"]
-    mine = json.loads(storage.read("masters/00000002/claim"))["claim"]
-    assert facts(elsewhere / "takeanumber.db")["backup_claim"] == mine
-    assert facts(elsewhere / "takeanumber.db")["backup_generation"] == "2"
-    assert "masters/00000002/decided" not in storage.names()  # that is for whoever serves
-
-
-def test_one_that_has_begun_to_answer_is_waited_for(typed, database, stick, hand_over, elsewhere):
-    """Or what it answered since the copy before would be lost."""
-    typed("backup", "--to", stick.url)
-    take(database, "A3")
-
-    def old_one():
-        while "masters/00000002/claim" not in stick.names():
-            time.sleep(0.02)
-        stick.put("masters/00000002/heard", b'{"heard": "yes"}')
-        time.sleep(1.3)  # longer than it would wait for nobody
-        typed("backup", "--to", stick.url)
-        stick.put("masters/00000002/handed", json.dumps({"handed": stick.copies()[-1]}).encode())
-
-    old = threading.Thread(target=old_one)
-    old.start()
-    ended = hand_over(stick)
-    old.join()
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert whole(elsewhere / "takeanumber.db") == ["A1", "A2", "A3"]
-
-
-def test_nobody_answers(stored, hand_over, elsewhere):
-    began = time.monotonic()
-    assert hand_over(stored).returncode == 0
-    assert time.monotonic() - began > 1
+    assert ended.stdout.startswith("Restored 2026-11-21T10:00:00Z, 1/1, ")
     assert whole(elsewhere / "takeanumber.db") == ["A1", "A2"]
-    assert json.loads(stored.read("masters/00000002/handed")) == {
-        "handed": "nobody",
-        "at": "20261121T100000Z",
-    }
 
 
-def test_two_new_ones_at_once(typed, database, storage, hand_over, elsewhere, tmp_path, monkeypatch):
-    typed("backup", "--to", storage.url)
-    both, claim, ended = threading.Barrier(2), generations.claim, {}
-
-    def claim_together(*args):
-        both.wait(10)
-        return claim(*args)
-
-    def ask(path):
-        try:
-            ended[path.name] = restore(
-                path / "takeanumber.db", open_store(storage.url), hand_over=HandOverTimeouts(0)
-            )
-        except CannotStart as problem:
-            ended[path.name] = str(problem)
-
-    monkeypatch.setattr(generations, "claim", claim_together)
-    new = [threading.Thread(target=ask, args=(tmp_path / name,)) for name in ("one", "two")]
-    for each in new:
-        each.start()
-    for each in new:
-        each.join()
-    (lost,) = [name for name, said in ended.items() if "Another server is taking over" in str(said)]
-    (won,) = {"one", "two"} - {lost}
-    assert ended[won].generation == 2
-    assert whole(tmp_path / won / "takeanumber.db") == ["A1", "A2"]
-    assert list((tmp_path / lost).iterdir()) == []
-    assert "masters/00000002/decided" not in storage.names()  # who lost withdrew nothing
+def test_broken_copies_are_skipped_down_to_the_last(typed, database, stored, elsewhere):
+    (name,) = stored.copies()
+    stored.put(name, stored.read(name)[:1000])
+    stored.put(f"daily/{name}", b"")
+    ended = typed("restore", "--from", stored.url, "--data", str(elsewhere))
+    assert (ended.returncode, ended.stderr.count("Warning: ")) == (0, 2)
+    assert whole(elsewhere / "takeanumber.db") == ["A1", "A2"]
+    for broken in (stored.read("last")[:1000], b"", b"Dear diary"):
+        stored.put("last", broken)
+        ended = typed("restore", "--replace", "--from", stored.url, "--data", str(elsewhere))
+        assert "no whole backup" in ended.said
+        assert ended.stderr.count("Warning: ") == 3
 
 
-def test_one_that_fails_afterwards_gives_up_its_claim(typed, database, stick, hand_over, elsewhere):
-    forge(stick, b"torn", sequence=1)
-    assert "no whole backup" in hand_over(stick).said
-    assert json.loads(stick.read("masters/00000002/decided"))["decided"] == "withdrawn"
-    assert list(elsewhere.iterdir()) == []
-    typed("backup", "--to", stick.url)
-    assert "generation 3" in hand_over(stick).stdout
+def test_the_last_of_a_newer_version_ends_it(typed, database, stored, elsewhere):
+    (name,) = stored.copies()
+    newer = stored.read("last").replace(f"-{SCHEMA}-".encode(), b"-9999-", 1)
+    remove(stored, [name, f"daily/{name}"])
+    stored.put("last", newer)
+    assert "newer version" in typed("restore", "--from", stored.url, "--data", str(elsewhere)).said
+
+
+def remove(storage, names):
+    for name in names:
+        if hasattr(storage, "path"):
+            (storage.path / name).unlink()
+        else:
+            storage.client.delete_object(Bucket=storage.name, Key=f"deli/{name}")
+
+
+# ----- a certain copy
+
+
+def test_one_that_is_named_is_restored_beside(typed, database, stored, elsewhere):
+    (name,) = stored.copies()
+    take(database, "A3")
+    typed("backup", "--to", stored.url)
+    where = ("--from", stored.url, "--data", str(elsewhere))
+    assert "backups --all" in typed("restore", "--copy", "00000001/nothing", *where).said
+    assert name in typed("backups", "--all", "--from", stored.url).stdout
+    assert typed("restore", "--copy", name, *where).returncode == 0
+    assert whole(elsewhere / "takeanumber.db") == ["A1", "A2"]
+    orphan = f"daily/orphans/{stored.copies()[-1]}"
+    stored.put(orphan, stored.read(stored.copies()[-1]))
+    assert typed("restore", "--replace", "--copy", orphan, *where).returncode == 0
+    assert whole(elsewhere / "takeanumber.db") == ["A1", "A2", "A3"]
+
+
+def test_an_orphan_is_never_restored_by_itself(typed, database, stored, elsewhere):
+    (name,) = stored.copies()
+    stored.put(f"daily/orphans/{name.replace('00000001/', '00000009/')}", stored.read(name))
+    assert "1/1" in typed("restore", "--from", stored.url, "--data", str(elsewhere)).stdout
+    assert "orphan, daily/orphans/00000009/" in typed("backups", "--from", stored.url).stdout

@@ -34,8 +34,6 @@ NONSENSE = [
     ("TAKEANUMBER_REQUIRE_DATABASE", "yes"),
     ("TAKEANUMBER_BACKUP_URL", "https://bucket.example.org/shop"),
     ("TAKEANUMBER_BACKUP_URL", "s3://"),
-    ("TAKEANUMBER_HANDOVER_S", "soon"),
-    ("TAKEANUMBER_ROLLBACK_S", "0"),
     ("PORT", "http"),
     ("PORT", "65536"),
     ("PORT", "-1"),

@@ -294,13 +294,34 @@ class WaitRange:
 
 
 @dataclass(frozen=True)
+class OrphanCopy:
+    """What a server answered before it noticed that another server had taken over."""
+
+    name: str  # of the copy, in the place for backups
+    at: float
+    tickets: int  # in the whole copy
+
+
+@dataclass(frozen=True)
+class TakeOver:
+    """The latest take-over from a server that didn't answer."""
+
+    at: float
+    copy_at: float  # when the newest copy was made: later changes are lost
+
+
+@dataclass(frozen=True)
 class BackupStatus:
     """How the backups of this server are."""
 
     state: str  # "green", "amber" or "red"
-    role: str  # "master", "handing over" or "read-only"
+    role: str  # "holder" of the lease, "handing over", "restoring", or "standby"
     last_at: float | None
     behind_s: int  # age of the oldest change that is in no copy
     verified_at: float | None
     verified_tickets: int | None
     problem: str | None
+    term: int = 0
+    confirmed: bool = True  # False: the place for backups can't be asked whether this is still the holder
+    take_over: TakeOver | None = None
+    orphans: tuple[OrphanCopy, ...] = ()

@@ -46,6 +46,28 @@ class QueueChanges(TypedDict, total=False):
     callers: list[int] | None  # ids of the servicers who may work on it; None: everybody
 
 
+# ----- numbers that may have been given already
+
+
+def skip_numbers(db: Connection, at: float, count: int) -> None:
+    """Skip so many numbers in every queue.
+
+    After a take-over from a server that didn't answer, it may have given numbers that are in no copy. They
+    must not be given again.
+    """
+    for place in load_all(Place, run(db, "SELECT * FROM place WHERE deleted_at IS NULL")):
+        # The lost numbers may have been the first of the day.
+        series = start_day(db, at, place)
+        sql = """UPDATE queue
+                 SET last_number = :count + CASE WHEN series = :series THEN last_number ELSE 0 END,
+                     series = :series
+                 WHERE place_id = :place AND kind = 'walk-in'"""
+        run(db, sql, count=count, series=series, place=place.id)
+        sql = """UPDATE queue SET last_number = last_number + :count
+                 WHERE place_id = :place AND kind = 'calls'"""
+        run(db, sql, count=count, place=place.id)
+
+
 # ----- finding
 
 

@@ -199,7 +199,10 @@ def page_url(endpoint: str, values: Mapping[str, Any]) -> str | None:
 def error_response(error: ServiceError, place: Place | None = None) -> Response:
     """Return an error as JSON, or as a page of its own."""
     status = status_of(error)
-    response = page("error.html", {"error": str(error)}, place, sentence=str(error), status=status)
+    retries = isinstance(error, WritesPaused) and not error.for_good
+    response = page(
+        "error.html", {"error": str(error)}, place, sentence=str(error), status=status, retries=retries
+    )
     set_status(response, error)
     return response
 
@@ -217,7 +220,10 @@ def handle_service_error(error: ServiceError) -> Answer:
         return retry_page(error)
     # A missing link: the way back leads to the place, if that exists.
     place = _place_of_url() if isinstance(error, NotFound) and not wants_json() else None
-    return error_response(error, place)
+    response = error_response(error, place)
+    if isinstance(error, WritesPaused) and not error.for_good and not wants_json():
+        response.headers["Refresh"] = str(RETRY_PAUSED_S)  # the page asks again by itself
+    return response
 
 
 def retry_page(error: Unavailable) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from flask import current_app
 from sqlalchemy.engine import Connection
@@ -20,6 +20,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class LeaseView(Protocol):
+    """What pages need to know of the lease, see app/backup/lease.py."""
+
+    def serves_pages(self) -> bool:
+        """Return True while this server may answer: the pages of a standby would be stale."""
+
+    def note_request(self) -> None:
+        """Note that a customer asked this server for a page of a place."""
+
+
 @dataclass(frozen=True)
 class Service:
     """The parts that takeanumber.py puts together."""
@@ -29,6 +39,7 @@ class Service:
     live: Any  # an app.live.Live, which stands beside this package
     waits: WaitEstimator
     backup_status: Callable[[], BackupStatus] | None = None  # None: no backups are configured
+    lease: LeaseView | None = None  # None as well
     limiter: RateLimiter = field(default_factory=RateLimiter)
 
 
