@@ -143,7 +143,7 @@ def owner(six, app):
     return Browser(app).open(f"{six.links['manage']}/contacts")
 
 
-def presses(owner, action, **invoke):
+def presses(owner, action, **typed):
     """Presses one of the buttons under the list."""
     form = next(each for each in Forms(owner.html).all if each["action"].endswith("/actions"))
     fields = {"ids": None, "all": None, "tag_named": "", "reason": ""} | typed

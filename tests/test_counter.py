@@ -525,9 +525,9 @@ def test_a_form_that_is_sent_twice_counts_once(page, shop, door):
         ({"delta": "1", "csrf_token": "x"}, "once more"),
     ],
 )
-def test_a_form_that_makes_no_sense_is_refused_on_the_page(page, shop, invoke, words):
+def test_a_form_that_makes_no_sense_is_refused_on_the_page(page, shop, typed, words):
     before = shop.export()
-    page.send(tap_form(page), **invoke)
+    page.send(tap_form(page), **typed)
     assert (page.status, words in page.html) == (400, True)
     assert tap_form(page)
     assert shop.export() == before

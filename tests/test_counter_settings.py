@@ -83,8 +83,8 @@ def test_a_counter_that_makes_no_sense_opens_no_place(client, counter):
     ],
     ids=["nothing", "a queue", "a counter", "both"],
 )
-def test_the_form_on_the_home_page(app, client, invoke, queues, counters):
-    owner = Browser(app).open("/").press("Open", name="Museum", **invoke)
+def test_the_form_on_the_home_page(app, client, typed, queues, counters):
+    owner = Browser(app).open("/").press("Open", name="Museum", **typed)
     assert (owner.status, owner.redirects) == (200, [303])
     picture = client.get("/museum").body
     assert [each["slug"] for each in picture["queues"]] == queues
@@ -102,8 +102,8 @@ def test_the_form_on_the_home_page(app, client, invoke, queues, counters):
         ({"counter-name": "x" * 61, "counter-capacity": "5"}, "at most 60"),
     ],
 )
-def test_a_mistake_on_the_home_page_comes_back_with_what_was_typed(app, client, invoke, words):
-    owner = Browser(app).open("/").press("Open", name="Museum", **invoke)
+def test_a_mistake_on_the_home_page_comes_back_with_what_was_typed(app, client, typed, words):
+    owner = Browser(app).open("/").press("Open", name="Museum", **typed)
     assert (owner.status, words in owner.html) == (400, True)
     assert {"name": "Museum", **typed}.items() <= dict(owner.form("Open")["fields"]).items()
     assert client.get("/").body["places"] == []

@@ -73,10 +73,10 @@ class Browser:
     def has(self, button: str) -> bool:
         return any(each.startswith(button) for form in Forms(self.html).all for each in form["buttons"])
 
-    def press(self, button: str, **invoke: str | list[str] | None) -> Browser:
-        return self.send(self.form(button), **invoke)
+    def press(self, button: str, **typed: str | list[str] | None) -> Browser:
+        return self.send(self.form(button), **typed)
 
-    def send(self, form: dict, **invoke: str | list[str] | None) -> Browser:
+    def send(self, form: dict, **typed: str | list[str] | None) -> Browser:
         """Sends a form with these fields typed over; None leaves a field out."""
         data = [(name, value) for name, value in form["fields"] if name not in typed]
         for name, value in typed.items():
@@ -417,8 +417,8 @@ def test_a_lost_bookmark_is_found_with_the_code(start):
     ("typed", "words"),
     [({"name": ""}, "fill this in"), ({"name": "x" * 81}, "at most 80"), ({"timezone": "Mars"}, "time zone")],
 )
-def test_an_error_at_opening_is_shown_on_the_page(browser, invoke, words):
-    page = browser().open("/").press("Open", **{"name": "Corner Deli"} | invoke)
+def test_an_error_at_opening_is_shown_on_the_page(browser, typed, words):
+    page = browser().open("/").press("Open", **{"name": "Corner Deli"} | typed)
     assert (page.status, page.redirects) == (400, [])
     assert words in page.html
     assert dict(page.form("Open")["fields"])["name"] == typed.get("name", "Corner Deli")
