@@ -206,7 +206,7 @@ class Ended(NamedTuple):
 
 
 @pytest.fixture
-def typed(tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+def invoke(tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
     """Run a command in this process, with the clock of the test."""
     monkeypatch.setenv("TAKEANUMBER_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(s3, "READ_TIMEOUT_S", 1)
