@@ -122,7 +122,7 @@ class Way:
             def do_GET(self) -> None:
                 way.handle(self, port)
 
-            do_PUT = do_HEAD = do_GET
+            do_PUT = do_HEAD = do_GET  # noqa: N815
 
             def log_message(self, *_: Any) -> None:
                 pass
