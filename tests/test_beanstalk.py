@@ -18,6 +18,7 @@ import pytest
 import yaml
 from helpers.app import HERE
 from helpers.beanstalk import BUNDLED, CONFIG, PROPERTIES, Aborted, properties_of
+from helpers.fast_backups import wait_for
 from helpers.storage import ENVIRONMENT, Bucket
 from helpers.versions import NEXT, REBUILDS_PLACE, rows
 
@@ -407,14 +408,30 @@ def test_a_new_instance_takes_over_from_the_old_one(instance, new_instance, vers
     instance.deploy(version())
     shop, new = instance.server.open_shop(), new_instance()
     with Customers(shop) as customers:
-        time.sleep(0.5)
-        customers.over.set()  # whoever is not answered any more tries again, at the new one
         new.deploy(version())
+        before = len(customers.numbers)
+        assert shop.take().status == 201  # the old one serves while customers reach it
         customers.shop = copy(shop)
-        customers.shop.client = new.server
-    customers.check()
+        customers.shop.client = new.server  # as the platform leads them
+        wait_for(lambda: len(customers.numbers) > before + 10, within=60)
+    there = {ticket["number"] for ticket in customers.shop.tickets()}
+    assert len(customers.numbers) == len(set(customers.numbers))
+    assert set(customers.numbers) <= there
     assert shop.take().status == 503  # only one of the two may write
-    assert instance.server.get(shop.links["board"]).status == 200
+    assert instance.server.get(shop.links["board"]).status == 503  # or it would show a stale line
+
+
+def test_an_instance_of_a_cloned_environment_is_refused(instance, new_instance, version):
+    instance.deploy(version())
+    assert instance.server.open_shop().take().status == 201
+    clone = new_instance()
+    clone.environment = "shop-clone"
+    with pytest.raises(Aborted, match="The environment 'shop' keeps its backups at"):
+        clone.deploy(version())
+    assert list(clone.data.glob("*.db")) == []
+    clone.properties["TAKEANUMBER_BACKUP_URL"] += "-clone"
+    clone.deploy(version())
+    assert clone.server.open_shop().take().body["number"] == "A1"
 
 
 def test_a_lost_file_is_an_error_and_no_empty_shop(instance, version):
