@@ -22,6 +22,14 @@ class BadInput(ServiceError):
     """A value that can't be used as it is."""
 
 
+class UnsureNumber(BadInput):
+    """A phone number that may be wrong; `phone` is how it was read. Whoever typed it is asked once more."""
+
+    def __init__(self, sentence: str, phone: str):
+        super().__init__(sentence, field="phone")
+        self.phone = phone
+
+
 class Forbidden(ServiceError):
     """An action that this person may not perform."""
 

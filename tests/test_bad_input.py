@@ -25,7 +25,7 @@ def furnished(tmp_path_factory):
     with pytest.MonkeyPatch.context() as changed:
         changed.setattr(app_clock, "source", clock)
         app = takeanumber.create_app(data=data, takes_per_minute=10**9)
-        place = open_deli(AppClient(app))
+        place = open_deli(AppClient(app), country="DE")
         links = furnish(place)
     yield place, links, clock.at
     close(app)

@@ -353,6 +353,7 @@ def test_call_back_later_comes_to_the_second_behind_those_of_its_priority(clinic
     ],
 )
 def test_a_call_back_is_by_the_contacts_clock_or_the_places(clinic, cleo, zone, when, shown):
+    clinic.owner_post("/queues/follow-ups", calling_from="00:00", calling_to="24:00")  # 5:00 in New York
     clinic.add_contacts({"name": "Ida", "phone": "030 1000001"} | ({"timezone": zone} if zone else {}))
     clinic.put_on_list("Ida")
     answer = cleo.report(cleo.next_call(), "Call back later", call_back_at=when)
@@ -583,6 +584,7 @@ def test_the_call_of_a_removed_caller_goes_to_others(clinic, cleo, dan):
 
 def test_a_callers_figures_are_of_the_places_day(clinic, cleo, clock):
     clinic.put_on_list("Ida", "Joe", "Kim")
+    clinic.owner_post("/queues/follow-ups", calling_from="00:00", calling_to="24:00")
     clock.set("2026-11-22 03:59", "Europe/Berlin")
     cleo.make_call("Reached")
     assert cleo.get_calls()["stats"] == {"total": 1, "today": 1, "reached_today": 1}

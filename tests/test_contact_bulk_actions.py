@@ -192,7 +192,7 @@ def test_one_contact_is_added_by_a_form(owner, six):
     zoe = six.contacts(q="zoë")["contacts"][0]
     assert (zoe["tags"], zoe["do_not_call"]) == (["a", "b"], True)
     owner.send(form, name="Zoë", phone="12")
-    assert (owner.status, "Phone: please write the whole number" in owner.html) == (400, True)
+    assert (owner.status, "Enter a full phone number" in owner.html) == (400, True)
     owner.open(zoe["links"]["contact"].partition("localhost")[2])
     owner.press("Save", phone="030 5555555", do_not_call=None, email="")
     assert "Saved." in owner.html

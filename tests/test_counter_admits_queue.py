@@ -540,12 +540,34 @@ def test_more_minutes_to_come_in(free, door):
 
 
 def test_a_desk_and_a_door_never_get_the_same_customer(full, door, ana):
+    full.owner_post("/counters/shop", admits=None)
     customers(full, *[None] * 4)
     assert ana.call_next()["number"] == "A1"
+    full.owner_post("/counters/shop", admits="deli")
     door.tap(-1)
     assert called(full) == ["A2"]
-    assert ana.call_next()["number"] == "A3"
+    assert ana.call_next() is None  # only the counter calls now
     assert (called(full), room(full)) == (["A2"], (1, 1))  # who is at a desk holds no space
+
+
+def test_a_desk_calls_nobody_into_a_full_shop(full, ana):
+    customers(full, None, None)
+    for asked in ({}, {"queue": "deli"}, {"number": "A1"}):
+        answer = ana.post("next", finished=None, **asked)
+        assert answer.status == 409
+        assert answer.body["error"].startswith("Shop admits Deli: it calls customers to the door when")
+    assert full.queue()["waiting"] == ["A1", "A2"]
+    assert ana.current_number() is None
+
+
+def test_a_desk_goes_on_calling_from_other_queues(full, ana):
+    full.owner_post("/queues", name="Bakery")
+    customers(full, None)
+    full.customer("bakery")
+    assert ana.call_next()["number"] == "B1"
+    assert ana.call_next() is None  # B1 is done, and A1 is the counter's
+    assert ana.post("next", finished=None).status == 409
+    assert full.queue()["waiting"] == ["A1"]
 
 
 def test_a_desk_cannot_take_whom_the_door_called(free, ana):
@@ -558,8 +580,10 @@ def test_a_desk_cannot_take_whom_the_door_called(free, ana):
 
 
 def test_a_door_cannot_end_who_is_at_a_desk(full, door, ana):
+    full.owner_post("/counters/shop", admits=None)
     (first,) = customers(full, None)
     ana.call_next()
+    full.owner_post("/counters/shop", admits="deli")
     assert door.no_show("A1").status == 409
     assert door.send_taps(new_tap(1, number="A1")).body["count"] == 3
     assert (first.get()["state"], first.get()["desk"], first.get()["door"]) == ("called", "Window 2", None)
@@ -567,8 +591,10 @@ def test_a_door_cannot_end_who_is_at_a_desk(full, door, ana):
 
 
 def test_whom_a_desk_puts_back_is_called_to_the_door_when_there_is_room(full, door, ana):
+    full.owner_post("/counters/shop", admits=None)
     first, second = customers(full, None, None)
     ana.call_next()
+    full.owner_post("/counters/shop", admits="deli")
     ana.post("put-back", number="A1")
     assert states(first, second) == ["waiting", "waiting"]
     door.tap(-1)
@@ -691,8 +717,7 @@ def later(tmp_path, start_server):
 
 def test_a_space_is_held_five_minutes_and_then_the_next_ones(later):
     server, set_clock = later
-    deli = server.open_shop(counter={"name": "Shop", "capacity": 1})
-    server.post(f"{deli.links['manage']}/counters/shop", {"capacity": 2, "admits": "deli"})
+    deli = server.open_shop(counter={"name": "Shop", "capacity": 2})
     door = server.get(deli.links["manage"]).body["counters"][0]["links"]["door"]
     tickets = [deli.take(party=party).body["links"]["ticket"] for party in (2, 1, 1, 1)]
 
@@ -700,7 +725,8 @@ def test_a_space_is_held_five_minutes_and_then_the_next_ones(later):
         return [server.get(link).body["state"] for link in tickets]
 
     desk = deli.desk()
-    assert desk.post("next", finished=None).body["current"]["number"] == "A2"
+    assert desk.post("next", finished=None, number="A2").body["current"]["number"] == "A2"
+    server.post(f"{deli.links['manage']}/counters/shop", {"admits": "deli"})
     set_clock(280)
     time.sleep(2.5)  # the clock's thread has looked twice
     assert states() == ["called", "called", "waiting", "waiting"]

@@ -283,7 +283,7 @@ def test_the_clock_sends_it(start_server, post):
     shop = server.open_shop()
     content = {"name": "Calls", "kind": "calls", "public_form": True, "staff_email": "staff@example.org"}
     made = server.post(f"{shop.links['manage']}/queues", content).body
-    asked = {"name": "Zoë", "phone": "(202) 555-0123", "note": "x"}
+    asked = {"name": "Zoë", "phone": "+1 202 555 0123", "note": "x"}
     assert server.post(made["links"]["request"], asked).status == 201
     for _ in range(100):
         if post.got:

@@ -13,6 +13,7 @@ from app.core.history import record
 from app.core.mail import queue_mail
 from app.core.mail_texts import new_request, request_received
 from app.core.models import CALLS, Contact, Place, Queue, Ticket
+from app.core.phones import ANY
 from app.core.places import find_place, new_token
 from app.core.queries import NORMAL_PRIORITY, OPEN_STATES, SELECT_TICKETS, get_ticket
 from app.core.queues import find_call_list
@@ -31,6 +32,7 @@ class CallRequest:
     name: str | None = None
     email: str | None = None
     note: str | None = None
+    phone_confirmed: str = ANY  # see read_phone()
 
 
 def request_call(
@@ -67,7 +69,13 @@ def request_call(
         contact = get_call(db, own_call).contact
     else:
         contact = find_or_add_contact(
-            db, at, place, phone=request.phone, name=request.name, email=request.email
+            db,
+            at,
+            place,
+            phone=request.phone,
+            name=request.name,
+            email=request.email,
+            phone_confirmed=request.phone_confirmed,
         )
     if contact.do_not_call:
         raise Conflict("We may not call this number. Please come by, or reach us in another way.")

@@ -1,7 +1,6 @@
 """Contacts: the people and places that can be called.
 
 What somebody writes about a contact (`ContactFields`) is validated into what is stored (`ContactDetails`).
-Tags are stored in one text, "\\na\\nb\\n", so that the SQL for one tag looks for "\\na\\n".
 """
 
 from __future__ import annotations
@@ -17,9 +16,11 @@ from app.core.calls import cancel_calls, erase_call_details
 from app.core.days import time_zones
 from app.core.history import record
 from app.core.models import Contact, Place
-from app.core.phones import read_phone
+from app.core.opt_outs import forbid_numbers, is_opted_out, lift_numbers
+from app.core.phones import ANY, read_phone
 from app.core.places import find_place_for_owner
 from app.core.queries import OPEN_CALL
+from app.core.tags import join_tags
 from app.errors import BadInput, Conflict, NotFound
 from app.storage.database import Database
 from app.storage.sql import insert_returning, load, load_all, load_first, run, update
@@ -38,7 +39,6 @@ MAX_LENGTHS = {  # characters
     "timezone": 60,
     "tags": 500,
 }
-MAX_TAG_LENGTH = 40
 LABELS = {  # what error messages call the fields
     "name": "Name",
     "phone": "Phone",
@@ -66,6 +66,7 @@ class ContactFields(TypedDict, total=False):
     timezone: str | None
     tags: list[str] | str | None  # a text may hold several, with commas between them
     do_not_call: bool | None  # None leaves it as it is
+    phone_confirmed: str  # from a form: the number that a person was asked about; see read_phone()
 
 
 class ContactDetails(TypedDict, total=False):
@@ -107,7 +108,7 @@ def validate_contact(fields: ContactFields, country: str) -> ContactDetails:
     _check_lengths(details)
     phone, email, timezone = details.get("phone"), details.get("email"), details.get("timezone")
     if phone:
-        details["phone"] = read_phone(phone, country)
+        details["phone"] = read_phone(phone, country, fields.get("phone_confirmed", ANY))
     if email and not re.fullmatch(EMAIL_ADDRESS, email):
         raise BadInput("E-mail: please write an address such as ana@example.org.", field="email")
     if timezone and timezone not in time_zones():
@@ -131,27 +132,6 @@ def _check_lengths(details: ContactDetails) -> None:
     for field, max_length in MAX_LENGTHS.items():
         if lengths[field] > max_length:
             raise BadInput(f"{LABELS[field]}: please use at most {max_length:,} characters.", field=field)
-
-
-def join_tags(tags: list[str] | str | None) -> str:
-    """Return tags as they are stored, each once. Raises BadInput for one that is too long."""
-    text = ",".join(tags) if isinstance(tags, list) else tags or ""
-    unique: dict[str, str] = {}  # by their lower-case form; the first spelling stays
-    for part in re.split(r"[,;\n]", text):
-        tag = " ".join((tidy(part) or "").split())
-        if len(tag) > MAX_TAG_LENGTH:
-            raise BadInput(
-                f"Tags: please use at most {MAX_TAG_LENGTH} characters for each, and commas between.",
-                field="tags",
-            )
-        if tag:
-            unique.setdefault(tag.casefold(), tag)
-    return "".join(f"\n{tag}" for tag in unique.values()) + "\n" if unique else ""
-
-
-def split_tags(tags: str | None) -> list[str]:
-    """Return stored tags as a list."""
-    return [tag for tag in (tags or "").split("\n") if tag]
 
 
 def search_text(name: str | None, phone: str | None, reference: str | None, email: str | None) -> str:
@@ -210,13 +190,17 @@ def find_or_add_contact(
     email: str | None = None,
     address: str | None = None,
     notes: str | None = None,
+    phone_confirmed: str = ANY,
 ) -> Contact:
     """Return the contact with this phone number, as somebody typed it, or add one. Raises BadInput.
+
+    `phone_confirmed` is the number that they were asked about; see read_phone().
 
     Of several contacts with the number it is the one with this name, else one that is on a call list, else
     the oldest. The other values fill empty fields of a known contact; only the owner can overwrite a field.
     """
     fields: ContactFields = {"name": name, "phone": phone, "email": email, "address": address, "notes": notes}
+    fields["phone_confirmed"] = phone_confirmed
     details = validate_contact(fields, place.country)
     if not details["phone"]:
         raise BadInput("Phone: please fill this in.", field="phone")
@@ -262,6 +246,9 @@ def _add_contact(db: Connection, at: float, place: Place, details: ContactDetail
     )
     contact = load(Contact, row)
     record(db, at, place.id, "add-contact", contact_id=contact.id)
+    if contact.do_not_call or is_opted_out(db, place.id, contact.phone):
+        forbid_numbers(db, at, place.id, [contact.phone])
+        return find_contact(db, place, contact.id)
     return contact
 
 
@@ -270,11 +257,13 @@ def change_contact(
 ) -> Contact:
     """Change the fields that are given, for the owner.
 
-    A contact that must not be called from now on is taken off every list. Raises BadInput, and Conflict for
-    a reference that another contact has.
+    "Do not call" belongs to the number: it is set, or lifted, for everybody who has it. Raises BadInput, and
+    Conflict for a reference that another contact has.
     """
     place = find_place_for_owner(db, slug, token)
     contact = find_contact(db, place, contact_id)
+    if fields.get("phone_confirmed") == "":
+        fields = {**fields, "phone_confirmed": contact.phone}  # the number that it has needs no question
     details = validate_contact(fields, place.country)
     if "phone" in details and not details["phone"]:
         raise BadInput("Phone: please fill this in.", field="phone")
@@ -295,10 +284,9 @@ def _check_reference_is_free(db: Connection, contact: Contact, reference: str) -
 
 def _store_changes(db: Connection, at: float, contact: Contact, details: ContactDetails) -> Contact:
     columns: dict[str, Any] = dict(details)
+    columns.pop("do_not_call", None)
     if "name" in details:
         columns["name"] = details["name"] or ""
-    if "do_not_call" in details:
-        columns["do_not_call"] = int(details["do_not_call"])
     search = search_text(
         details.get("name", contact.name),
         details.get("phone", contact.phone),
@@ -307,36 +295,23 @@ def _store_changes(db: Connection, at: float, contact: Contact, details: Contact
     )
     changed = load(Contact, update(db, "contact", contact.id, changed_at=at, search=search, **columns))
     record(db, at, contact.place_id, "change-contact", contact_id=contact.id, detail=" ".join(details))
-    if changed.do_not_call:
-        cancel_calls(db, at, [contact.id])
-    return changed
+    forbids = details.get("do_not_call", contact.do_not_call)  # it moves along to a new number
+    if contact.do_not_call and not forbids:
+        lift_numbers(db, at, contact.place_id, [changed.phone])
+    elif forbids or is_opted_out(db, contact.place_id, changed.phone):
+        forbid_numbers(db, at, contact.place_id, [changed.phone])
+    return load(Contact, run(db, "SELECT * FROM contact WHERE id = :id", id=contact.id).one())
 
 
 def forbid_calls(db: Connection, at: float, contact: Contact, include_claimed: bool = True) -> None:
-    """Set "do not call" for a contact and for all others with the same phone number, and end their calls.
+    """Set "do not call" for the number of a contact, and end the calls of everybody who has it.
 
     Without `include_claimed`, the calls that callers have now go on.
     """
-    sql = """SELECT id FROM contact WHERE place_id = :place AND phone = :phone AND forgotten_at IS NULL
-             AND do_not_call = 0 AND id <> :id"""
-    others = list(run(db, sql, place=contact.place_id, phone=contact.phone, id=contact.id).scalars())
-    contact_ids = [contact.id, *others]
-    run(db, "UPDATE contact SET do_not_call = 1 WHERE id IN :ids", ids=contact_ids)
-    if others:
-        run(db, "UPDATE contact SET changed_at = :at WHERE id IN :ids", at=at, ids=others)
-        record_change_of_many(db, at, contact.place_id, "do_not_call", others)
-    cancel_calls(db, at, contact_ids, include_claimed=include_claimed)
-
-
-def record_change_of_many(
-    db: Connection, at: float, place_id: int, column: str, contact_ids: Sequence[int]
-) -> None:
-    """Record one event for a column that changed in many contacts.
-
-    It names the first contact, because events with a contact are private.
-    """
-    detail = f"{column} {len(contact_ids)}"
-    record(db, at, place_id, "change-contacts", contact_id=contact_ids[0], detail=detail)
+    if contact.forgotten_at is None:
+        forbid_numbers(db, at, contact.place_id, [contact.phone], include_claimed)
+    else:
+        cancel_calls(db, at, [contact.id], include_claimed=include_claimed)
 
 
 # ----- forgetting

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy.engine import Connection
 
 from app.core.history import record
-from app.core.models import Place, Servicer, Ticket
+from app.core.models import Place, Queue, Servicer, Ticket
 from app.core.places import find_place
 from app.core.queries import (
     CALL_ORDER,
@@ -115,6 +115,9 @@ def call_next(
     served = [each for each in queues_served(db, desk.servicer) if queue in (None, each.slug)]
     if queue and not served:
         raise BadInput(f"You don't serve a queue named {queue}.")
+    at_desks = [each for each in served if each.counter_id is None]
+    admitted = [each for each in served if each.counter_id is not None]
+    _check_not_admitted(db, desk, admitted, queue, number)
 
     if desk.ticket:
         change_state(db, at, desk.ticket, "done")
@@ -130,7 +133,7 @@ def call_next(
             AND state = 'waiting' RETURNING *""",
         servicer=desk.servicer.id,
         at=at,
-        queues=[each.id for each in served],
+        queues=[each.id for each in at_desks],
         day=desk.day,
         number=number,
     )
@@ -138,10 +141,34 @@ def call_next(
     if called is None:
         if number:
             raise Conflict(f"{number} is not waiting any more. {UNCHANGED}")
+        for each in admitted:
+            if desk.ticket is None and waiting_tickets(db, [each.id], desk.day, limit=1):
+                raise _admitted_by_counter(db, each)
         return None
     add_to_waiting_count(db, called.queue_id, -1)
     record_step(db, at, "call", called, desk=desk.servicer.desk)
     return called
+
+
+def _check_not_admitted(
+    db: Connection, desk: Desk, admitted: list[Queue], queue: str | None, number: str | None
+) -> None:
+    """Raise Conflict for somebody whom a counter admits: only the counter knows if there is room."""
+    if queue and admitted:
+        raise _admitted_by_counter(db, admitted[0])
+    if number:
+        ticket = _find_number(waiting_tickets(db, [each.id for each in admitted], desk.day), number)
+        for each in admitted:
+            if ticket is not None and ticket.queue_id == each.id:
+                raise _admitted_by_counter(db, each)
+
+
+def _admitted_by_counter(db: Connection, queue: Queue) -> Conflict:
+    counter = run(db, "SELECT name FROM counter WHERE id = :id", id=queue.counter_id).scalar_one()
+    return Conflict(
+        f"{counter} admits {queue.name}: it calls customers to the door when there is room. "
+        f"A desk can't call them. {UNCHANGED}"
+    )
 
 
 # ----- the ticket at the desk

@@ -66,6 +66,10 @@ class Queue:
     most_tries: int
     public_form: bool
     restricted: bool  # only its callers may work on it
+    calling_from: int  # minute of the contact's day; see calling_hours.py
+    calling_to: int
+    call_order: str  # "due": in the order in which they are due; or "random"
+    requires: str  # the tags that its callers need, as stored
     created_at: float
     position: int  # among the queues of its kind
 
@@ -87,6 +91,7 @@ class Servicer:
     browser: str | None
     all_queues: bool
     on_duty: bool
+    tags: str  # what they are trained for, as stored
     created_at: float
     shift_ended_at: float | None  # when they ended their shift; None: they didn't
 

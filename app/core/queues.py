@@ -15,6 +15,7 @@ from app.core.history import record
 from app.core.models import CALLS, WALK_IN, Place, Queue, Servicer
 from app.core.places import find_place_for_owner
 from app.core.slugs import slug_of
+from app.core.tags import join_tags
 from app.core.transitions import check_nobody_in, start_day
 from app.core.wordlists import add_default_outcomes
 from app.errors import BadInput, Conflict, NotFound
@@ -43,6 +44,10 @@ class QueueChanges(TypedDict, total=False):
     most_tries: int
     public_form: bool
     staff_email: str | None
+    calling_from: int  # minute of the contact's day
+    calling_to: int
+    call_order: str
+    requires: list[str] | str  # tags that its callers need
     callers: list[int] | None  # ids of the servicers who may work on it; None: everybody
 
 
@@ -296,11 +301,13 @@ def _apply_changes(db: Connection, place: Place, queue: Queue, changes: QueueCha
     columns: dict[str, Any] = {
         name: int(value) if isinstance(value, bool) else value
         for name, value in changes.items()
-        if name not in ("asks", "callers", "prefix", "position")
+        if name not in ("asks", "callers", "prefix", "position", "requires")
     }
     if "name" in changes and changes["name"] != queue.name:
         others = [each for each in _queues_of_kind(db, place, queue.kind) if each.id != queue.id]
         _check_name(changes["name"], queue.kind, others)
+    if "requires" in changes:
+        columns["requires"] = join_tags(changes["requires"])
     if "asks" in changes:
         columns["asks"] = " ".join(changes["asks"])
     if "prefix" in changes and not queue.is_call_list:

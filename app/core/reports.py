@@ -16,6 +16,7 @@ from app.core.days import day_begins, local_time, next_day
 from app.core.desks import Desk, open_desk
 from app.core.history import record
 from app.core.models import Contact, Outcome, Place, Queue, Report, Service, Servicer, Ticket
+from app.core.phones import ANY
 from app.core.queries import OPEN_CALL, OPEN_STATES, SELECT_TICKETS
 from app.core.queues import call_lists, get_queue
 from app.core.servicers import call_lists_served
@@ -126,6 +127,7 @@ def log_incoming(
     name: str | None = None,
     list_slug: str | None = None,
     request_id: str | None = None,
+    phone_confirmed: str = ANY,
 ) -> Report:
     """Store a report of somebody who phoned in, and return it. The contact is found by the number, or added.
 
@@ -140,7 +142,7 @@ def log_incoming(
         return earlier
     own_lists = call_lists_served(db, desk.servicer)
     chosen_list = _choose_list(own_lists, list_slug)
-    contact = find_or_add_contact(db, at, desk.place, phone=phone, name=name)
+    contact = find_or_add_contact(db, at, desk.place, phone=phone, name=name, phone_confirmed=phone_confirmed)
     ticket = _find_call_to_end(db, at, desk.servicer, contact, own_lists, chosen_list)
     call_list = chosen_list if ticket is None else get_queue(db, ticket.queue_id)
     subject = _Subject(contact, call_list, ticket, ends_call=ticket is not None)
@@ -356,9 +358,11 @@ def _call_back(
     call_back_list: Queue | None,
 ) -> None:
     if ended is not None:
-        calls.call_again(db, at, ended, due_at=call_back_at, tries=ended.tries, call_list=call_back_list)
+        calls.call_again(
+            db, at, ended, due_at=call_back_at, tries=ended.tries, call_list=call_back_list, agreed=True
+        )
     elif subject.call_list is not None:
-        calls.add_calls(db, at, subject.call_list, [subject.contact.id], due_at=call_back_at)
+        calls.add_calls(db, at, subject.call_list, [subject.contact.id], due_at=call_back_at, agreed=True)
 
 
 def _retry(db: Connection, at: float, ended: Ticket, call_list: Queue) -> None:

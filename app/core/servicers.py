@@ -12,6 +12,7 @@ from app.core.models import CALLS, WALK_IN, Place, Queue, Servicer
 from app.core.places import find_place_for_owner, find_place_for_staff, new_token
 from app.core.queries import current_ticket
 from app.core.queues import call_lists, find_queue, restricted_to_others, walk_in_queues
+from app.core.tags import join_tags
 from app.core.transitions import change_state, position_behind, release_call
 from app.errors import Forbidden, NotFound
 from app.storage.sql import insert, insert_returning, load, load_all, run, update
@@ -24,6 +25,7 @@ class ServicerChanges(TypedDict, total=False):
     desk: str | None
     queues: list[str]  # slugs; an empty list means all
     on_duty: bool
+    tags: list[str] | str  # what they are trained for
 
 
 def servicers_of(db: Connection, place: Place) -> list[Servicer]:
@@ -193,6 +195,8 @@ def change_servicer(
         assign_queues(db, place, servicer, changes["queues"])
     if "name" in changes or "desk" in changes:
         rename(db, servicer, changes.get("name", servicer.name), changes.get("desk", servicer.desk))
+    if "tags" in changes:
+        update(db, "servicer", servicer.id, tags=join_tags(changes["tags"]))
     if "on_duty" in changes:
         set_on_duty(db, at, servicer, changes["on_duty"])
     record(db, at, place.id, "change-servicer", servicer_id=servicer.id)

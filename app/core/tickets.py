@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from app.core.history import record
 from app.core.models import Place, Queue, Ticket, WaitRange
-from app.core.phones import read_phone
+from app.core.phones import ANY, read_phone
 from app.core.places import find_place, find_place_for_owner, new_token
 from app.core.queries import CALL_ORDER, JOIN_TIME, NORMAL_PRIORITY, OPEN_STATES, SELECT_TICKETS, get_ticket
 from app.core.queues import call_lists, find_queue, find_walk_in_queue, get_queue
@@ -273,14 +273,16 @@ def may_call_back(db: Connection, at: float, place: Place, queue: Queue, ticket:
     return bool(call_lists(db, place))
 
 
-def request_phone_call(db: Connection, at: float, slug: str, token: str, phone: str) -> None:
+def request_phone_call(
+    db: Connection, at: float, slug: str, token: str, phone: str, confirmed: str = ANY
+) -> None:
     """Let a waiting customer go home: they keep their place in line, and are phoned when it's their turn.
 
     Raises BadInput for what isn't a phone number, and Conflict where may_call_back() is False.
     """
     ticket = open_ticket(db, at, slug, token)
     place = find_place(db, slug)
-    number = read_phone(phone, place.country)
+    number = read_phone(phone, place.country, confirmed)
     if not may_call_back(db, at, place, get_queue(db, ticket.queue_id), ticket):
         raise Conflict("We can't call you instead: only while you wait, and where calls are made.")
     update(db, "ticket", ticket.id, by_phone=1, phone=number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint
 from sqlalchemy.engine import Connection
@@ -19,9 +20,9 @@ from app.core.reports import ReportDetails
 from app.core.servicers import queues_served
 from app.core.wordlists import outcomes_of, services_of
 from app.errors import ServiceError
-from app.web.forms import ClaimForm, IncomingCallForm, ListForm, ReportForm
-from app.web.present import iso, named
-from app.web.request import parse, wants_json
+from app.web.forms import ClaimForm, IncomingCallForm, NextCallForm, ReportForm
+from app.web.present import iso, iso_in, named
+from app.web.request import parse, phone_confirmed, refuse_unknown_fields, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
 
@@ -53,7 +54,16 @@ def back_to_calls(place: str, token: str, message: str | None = None) -> Answer:
 @errors_on(show_calls)
 def claim_next(place: str, token: str) -> Answer:
     """Claim the next call, of one list or of all."""
-    call = write(calls.claim_next, place, token, list_slug=parse(ListForm).get("list"))
+    refuse_unknown_fields(NextCallForm)
+    form = parse(NextCallForm)
+    call = write(
+        calls.claim_next,
+        place,
+        token,
+        list_slug=form.get("list"),
+        call_id=form.get("id"),
+        name=form.get("name"),
+    )
     return back_to_calls(place, token, None if call else "No calls are due.")
 
 
@@ -110,6 +120,7 @@ def log_incoming(place: str, token: str) -> Answer:
         name=form.get("name"),
         list_slug=form.get("list"),
         request_id=form.get("request_id"),
+        phone_confirmed=phone_confirmed(),
     )
     message = "Saved. Their call is done." if report.closed else "Saved."
     return _answer_report(place, token, report, message)
@@ -202,6 +213,7 @@ def call_json(
     The notes of earlier reports are left out where they come from a restricted list of other callers.
     """
     ticket, contact = call.ticket, call.contact
+    zone = contact.timezone or place.timezone
     hidden_lists = calls.hidden_list_ids(db, servicer)
     earlier_reports = reports.reports_of(db, contact.id, LAST_REPORTS)
     return {
@@ -222,7 +234,8 @@ def call_json(
         "reason": ": ".join(text for text in (ticket.reason, ticket.note) if text) or None,
         "priority": ticket.priority,
         "tries": ticket.tries,
-        "zone": contact.timezone or place.timezone,
+        "zone": zone,
+        "local_time": iso_in(now(), ZoneInfo(zone)),
         "claimed_at": iso(ticket.called_at, place) if is_mine else None,
         "claimed_until": iso(ticket.claimed_until, place) if is_mine else None,
         "reports": [

@@ -23,7 +23,7 @@ from app.web.forms import CallRequestForm, CustomerForm, PhoneForm
 from app.web.picture_json import RenderedPicture, current_picture, step_json
 from app.web.present import iso, named, wait_json
 from app.web.public_links import public_url
-from app.web.request import browser_id, limit, parse, wants_json
+from app.web.request import browser_id, limit, parse, phone_confirmed, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
 
@@ -147,7 +147,7 @@ def _request_call(place: str, call_list: str) -> Answer:
         call_requests.request_call,
         place,
         call_list,
-        CallRequest(form["phone"], form.get("name"), form.get("email"), form.get("note")),
+        CallRequest(form["phone"], form.get("name"), form.get("email"), form.get("note"), phone_confirmed()),
         request_id=form.get("request_id"),
         browser=None if request.is_json else browser_id(),
         ticket_url=ticket_url if service().settings.mail_enabled else None,
@@ -214,7 +214,7 @@ def cancel_ticket(place: str, token: str) -> Answer:
 @errors_on(show_ticket)
 def call_me(place: str, token: str) -> Answer:
     """Go home, and be phoned when it's their turn."""
-    write(tickets.request_phone_call, place, token, parse(PhoneForm, "phone")["phone"])
+    write(tickets.request_phone_call, place, token, parse(PhoneForm, "phone")["phone"], phone_confirmed())
     return back_to_ticket(place, token)
 
 

@@ -17,12 +17,13 @@ from app.core.places import find_place, find_place_for_staff
 from app.core.queries import current_ticket, recent_tickets, waiting_tickets
 from app.core.queues import call_lists, walk_in_queues
 from app.core.servicers import call_lists_served, queues_served
+from app.core.tags import split_tags
 from app.core.tickets import CustomerDetails
 from app.errors import ServiceError
 from app.web.caller import call_json, lists_json
 from app.web.forms import CustomerForm, MoveForm, NextForm, NumberForm, ServicerForm
 from app.web.present import iso, named
-from app.web.request import browser_id, parse, wants_json
+from app.web.request import browser_id, parse, refuse_unknown_fields, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
 
@@ -62,6 +63,7 @@ def _ticked_at_first(choices: list[Queue]) -> list[str]:
 @errors_on(show_staff)
 def start_serving(place: str, token: str) -> Answer:
     """Give a desk to a servicer."""
+    refuse_unknown_fields(ServicerForm)
     form = parse(ServicerForm, "name")
     servicer = write(
         servicers.start_serving,
@@ -91,6 +93,7 @@ def servicer_json(db: Connection, place: Place, servicer: Servicer) -> dict[str,
         "on_duty": servicer.on_duty,
         "shift_ended_at": iso(servicer.shift_ended_at, place),
         "queues": [queue.slug for queue in served],
+        "tags": split_tags(servicer.tags),
         "current": None if ticket is None else ticket.number,
         "links": {"desk": link("desk.show_desk", place=place.slug, token=servicer.token)},
     }
@@ -209,6 +212,7 @@ def back_to_desk(place: str, token: str, message: str | None = None) -> Answer:
 @errors_on(show_desk)
 def call_next(place: str, token: str) -> Answer:
     """Finish the current customer and call the next one."""
+    refuse_unknown_fields(NextForm)
     form = parse(NextForm, "finished")
     called = write(
         desks.call_next,

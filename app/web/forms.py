@@ -17,6 +17,7 @@ from wtforms.validators import Length, NumberRange, Optional, Regexp, Validation
 from app.core.contact_actions import ACTIONS
 from app.core.contact_search import SORT_COLUMNS
 from app.core.contacts import MAX_LENGTHS
+from app.core.countries import country_names
 from app.core.days import time_zones
 from app.core.models import CALLS, WALK_IN
 from app.core.wordlists import EFFECTS
@@ -45,6 +46,18 @@ def known_time_zone(_form: Form, field: Field) -> None:
     """Refuse a value that isn't a time zone."""
     if field.data not in time_zones():
         raise ValidationError("please choose a time zone such as Europe/Berlin.")
+
+
+def known_country(_form: Form, field: Field) -> None:
+    """Refuse a value that isn't a country."""
+    if field.data not in country_names():
+        raise ValidationError("please choose a country by its two capital letters, such as DE.")
+
+
+def clock_time(_form: Form, field: Field) -> None:
+    """Refuse a value that isn't a time of day; 24:00 is the end of the day."""
+    if field.data and not re.fullmatch("([01]?[0-9]|2[0-3]):[0-5][0-9]|24:00", field.data):
+        raise ValidationError("please write a time such as 09:00.")
 
 
 def iso_date(_form: Form, field: Field) -> None:
@@ -103,9 +116,7 @@ class PlaceForm(Form):
 
     name = text_field("Name", 80, not_blank)
     timezone = text_field("Time zone", 60, Optional(), known_time_zone)
-    country = text_field(
-        "Country", 2, Optional(), Regexp("^[A-Z]{2}$", message="please use two capital letters.")
-    )
+    country = text_field("Country", 2, Optional(), known_country)
     day_starts = int_field("Numbers restart at", 0, 23)
     wait_goal_minutes = int_field("Goal for the wait", 1, 1440)
 
@@ -157,6 +168,10 @@ class QueueForm(NameForm):
     most_tries = int_field("Maximum attempts", 1, 100)
     public_form = flag_field("Public form")
     staff_email = email_field("Email new requests to")
+    calling_from = text_field("Calling hours, from", 5, not_blank, clock_time)
+    calling_to = text_field("Calling hours, to", 5, not_blank, clock_time)
+    order = choice_field("Order", "due", "random")
+    requires = list_field("Tags that callers need")
     restricted = flag_field("Only selected staff")  # in a form; in JSON, `callers` says it
 
 
@@ -197,6 +212,7 @@ class ServicerForm(Form):
     desk = text_field("Your desk", 40)
     queues = list_field("Queues")
     on_duty = flag_field("On duty")
+    tags = list_field("Tags")
 
 
 class NumberForm(Form):
@@ -289,6 +305,20 @@ class ListForm(Form):
     list = text_field("List", 60)
 
 
+class NextCallForm(ListForm):
+    """Which call a caller asks for: the next of a list, or one by its id or the contact's name."""
+
+    id = int_field("Id", 1, MAX_ID)
+    name = text_field("Name", 120)
+
+
+class WaitingCallForm(Form):
+    """Which of the calls that wait to show."""
+
+    reason = text_field("Reason", 80)
+    priority = int_field("Priority", 1, 5)
+
+
 class ClaimForm(Form):
     """The claim of a call."""
 
@@ -355,6 +385,8 @@ class ContactFilterForm(Form):
     tag = text_field("Tag", 40)
     called_before = text_field("Called before", 10, Optional(), iso_date)
     do_not_call = flag_field("Do not call")
+    reason = text_field("Reason for a call", 80)
+    priority = int_field("Priority of a call", 1, 5)
     sort = text_field(
         "Sort", 20, Optional(), Regexp(f"^-?({'|'.join(SORT_COLUMNS)})$", message="please choose a column.")
     )
@@ -370,6 +402,19 @@ class PastedTextForm(Form):
     """Rows of contacts that were pasted."""
 
     text = StringField("Text")
+    do_not_call = flag_field("Do not call these numbers")
+
+
+class OptOutForm(Form):
+    """A number that must not be called, or may be called again."""
+
+    phone = text_field("Phone", MAX_LENGTHS["phone"], not_blank)
+
+
+class SearchForm(Form):
+    """A search."""
+
+    q = text_field("Search", 100)
 
 
 class ContactActionForm(Form):

@@ -22,10 +22,10 @@ from app.core.servicers import servicers_of
 from app.errors import BadInput, NotFound, ServiceError
 from app.web.call_list_json import list_json, outcome_json, reason_json, service_json, words_json
 from app.web.csv_export import stream_csv
-from app.web.forms import IdForm, OutcomeForm, ReasonForm, ServiceForm
+from app.web.forms import IdForm, OutcomeForm, ReasonForm, ServiceForm, WaitingCallForm
 from app.web.owner import ADDED, back_to, owner_link, show_section
 from app.web.present import iso
-from app.web.request import parse, query_days, wants_json
+from app.web.request import parse, parse_query, query_days, refuse_unknown_fields, wants_json
 from app.web.response import Answer, errors_on, json_response, page, see_other
 from app.web.service import service, write
 from app.web.urls import ID
@@ -58,6 +58,7 @@ def _call_lists_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
 def show_list(place: str, token: str, queue: str, error: ServiceError | None = None) -> Answer:
     """Show a call list. Walk-in queues have no pages of their own."""
     at = now()
+    wanted = parse_query(WaitingCallForm)
     with service().database.read_long() as db:
         row = find_place_for_owner(db, place, token)
         call_list = find_queue(db, row, queue)
@@ -70,8 +71,9 @@ def show_list(place: str, token: str, queue: str, error: ServiceError | None = N
                 raise
             first, last = day_of(row, at), day_of(row, at)
             error = wrong_days
-        content = _list_page_json(db, at, row, call_list, first, last)
-    return page("list.html", content, row, error, list=content)
+        content = _list_page_json(db, at, row, call_list, first, last, wanted)
+        reasons = [reason.name for reason in wordlists.reasons_of(db, row)]
+    return page("list.html", content, row, error, list=content, reasons=reasons, wanted=wanted)
 
 
 def _show_walk_in_queue(place: str, token: str) -> Answer:
@@ -90,6 +92,7 @@ def _days_to_show(today: str) -> tuple[str, str]:
 @errors_on(show_list, "place", "token", "queue")
 def clear_claim(place: str, token: str, queue: str) -> Answer:
     """Release a call that somebody has claimed."""
+    refuse_unknown_fields(IdForm)
     write(calls.clear_claim, place, token, queue, parse(IdForm, "id")["id"])
     if wants_json():
         return show_list(place, token, queue)
@@ -150,7 +153,7 @@ def _report_cells(report: ReportRow, place: Place) -> list[Any]:
 
 
 def _list_page_json(
-    db: Connection, at: float, place: Place, call_list: Queue, first: str, last: str
+    db: Connection, at: float, place: Place, call_list: Queue, first: str, last: str, wanted: dict[str, Any]
 ) -> dict[str, Any]:
     counts = count_calls(db, at, call_list)
     content = list_json(db, place, call_list)
@@ -165,7 +168,9 @@ def _list_page_json(
             _claimed_call_json(call, place) for call in call_stats.calls_being_made(db, at, call_list)
         ],
         "done_today": call_stats.calls_done_since(db, call_list, today_begins),
-        "upcoming": [_waiting_call_json(call, place) for call in call_stats.upcoming_calls(db, call_list)],
+        "upcoming": [
+            _waiting_call_json(call, place) for call in call_stats.upcoming_calls(db, call_list, **wanted)
+        ],
         # The totals by caller replace the ids of `callers`.
         **_list_stats_json(call_stats.list_stats(db, at, place, call_list, first, last)),
         "links": {

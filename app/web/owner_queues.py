@@ -16,7 +16,7 @@ from app.errors import BadInput, ServiceError
 from app.web.forms import MAX_ID, NumbersForm, QueueForm
 from app.web.owner import ADDED, SAVED, back_to, queue_json, queues_json, show_section
 from app.web.owner_calls import show_call_lists
-from app.web.request import json_object, parse, wants_json
+from app.web.request import json_object, parse, refuse_unknown_fields, wants_json
 from app.web.response import Answer, errors_on, json_response
 from app.web.service import service, write
 from app.web.urls import RESERVED_SLUGS
@@ -111,6 +111,7 @@ def delete_queue(place: str, token: str, queue: str) -> Answer:
 @errors_on(show_queues)
 def cancel_tickets(place: str, token: str, queue: str) -> Answer:
     """Cancel tickets: after a prank, or for an evacuation."""
+    refuse_unknown_fields(NumbersForm)
     numbers = parse(NumbersForm, "numbers")["numbers"]
     cancelled = write(tickets.cancel_tickets, place, token, queue, numbers)
     if wants_json():
@@ -144,6 +145,12 @@ def _queue_fields(*required: str) -> dict[str, Any]:
     """
     fields = parse(QueueForm, *required)
     restricted = fields.pop("restricted", None)
+    for name in ("calling_from", "calling_to"):
+        if name in fields:
+            hours, minutes = fields[name].split(":")
+            fields[name] = 60 * int(hours) + int(minutes)
+    if "order" in fields:
+        fields["call_order"] = fields.pop("order")
     if request.is_json:
         content = json_object()
         if "callers" in content:

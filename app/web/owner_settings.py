@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from functools import cache
-from importlib.resources import files
 from typing import Any, cast
 
 from flask import Blueprint, request
 from sqlalchemy.engine import Connection
 
 from app.core import branding, places
+from app.core.countries import country_names, country_of
 from app.core.days import time_zones
 from app.core.models import Place
 from app.errors import BadInput, ServiceError
@@ -39,7 +38,7 @@ def show_settings(place: str, token: str, error: ServiceError | None = None) -> 
         error,
         _settings_json,
         timezones=time_zones(),
-        countries=country_names(),
+        countries=list(country_names().items()),
         standard_colour=STANDARD_COLOUR,
     )
 
@@ -58,14 +57,6 @@ def _settings_json(_db: Connection, _at: float, place: Place) -> dict[str, Any]:
     }
 
 
-@cache
-def country_names() -> list[tuple[str, str]]:
-    """Return the codes and the names of all countries, sorted by name."""
-    lines = (files("tzdata") / "zoneinfo" / "iso3166.tab").read_text("utf-8").splitlines()
-    pairs = [line.split("\t")[:2] for line in lines if not line.startswith("#")]
-    return sorted(((code, name) for code, name in pairs), key=lambda pair: pair[1])
-
-
 # ----- the place and its look
 
 
@@ -73,7 +64,10 @@ def country_names() -> list[tuple[str, str]]:
 @errors_on(show_settings)
 def change_place(place: str, token: str) -> Answer:
     """Save the settings of the place."""
-    write(places.change_place, place, token, cast(places.PlaceChanges, parse(PlaceSettingsForm)))
+    fields = parse(PlaceSettingsForm)
+    if not request.is_json and "timezone" in fields and "country" not in fields:
+        fields["country"] = country_of(fields["timezone"])  # the menu was left at "not known"
+    write(places.change_place, place, token, cast(places.PlaceChanges, fields))
     return back_to("owner_settings.show_settings", place, token, SAVED)
 
 

@@ -13,7 +13,7 @@ from app.core.servicers import ServicerChanges
 from app.errors import ServiceError
 from app.web.forms import ServicerForm
 from app.web.owner import SAVED, back_to, queues_json, show_section, team_json
-from app.web.request import parse
+from app.web.request import parse, refuse_unknown_fields
 from app.web.response import Answer, errors_on
 from app.web.service import write
 from app.web.urls import ID
@@ -35,6 +35,7 @@ def _team_page_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
 @errors_on(show_team)
 def change_servicer(place: str, token: str, servicer_id: int) -> Answer:
     """Save a servicer's name and desk, which queues they serve, and whether they are on duty."""
+    refuse_unknown_fields(ServicerForm)
     changes = cast(ServicerChanges, parse(ServicerForm))
     write(servicers.change_servicer, place, token, servicer_id, changes)
     return back_to("owner_team.show_team", place, token, SAVED)

@@ -15,6 +15,7 @@ from flask import current_app, request, session
 from werkzeug.datastructures import MultiDict
 from wtforms import BooleanField, Field, Form, IntegerField, SelectMultipleField, StringField
 
+from app.core.phones import ANY
 from app.errors import BadInput, TooMany
 from app.web.present import duration
 from app.web.service import service
@@ -117,6 +118,21 @@ def parse_query(form: type[Form]) -> dict[str, Any]:
     return parse_values(form, values)
 
 
+def refuse_unknown_fields(form: type[Form], *others: str) -> None:
+    """Raise BadInput if a JSON body has a field that the form doesn't know.
+
+    For bodies that select what to act on: if a misspelled field were ignored, too many would be selected.
+    """
+    if not request.is_json:
+        return
+    known = [*fields_of(form), *others]
+    unknown = [name for name in json_object() if name not in known]
+    if unknown:
+        raise BadInput(
+            f"There is no field named {', '.join(unknown)} here. The fields are {', '.join(known)}."
+        )
+
+
 def parse_json(form: type[Form], content: Any, *required: str) -> dict[str, Any]:
     """Return the fields of a JSON object: first their types are checked, then the form's validators run."""
     return parse_values(form, json_values(form, content), *required)
@@ -192,6 +208,14 @@ def _json_value(field: Field, value: Any) -> list[str] | None:
     if too_large or _LONE_SURROGATE.search("".join(map(str, items))):
         raise BadInput(f"{field.label.text}: please use ordinary characters and numbers.")
     return [str(item).lower() if json_type is bool else str(item) for item in items]
+
+
+# ----- phone numbers
+
+
+def phone_confirmed() -> str:
+    """Return the number that a form confirms by being sent again; a program confirms all that it sends."""
+    return ANY if request.is_json else request.form.get("phone_confirmed", "")
 
 
 # ----- days in the query string

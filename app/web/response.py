@@ -27,6 +27,7 @@ from app.errors import (
     TooLarge,
     TooMany,
     Unavailable,
+    UnsureNumber,
     WritesPaused,
 )
 from app.web.request import MAX_BODY_BYTES, MAX_CONTACTS_BODY_BYTES, check_request, max_body_bytes, wants_json
@@ -82,6 +83,7 @@ def page(
         g.place = place  # for the filters of public_links.py
         sentence = None if error is None else str(error)
         field = None if error is None else error.field
+        context["phone_to_confirm"] = error.phone if isinstance(error, UnsureNumber) else None
         html = flask.render_template(
             template, place=place, token=token, error=sentence, error_field=field, **context
         )

@@ -66,7 +66,7 @@ def main() -> None:
         client = AppClient(app)
         place = open_deli(client, timezone="Europe/Berlin")
         for name in ("One", "Two", "Three"):
-            place.owner_post("/queues", name=name, kind="calls")
+            place.owner_post("/queues", name=name, kind="calls", calling_from="00:00", calling_to="24:00")
         caller, *_ = [place.caller(f"Caller {n}") for n in range(20)]
         fill(Path(data), asked.contacts, asked.reports)
 
