@@ -95,6 +95,10 @@ class Settings:
                     raise CannotStart(f"{name} must be a whole number from {minimum} to {maximum}.")
 
     def _validate_mail(self) -> None:
+        if self.smtp_url and not self.url:
+            raise CannotStart(
+                "Set TAKEANUMBER_URL too, such as https://queue.example.org: mails need it for their links."
+            )
         if bool(self.smtp_url) != bool(self.smtp_from):
             raise CannotStart("Set both TAKEANUMBER_SMTP_URL and TAKEANUMBER_SMTP_FROM, or none of them.")
         if self.smtp_url and not _has_valid_port(_SMTP_URL.fullmatch(self.smtp_url), group=4):

@@ -20,10 +20,10 @@ from app.core.steps import Step, latest_steps
 from app.core.tickets import CustomerDetails
 from app.errors import NotFound, ServiceError
 from app.web.forms import CallRequestForm, CustomerForm, PhoneForm
-from app.web.picture_json import RenderedPicture, current_picture, step_json
+from app.web.picture_json import RenderedPicture, current_content, current_picture, step_json
 from app.web.present import iso, named, wait_json
 from app.web.request import browser_id, limit, parse, wants_json
-from app.web.response import Answer, errors_on, json_response, link, page, see_other
+from app.web.response import Answer, base_url, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
 
 customer = Blueprint("customer", __name__)
@@ -48,12 +48,13 @@ def show_place(place: str, error: ServiceError | None = None) -> Answer:
         lists = queues.call_lists(db, row)
     if own_tickets and "stay" not in request.args and error is None:
         return flask.redirect(url_for("customer.show_ticket", place=place, token=own_tickets[0].token))
+    content = picture.content(base_url())
     return page(
         "customers.html",
-        picture.content,
+        content,
         row,
         error,
-        picture=picture.content,
+        picture=content,
         mine=own_tickets,
         values=request.form if "code" not in request.form else {},
         request_id=secrets.token_hex(8),
@@ -63,7 +64,7 @@ def show_place(place: str, error: ServiceError | None = None) -> Answer:
 
 def _picture_response(picture: RenderedPicture) -> Response:
     """Return the picture as JSON, or 304 if the client has it already."""
-    response = flask.Response(picture.text, mimetype="application/json")
+    response = flask.Response(picture.text(base_url()), mimetype="application/json")
     response.headers["Cache-Control"] = "no-cache"
     response.set_etag(picture.etag)
     response.make_conditional(request)
@@ -187,7 +188,7 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
             content["links"]["call_me"] = f"{url}/call-me"
     if wants_json():
         return page("ticket.html", content, row, error)
-    picture = current_picture(place).content
+    picture = current_content(place)
     return page(
         "ticket.html",
         content,

@@ -27,7 +27,7 @@ def show_health() -> Answer:
     database = service().database
     with database.read() as db:
         get_fact(db, "epoch")
-    database.note(set_fact, "pulse", str(now()))
+    service().pulse.check(lambda: database.note(set_fact, "pulse", str(now())))
     content: dict[str, Any] = {"status": "ok"}
     if request.args.get("verbose") == "1":
         content["paused"] = None if database.paused is None else str(database.paused)

@@ -29,7 +29,8 @@ from app.errors import (
     Unavailable,
     WritesPaused,
 )
-from app.web.request import MAX_BODY_BYTES, check_request, max_body_bytes, wants_json
+from app.network import MAX_BODY_BYTES
+from app.web.request import check_request, max_body_bytes, release_turn, wants_json
 from app.web.service import service
 
 log = logging.getLogger("takeanumber")
@@ -308,3 +309,4 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, handle_http_error)
     app.register_error_handler(Exception, handle_unexpected_error)
     app.after_request(add_headers)
+    app.teardown_request(release_turn)
