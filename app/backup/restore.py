@@ -23,6 +23,7 @@ from app.backup.install import exclusive_access, install_database
 from app.backup.store import Store, StoredFile
 from app.errors import CannotStart
 from app.storage.facts import SET_FACT
+from app.storage.private import create_file
 from app.storage.schema import SCHEMA
 from app.storage.upgrade import create_database, is_newer, schema_of, upgrade_file
 
@@ -171,6 +172,7 @@ def _fetch(store: Store, copy: Copy, work: Path) -> tuple[Path, Contents]:
         raise BrokenCopy(f"{copy.stored_size:,} of its {copy.size:,} bytes are there")
     if not store.download(copy.name, packed):
         raise BrokenCopy("it is gone")
+    create_file(plain)
     try:
         with gzip.open(packed) as source, plain.open("wb") as target:
             shutil.copyfileobj(source, target, CHUNK_BYTES)

@@ -30,9 +30,9 @@ from app.web.service import service, write
 door = Blueprint("door", __name__)
 
 MAX_TAPS = 500  # in one request
-# How many codes may be tried in the time a code is valid. All of a place's limit is more than one network can
-# use up, so that nobody keeps the right code from working for others; and of 100,000,000 codes, so many guesses
-# find one that is valid in one of 20,000 times.
+# How many codes may be tried in the time a code is valid. One network can't use up the limit of a place, so
+# that nobody keeps the right code from working for others. Of 100,000,000 codes, so many guesses find the
+# valid one once in 20,000 times.
 MAX_CODES_PER_CLIENT = 20
 MAX_CODES_PER_NETWORK = 1000
 MAX_CODES_PER_PLACE = 5000
