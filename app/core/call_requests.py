@@ -15,7 +15,7 @@ from app.core.mail_texts import new_request, request_received
 from app.core.models import CALLS, Contact, Place, Queue, Ticket
 from app.core.places import find_place, new_token
 from app.core.queries import NORMAL_PRIORITY, OPEN_STATES, SELECT_TICKETS, get_ticket
-from app.core.queues import find_call_list
+from app.core.queues import call_lists, find_call_list
 from app.core.tickets import Taken
 from app.errors import Conflict, NotFound
 from app.storage.sql import insert_returning, load, load_first, run, update
@@ -67,7 +67,14 @@ def request_call(
         contact = get_call(db, own_call).contact
     else:
         contact = find_or_add_contact(
-            db, at, place, phone=request.phone, name=request.name, email=request.email
+            db,
+            at,
+            place,
+            phone=request.phone,
+            name=request.name,
+            email=request.email,
+            # Or its callers would learn of the people on restricted lists by sending this form themselves.
+            hidden_lists=[each.id for each in call_lists(db, place) if each.restricted and each != call_list],
         )
     if contact.do_not_call:
         raise Conflict("We may not call this number. Please come by, or reach us in another way.")

@@ -7,7 +7,7 @@ Tags are stored in one text, "\\na\\nb\\n", so that the SQL for one tag looks fo
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, get_args
 
@@ -209,18 +209,25 @@ def find_or_add_contact(
     email: str | None = None,
     address: str | None = None,
     notes: str | None = None,
+    hidden_lists: Collection[int] = (),
 ) -> Contact:
     """Return the contact with this phone number, as somebody typed it, or add one. Raises BadInput.
 
     Of several contacts with the number it is the one with this name, else one that is on a call list, else
     the oldest. The other values fill empty fields of a known contact; only the owner can overwrite a field.
+
+    Somebody who only was on `hidden_lists` counts as unknown: whoever knows the number of such a contact must
+    neither learn anything about them nor change it. "Do not call" belongs to the number, so it is taken over.
     """
     fields: ContactFields = {"name": name, "phone": phone, "email": email, "address": address, "notes": notes}
     details = validate_contact(fields, place.country)
     if not details["phone"]:
         raise BadInput("Phone: please fill this in.")
-    known = _find_by_phone(db, place, details["phone"], details["name"])
+    sharing = _find_by_phone(db, place, details["phone"])
+    hidden = _only_on(db, sharing, hidden_lists)
+    known = _best_match([each for each in sharing if each.id not in hidden], details["name"])
     if known is None:
+        details["do_not_call"] = any(each.do_not_call for each in sharing)
         return _add_contact(db, at, place, details)
     missing: ContactDetails = {}
     for field in TEXT_FIELDS:
@@ -229,10 +236,27 @@ def find_or_add_contact(
     return _store_changes(db, at, known, missing) if missing else known
 
 
-def _find_by_phone(db: Connection, place: Place, phone: str, name: str | None) -> Contact | None:
+def _find_by_phone(db: Connection, place: Place, phone: str) -> list[Contact]:
     sql = f"""SELECT * FROM contact WHERE place_id = :place AND phone = :phone AND forgotten_at IS NULL
               ORDER BY EXISTS (SELECT 1 FROM ticket WHERE contact_id = contact.id AND {OPEN_CALL}) DESC, id"""
-    sharing = load_all(Contact, run(db, sql, place=place.id, phone=phone))
+    return load_all(Contact, run(db, sql, place=place.id, phone=phone))
+
+
+def _only_on(db: Connection, sharing: list[Contact], lists: Collection[int]) -> set[int]:
+    """Return the ids of those contacts who are or were on one of these call lists, and on no other."""
+    if not sharing or not lists:
+        return set()
+    result = run(
+        db,
+        """SELECT contact_id FROM ticket WHERE contact_id IN :ids GROUP BY contact_id
+           HAVING sum(CASE WHEN queue_id IN :lists THEN 0 ELSE 1 END) = 0""",
+        ids=[contact.id for contact in sharing],
+        lists=list(lists),
+    )
+    return set(result.scalars())
+
+
+def _best_match(sharing: list[Contact], name: str | None) -> Contact | None:
     for contact in sharing:
         if contact.name.casefold() == (name or "").casefold():
             return contact
@@ -309,20 +333,36 @@ def _store_changes(db: Connection, at: float, contact: Contact, details: Contact
     return changed
 
 
-def forbid_calls(db: Connection, at: float, contact: Contact, include_claimed: bool = True) -> None:
+def forbid_calls(
+    db: Connection,
+    at: float,
+    contact: Contact,
+    include_claimed: bool = True,
+    kept_lists: Collection[int] = (),
+) -> None:
     """Set "do not call" for a contact and for all others with the same phone number, and end their calls.
 
-    Without `include_claimed`, the calls that callers have now go on.
+    Without `include_claimed`, the calls that callers have now go on. Nothing changes on `kept_lists`: who is
+    to be called there isn't marked, and stays on them.
     """
     sql = """SELECT id FROM contact WHERE place_id = :place AND phone = :phone AND forgotten_at IS NULL
              AND do_not_call = 0 AND id <> :id"""
     others = list(run(db, sql, place=contact.place_id, phone=contact.phone, id=contact.id).scalars())
     contact_ids = [contact.id, *others]
-    run(db, "UPDATE contact SET do_not_call = 1 WHERE id IN :ids", ids=contact_ids)
+    kept = _contacts_on(db, contact_ids, kept_lists)
+    others = [each for each in others if each not in kept]
+    marked = [each for each in contact_ids if each not in kept]
+    run(db, "UPDATE contact SET do_not_call = 1 WHERE id IN :ids", ids=marked)
     if others:
         run(db, "UPDATE contact SET changed_at = :at WHERE id IN :ids", at=at, ids=others)
         record_change_of_many(db, at, contact.place_id, "do_not_call", others)
-    cancel_calls(db, at, contact_ids, include_claimed=include_claimed)
+    cancel_calls(db, at, contact_ids, include_claimed=include_claimed, kept_lists=kept_lists)
+
+
+def _contacts_on(db: Connection, contact_ids: list[int], lists: Collection[int]) -> set[int]:
+    """Return those of some contacts who are to be called on one of these call lists."""
+    sql = f"SELECT contact_id FROM ticket WHERE {OPEN_CALL} AND contact_id IN :ids AND queue_id IN :lists"
+    return set(run(db, sql, ids=contact_ids, lists=list(lists)).scalars())
 
 
 def record_change_of_many(
