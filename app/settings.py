@@ -95,10 +95,6 @@ class Settings:
                     raise CannotStart(f"{name} must be a whole number from {minimum} to {maximum}.")
 
     def _validate_mail(self) -> None:
-        if self.smtp_url and not self.url:
-            raise CannotStart(
-                "Set TAKEANUMBER_URL too, such as https://queue.example.org: mails need it for their links."
-            )
         if bool(self.smtp_url) != bool(self.smtp_from):
             raise CannotStart("Set both TAKEANUMBER_SMTP_URL and TAKEANUMBER_SMTP_FROM, or none of them.")
         if self.smtp_url and not _has_valid_port(_SMTP_URL.fullmatch(self.smtp_url), group=4):
@@ -108,6 +104,12 @@ class Settings:
             )
         if self.smtp_from and not _SENDER.fullmatch(self.smtp_from):
             raise CannotStart("TAKEANUMBER_SMTP_FROM must be an address such as queue@example.org.")
+        if self.smtp_url and not self.url:
+            # Without it, links would lead to whatever host a request names.
+            raise CannotStart(
+                "With TAKEANUMBER_SMTP_URL, set TAKEANUMBER_URL too, such as https://queue.example.org:"
+                " the links in mails begin with it."
+            )
 
 
 def _has_valid_port(match: re.Match[str] | None, group: int) -> bool:

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from app.clock import now
 from app.core.desks import find_desk
 from app.core.doors import find_door
+from app.core.mail_addresses import find_address
 from app.core.places import find_place, find_place_for_owner, find_place_for_staff
 from app.core.tickets import find_ticket
 from app.web.service import service
@@ -32,8 +33,11 @@ _FINDERS: dict[str, Callable[[Connection, str, str], object]] = {
 def check_link() -> None:
     """Raise NotFound when the URL of this request holds a link that isn't valid."""
     values = request.view_args or {}
-    if request.url_rule is None or not {"place", "token"} <= values.keys():
+    if request.url_rule is None or "token" not in values:
         return
-    find = _FINDERS[request.url_rule.rule.split("/")[2]]
     with service().database.read() as db:
-        find(db, values["place"], values["token"])
+        if "place" in values:
+            find = _FINDERS[request.url_rule.rule.split("/")[2]]
+            find(db, values["place"], values["token"])
+        else:
+            find_address(db, values["token"])

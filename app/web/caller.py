@@ -235,8 +235,8 @@ def _earlier_report_json(
 ) -> dict[str, Any]:
     """Return what a caller sees of an earlier report about the same contact.
 
-    Of a call on a list that is restricted to others, they see only that it was made. A note for the callers of
-    such a list is left out.
+    Of a call on a list that is restricted to others, they see only that it was made. A note for the callers
+    of such a list is left out.
     """
     if report.queue_id in hidden_lists:
         return {

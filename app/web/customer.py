@@ -20,6 +20,7 @@ from app.core.steps import Step, latest_steps
 from app.core.tickets import CustomerDetails
 from app.errors import NotFound, ServiceError
 from app.web.forms import CallRequestForm, CustomerForm, PhoneForm
+from app.web.mail_links import mail_links
 from app.web.picture_json import RenderedPicture, current_content, current_picture, step_json
 from app.web.present import iso, named, wait_json
 from app.web.request import browser_id, limit, parse, wants_json
@@ -136,12 +137,6 @@ def take_number(place: str, queue: str) -> Answer:
 def _request_call(place: str, call_list: str) -> Answer:
     """Ask for a call; see take_number()."""
     form = parse(CallRequestForm, "phone")
-    place_url = link("customer.show_place", place=place)
-
-    def ticket_url(token: str) -> str:
-        # The writer's thread has no request, so url_for() doesn't work here.
-        return f"{place_url}/t/{token}"
-
     taken = write(
         call_requests.request_call,
         place,
@@ -149,7 +144,7 @@ def _request_call(place: str, call_list: str) -> Answer:
         CallRequest(form["phone"], form.get("name"), form.get("email"), form.get("note")),
         request_id=form.get("request_id"),
         browser=None if request.is_json else browser_id(),
-        ticket_url=ticket_url if service().settings.mail_enabled else None,
+        links=mail_links(place),
     )
     if not wants_json():
         return see_other("customer.show_ticket", place=place, token=taken.ticket.token)

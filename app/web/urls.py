@@ -13,6 +13,7 @@ RESERVED_SLUGS = frozenset(
         "door",
         "healthz",
         "live",
+        "mail",
         "manage",
         "place",
         "places",
