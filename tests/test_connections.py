@@ -9,6 +9,10 @@ from contextlib import ExitStack, suppress
 from http.client import HTTPConnection
 
 import pytest
+from helpers.client import AppClient
+from helpers.places import open_deli
+
+from app.web import picture_json
 
 MIB = 2**20
 HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
@@ -154,7 +158,7 @@ def test_a_file_of_contacts_still_arrives(server):
     rows = "".join(f"Name {n},(202) 555-{n:04},{'x' * 300}\n" for n in range(9000))
     body = {"text": "name,phone,notes\n" + rows}
     answer = server.post(f"{shop.links['manage']}/contacts/import", body)
-    assert (answer.status, answer.content["rows"]) == (201, 9000)
+    assert (answer.status, answer.body["rows"]) == (201, 9000)
 
 
 # ----- streams
@@ -185,12 +189,8 @@ def test_a_stream_that_ends_frees_its_slot_at_once(start_server):
 
 
 def test_each_stream_has_links_for_its_own_host_from_one_picture(start, monkeypatch):
-    from people import Api, open_deli
-
-    from app.web import picture_json
-
-    api = Api(start())
-    place = open_deli(api)
+    client = AppClient(start())
+    place = open_deli(client)
     rendered = []
     original = picture_json.RenderedPicture.__init__
 
@@ -202,7 +202,7 @@ def test_each_stream_has_links_for_its_own_host_from_one_picture(start, monkeypa
     place.customer()
     rendered.clear()
     for n in range(30):
-        answer = api.client.get("/corner-deli/live", headers={"Host": f"host-{n}.example"})
+        answer = client.flask_client.get("/corner-deli/live", headers={"Host": f"host-{n}.example"})
         first = next(answer.response)
         assert f"http://host-{n}.example/corner-deli/deli/tickets".encode() in first
         answer.close()

@@ -78,7 +78,7 @@ def shop(start, post):
 def confirms(place, post):
     """Whoever reads the staff's mail opens the link in it, and presses the button."""
     sends(place)
-    assert place.api.post(link_in(post.mails().pop())).body["confirmed"] is True
+    assert place.client.post(link_in(post.mails().pop())).body["confirmed"] is True
     post.got.clear()
     post.connections = 0
 

@@ -1,7 +1,8 @@
 """Whom the server mails: nobody who didn't confirm it, nothing that strangers wrote, and not too often."""
 
 import pytest
-from people import Api, open_deli
+from helpers.client import AppClient
+from helpers.places import open_deli
 from test_mail import FROM, URL, asks, asks_in_public, confirms, link_in, outbox, post, sends, shop  # noqa: F401
 
 PILLS = "Buy pills at evil.example"
@@ -10,15 +11,15 @@ PILLS = "Buy pills at evil.example"
 @pytest.fixture
 def open_server(start, post):  # noqa: F811
     """A server on which anybody may open places, and one that somebody opened to send their text."""
-    place = open_deli(Api(start(places="open", url=URL, smtp_url=post.url, smtp_from=FROM)), name=PILLS)
-    place.app = place.api.client.application
+    place = open_deli(AppClient(start(places="open", url=URL, smtp_url=post.url, smtp_from=FROM)), name=PILLS)
+    place.app = place.client.flask_client.application
     form = {"public_form": True, "staff_email": "victim@example.org"}
-    assert place.owner_sends("/queues", name=PILLS, kind="calls", **form).status == 201
+    assert place.owner_post("/queues", name=PILLS, kind="calls", **form).status == 201
     return place
 
 
 def call_list(place):
-    return next(each for each in place.owner_sees()["queues"] if each["kind"] == "calls")
+    return next(each for each in place.owner_get()["queues"] if each["kind"] == "calls")
 
 
 def test_a_staff_address_gets_nothing_but_a_link_until_somebody_confirms_it(start, post):  # noqa: F811
@@ -31,9 +32,9 @@ def test_a_staff_address_gets_nothing_but_a_link_until_somebody_confirms_it(star
     assert "Secret" not in mail.as_string()
     link = link_in(mail)
     for _ in range(2):  # looking changes nothing
-        assert place.api.get(link).body["confirmed"] is False
+        assert place.client.get(link).body["confirmed"] is False
     for _ in range(2):
-        assert place.api.post(link).body["confirmed"] is True
+        assert place.client.post(link).body["confirmed"] is True
     assert call_list(place)["staff_email_state"] == "confirmed"
     asks(place, email=None, phone="030 7654321", note="Now you may know")
     sends(place)
@@ -63,7 +64,7 @@ def test_no_mail_to_an_unconfirmed_address_holds_a_stranger_s_words(open_server,
         assert not any(word in text for word in ("pills", "evil", open_server.slug))
         assert link_in(mail, "not you").startswith(f"{URL}/mail/")
     ticket = link_in(next(each for each in post.mails() if each["To"] == "other@example.org"), "stands")
-    answer = open_server.api.get(ticket)
+    answer = open_server.client.get(ticket)
     assert (answer.status, URL + answer.headers["Location"]) == (302, asked["links"]["ticket"])
 
 
@@ -72,24 +73,24 @@ def test_whoever_says_not_me_gets_no_more_mail_from_any_place(open_server, post)
     not_me = link_in(post.mails()[0], "not you")
     asks(open_server, email="victim@example.org")
     assert len(outbox(open_server)) == 1
-    assert open_server.api.get(not_me).body["blocked"] is False
+    assert open_server.client.get(not_me).body["blocked"] is False
     for _ in range(2):
-        assert open_server.api.post(not_me).body["blocked"] is True
+        assert open_server.client.post(not_me).body["blocked"] is True
     assert outbox(open_server) == []
     asks(open_server, phone="030 7654321", email="VICTIM@example.org")
-    other = open_deli(open_server.api, name="Another")
+    other = open_deli(open_server.client, name="Another")
     form = {"public_form": True, "staff_email": "victim@example.org"}
-    answer = other.owner_sends("/queues", name="Calls", kind="calls", **form)
+    answer = other.owner_post("/queues", name="Calls", kind="calls", **form)
     assert answer.body["staff_email_state"] == "blocked"
     assert (outbox(other), outbox(open_server)) == ([], [])
 
 
 def test_a_confirmation_is_for_one_place(open_server, post):  # noqa: F811
     confirms(open_server, post)
-    other = open_deli(open_server.api, name="Another")
+    other = open_deli(open_server.client, name="Another")
     other.app = open_server.app
     form = {"public_form": True, "staff_email": "victim@example.org"}
-    other.owner_sends("/queues", name="Calls", kind="calls", **form)
+    other.owner_post("/queues", name="Calls", kind="calls", **form)
     asks(other, email=None, note=PILLS)
     sends(other)
     assert all("Somebody asks" not in each.get_content() for each in post.mails())
@@ -114,7 +115,7 @@ def test_a_recipient_gets_three_mails_an_hour(shop, post, clock):  # noqa: F811
 
 def test_saving_again_sends_no_second_link_at_once(shop, post, clock):  # noqa: F811
     def saves(address):
-        assert shop.owner_sends("/queues/call-backs", staff_email=address).status == 200
+        assert shop.owner_post("/queues/call-backs", staff_email=address).status == 200
         sends(shop)
 
     for _ in range(5):
@@ -133,7 +134,7 @@ def test_an_address_from_before_is_asked_at_the_next_request(start, post):  # no
     place = asks_in_public(start())  # without mail, nobody is asked
     assert call_list(place)["staff_email_state"] == "new"
     place.app = start(url=URL, smtp_url=post.url, smtp_from=FROM)
-    place.api = Api(place.app)
+    place.client = AppClient(place.app)
     for n in range(3):
         asks(place, phone=f"030 {1000000 + n}", email=None)
     sends(place)
@@ -144,8 +145,8 @@ def test_an_address_from_before_is_asked_at_the_next_request(start, post):  # no
 @pytest.mark.parametrize("path", ["", "/not-me", "/ticket"])
 def test_a_link_that_is_made_up_leads_nowhere(shop, path):  # noqa: F811
     for token in ("x" * 22, "x"):
-        assert shop.api.get(f"/mail/{token}{path}").status == 404
-    assert shop.api.post(f"/mail/{'x' * 22}{path}").status in (404, 405)
+        assert shop.client.get(f"/mail/{token}{path}").status == 404
+    assert shop.client.post(f"/mail/{'x' * 22}{path}").status in (404, 405)
 
 
 def test_a_receipt_s_link_confirms_nothing(shop, post):  # noqa: F811
@@ -153,7 +154,7 @@ def test_a_receipt_s_link_confirms_nothing(shop, post):  # noqa: F811
     sends(shop)
     receipt = next(each for each in post.mails() if each["To"] == "zoe@example.org")
     link = link_in(receipt, "not you").removesuffix("/not-me")
-    assert shop.api.post(link).status == 404
+    assert shop.client.post(link).status == 404
 
 
 def test_no_export_holds_the_keys_of_addresses(shop):  # noqa: F811

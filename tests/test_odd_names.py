@@ -20,20 +20,20 @@ OVERRIDE, POP = "\u202e", "\u202c"
 
 @pytest.mark.parametrize("name", INVISIBLE)
 def test_a_name_that_can_t_be_seen_is_empty(place, name):
-    assert place.api.post(place.links["staff"], {"name": name}).status == 400
-    assert place.owner_sends(name=name).status == 400
-    assert place.owner_sends("/queues", name=name).status == 400
-    place.owner_sends("/queues/deli", asks=["name", "note"])
+    assert place.client.post(place.links["staff"], {"name": name}).status == 400
+    assert place.owner_post(name=name).status == 400
+    assert place.owner_post("/queues", name=name).status == 400
+    place.owner_post("/queues/deli", asks=["name", "note"])
     place.customer(name=name, note=name)
-    (waiting,) = place.desk().sees()["line"]
+    (waiting,) = place.desk().get()["line"]
     assert (waiting["name"], waiting["note"]) == (None, None)
-    (refused,) = place.adds({"name": name, "phone": "(202) 555-0123"})["refused"]
+    (refused,) = place.add_contacts({"name": name, "phone": "(202) 555-0123"})["refused"]
     assert "Name" in refused["why"]
 
 
 @pytest.mark.parametrize("name", ["Zoë", "李", "👩\u200d👧", "مريم", "שרה", "O\u2019Neil", "Ana\u200d"])
 def test_other_names_stay_as_they_are(place, name):
-    assert place.api.post(place.links["staff"], {"name": name}).body["name"] == name
+    assert place.client.post(place.links["staff"], {"name": name}).body["name"] == name
 
 
 @pytest.mark.parametrize(
@@ -47,14 +47,14 @@ def test_other_names_stay_as_they_are(place, name):
 )
 def test_marks_of_direction_end_with_the_name(place, name, stored):
     desk = place.desk(name)
-    assert desk.sees()["name"] == stored
-    assert f"<bdi>{stored}</bdi>" in place.api.get(place.links["manage"], Accept="text/html").body
+    assert desk.get()["name"] == stored
+    assert f"<bdi>{stored}</bdi>" in place.client.get(place.links["manage"], Accept="text/html").body
 
 
 def test_a_customer_s_name_is_isolated_on_the_desk(place):
-    place.owner_sends("/queues/deli", asks=["name"])
+    place.owner_post("/queues/deli", asks=["name"])
     place.customer(name=f"{OVERRIDE}evil")
-    html = place.api.get(place.desk().link, Accept="text/html").body
+    html = place.client.get(place.desk().link, Accept="text/html").body
     assert f"<bdi>{OVERRIDE}evil{POP}</bdi>" in html
 
 
@@ -63,16 +63,18 @@ FORMULAS = ["=1+1", "＝1+1", "＋1", "－1", "＠SUM(A1)", "x;=1+1", "x; @y", "
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_no_cell_of_a_csv_file_is_a_formula_in_any_spreadsheet(place, text):
-    place.adds({"name": text, "phone": "(202) 555-0123", "notes": f"{text}\n=2\n- item", "reference": "1"})
+    place.add_contacts(
+        {"name": text, "phone": "(202) 555-0123", "notes": f"{text}\n=2\n- item", "reference": "1"}
+    )
     before = place.contacts()["contacts"]
-    file = place.api.get(f"{place.links['manage']}/contacts.csv").body
+    file = place.client.get(f"{place.links['manage']}/contacts.csv").body
     for separator in ",;\t":
         for row in csv.reader(file.splitlines(), delimiter=separator):
             for cell in row:
                 assert not cell.lstrip().startswith(tuple("=+-@＝＋－＠")), cell
     # Our own import reads it as it was.
-    place.owner_sends(f"/contacts/{before[0]['id']}/forget")
-    import_link = place.owner_sends("/contacts/import", text=file).body["links"]
-    assert place.api.post(import_link["store"]).status == 200
+    place.owner_post(f"/contacts/{before[0]['id']}/forget")
+    import_link = place.owner_post("/contacts/import", text=file).body["links"]
+    assert place.client.post(import_link["store"]).status == 200
     (after,) = place.contacts()["contacts"]
     assert (after["name"], after["notes"]) == (before[0]["name"], before[0]["notes"])
