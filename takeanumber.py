@@ -32,7 +32,6 @@ import json
 import logging
 import os
 import random
-import re
 import resource
 import signal
 import socket
@@ -48,7 +47,6 @@ from uuid import uuid4
 
 import click
 import flask
-import waitress
 import waitress.adjustments
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -68,15 +66,18 @@ from app.core.wait import WaitEstimator
 from app.errors import CannotStart, ServiceError
 from app.jobs import start_jobs
 from app.live import Live
+from app.logs import log_without_tokens
+from app.network import MAX_BODY_BYTES
+from app.server import create_server as create_http_server
 from app.settings import Settings
 from app.storage.database import Database
 from app.storage.facts import get_fact
 from app.storage.upgrade import create_or_upgrade, open_database
 from app.web import public_links, response, standby
 from app.web.blueprints import BLUEPRINTS
-from app.web.picture_json import render_picture
+from app.web.host import check_address
+from app.web.picture_json import RenderedPicture
 from app.web.present import TEMPLATE_FILTERS
-from app.web.request import MAX_BODY_BYTES
 from app.web.service import Service
 
 log = logging.getLogger("takeanumber")
@@ -101,9 +102,9 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     load_secret_key(app, database)
     keeper = Keeper(database, settings) if settings.backup_url else None
     waits = WaitEstimator()
-    live = Live(
-        database, waits, render_picture, max(1, threads - RESERVED_THREADS), settings.streams_per_address
-    )
+    max_streams = max(1, threads - RESERVED_THREADS)
+    max_per_client = min(settings.streams_per_address, max(1, max_streams // 2))
+    live = Live(database, waits, RenderedPicture, max_streams, max_per_client)
     app.extensions["takeanumber"] = Service(
         settings, database, live, waits, backup_status=keeper.status if keeper else None, lease=keeper
     )
@@ -111,6 +112,7 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     if keeper:
         keeper.server.on_serving = lambda: begin_serving(app, database)
         keeper.server.on_standby = live.end_streams  # so that open pages ask again, and reach the new holder
+    app.wsgi_app = check_address(app.wsgi_app)  # type: ignore[assignment, method-assign]
     app.before_request(standby.refuse_on_standby)
     response.init_app(app)  # its headers come last, so that every answer has them
     app.after_request(standby.check_answer)
@@ -192,7 +194,6 @@ WAITRESS: dict[str, Any] = {
     "clear_untrusted_proxy_headers": False,  # ProxyFix decides which of them to believe
     "asyncore_use_poll": True,  # select() can't watch more than 1,024 files
     "outbuf_high_watermark": 128 * 1024,  # a stalled phone must not hold megabytes
-    "max_request_body_size": 17 * 2**20,
     "channel_request_lookahead": 1,  # otherwise waitress doesn't notice that a page closed its stream
 }
 
@@ -210,7 +211,7 @@ WAITRESS: dict[str, Any] = {
 )
 def serve(threads: int, host: str | None, port: int | None, data: Path | None, take_over: str | None) -> None:
     """Starts the server, and prints the address that phones nearby can reach."""
-    configure_logging()
+    log_without_tokens()
     prepare_process(threads)
     app = create_app(threads, host=host, port=port, data=data, take_over=take_over)
     parts = cast(Service, app.extensions["takeanumber"])
@@ -237,8 +238,9 @@ def serve(threads: int, host: str | None, port: int | None, data: Path | None, t
 def create_server(app: flask.Flask, settings: Settings, threads: int) -> Any:
     """Return a waitress server that listens. Raises CannotStart when it can't."""
     try:
-        return waitress.create_server(
+        return create_http_server(
             app,
+            is_behind_proxy=settings.proxies > 0,
             host=settings.host,
             port=settings.port,
             threads=threads,
@@ -251,21 +253,6 @@ def create_server(app: flask.Flask, settings: Settings, threads: int) -> Any:
             f"Can't listen at {settings.host}, port {settings.port}: {reason}. "
             "Choose another --host or --port."
         ) from None
-
-
-def configure_logging() -> None:
-    """Log to standard error, without tokens and without chatter of libraries."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it logs every burst of requests
-    logging.getLogger("waitress").addFilter(remove_tokens)
-    logging.getLogger("botocore").setLevel(logging.WARNING)  # it logs where it found its keys
-
-
-def remove_tokens(record: logging.LogRecord) -> bool:
-    """Replace the tokens of links in a log record; a logging filter."""
-    record.msg = re.sub(r"/[\w-]{22}(?![\w-])", "/…", record.getMessage())
-    record.args = ()
-    return True
 
 
 def prepare_process(threads: int) -> None:

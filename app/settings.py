@@ -103,6 +103,12 @@ class Settings:
             )
         if self.smtp_from and not _SENDER.fullmatch(self.smtp_from):
             raise CannotStart("TAKEANUMBER_SMTP_FROM must be an address such as queue@example.org.")
+        if self.smtp_url and not self.url:
+            # Without it, links would lead to whatever host a request names.
+            raise CannotStart(
+                "With TAKEANUMBER_SMTP_URL, set TAKEANUMBER_URL too, such as https://queue.example.org:"
+                " the links in mails begin with it."
+            )
 
 
 def _has_valid_port(match: re.Match[str] | None, group: int) -> bool:

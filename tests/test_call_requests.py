@@ -197,7 +197,9 @@ def test_staff_and_customer_are_told_by_mail(start):
     from helpers.client import AppClient
     from helpers.places import open_deli
 
-    app = start(smtp_url="smtp://localhost:2525", smtp_from="queue@example.org")
+    app = start(
+        url="https://queue.example.org", smtp_url="smtp://localhost:2525", smtp_from="queue@example.org"
+    )
     place = open_deli(AppClient(app), timezone="Europe/Berlin")
     place.owner_post(
         "/queues", name="Follow-ups", kind="calls", public_form=True, staff_email="desk@example.org"
@@ -205,6 +207,7 @@ def test_staff_and_customer_are_told_by_mail(start):
     asks(place)
     staff, customer = place.export()["mail"]
     assert (staff["recipient"], customer["recipient"]) == ("desk@example.org", "nele@example.org")
+    assert (staff["kind"], customer["kind"]) == ("confirm", "receipt")
     assert "content" not in staff | customer  # tests/test_mail.py reads what arrives
     assert place.owner_get()["mail"] is True
 

@@ -1,4 +1,4 @@
-"""Counters and doors for their owner, and the six-digit codes that lead to a door or the staff page."""
+"""Counters and doors for their owner, and the eight-digit codes that lead to a door or the staff page."""
 
 import pytest
 from helpers.client import AppClient
@@ -361,7 +361,7 @@ def other_than(*codes):
 def test_a_code_leads_to_a_door(shop, door):
     status, body, _ = shop.owner_post(f"/doors/{door.id}/code")
     assert (status, body["id"], body["links"]["door"]) == (200, door.id, door.link)
-    assert len(body["code"]) == 6
+    assert len(body["code"]) == 8
     assert body["code"].isdecimal()
     assert body["code_ends_at"] == "2026-11-21T10:10:00+00:00"
     assert shop.counter()["doors"] == [body]
@@ -419,7 +419,9 @@ def test_codes_come_from_chance(shop, door):
     assert len({door_code(shop, door) for _ in range(20)}) > 15
 
 
-@pytest.mark.parametrize("code", ["", " ", "x", "12345", "1234567", "٠٠٠٠٠٠", "'; --", None, 123456, [], {}])
+@pytest.mark.parametrize(
+    "code", ["", " ", "x", "1234567", "123456789", "٠٠٠٠٠٠٠٠", "'; --", None, 12345678, [], {}]
+)
 def test_what_is_no_code(shop, door, code):
     if code != door_code(shop, door):
         answer = enters(shop, code)
@@ -460,8 +462,8 @@ def test_the_staff_code_ends_with_the_staff_link(shop):
 
 
 def test_a_code_where_nobody_gave_one(client, place):
-    assert enters(place, "123456").status == 400
-    assert client.post("/nobody/code", {"code": "123456"}).status == 404
+    assert enters(place, "12345678").status == 400
+    assert client.post("/nobody/code", {"code": "12345678"}).status == 404
 
 
 def test_only_the_owner_gives_codes(shop, door):

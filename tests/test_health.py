@@ -84,3 +84,15 @@ def test_no_link_gets_into_the_log(server):
         time.sleep(0.1)
     assert "disconnected while serving /" in server.log
     assert link.path.rpartition("/")[2] not in server.log
+
+
+def test_it_writes_once_a_second_at_most_whoever_asks(place):
+    database = place.client.flask_client.application.extensions["takeanumber"].database
+    notes = []
+    note = database.note
+    database.note = lambda function, *args: notes.append(args) or note(function, *args)
+    began = time.monotonic()
+    assert [place.client.get("/healthz").status for _ in range(50)] == [200] * 50
+    written = [args for args in notes if args]  # the others let the writer do nothing
+    assert 1 <= len(written) <= 1 + time.monotonic() - began
+    assert len(notes) == 50

@@ -25,6 +25,7 @@ from app.backup.lease_log import LEASE_FOLDER, LeaseLog, newest_entry_number
 from app.backup.store import Store, StoredFile
 from app.errors import CannotStart
 from app.storage.facts import SET_FACT
+from app.storage.private import create_file
 from app.storage.schema import SCHEMA
 from app.storage.upgrade import create_database, is_newer, schema_of, upgrade_file
 
@@ -254,6 +255,7 @@ def _fetch(store: Store, copy: Copy, work: Path) -> tuple[Path, Contents]:
 def _unpack(packed: Path, copy: Copy, work: Path) -> tuple[Path, Contents]:
     """Decompress and check a downloaded copy. Raises BrokenCopy."""
     plain = work / "copy.db"
+    create_file(plain)
     try:
         with gzip.open(packed) as source, plain.open("wb") as target:
             shutil.copyfileobj(source, target, CHUNK_BYTES)

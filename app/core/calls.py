@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,7 @@ from app.core.queries import (
     current_ticket,
     get_ticket,
 )
-from app.core.queues import find_queue, get_queue
+from app.core.queues import call_lists, find_queue, get_queue
 from app.core.servicers import call_lists_served
 from app.core.tags import missing_tags
 from app.core.transitions import UNCHANGED, add_to_waiting_count, change_state, record_step, release_call
@@ -168,6 +169,12 @@ def hidden_list_ids(db: Connection, servicer: Servicer) -> set[int]:
         servicer=servicer.id,
     )
     return set(result.scalars())
+
+
+def lists_to_refer_to(db: Connection, place: Place, servicer: Servicer) -> list[Queue]:
+    """Return the call lists of a place without those that are restricted to others."""
+    hidden_lists = hidden_list_ids(db, servicer)
+    return [call_list for call_list in call_lists(db, place) if call_list.id not in hidden_lists]
 
 
 def count_calls(db: Connection, at: float, call_list: Queue) -> ListCounts:
@@ -633,6 +640,7 @@ def _contacts_to_add(db: Connection, call_list: Queue, contact_ids: list[int]) -
 
 
 _CALLS_TO_CANCEL = f"""{OPEN_CALL} AND contact_id IN :ids AND queue_id = coalesce(:queue, queue_id)
+                       AND queue_id NOT IN :kept_lists
                        AND (:include_claimed = 1 OR state = 'waiting')"""
 
 
@@ -642,15 +650,17 @@ def cancel_calls(
     contact_ids: list[int],
     call_list: Queue | None = None,
     include_claimed: bool = True,
+    kept_lists: Collection[int] = (),
 ) -> int:
     """Take contacts off a call list, or off all of them, and return how many calls were cancelled.
 
-    Without `include_claimed`, the calls that a caller is making now go on.
+    Without `include_claimed`, the calls that a caller is making now go on. So do the calls on `kept_lists`.
     """
     values: dict[str, Any] = {
         "ids": contact_ids,
         "queue": None if call_list is None else call_list.id,
         "include_claimed": int(include_claimed),
+        "kept_lists": list(kept_lists),
     }
     sql = f"""SELECT queue_id, count(*) AS calls FROM ticket
               WHERE {_CALLS_TO_CANCEL} AND state = 'waiting' GROUP BY queue_id"""

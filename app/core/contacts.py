@@ -6,7 +6,7 @@ What somebody writes about a contact (`ContactFields`) is validated into what is
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, get_args
 
@@ -191,6 +191,7 @@ def find_or_add_contact(
     address: str | None = None,
     notes: str | None = None,
     phone_confirmed: str = ANY,
+    hidden_lists: Collection[int] = (),
 ) -> Contact:
     """Return the contact with this phone number, as somebody typed it, or add one. Raises BadInput.
 
@@ -198,14 +199,20 @@ def find_or_add_contact(
 
     Of several contacts with the number it is the one with this name, else one that is on a call list, else
     the oldest. The other values fill empty fields of a known contact; only the owner can overwrite a field.
+
+    Somebody who only was on `hidden_lists` counts as unknown: whoever knows the number of such a contact must
+    neither learn anything about them nor change it. "Do not call" belongs to the number, so it is taken over.
     """
     fields: ContactFields = {"name": name, "phone": phone, "email": email, "address": address, "notes": notes}
     fields["phone_confirmed"] = phone_confirmed
     details = validate_contact(fields, place.country)
     if not details["phone"]:
         raise BadInput("Phone: please fill this in.", field="phone")
-    known = _find_by_phone(db, place, details["phone"], details["name"])
+    sharing = _find_by_phone(db, place, details["phone"])
+    hidden = _only_on(db, sharing, hidden_lists)
+    known = _best_match([each for each in sharing if each.id not in hidden], details["name"])
     if known is None:
+        details["do_not_call"] = any(each.do_not_call for each in sharing)
         return _add_contact(db, at, place, details)
     missing: ContactDetails = {}
     for field in TEXT_FIELDS:
@@ -214,10 +221,27 @@ def find_or_add_contact(
     return _store_changes(db, at, known, missing) if missing else known
 
 
-def _find_by_phone(db: Connection, place: Place, phone: str, name: str | None) -> Contact | None:
+def _find_by_phone(db: Connection, place: Place, phone: str) -> list[Contact]:
     sql = f"""SELECT * FROM contact WHERE place_id = :place AND phone = :phone AND forgotten_at IS NULL
               ORDER BY EXISTS (SELECT 1 FROM ticket WHERE contact_id = contact.id AND {OPEN_CALL}) DESC, id"""
-    sharing = load_all(Contact, run(db, sql, place=place.id, phone=phone))
+    return load_all(Contact, run(db, sql, place=place.id, phone=phone))
+
+
+def _only_on(db: Connection, sharing: list[Contact], lists: Collection[int]) -> set[int]:
+    """Return the ids of those contacts who are or were on one of these call lists, and on no other."""
+    if not sharing or not lists:
+        return set()
+    result = run(
+        db,
+        """SELECT contact_id FROM ticket WHERE contact_id IN :ids GROUP BY contact_id
+           HAVING sum(CASE WHEN queue_id IN :lists THEN 0 ELSE 1 END) = 0""",
+        ids=[contact.id for contact in sharing],
+        lists=list(lists),
+    )
+    return set(result.scalars())
+
+
+def _best_match(sharing: list[Contact], name: str | None) -> Contact | None:
     for contact in sharing:
         if contact.name.casefold() == (name or "").casefold():
             return contact
@@ -303,15 +327,22 @@ def _store_changes(db: Connection, at: float, contact: Contact, details: Contact
     return load(Contact, run(db, "SELECT * FROM contact WHERE id = :id", id=contact.id).one())
 
 
-def forbid_calls(db: Connection, at: float, contact: Contact, include_claimed: bool = True) -> None:
+def forbid_calls(
+    db: Connection,
+    at: float,
+    contact: Contact,
+    include_claimed: bool = True,
+    kept_lists: Collection[int] = (),
+) -> None:
     """Set "do not call" for the number of a contact, and end the calls of everybody who has it.
 
-    Without `include_claimed`, the calls that callers have now go on.
+    Without `include_claimed`, the calls that callers have now go on. The calls on `kept_lists` stay there,
+    but nobody is given them.
     """
     if contact.forgotten_at is None:
-        forbid_numbers(db, at, contact.place_id, [contact.phone], include_claimed)
+        forbid_numbers(db, at, contact.place_id, [contact.phone], include_claimed, kept_lists)
     else:
-        cancel_calls(db, at, [contact.id], include_claimed=include_claimed)
+        cancel_calls(db, at, [contact.id], include_claimed=include_claimed, kept_lists=kept_lists)
 
 
 # ----- forgetting

@@ -61,11 +61,16 @@ def forbid_number(db: Connection, at: float, slug: str, token: str, phone: str, 
 
 
 def forbid_numbers(
-    db: Connection, at: float, place_id: int, phones: Iterable[str], include_claimed: bool = True
+    db: Connection,
+    at: float,
+    place_id: int,
+    phones: Iterable[str],
+    include_claimed: bool = True,
+    kept_lists: Collection[int] = (),
 ) -> None:
-    """Opt numbers out: mark everybody who has one of them, and take them off every list.
+    """Opt numbers out: mark everybody who has one of them, and take them off every list but `kept_lists`.
 
-    Without `include_claimed`, the calls that callers are making now go on.
+    Without `include_claimed`, the calls that callers are making now go on. Nobody is given a call that stays.
     """
     numbers = sorted({without_extension(phone) for phone in phones if phone})
     for start in range(0, len(numbers), BATCH):
@@ -81,7 +86,8 @@ def forbid_numbers(
     contact_ids = _contacts_with(db, place_id, numbers)
     _mark(db, at, place_id, contact_ids)
     for start in range(0, len(contact_ids), BATCH):
-        cancel_calls(db, at, contact_ids[start : start + BATCH], include_claimed=include_claimed)
+        batch_ids = contact_ids[start : start + BATCH]
+        cancel_calls(db, at, batch_ids, include_claimed=include_claimed, kept_lists=kept_lists)
 
 
 def mark_opted_out(db: Connection, at: float, place_id: int) -> None:

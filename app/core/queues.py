@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from app.core.days import next_day
 from app.core.history import record
+from app.core.mail_addresses import MailLinks, ask_to_confirm
 from app.core.models import CALLS, WALK_IN, Place, Queue, Servicer
 from app.core.places import find_place_for_owner
 from app.core.slugs import slug_of
@@ -162,10 +163,16 @@ def add_queue(
     *,
     kind: str = WALK_IN,
     changes: QueueChanges,
+    links: MailLinks | None = None,
 ) -> Queue:
-    """Add a queue or a call list for the owner; `changes` hold what differs from the defaults."""
+    """Add a queue or a call list for the owner; `changes` hold what differs from the defaults.
+
+    `links` makes the URLs in mails; None if no mail server is configured.
+    """
     place = find_place_for_owner(db, slug, token)
-    return add_queue_to(db, at, place, name, max_waiting, reserved, kind=kind, changes=changes)
+    queue = add_queue_to(db, at, place, name, max_waiting, reserved, kind=kind, changes=changes)
+    _ask_staff(db, at, place, changes, links)
+    return queue
 
 
 def add_queue_to(
@@ -287,6 +294,7 @@ def change_queue(
     queue_slug: str,
     changes: QueueChanges,
     kind: str | None = None,
+    links: MailLinks | None = None,
 ) -> Queue:
     """Change a queue for the owner. Raises Conflict for another `kind`, which can't be changed."""
     place = find_place_for_owner(db, slug, token)
@@ -294,7 +302,17 @@ def change_queue(
     if kind not in (None, queue.kind):
         raise Conflict(f"{queue.name} stays a {KIND_NAMES[queue.kind]}: add another one instead.")
     record(db, at, place.id, "change-queue", queue_id=queue.id, detail=" ".join(changes))
+    _ask_staff(db, at, place, changes, links)
     return _apply_changes(db, place, queue, changes)
+
+
+def _ask_staff(
+    db: Connection, at: float, place: Place, changes: QueueChanges, links: MailLinks | None
+) -> None:
+    """Ask whether the address to be told of requests belongs to somebody who wants that."""
+    address = changes.get("staff_email")
+    if address and links is not None:
+        ask_to_confirm(db, at, place, address, links)
 
 
 def _apply_changes(db: Connection, place: Place, queue: Queue, changes: QueueChanges) -> Queue:

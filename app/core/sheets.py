@@ -17,6 +17,7 @@ from typing import NamedTuple
 from app.core.contacts import MULTILINE_FIELDS, TEXT_FIELDS, ContactFields
 from app.core.opt_outs import means_do_not_call
 from app.errors import BadInput
+from app.text import unescape_formulas
 
 MAX_ROWS = 50_000
 
@@ -74,8 +75,6 @@ SEPARATORS = {"address": ", ", "notes": "\n", "tags": ", "}
 DELIMITERS = ",;\t|"
 BINARY_FORMATS = (b"PK\3\4", b"%PDF", b"\xd0\xcf\x11\xe0")  # how .xlsx, PDF and .xls files begin
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-# Our own CSV files have apostrophes before a cell that a spreadsheet would take for a formula.
-_ESCAPED_FORMULA = re.compile(r"'+(?=[=+\-@\t\r])")
 # A line after the last one. No text holds this character, so a cell that does has an unclosed quote.
 _END = "\0"
 
@@ -264,7 +263,7 @@ def _read_row(sheet: Sheet, cells: list[str]) -> ContactFields:
         if field not in MULTILINE_FIELDS and re.search(r"[\r\n]", cell.strip()):
             raise BadInput(f"{heading.strip()}: it has a line break. A quote may be missing.")
         if field and cell.strip():
-            values.setdefault(field, []).append(_unescape_formula(cell))
+            values.setdefault(field, []).append(unescape_formulas(cell))
     contact: ContactFields = {"do_not_call": _is_opt_out(values.get("do_not_call", []))}
     for text_field in TEXT_FIELDS:
         if text_field in values:
@@ -275,10 +274,6 @@ def _read_row(sheet: Sheet, cells: list[str]) -> ContactFields:
     if first or last:
         contact["name"] = _full_name(first, last, contact.get("name") or "")
     return contact
-
-
-def _unescape_formula(cell: str) -> str:
-    return cell[1:] if _ESCAPED_FORMULA.match(cell) else cell
 
 
 def _join(field: str, cells: list[str]) -> str:

@@ -167,6 +167,20 @@ def find_ticket(db: Connection, slug: str, token: str) -> tuple[Place, Queue, Ti
     return place, get_queue(db, ticket.queue_id), ticket
 
 
+def find_slug_of_ticket(db: Connection, token: str) -> str:
+    """Return the slug of the place of a customer's link. Raises NotFound."""
+    result = run(
+        db,
+        """SELECT slug FROM ticket JOIN place ON place.id = place_id AND deleted_at IS NULL
+           WHERE token = :token""",
+        token=token,
+    )
+    slug = result.scalar()
+    if slug is None:
+        raise NotFound("There is no such ticket. Take a new number on the page of the place.")
+    return str(slug)
+
+
 def open_ticket(db: Connection, at: float, slug: str, token: str) -> Ticket:
     """Return the ticket of a customer who is about to change it. Raises NotFound for an unknown link."""
     place = find_place(db, slug)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text, text
 
-SCHEMA = "0006"  # the newest file in migrations/versions: the schema that this code reads and writes
+SCHEMA = "0007"  # the newest file in migrations/versions: the schema that this code reads and writes
 
 metadata = MetaData()
 
@@ -462,16 +462,61 @@ mail = Table(
     Column(
         "contact_id", Integer, ForeignKey("contact.id"), nullable=True
     ),  # the contact it is about, even if somebody else receives it
+    Column("kind", Text, nullable=False, server_default="request"),  # see core/outbox.py
     Column("recipient", Text, nullable=False),
+    Column("address_key", Text, nullable=True),  # of the recipient, see core/mail_addresses.py
     Column("subject", Text, nullable=False),
     Column("content", Text, nullable=False),
     Column("why", Text, nullable=True),
     Column("tries", Integer, nullable=False),
     Column("due_at", Double, nullable=False),
     Column("created_at", Double, nullable=False),
+    Index("mail_address_key", "address_key"),
     Index("mail_contact", "contact_id", **only_where("contact_id IS NOT NULL")),
     Index("mail_due", "due_at"),
     Index("mail_place", "place_id"),
+    sqlite_autoincrement=True,
+)
+
+# Addresses that a place has mailed, or wants to: by a key, so that the table holds no addresses.
+mail_address = Table(
+    "mail_address",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("address_key", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("asked_at", Double, nullable=True),
+    Column("confirmed_at", Double, nullable=True),
+    Column("created_at", Double, nullable=False),
+    Index("mail_address_created", "created_at"),
+    Index("mail_address_once", "place_id", "address_key", unique=True),
+    Index("mail_address_token", "token", unique=True),
+    sqlite_autoincrement=True,
+)
+
+# Addresses that want no mail from this server.
+mail_block = Table(
+    "mail_block",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("address_key", Text, nullable=False),
+    Column("blocked_at", Double, nullable=False),
+    Index("mail_block_once", "address_key", unique=True),
+    sqlite_autoincrement=True,
+)
+
+# The mails of the last hour, for the limits.
+mail_log = Table(
+    "mail_log",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("address_key", Text, nullable=False),
+    Column("sent_at", Double, nullable=False),
+    Index("mail_log_address", "address_key", "sent_at"),
+    Index("mail_log_place", "place_id", "sent_at"),
+    Index("mail_log_sent", "sent_at"),
     sqlite_autoincrement=True,
 )
 

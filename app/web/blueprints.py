@@ -10,6 +10,7 @@ from app.web.desk import desk
 from app.web.door import door
 from app.web.health import health
 from app.web.home import home
+from app.web.mail import mail
 from app.web.owner import owner
 from app.web.owner_calls import owner_calls
 from app.web.owner_contacts import owner_contacts
@@ -24,6 +25,7 @@ from app.web.screens import screens
 BLUEPRINTS = (
     home,
     health,
+    mail,
     customer,
     screens,
     brand,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -170,7 +170,7 @@ def calls_json(db: Connection, at: float, place: Place, servicer: Servicer) -> d
         "services": [
             {"name": each.name, "phone": each.phone, "link": each.link} for each in services_of(db, place)
         ],
-        "all_lists": [named(each) for each in call_lists(db, place)],
+        "all_lists": [named(each) for each in calls.lists_to_refer_to(db, place, servicer)],
         "stats": {"total": stats.total, "today": stats.today, "reached_today": stats.reached_today},
         "recent": [
             {**report_json(place, each), "name": each.name, "list": each.list}
@@ -210,12 +210,13 @@ def call_json(
 ) -> dict[str, Any]:
     """Return what a caller sees of a call; its claim only if it is their own.
 
-    The notes of earlier reports are left out where they come from a restricted list of other callers.
+    It tells nothing about lists that are restricted to other callers; see _earlier_report_json().
     """
     ticket, contact = call.ticket, call.contact
     zone = contact.timezone or place.timezone
     hidden_lists = calls.hidden_list_ids(db, servicer)
     earlier_reports = reports.reports_of(db, contact.id, LAST_REPORTS)
+    hidden_names = {each.name for each in call_lists(db, place) if each.id in hidden_lists}
     return {
         "id": ticket.id,
         "claim": ticket.claim if is_mine else None,
@@ -239,15 +240,33 @@ def call_json(
         "claimed_at": iso(ticket.called_at, place) if is_mine else None,
         "claimed_until": iso(ticket.claimed_until, place) if is_mine else None,
         "reports": [
-            {
-                "servicer": report.servicer,
-                "outcome": report.outcome,
-                "notes": None if report.queue_id in hidden_lists else report.notes,
-                "list": report.list,
-                "at": iso(report.created_at, place),
-            }
-            for report in earlier_reports
+            _earlier_report_json(place, report, hidden_lists, hidden_names) for report in earlier_reports
         ],
+    }
+
+
+def _earlier_report_json(
+    place: Place, report: Report, hidden_lists: Collection[int], hidden_names: Collection[str]
+) -> dict[str, Any]:
+    """Return what a caller sees of an earlier report about the same contact.
+
+    Of a call on a list that is restricted to others, they see only that it was made. A note for the callers
+    of such a list is left out.
+    """
+    if report.queue_id in hidden_lists:
+        return {
+            "servicer": None,
+            "outcome": "Called from another list",
+            "notes": None,
+            "list": None,
+            "at": None,
+        }
+    return {
+        "servicer": report.servicer,
+        "outcome": report.outcome,
+        "notes": None if report.referred_to in hidden_names else report.notes,
+        "list": report.list,
+        "at": iso(report.created_at, place),
     }
 
 

@@ -9,7 +9,7 @@ from flask import Blueprint, request
 
 from app.clock import now
 from app.core.models import BackupStatus, OrphanCopy, TakeOver
-from app.storage.facts import get_fact, set_fact
+from app.storage.facts import get_fact
 from app.web.present import date_in_words, duration, iso_in
 from app.web.response import Answer, json_response
 from app.web.service import service
@@ -27,7 +27,7 @@ def show_health() -> Answer:
     database = service().database
     with database.read() as db:
         get_fact(db, "epoch")
-    database.note(set_fact, "pulse", str(now()))
+    service().pulse.check(database)
     content: dict[str, Any] = {"status": "ok"}
     if request.args.get("verbose") == "1":
         content["paused"] = None if database.paused is None else str(database.paused)

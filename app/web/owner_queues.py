@@ -14,6 +14,7 @@ from app.core.places import find_place_for_owner
 from app.core.queues import QueueChanges
 from app.errors import BadInput, ServiceError
 from app.web.forms import MAX_ID, NumbersForm, QueueForm
+from app.web.mail_links import mail_links
 from app.web.owner import ADDED, SAVED, back_to, queue_json, queues_json, show_section
 from app.web.owner_calls import show_call_lists
 from app.web.request import json_object, parse, refuse_unknown_fields, wants_json
@@ -54,6 +55,7 @@ def add_queue(place: str, token: str) -> Answer:
         RESERVED_SLUGS,
         kind=fields.pop("kind", WALK_IN),
         changes=cast(QueueChanges, fields),
+        links=mail_links(),
     )
     return _answer(place, token, queue, ADDED, status=201)
 
@@ -64,7 +66,9 @@ def change_queue(place: str, token: str, queue: str) -> Answer:
     """Save the settings of a queue or a call list."""
     fields = _queue_fields()
     kind = fields.pop("kind", None)
-    changed = write(queues.change_queue, place, token, queue, cast(QueueChanges, fields), kind=kind)
+    changed = write(
+        queues.change_queue, place, token, queue, cast(QueueChanges, fields), kind=kind, links=mail_links()
+    )
     return _answer(place, token, changed, SAVED)
 
 

@@ -102,7 +102,13 @@ def clock_time(at: str) -> str:
     return at[11:16]
 
 
+def code_in_groups(digits: str) -> str:
+    """Return the digits of a one-time code as people read them: 1234 5678."""
+    return f"{digits[:4]} {digits[4:]}"
+
+
 TEMPLATE_FILTERS = {
+    "code": code_in_groups,
     "duration": duration,
     "minutes": minutes_in_words,
     "minutes_since": minutes_since,

@@ -11,6 +11,7 @@ from typing import Any
 
 import flask
 from flask import Flask, Response, current_app, g, request, url_for
+from flask.sessions import SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -30,7 +31,8 @@ from app.errors import (
     UnsureNumber,
     WritesPaused,
 )
-from app.web.request import MAX_BODY_BYTES, MAX_CONTACTS_BODY_BYTES, check_request, max_body_bytes, wants_json
+from app.network import MAX_BODY_BYTES, MAX_CONTACTS_BODY_BYTES
+from app.web.request import check_request, max_body_bytes, release_turn, wants_json
 from app.web.service import service
 
 log = logging.getLogger("takeanumber")
@@ -302,8 +304,26 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
+HSTS_S = 365 * 86400  # for how long a browser shall use nothing but https
+
+
+class SessionCookies(SecureCookieSessionInterface):
+    """Session cookies that are sent over https only, if that is how browsers reach this server."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002
+        """Return True when a cookie must be marked as Secure."""
+        return is_https()
+
+
+def is_https() -> bool:
+    """Return True when browsers reach this server by https."""
+    return base_url().startswith("https://")
+
+
 def add_headers(response: Response) -> Response:
     """Add the headers that every response has."""
+    if is_https():
+        response.headers["Strict-Transport-Security"] = f"max-age={HSTS_S}"
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Robots-Tag"] = "noindex"
@@ -316,8 +336,10 @@ def add_headers(response: Response) -> Response:
 
 def init_app(app: Flask) -> None:
     """Register what happens before views, the error handlers, and the headers."""
+    app.session_interface = SessionCookies()
     app.before_request(check_before_view)
     app.register_error_handler(ServiceError, handle_service_error)
     app.register_error_handler(HTTPException, handle_http_error)
     app.register_error_handler(Exception, handle_unexpected_error)
     app.after_request(add_headers)
+    app.teardown_request(release_turn)

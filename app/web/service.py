@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
@@ -15,6 +16,7 @@ from app.core.wait import WaitEstimator
 from app.settings import Settings
 from app.storage.database import Database
 from app.web.limits import RateLimiter
+from app.web.pulse import Pulse
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,6 +43,9 @@ class Service:
     backup_status: Callable[[], BackupStatus] | None = None  # None: no backups are configured
     lease: LeaseView | None = None  # None as well
     limiter: RateLimiter = field(default_factory=RateLimiter)
+    pulse: Pulse = field(default_factory=Pulse)
+    # Held while a large body is read. A lock that any thread may release.
+    large_body_turn: threading.Semaphore = field(default_factory=threading.Semaphore)
 
 
 def service() -> Service:

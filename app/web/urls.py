@@ -15,6 +15,7 @@ RESERVED_SLUGS = frozenset(
         "healthz",
         "live",
         "logo",
+        "mail",
         "manage",
         "place",
         "places",
