@@ -32,7 +32,6 @@ import json
 import logging
 import os
 import random
-import re
 import resource
 import signal
 import socket
@@ -49,14 +48,14 @@ from uuid import uuid4
 
 import click
 import flask
-import waitress
 import waitress.adjustments
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app.backup.copies import Copy, list_copies
-from app.backup.handover import HandOverTimeouts
+from app.addresses import local_addresses
+from app.backup.copies import ORPHAN, Copy, copies_among
 from app.backup.keeper import Keeper
+from app.backup.last import LAST
 from app.backup.restore import restore as restore_backup
 from app.backup.restore import verify as verify_backup
 from app.backup.snapshot import back_up
@@ -68,15 +67,18 @@ from app.core.wait import WaitEstimator
 from app.errors import CannotStart, ServiceError
 from app.jobs import start_jobs
 from app.live import Live
+from app.logs import log_without_tokens
+from app.network import MAX_BODY_BYTES
+from app.server import create_server as create_http_server
 from app.settings import Settings
 from app.storage.database import Database
 from app.storage.facts import get_fact
 from app.storage.upgrade import create_or_upgrade, open_database
-from app.web import response
+from app.web import public_links, response, standby
 from app.web.blueprints import BLUEPRINTS
-from app.web.picture_json import render_picture
+from app.web.host import check_address
+from app.web.picture_json import RenderedPicture
 from app.web.present import TEMPLATE_FILTERS
-from app.web.request import MAX_BODY_BYTES
 from app.web.service import Service
 
 log = logging.getLogger("takeanumber")
@@ -97,17 +99,25 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     database = create_or_upgrade(settings)
     database.write(fail_unread_imports)
     app = flask.Flask(__name__)
-    configure(app, database)
+    configure(app)
+    load_secret_key(app, database)
     keeper = Keeper(database, settings) if settings.backup_url else None
     waits = WaitEstimator()
-    live = Live(
-        database, waits, render_picture, max(1, threads - RESERVED_THREADS), settings.streams_per_address
-    )
+    max_streams = max(1, threads - RESERVED_THREADS)
+    max_per_client = min(settings.streams_per_address, max(1, max_streams // 2))
+    live = Live(database, waits, RenderedPicture, max_streams, max_per_client)
     app.extensions["takeanumber"] = Service(
-        settings, database, live, waits, backup_status=keeper.status if keeper else None
+        settings, database, live, waits, backup_status=keeper.status if keeper else None, lease=keeper
     )
     app.extensions["takeanumber.keeper"] = keeper
-    response.init_app(app)
+    if keeper:
+        keeper.server.on_serving = lambda: begin_serving(app, database)
+        keeper.server.on_standby = live.end_streams  # so that open pages ask again, and reach the new holder
+    app.wsgi_app = check_address(app.wsgi_app)  # type: ignore[assignment, method-assign]
+    app.before_request(standby.refuse_on_standby)
+    response.init_app(app)  # its headers come last, so that every answer has them
+    app.after_request(standby.check_answer)
+    public_links.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     if settings.proxies:
@@ -116,12 +126,20 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     return app
 
 
-def configure(app: flask.Flask, database: Database) -> None:
-    """Set Flask's own configuration, and the template filters."""
+def load_secret_key(app: flask.Flask, database: Database) -> None:
+    """Set the secret key. It is kept in the database, so that deploys and restores keep it."""
     with database.read() as db:
-        app.secret_key = get_fact(
-            db, "secret_key"
-        )  # kept in the database, so that deploys and restores keep it
+        app.secret_key = get_fact(db, "secret_key")
+
+
+def begin_serving(app: flask.Flask, database: Database) -> None:
+    """Adopt the database that was restored when this server acquired the lease."""
+    load_secret_key(app, database)
+    database.write(fail_unread_imports)
+
+
+def configure(app: flask.Flask) -> None:
+    """Set Flask's own configuration, and the template filters."""
     app.config.update(
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,  # check_request() allows more for contacts
         WTF_CSRF_CHECK_DEFAULT=False,  # check_request() does, for every body that isn't JSON
@@ -143,6 +161,10 @@ def configure(app: flask.Flask, database: Database) -> None:
 
 DATA = click.option("--data", type=Path, help="Directory of the database [TAKEANUMBER_DATA, or data].")
 FROM = click.option("--from", "url", metavar="URL", help="Where the backups are [TAKEANUMBER_BACKUP_URL].")
+
+TAKE_OVER = click.option(
+    "--take-over", metavar="NAME", help="Take over from this other environment [TAKEANUMBER_TAKE_OVER]."
+)
 
 
 class CommandGroup(click.Group):
@@ -173,7 +195,6 @@ WAITRESS: dict[str, Any] = {
     "clear_untrusted_proxy_headers": False,  # ProxyFix decides which of them to believe
     "asyncore_use_poll": True,  # select() can't watch more than 1,024 files
     "outbuf_high_watermark": 128 * 1024,  # a stalled phone must not hold megabytes
-    "max_request_body_size": 17 * 2**20,
     "channel_request_lookahead": 1,  # otherwise waitress doesn't notice that a page closed its stream
 }
 
@@ -182,22 +203,23 @@ WAITRESS: dict[str, Any] = {
 @click.option("--host", help="Address to listen at [HOST, or 0.0.0.0: all].")
 @click.option("--port", type=int, help="Port to listen at [PORT, or 8000].")
 @DATA
+@TAKE_OVER
 @click.option(
     "--threads",
     type=click.IntRange(8, 10000),
     default=DEFAULT_THREADS,
     help="256; all but 64 may be open pages.",
 )
-def serve(threads: int, host: str | None, port: int | None, data: Path | None) -> None:
+def serve(threads: int, host: str | None, port: int | None, data: Path | None, take_over: str | None) -> None:
     """Starts the server, and prints the address that phones nearby can reach."""
-    configure_logging()
+    log_without_tokens()
     prepare_process(threads)
-    app = create_app(threads, host=host, port=port, data=data)
+    app = create_app(threads, host=host, port=port, data=data, take_over=take_over)
     parts = cast(Service, app.extensions["takeanumber"])
     keeper = cast("Keeper | None", app.extensions["takeanumber.keeper"])
     server = create_server(app, parts.settings, threads)
     if keeper:
-        keeper.start()  # before anything is written: another server may be in charge by now
+        keeper.start()  # before anything is written: another server may hold the lease
     stop_jobs = start_jobs(parts.database, parts.settings)
 
     def stop(*_: Any) -> None:
@@ -217,8 +239,9 @@ def serve(threads: int, host: str | None, port: int | None, data: Path | None) -
 def create_server(app: flask.Flask, settings: Settings, threads: int) -> Any:
     """Return a waitress server that listens. Raises CannotStart when it can't."""
     try:
-        return waitress.create_server(
+        return create_http_server(
             app,
+            is_behind_proxy=settings.proxies > 0,
             host=settings.host,
             port=settings.port,
             threads=threads,
@@ -231,21 +254,6 @@ def create_server(app: flask.Flask, settings: Settings, threads: int) -> Any:
             f"Can't listen at {settings.host}, port {settings.port}: {reason}. "
             "Choose another --host or --port."
         ) from None
-
-
-def configure_logging() -> None:
-    """Log to standard error, without tokens and without chatter of libraries."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it logs every burst of requests
-    logging.getLogger("waitress").addFilter(remove_tokens)
-    logging.getLogger("botocore").setLevel(logging.WARNING)  # it logs where it found its keys
-
-
-def remove_tokens(record: logging.LogRecord) -> bool:
-    """Replace the tokens of links in a log record; a logging filter."""
-    record.msg = re.sub(r"/[\w-]{22}(?![\w-])", "/…", record.getMessage())
-    record.args = ()
-    return True
 
 
 def prepare_process(threads: int) -> None:
@@ -271,13 +279,7 @@ def reachable_url(settings: Settings, port: int) -> str:
         return settings.url.rstrip("/")
     host = settings.host
     if host in ("0.0.0.0", "::"):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                # Connecting a UDP socket picks our own address; the other one is reserved for documentation.
-                probe.connect(("192.0.2.1", 9))
-                host = probe.getsockname()[0]
-            except OSError:
-                host = "127.0.0.1"
+        host = next(iter(local_addresses()), "127.0.0.1")
     return f"http://{host}:{port}"
 
 
@@ -287,7 +289,7 @@ def print_address(settings: Settings, port: int) -> None:
 
     local_url, url = f"http://127.0.0.1:{port}", reachable_url(settings, port)
     click.echo(
-        f"Take A Number is running; Ctrl-C stops it.\n\n  Here: {local_url}\n  On phones nearby: {url}\n"
+        f"Take A Number is running; Ctrl-C stops it.\n\n  On phones nearby: {url}\n  Here: {local_url}\n"
     )
     code = qrcode.QRCode(border=2)
     code.add_data(url)
@@ -311,9 +313,11 @@ def links(data: Path | None) -> None:
 # ----- backups
 
 
-def settings_and_store(url: str | None, data: Path | None) -> tuple[Settings, Store]:
+def settings_and_store(
+    url: str | None, data: Path | None, take_over: str | None = None
+) -> tuple[Settings, Store]:
     """Return the settings, and the place for backups that was given, or else configured."""
-    settings = Settings.read(os.environ, data=data, backup_url=url)
+    settings = Settings.read(os.environ, data=data, backup_url=url, take_over=take_over)
     return settings, open_store(settings.backup_url)
 
 
@@ -322,7 +326,7 @@ def describe(copy: Copy) -> str:
     when = datetime.fromtimestamp(copy.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     unit = "ticket" if copy.tickets == 1 else "tickets"
     return (
-        f"{when}, {copy.generation}/{copy.sequence}, {copy.size / 1000:,.1f} kB, "
+        f"{when}, {copy.term}/{copy.sequence}, {copy.size / 1000:,.1f} kB, "
         f"{copy.tickets:,} {unit}, schema {copy.schema}"
     )
 
@@ -339,36 +343,51 @@ def backup(url: str | None, data: Path | None) -> None:
     """Backs up the database, also while a server writes to it."""
     settings, store = settings_and_store(url, data)
     copy = back_up(settings.database_path, store)
+    if copy is None:
+        click.echo(
+            f"Nothing to back up: {settings.database_path} is only a copy, of a server that stands by."
+        )
+        return
     click.echo(f"Backed up to {store.url}: {describe(copy)}.")
 
 
 @cli.command()
 @FROM
 @click.option("--at", metavar="TIME", help="The newest made until then: 2026-11-21T10:00Z, or +01:00.")
+@click.option("--copy", "name", metavar="NAME", help="This copy: a name that `backups --all` shows.")
 @click.option("--replace", is_flag=True, help="Replace the database that is there; it is kept beside.")
 @click.option("--or-new", is_flag=True, help="Make a new database if there certainly was no backup yet.")
-@click.option("--hand-over", is_flag=True, help="First let the server that still runs hand over.")
+@click.option("--hand-over", is_flag=True, help="Has no effect: `serve` takes over from a running server.")
+@TAKE_OVER
 @DATA
 def restore(
-    url: str | None, at: str | None, replace: bool, or_new: bool, hand_over: bool, data: Path | None
+    url: str | None,
+    at: str | None,
+    name: str | None,
+    replace: bool,
+    or_new: bool,
+    hand_over: bool,  # noqa: ARG001
+    take_over: str | None,
+    data: Path | None,
 ) -> None:
     """Makes the newest backup that is whole the database."""
-    settings, store = settings_and_store(url, data)
+    settings, store = settings_and_store(url, data, take_over)
     restored = restore_backup(
         settings.database_path,
         store,
         before=None if at is None else _parse_time(at),
+        name=name,
         replace=replace,
         or_new=or_new,
-        hand_over=HandOverTimeouts(settings.handover_s, settings.rollback_s) if hand_over else None,
+        take_over=settings.take_over,
         warn=warn,
     )
     if restored.copy:
-        what = f"Restored {describe(restored.copy)}"
+        what = f"Restored {describe(restored.copy)}."
     else:
-        what = f"Made a new database at {settings.database_path}"
+        what = f"Made a new database at {settings.database_path}."
     kept = f" The old one is {restored.kept}." if restored.kept else ""
-    click.echo(f"{what}; it is generation {restored.generation} now.{kept}")
+    click.echo(f"{what}{kept}")
 
 
 def _parse_time(text: str) -> float:
@@ -381,17 +400,33 @@ def _parse_time(text: str) -> float:
 
 @cli.command()
 @FROM
-def backups(url: str | None) -> None:
-    """Lists the backups, the newest first."""
+@click.option("--all", "show_all", is_flag=True, help="All, with their names; otherwise one of each hour.")
+def backups(url: str | None, show_all: bool) -> None:
+    """Lists the backups, the newest first: one of each hour."""
     _, store = settings_and_store(url, None)
-    copies = list_copies(store)
-    for copy in copies:
+    files = store.list_files()
+    copies = copies_among(files, with_orphans=True)
+    for copy in copies if show_all else newest_of_each_hour(copies):
         state = "verified" if copy.verified else ""
         if not copy.is_complete:
             state = "broken"
-        click.echo(", ".join(part for part in (describe(copy), copy.kind, state) if part))
-    if not copies:
+        kind = "orphan" if copy.kind == ORPHAN else copy.kind
+        name = copy.name if show_all or copy.kind == ORPHAN else ""
+        click.echo(", ".join(part for part in (describe(copy), kind, state, name) if part))
+    for file in files:
+        if file.name == LAST:
+            click.echo(f"The last backup is also kept without limit: {file.size / 1000:,.1f} kB.")
+    if not copies and not any(file.name == LAST for file in files):
         click.echo(f"There is no backup at {store.url} yet.")
+
+
+def newest_of_each_hour(copies: list[Copy]) -> list[Copy]:
+    """Return the newest whole copy of each hour and term, and all orphans."""
+    chosen: dict[object, Copy] = {}
+    for copy in copies:
+        hour = copy.name if copy.kind == ORPHAN or not copy.is_complete else (copy.term, copy.at // 3600)
+        chosen.setdefault(hour, copy)
+    return [*chosen.values()]
 
 
 @cli.command()

@@ -8,11 +8,26 @@ from __future__ import annotations
 
 
 class ServiceError(Exception):
-    """A request that can't be fulfilled, for a reason its sender can understand."""
+    """A request that can't be fulfilled, for a reason its sender can understand.
+
+    `field` is the name of the field that is wrong, so that a page can show the sentence there.
+    """
+
+    def __init__(self, sentence: str, field: str | None = None):
+        super().__init__(sentence)
+        self.field = field
 
 
 class BadInput(ServiceError):
     """A value that can't be used as it is."""
+
+
+class UnsureNumber(BadInput):
+    """A phone number that may be wrong; `phone` is how it was read. Whoever typed it is asked once more."""
+
+    def __init__(self, sentence: str, phone: str):
+        super().__init__(sentence, field="phone")
+        self.phone = phone
 
 
 class Forbidden(ServiceError):

@@ -19,6 +19,7 @@ from app.core.doors import held_too_long, release_spaces
 from app.core.erasure import erase_deleted_places
 from app.core.imports import erase_old_imports
 from app.core.mail import send_due_mails
+from app.core.mail_addresses import forget_old_addresses
 from app.core.tickets import erase_personal_data
 from app.errors import Unavailable
 from app.settings import Settings
@@ -60,6 +61,7 @@ def _database_jobs(database: Database, settings: Settings) -> list[Job]:
     return [
         Job("erase personal data", 3600, lambda: database.write(erase_personal_data, now(), keep_days)),
         Job("forget old contacts", 3600, lambda: forget_old_contacts(database, now(), keep_days)),
+        Job("forget old mail addresses", 3600, lambda: database.write(forget_old_addresses, now())),
         Job("erase deleted places", 10, lambda: database.write(erase_deleted_places)),
         Job("erase old imports", 10, lambda: erase_old_imports(database, now())),
         Job("release spaces", 1, lambda: _release_spaces(database, now())),

@@ -35,28 +35,27 @@ TRY_AGAIN_S = 5
 class Rendered(Protocol):
     """A picture as clients receive it."""
 
-    @property
-    def frame(self) -> bytes:
-        """The bytes that a stream sends."""
+    def frame(self, base_url: str) -> bytes:
+        """Return the bytes that a stream sends, with links that begin with `base_url`."""
 
 
 RenderedT = TypeVar("RenderedT", bound=Rendered)
 
 
 class Watcher:
-    """One open stream. Its thread waits at the bell, and sends the newest frame when it rings."""
+    """One open stream. Its thread waits at the bell, and sends the newest picture when it rings."""
 
-    def __init__(self, slug: str, base_url: str, address: str):
+    def __init__(self, slug: str, base_url: str, client: str):
         self.slug = slug
         self.base_url = base_url
-        self.address = address
-        self.frame: bytes | None = None
+        self.client = client
+        self.picture: Rendered | None = None
         self.is_over = False
         self.bell: SimpleQueue[None] = SimpleQueue()
 
-    def show(self, frame: bytes) -> None:
-        """Let the stream send a frame."""
-        self.frame = frame
+    def show(self, picture: Rendered) -> None:
+        """Let the stream send a picture."""
+        self.picture = picture
         self._ring()
 
     def end(self) -> None:
@@ -76,81 +75,80 @@ class Live(Generic[RenderedT]):
         self,
         database: Database,
         waits: WaitEstimator,
-        render: Callable[[Picture, str], RenderedT],
+        render: Callable[[Picture], RenderedT],
         max_streams: int,
-        max_streams_per_address: int,
+        max_streams_per_client: int,
     ):
-        """Start to look for changes. `render(picture, base_url)` makes what clients receive."""
+        """Start to look for changes. `render(picture)` makes what clients receive."""
         self._database = database
         self._waits = waits
         self._render = render
         self._max_streams = max_streams
-        self._max_streams_per_address = max_streams_per_address
+        self._max_streams_per_client = max_streams_per_client
         self._lock = threading.Lock()
         self._changed = threading.Event()
         self._closed = False
         self._watchers: set[Watcher] = set()
-        # The newest picture of each place as it was rendered for each base URL, with its revision.
-        self._rendered: dict[tuple[str, str], tuple[Revision, RenderedT]] = {}
+        # The newest picture of each place, with its revision. It is the same for all, whatever they call this
+        # server; the URL that its links begin with is inserted when it is sent.
+        self._rendered: dict[str, tuple[Revision, RenderedT]] = {}
         # What the watchers of each place were shown last, and when, by time.monotonic().
         self._shown: dict[str, tuple[Revision | None, float]] = {}
         database.on_commit = self._on_commit
         threading.Thread(target=self._run, name="live", daemon=True).start()
 
-    def current(self, slug: str, base_url: str) -> RenderedT:
-        """Return the picture of a place as it is now, with links that begin with `base_url`.
-
-        It is rendered once for all who ask. Raises NotFound.
-        """
+    def current(self, slug: str) -> RenderedT:
+        """Return the picture of a place as it is now, rendered once for all who ask. Raises NotFound."""
         at = now()
-        known = self._rendered.get((slug, base_url))
+        known = self._rendered.get(slug)
         with self._database.read() as db:
             place = find_place(db, slug)
             revision = revision_of(db, at, place)
             if known is not None and known[0] == revision:
                 return known[1]
             picture = picture_of(db, at, place, revision, self._waits)
-        rendered = self._render(picture, base_url)
+        rendered = self._render(picture)
         if len(self._rendered) >= MAX_RENDERED:
             self._rendered.clear()
-        self._rendered[slug, base_url] = revision, rendered
+        self._rendered[slug] = revision, rendered
         return rendered
 
-    def join(self, slug: str, base_url: str, address: str) -> Watcher:
-        """Let a stream to a client's address watch a place.
+    def join(self, slug: str, base_url: str, client: str) -> Watcher:
+        """Let a stream to a client watch a place.
 
-        Raises NotFound, and TooMany when there are too many streams, in all or to this address.
+        Raises NotFound, and TooMany when there are too many streams, in all or to this client.
         """
-        watcher = Watcher(slug, base_url, address)
+        watcher = Watcher(slug, base_url, client)
         with self._lock:
-            same_address = [other for other in self._watchers if other.address == address]
-            if len(self._watchers) >= self._max_streams or len(same_address) >= self._max_streams_per_address:
+            same_client = [other for other in self._watchers if other.client == client]
+            if len(self._watchers) >= self._max_streams or len(same_client) >= self._max_streams_per_client:
                 raise TooMany("Too many pages are open; this one asks again by itself.", TRY_AGAIN_S)
             self._watchers.add(watcher)
         try:
-            frame = self.current(slug, base_url).frame
+            picture = self.current(slug)
         except BaseException:
             self.leave(watcher)
             raise
         with self._lock:
-            if watcher.frame is None:  # else a newer frame came meanwhile
-                watcher.frame = frame
+            if watcher.picture is None:  # else a newer one came meanwhile
+                watcher.picture = picture
         self._changed.set()
         return watcher
 
     def leave(self, watcher: Watcher) -> None:
-        """Forget a stream that ended. It is safe to call this twice."""
+        """End a stream, or forget one that ended. It is safe to call this twice."""
         with self._lock:
             self._watchers.discard(watcher)
+        watcher.end()
 
     def frames(self, watcher: Watcher) -> Iterator[bytes | None]:
         """Yield the current frame of a watcher, then each newer one, and None after QUIET_S without news."""
         sent = None
         while not self._closed and not watcher.is_over:
-            frame = watcher.frame
-            if frame != sent:
-                sent = frame
-                yield frame
+            picture = watcher.picture
+            if picture is not None and picture is not sent:
+                sent = picture
+                yield picture.frame(watcher.base_url)
             try:
                 watcher.bell.get(timeout=QUIET_S)
             except Empty:
@@ -160,6 +158,10 @@ class Live(Generic[RenderedT]):
         """End all streams, so that the server can stop."""
         self._closed = True
         self._changed.set()
+        self.end_streams()
+
+    def end_streams(self) -> None:
+        """End all streams; the pages ask again."""
         with self._lock:
             watchers = list(self._watchers)
         for watcher in watchers:
@@ -209,11 +211,9 @@ class Live(Generic[RenderedT]):
 
     def _show(self, slug: str) -> None:
         """Send the current picture of a place to all who watch it."""
-        watchers = self._watchers_of(slug)
-        base_urls = {watcher.base_url for watcher in watchers}
-        frames = {base_url: self.current(slug, base_url).frame for base_url in base_urls}
-        for number, watcher in enumerate(watchers, 1):
-            watcher.show(frames[watcher.base_url])
+        picture = self.current(slug)
+        for number, watcher in enumerate(self._watchers_of(slug), 1):
+            watcher.show(picture)
             # A thousand threads that wake at once would fight for the interpreter.
             if number % GROUP == 0:
                 time.sleep(GROUP_PAUSE_S)

@@ -43,8 +43,7 @@ class Settings:
     keep_personal_days: int = _int_setting(30, 0, 36500)
     require_database: int = _int_setting(0, 0, 1)
     backup_url: str = ""
-    handover_s: int = _int_setting(30, 0, 3600)
-    rollback_s: int = _int_setting(180, 1, 86400)
+    take_over: str = ""
     smtp_url: str = ""
     smtp_from: str = ""
     host: str = "0.0.0.0"
@@ -104,6 +103,12 @@ class Settings:
             )
         if self.smtp_from and not _SENDER.fullmatch(self.smtp_from):
             raise CannotStart("TAKEANUMBER_SMTP_FROM must be an address such as queue@example.org.")
+        if self.smtp_url and not self.url:
+            # Without it, links would lead to whatever host a request names.
+            raise CannotStart(
+                "With TAKEANUMBER_SMTP_URL, set TAKEANUMBER_URL too, such as https://queue.example.org:"
+                " the links in mails begin with it."
+            )
 
 
 def _has_valid_port(match: re.Match[str] | None, group: int) -> bool:

@@ -5,7 +5,7 @@ import { duration } from './words.js';
 const ASK = 10000;
 
 export function showBackup(line) {
-  const [word, said] = line.children;
+  const [word, said, lease] = line.children;
   let age = Number(line.dataset.age), since = performance.now();
 
   function count() {
@@ -27,6 +27,7 @@ export function showBackup(line) {
     line.dataset.state = backup.state;
     word.textContent = backup.word;
     said.textContent = backup.said;
+    lease.textContent = backup.lease;
     age = backup.age_s;
     since = performance.now();
   }

@@ -25,11 +25,21 @@ async function compare() {
 const two = n => String(n).padStart(2, '0');
 const WORDS = {
   long: left => `${left} left`,
-  soon: left => `${left} left: do you need more time?`,
-  over: () => 'Time is over: another may get it. Report it all the same.',
+  soon: left => `${left} left. Extend?`,
+  over: () => 'Time’s up; someone else may take this call. You can still save your report.',
 };
 
+function tellTime() {
+  for (const clock of document.querySelectorAll('[data-clock]')) {
+    const options = { timeZone: clock.dataset.clock, hour: '2-digit', minute: '2-digit' };
+    try {
+      clock.textContent = new Date(Date.now() + ahead).toLocaleTimeString('en-GB', options);
+    } catch { /* a zone that this browser doesn't know: the time of the page stays */ }
+  }
+}
+
 function count() {
+  tellTime();
   const timer = document.querySelector('[data-until]');
   if (!timer) return delete page.dataset.lasts;
   const left = Math.max(0, Math.ceil((Date.parse(timer.dataset.until) - Date.now() - ahead) / 1000));

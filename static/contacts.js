@@ -11,7 +11,7 @@ if (form) {
     const many = boxes.filter(box => box.checked).length;
     page.checked = many === boxes.length;
     page.indeterminate = many > 0 && !page.checked;
-    chosen.textContent = all.checked ? 'All are chosen' : many ? `${many} chosen` : few;
+    chosen.textContent = all.checked ? 'All selected' : many ? `${many} selected` : few;
   }
 
   // With Shift, all from the last that was ticked to this one become as this one is.

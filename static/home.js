@@ -1,4 +1,3 @@
-// What a browser knows better than the one who opens a place: where it is.
-const zone = document.querySelector('[name=timezone]'), country = document.querySelector('[name=country]');
+// A browser knows which time zone it is in, and the zone tells the country. Its language tells neither.
+const zone = document.querySelector('[name=timezone]');
 if (zone && !zone.value) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || '';
-if (country && !country.value) country.value = (/-([A-Z]{2})\b/.exec(navigator.language) || [])[1] || '';

@@ -45,8 +45,10 @@ export function inside(counters) {
 export function serving(list, all) {
   const lines = all.map(called => {
     const line = document.createElement('li'), bold = document.createElement('b');
+    const place = document.createElement('bdi');
     bold.textContent = called.number;
-    line.append(bold, ` ${where(called)}`);
+    place.textContent = where(called);
+    line.append(bold, ' ', place);
     return line;
   });
   if (!lines.length) {

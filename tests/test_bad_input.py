@@ -25,7 +25,7 @@ def furnished(tmp_path_factory):
     with pytest.MonkeyPatch.context() as changed:
         changed.setattr(app_clock, "source", clock)
         app = takeanumber.create_app(data=data, takes_per_minute=10**9)
-        place = open_deli(AppClient(app))
+        place = open_deli(AppClient(app), country="DE")
         links = furnish(place)
     yield place, links, clock.at
     close(app)
@@ -184,7 +184,7 @@ def test_a_body_must_be_a_json_object(refuses, body):
 @pytest.mark.parametrize(
     "kind", ["text/plain", "application/octet-stream", "multipart/form-data", "", "nonsense"]
 )
-def test_json_that_does_not_say_so_is_not_believed(refuses, kind):
+def test_json_without_its_content_type_is_refused(refuses, kind):
     refuses("close queue", 400, data=b"{}", headers={"Content_Type": kind})
 
 
@@ -304,7 +304,7 @@ def test_a_field_of_the_wrong_type_or_length(refuses, name, field, values):
 
 
 @pytest.mark.parametrize("name", ["places", "take", "staff", "queues", "queue", "next", "add", "counter"])
-def test_a_field_that_nobody_knows_is_ignored(own_place, links, name):
+def test_an_unknown_field_is_ignored(own_place, links, name):
     content = RIGHT.get(name, {}) | {
         "state": "done",
         "number": None,
@@ -329,7 +329,7 @@ def test_a_field_that_nobody_knows_is_ignored(own_place, links, name):
         and field not in ("claim_minutes", "retry_minutes", "most_tries", "public_form", "id", "callers")
     ],
 )
-def test_half_characters_are_refused(place, links, name, field):
+def test_lone_surrogates_are_refused(place, links, name, field):
     before = place.export()
     for text in ("\ud800", "a\udfffb", "\ud83e", "\udead\ud800"):
         value = [text] if field in ("queues", "asks", "numbers") else text
@@ -355,7 +355,7 @@ def test_control_characters_are_left_out(own_place):
         "🧑‍🚀" * 10,
     ],
 )
-def test_text_is_only_text(own_place, text):
+def test_markup_and_sql_in_text_stay_text(own_place, text):
     ana = own_place.desk()
     customer = own_place.customer(name=text)
     assert ana.call_next(number=customer.number)["name"] == text
@@ -495,7 +495,7 @@ def test_other_methods_are_not_allowed(place, links, method):
     assert place.export() == before
 
 
-def test_what_is_for_reading_takes_no_post(place):
+def test_a_read_only_url_refuses_post(place):
     for name in ("customers", "board", "live", "poster", "tickets_csv", "export"):
         answer = place.client.post(place.owner_get()["links"][name])
         assert answer.status == 405
@@ -504,7 +504,7 @@ def test_what_is_for_reading_takes_no_post(place):
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
 @pytest.mark.parametrize("days", [0, 1])
-def test_looking_changes_nothing(own_place, links, clock, method, days):
+def test_reading_changes_nothing(own_place, links, clock, method, days):
     clock.advance(days=days)
     before = own_place.export()
     for url in {*links.values(), *own_place.owner_get()["links"].values()} - {own_place.links["live"]}:
@@ -520,24 +520,24 @@ def test_looking_changes_nothing(own_place, links, clock, method, days):
 @pytest.mark.parametrize(
     "accept", ["application/json", "application/json, text/plain;q=0.5", "application/json;q=0.9"]
 )
-def test_json_for_whoever_asks_for_it(place, accept):
+def test_json_is_returned_when_requested(place, accept):
     assert isinstance(place.client.get(place.links["customers"], Accept=accept).body, dict)
 
 
 @pytest.mark.parametrize(
     "accept", ["text/html", "*/*", "", "text/*", "image/png", "nonsense", "text/html,*/*;q=0.8", "text/plain"]
 )
-def test_html_for_everybody_else(place, accept):
+def test_html_is_returned_otherwise(place, accept):
     for page in ("customers", "board", "manage"):
         answer = place.client.get(place.links[page], Accept=accept)
         assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
 
 
-def test_html_for_who_says_nothing(place):
+def test_html_is_returned_without_an_accept_header(place):
     answer = place.client.flask_client.get(place.links["customers"])
     assert answer.mimetype == "text/html"
 
 
-def test_an_error_is_json_for_who_sent_json(place):
+def test_a_json_request_gets_its_error_as_json(place):
     answer = place.client.post(f"{place.links['manage']}x", {}, Accept="*/*")
     assert (answer.status, list(answer.body)) == (404, ["error"])

@@ -18,6 +18,7 @@ import pytest
 import yaml
 from helpers.app import HERE
 from helpers.beanstalk import BUNDLED, CONFIG, PROPERTIES, Aborted, properties_of
+from helpers.fast_backups import wait_for
 from helpers.storage import ENVIRONMENT, Bucket
 from helpers.versions import NEXT, REBUILDS_PLACE, rows
 
@@ -86,7 +87,7 @@ def test_hooks_can_be_run_wherever_they_were_checked_out():
     assert {line.split(": ")[2] for line in git("check-attr", "eol", "--", *paths).splitlines()} == {"lf"}
 
 
-def test_shellcheck_has_nothing_to_say():
+def test_shellcheck_passes():
     ended = subprocess.run([TOOLS / "shellcheck", *SCRIPTS], capture_output=True, text=True, check=False)
     assert ended.stdout + ended.stderr == ""
 
@@ -250,7 +251,7 @@ def s3(s3_port):
 def new_instance(instances, s3, s3_port):
     """Makes an instance of the same environment."""
     given = ENVIRONMENT | {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{s3_port}"}
-    given |= {"TAKEANUMBER_BACKUP_URL": s3.url, "TAKEANUMBER_HANDOVER_S": "10"}
+    given |= {"TAKEANUMBER_BACKUP_URL": s3.url}
     return lambda **more: instances(**given | more)
 
 
@@ -407,14 +408,30 @@ def test_a_new_instance_takes_over_from_the_old_one(instance, new_instance, vers
     instance.deploy(version())
     shop, new = instance.server.open_shop(), new_instance()
     with Customers(shop) as customers:
-        time.sleep(0.5)
-        customers.over.set()  # whoever is not answered any more tries again, at the new one
         new.deploy(version())
+        before = len(customers.numbers)
+        assert shop.take().status == 201  # the old one serves while customers reach it
         customers.shop = copy(shop)
-        customers.shop.client = new.server
-    customers.check()
+        customers.shop.client = new.server  # as the platform leads them
+        wait_for(lambda: len(customers.numbers) > before + 10, within=60)
+    there = {ticket["number"] for ticket in customers.shop.tickets()}
+    assert len(customers.numbers) == len(set(customers.numbers))
+    assert set(customers.numbers) <= there
     assert shop.take().status == 503  # only one of the two may write
-    assert instance.server.get(shop.links["board"]).status == 200
+    assert instance.server.get(shop.links["board"]).status == 503  # or it would show a stale line
+
+
+def test_an_instance_of_a_cloned_environment_is_refused(instance, new_instance, version):
+    instance.deploy(version())
+    assert instance.server.open_shop().take().status == 201
+    clone = new_instance()
+    clone.environment = "shop-clone"
+    with pytest.raises(Aborted, match="The environment 'shop' keeps its backups at"):
+        clone.deploy(version())
+    assert list(clone.data.glob("*.db")) == []
+    clone.properties["TAKEANUMBER_BACKUP_URL"] += "-clone"
+    clone.deploy(version())
+    assert clone.server.open_shop().take().body["number"] == "A1"
 
 
 def test_a_lost_file_is_an_error_and_no_empty_shop(instance, version):
@@ -426,7 +443,6 @@ def test_a_lost_file_is_an_error_and_no_empty_shop(instance, version):
     with pytest.raises(AssertionError, match="There is no database at"):
         instance.serve()
     assert list(instance.data.glob("takeanumber.db*")) == []
-    instance.properties["TAKEANUMBER_HANDOVER_S"] = "1"
     instance.deploy(version())
     assert instance.server.get("/corner-deli").body["queues"][0]["waiting"] == ["A1"]
 

@@ -188,7 +188,8 @@ def test_a_caller_who_loses_the_list_may_still_report(clinic, cleo):
 
 
 def test_the_owner_does_it_all_by_forms(clinic, cleo, dan, app):
-    owner = Browser(app).open(clinic.links["manage"])
+    calls = f"{clinic.links['manage']}/calls"
+    owner = Browser(app).open(calls)
     owner.press("Save Follow-ups", restricted="1", callers=[str(dan.id)], claim_minutes="5")
     assert (owner.status, owner.redirects) == (200, [303])
     assert queue(clinic).items() >= {"callers": [dan.id], "claim_minutes": 5}.items()
@@ -196,7 +197,7 @@ def test_the_owner_does_it_all_by_forms(clinic, cleo, dan, app):
     assert queue(clinic)["callers"] is None
     owner.press("Save Follow-ups", claim_minutes="0")
     assert (owner.status, "from 1 to 600" in owner.html) == (400, True)
-    owner.open(clinic.links["manage"]).press("Add the call list", name="Urgent")
+    owner.open(calls).press("Add the call list", name="Urgent")
     assert queue(clinic, "urgent")["kind"] == "calls"
     owner.press("Add the outcome", name="Appointment made", effect="reached")
     assert clinic.owner_get()["outcomes"][-1]["name"] == "Appointment made"
@@ -205,7 +206,7 @@ def test_the_owner_does_it_all_by_forms(clinic, cleo, dan, app):
     clinic.put_on_list("Ida")
     caller = Browser(app).open(cleo.link).press("Next call")
     assert (caller.url.rsplit("/", 1)[1], "Ida" in caller.html) == ("calls", True)
-    owner.open(queue(clinic)["links"]["list"]).press("Clear a claim")
+    owner.open(queue(clinic)["links"]["list"]).press("Release call")
     assert (owner.url.rsplit("/", 1)[1], owner.redirects) == ("follow-ups", [303])
     form = caller.form("Reached")
     later = {"outcome": "Call back later", "call_back_date": "2026-11-23", "call_back_time": "14:30"}
@@ -222,7 +223,7 @@ def test_whoever_only_makes_calls_is_led_to_them(clinic, app):
     assert page.url.endswith("/calls")
 
 
-# ----- her own words
+# ----- custom wording
 
 
 def test_outcomes_to_begin_with(clinic):
@@ -237,7 +238,7 @@ def test_outcomes_to_begin_with(clinic):
     }
 
 
-def test_an_outcome_of_her_own(clinic, cleo):
+def test_the_owner_adds_an_outcome(clinic, cleo):
     answer = clinic.owner_post("/outcomes", name="Appointment made", effect="reached")
     assert answer.status == 201
     assert clinic.owner_post("/outcomes", name="appointment-made", effect="done").status == 409
@@ -268,7 +269,7 @@ def test_reasons_and_services(clinic):
     assert clinic.owner_post("/services", name="Bad", link="javascript:alert(1)").status == 400
 
 
-# ----- her page of a list
+# ----- the owner's page of a list
 
 
 def test_what_waits_and_who_is_called(clinic, cleo, dan, clock):

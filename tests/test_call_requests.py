@@ -104,7 +104,7 @@ def test_who_knows_a_number_learns_nothing_of_its_call_and_cannot_end_it(hotline
     assert page_of(hotline, answer) == page
 
 
-def test_her_own_call_that_was_for_later_is_made_now(hotline, cleo, app):
+def test_a_call_that_was_for_later_is_made_now(hotline, cleo, app):
     phone = Browser(app).open("/corner-deli/follow-ups/tickets")
     phone.press("Call me back", phone="030 1234567")
     page = phone.url
@@ -201,7 +201,9 @@ def test_staff_and_customer_are_told_by_mail(start):
     from helpers.client import AppClient
     from helpers.places import open_deli
 
-    app = start(smtp_url="smtp://localhost:2525", smtp_from="queue@example.org")
+    app = start(
+        url="https://queue.example.org", smtp_url="smtp://localhost:2525", smtp_from="queue@example.org"
+    )
     place = open_deli(AppClient(app), timezone="Europe/Berlin")
     place.owner_post(
         "/queues", name="Follow-ups", kind="calls", public_form=True, staff_email="desk@example.org"
@@ -209,6 +211,7 @@ def test_staff_and_customer_are_told_by_mail(start):
     asks(place)
     staff, customer = place.export()["mail"]
     assert (staff["recipient"], customer["recipient"]) == ("desk@example.org", "nele@example.org")
+    assert (staff["kind"], customer["kind"]) == ("confirm", "receipt")
     assert "content" not in staff | customer  # tests/test_mail.py reads what arrives
     assert place.owner_get()["mail"] is True
 
@@ -216,7 +219,7 @@ def test_staff_and_customer_are_told_by_mail(start):
 # ----- called instead of waiting
 
 
-def test_a_customer_is_called_at_her_turn(clinic, cleo):
+def test_a_customer_is_called_in_turn(clinic, cleo):
     first, mine, last = (clinic.customer() for _ in range(3))
     page = mine.get()
     assert page["by_phone"] is False
@@ -236,7 +239,7 @@ def test_a_customer_is_called_at_her_turn(clinic, cleo):
     assert first.get()["state"] == "done"
 
 
-def test_she_waits_here_again(clinic):
+def test_a_customer_waits_in_the_shop_again(clinic):
     mine = clinic.customer()
     links = clinic.client.post(mine.get()["links"]["call_me"], {"phone": "030 1234567"}).body["links"]
     assert "call_me" not in links
@@ -261,7 +264,7 @@ def test_no_number_no_call(clinic):
     assert mine.get()["by_phone"] is False
 
 
-def test_too_late_when_she_was_called(clinic, cleo):
+def test_a_called_customer_cannot_ask_for_a_phone_call(clinic, cleo):
     mine = clinic.customer()
     url = mine.get()["links"]["call_me"]
     cleo.call_next()

@@ -1,4 +1,4 @@
-"""Callers: request the next call, hold the claim for a while, report the outcome, and what follows from it."""
+"""Callers: request the next call, hold the claim for a while, report the outcome, and what follows."""
 
 import pytest
 from helpers.places import open_deli
@@ -17,7 +17,7 @@ def at(clock, minutes=0.0):
 # ----- the next call
 
 
-def test_she_sees_whom_to_call_and_why(clinic, cleo):
+def test_a_caller_sees_whom_to_call_and_why(clinic, cleo):
     clinic.add_contacts(
         {"name": "Zoë", "phone": "030 1234567", "address": "Main Street 1", "notes": "Deaf", "tags": ["flu"]}
     )
@@ -64,7 +64,7 @@ def test_the_order_holds_over_several_lists(clinic, cleo, clock):
     assert [cleo.make_call() for _ in range(4)] == ["Lou", "Ida", "Joe", "Kim"]
 
 
-def test_from_one_list_when_she_says_so(clinic, cleo):
+def test_a_caller_can_choose_one_list(clinic, cleo):
     clinic.owner_post("/queues", name="Urgent", kind="calls")
     clinic.put_on_list("Ida")
     clinic.put_on_list("Joe", call_list="urgent")
@@ -73,7 +73,7 @@ def test_from_one_list_when_she_says_so(clinic, cleo):
     assert answer.status == 400
 
 
-def test_asking_again_shows_the_call_that_she_has(clinic, cleo):
+def test_requesting_again_returns_the_call_that_is_held(clinic, cleo):
     clinic.put_on_list("Ida", "Joe")
     first = cleo.next_call()
     assert cleo.next_call() == first
@@ -104,7 +104,7 @@ def test_whoever_is_not_on_duty_gets_none(clinic, cleo):
     assert cleo.next_call()["name"] == "Ida"
 
 
-def test_who_pauses_and_has_only_lists_goes_on_from_her_page_of_calls(clinic, cleo, app):
+def test_a_paused_caller_with_only_lists_resumes_on_the_page_of_calls(clinic, cleo, app):
     clinic.put_on_list("Ida")
     clinic.owner_post("/queues/deli/delete")
     cleo.post("pause")
@@ -114,7 +114,7 @@ def test_who_pauses_and_has_only_lists_goes_on_from_her_page_of_calls(clinic, cl
     assert cleo.next_call()["name"] == "Ida"
 
 
-# ----- how long it is hers
+# ----- how long a claim lasts
 
 
 @pytest.mark.parametrize(("seconds", "still"), [(0, True), (1199, True), (1200, False), (1201, False)])
@@ -145,7 +145,7 @@ def test_who_lost_a_call_gets_the_next(clinic, cleo, dan, clock):
     assert cleo.get_calls()["call"]["claim"] != first["claim"]
 
 
-def test_she_may_get_the_call_again_that_she_lost(clinic, cleo, clock):
+def test_a_caller_may_get_a_lost_call_again(clinic, cleo, clock):
     clinic.put_on_list("Ida")
     first = cleo.next_call()
     clock.advance(minutes=20)
@@ -166,7 +166,7 @@ def test_more_time_is_a_whole_claim_from_now(clinic, cleo, dan, clock):
     assert dan.next_call()["name"] == "Ida"
 
 
-def test_no_more_time_for_what_is_not_hers_any_more(clinic, cleo, dan, clock):
+def test_a_lost_claim_is_not_extended(clinic, cleo, dan, clock):
     clinic.put_on_list("Ida")
     call = cleo.next_call()
     assert dan.post("calls/more-time", claim=call["claim"]).status == 409
@@ -197,7 +197,7 @@ def test_giving_back_what_somebody_else_has_takes_it_from_nobody(clinic, cleo, d
     assert dan.post("calls/give-back", claim=theirs["claim"]).status == 409
 
 
-def test_the_clock_is_set_back_while_a_call_is_hers(clinic, cleo, dan, clock):
+def test_the_clock_is_set_back_during_a_claim(clinic, cleo, dan, clock):
     clinic.put_on_list("Ida")
     call = cleo.next_call()
     clock.advance(hours=-1)
@@ -289,7 +289,7 @@ def test_a_late_report_after_it_was_somebody_elses_is_kept_and_closes_nothing(cl
     assert cleo.next_call() is None
 
 
-def test_a_call_lasted_no_longer_than_it_was_hers(clinic, cleo, dan, clock):
+def test_a_call_lasted_no_longer_than_its_claim(clinic, cleo, dan, clock):
     clinic.put_on_list("Ida", "Joe")
     call = cleo.next_call()
     clock.advance(minutes=15)
@@ -353,6 +353,7 @@ def test_call_back_later_comes_to_the_second_behind_those_of_its_priority(clinic
     ],
 )
 def test_a_call_back_is_by_the_contacts_clock_or_the_places(clinic, cleo, zone, when, shown):
+    clinic.owner_post("/queues/follow-ups", calling_from="00:00", calling_to="24:00")  # 5:00 in New York
     clinic.add_contacts({"name": "Ida", "phone": "030 1000001"} | ({"timezone": zone} if zone else {}))
     clinic.put_on_list("Ida")
     answer = cleo.report(cleo.next_call(), "Call back later", call_back_at=when)
@@ -532,7 +533,7 @@ def test_an_incoming_call_that_makes_no_sense_adds_nobody(clinic, cleo, asked):
 # ----- one desk, two kinds of work
 
 
-def test_a_customer_at_her_desk_comes_first(clinic, cleo):
+def test_a_customer_at_the_desk_comes_before_calls(clinic, cleo):
     clinic.put_on_list("Ida")
     clinic.customer()
     assert cleo.call_next()["number"] == "A1"
@@ -542,7 +543,7 @@ def test_a_customer_at_her_desk_comes_first(clinic, cleo):
     assert cleo.next_call()["name"] == "Ida"
 
 
-def test_no_customer_while_a_call_is_hers(clinic, cleo, clock):
+def test_no_customer_is_called_during_a_claim(clinic, cleo, clock):
     clinic.put_on_list("Ida")
     clinic.customer()
     call = cleo.next_call()
@@ -564,7 +565,7 @@ def test_the_next_customer_is_never_a_call(clinic, cleo):
     assert cleo.get()["line"] == []
 
 
-def test_her_desk_shows_her_lists(clinic, cleo):
+def test_the_desk_shows_the_callers_lists(clinic, cleo):
     clinic.put_on_list("Ida")
     desk = cleo.get()
     assert desk["queues"] == ["deli", "follow-ups"]
@@ -573,7 +574,7 @@ def test_her_desk_shows_her_lists(clinic, cleo):
     assert desk["links"]["next_call"] == f"{cleo.link}/calls/next"
 
 
-def test_a_caller_who_is_removed_leaves_her_call_to_others(clinic, cleo, dan):
+def test_the_call_of_a_removed_caller_goes_to_others(clinic, cleo, dan):
     clinic.put_on_list("Ida")
     cleo.next_call()
     assert clinic.owner_post(f"/servicers/{cleo.id}/remove").status == 200
@@ -581,8 +582,9 @@ def test_a_caller_who_is_removed_leaves_her_call_to_others(clinic, cleo, dan):
     assert cleo.post("calls/next").status == 404
 
 
-def test_her_figures_are_of_the_places_own_day(clinic, cleo, clock):
+def test_a_callers_figures_are_of_the_places_day(clinic, cleo, clock):
     clinic.put_on_list("Ida", "Joe", "Kim")
+    clinic.owner_post("/queues/follow-ups", calling_from="00:00", calling_to="24:00")
     clock.set("2026-11-22 03:59", "Europe/Berlin")
     cleo.make_call("Reached")
     assert cleo.get_calls()["stats"] == {"total": 1, "today": 1, "reached_today": 1}

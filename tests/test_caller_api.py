@@ -141,9 +141,74 @@ def test_an_app_that_sends_no_body_and_accepts_anything(clinic, app, cleo):
     assert client.get("/api/nonsense").status_code == 404
 
 
-def test_a_customer_at_her_desk(clinic, cleo, app_of_cleo):
+def test_a_customer_at_the_desk(clinic, cleo, app_of_cleo):
     clinic.put_on_list("Ida")
     clinic.customer()
     cleo.call_next()
     answer = app_of_cleo.next_call()
     assert (answer.status, [*answer.body]) == (409, ["error"])
+
+
+# ----- apps that were written for VIAL
+
+
+def test_an_app_written_for_vial(clinic, app_of_cleo):
+    clinic.add_contacts({"name": "Ida", "phone": "030 1234567", "address": "Main Street 1", "notes": "Deaf"})
+    clinic.put_on_list("Ida", "Joe")
+    found = app_of_cleo.next_call().body
+    assert (found["id"], found["Name"]) == (str(found["call"]["id"]), "Ida")
+    assert (found["Phone number"], found["Address"]) == ("030 1234567", "Main Street 1")
+    assert (found["Internal notes"], found["Number of Reports"], found["Latest report"]) == ("Deaf", 0, None)
+    report = {
+        "Location": found["id"],
+        "Availability": ["Skip: call back later"],
+        "Notes": "At work",
+        "Internal Notes": "Ask for Ida",
+        "Do not call until": "2026-11-21T13:00:00.000Z",
+        "is_pending_review": False,
+    }
+    answer = app_of_cleo.client.post("http://localhost/api/submitReport", report, **app_of_cleo.head)
+    assert answer.status == 200, answer.body
+    assert answer.body["created"] == [str(answer.body["report"]["id"])]
+    assert (
+        answer.body["report"].items()
+        >= {"notes": "At work\nAsk for Ida", "outcome": "Call back later"}.items()
+    )
+    assert answer.body["report"]["call_back_at"] == "2026-11-21T14:00:00+01:00"
+    again = app_of_cleo.client.post("http://localhost/api/submitReport", report, **app_of_cleo.head)
+    assert again.body["created"] == answer.body["created"]
+    joe = app_of_cleo.next_call("?no_claim=1").body["id"]
+    assert app_of_cleo.next_call(f"?location_id={joe}").body["Name"] == "Joe"
+    assert app_of_cleo.client.post("http://localhost/api/callerStats", **app_of_cleo.head).body["total"] == 1
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        {"Location": "nonsense", "Availability": ["Reached"]},
+        {"Location": ["1"], "Availability": ["Reached"]},
+        {"Location": "1", "Availability": []},
+        {"Location": "1", "Availability": ["Yes: vaccinating 65+"]},
+        {"Location": "1", "Availability": [{}]},
+        {"Location": "1", "Availability": ["Skip: call back later"]},
+        {"Location": "1", "Availability": ["Reached"], "Notes": "x" * 2001},
+    ],
+)
+def test_what_vials_report_lacks_is_said(clinic, app_of_cleo, report):
+    clinic.put_on_list("Ida")
+    assert app_of_cleo.next_call().body["id"] == "1"
+    answer = app_of_cleo.client.post("http://localhost/api/submitReport", report, **app_of_cleo.head)
+    assert answer.status == 400
+    assert app_of_cleo.next_call("?location_id=x").status == 400
+
+
+def test_a_report_of_a_call_that_was_never_claimed(clinic, app_of_cleo):
+    report = {"Location": "77", "Availability": ["Reached"]}
+    assert (
+        app_of_cleo.client.post("http://localhost/api/submitReport", report, **app_of_cleo.head).status == 404
+    )
+
+
+def test_a_call_by_the_name_of_the_contact(clinic, app_of_cleo):
+    clinic.put_on_list("Ida", "Joe")
+    assert app_of_cleo.next_call("?name=joe").body["call"]["name"] == "Joe"

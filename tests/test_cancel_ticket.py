@@ -56,7 +56,7 @@ def test_a_late_press_for_one_who_left_says_so(place, ana):
     assert customer.get()["state"] == "cancelled"
 
 
-def test_the_same_request_does_not_bring_her_back(place):
+def test_the_same_request_does_not_bring_a_cancelled_ticket_back(place):
     request = {"request_id": "abc"}
     place.client.post(place.take(**request).body["links"]["cancel"])
     again = place.take(**request)

@@ -48,12 +48,12 @@ def test_help_names_each_command_and_reads_well(command):
         ("serve", "--host --port --data --threads"),
         ("links", "--data"),
         ("backup", "--to --data"),
-        ("restore", "--from --at --replace --or-new --hand-over --data"),
+        ("restore", "--from --at --copy --replace --or-new --hand-over --take-over --data"),
         ("demo", "--url --speed"),
     ],
 )
-def test_help_of_each_command(command, word, options):
-    ended = command(word, "--help")
+def test_help_of_each_command(invoke, word, options):
+    ended = invoke(word, "--help")
     assert ended.returncode == 0
     assert [option for option in options.split() if option not in ended.stdout] == []
 
@@ -61,8 +61,8 @@ def test_help_of_each_command(command, word, options):
 @pytest.mark.parametrize(
     "words", [["nonsense"], ["--nonsense"], ["serve", "--threads", "many"], ["serve", "--threads", "1"]]
 )
-def test_what_it_does_not_understand(command, words):
-    ended = command(*words)
+def test_unknown_words_are_an_error(invoke, words):
+    ended = invoke(*words)
     assert ended.returncode in (1, 2)
     assert "Traceback" not in ended.stderr
     assert "Error: " in ended.stderr
@@ -71,7 +71,7 @@ def test_what_it_does_not_understand(command, words):
 # ----- serve
 
 
-def test_serving_tells_where_it_is(start_server):
+def test_serve_prints_its_address(start_server):
     server = start_server()
     assert f"http://127.0.0.1:{server.port}" in server.log
     assert "▄" in server.log or "█" in server.log  # the QR code
@@ -106,7 +106,7 @@ def test_the_log_holds_no_links(start_server):
     desk = shop.desk()
     desk.post("next", finished="A9")
     server.get(shop.links["manage"] + "x")
-    secret = [url.rsplit("/", 1)[1] for url in (ticket, desk, shop.links["staff"], shop.links["manage"])]
+    secret = [url.rsplit("/", 1)[1] for url in (ticket, desk.link, shop.links["staff"], shop.links["manage"])]
     assert [token for token in secret if token in server.log] == []
 
 

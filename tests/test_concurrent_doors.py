@@ -182,7 +182,7 @@ def test_a_door_sends_all_again_whose_answer_got_lost(server, cut):
 
 def send_and_hang_up(inside, door, taps, cut):
     """Sends a batch over a connection that is gone before the answer is read."""
-    url, body = urlsplit(door.links["taps"]), json.dumps({"taps": taps}).encode()
+    url, body = urlsplit(f"{door.link}/taps"), json.dumps({"taps": taps}).encode()
     head = f"POST {url.path} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: application/json\r\n"
     request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     with closing(socket.create_connection((url.hostname, url.port))) as link:
@@ -226,7 +226,7 @@ def test_two_doors_tap_the_same_customer_in_at_the_same_instant(server):
     assert len(inside.counted()) == rounds
 
 
-def test_a_customer_comes_in_at_the_instant_another_door_misses_her(server):
+def test_a_customer_comes_in_at_the_instant_another_door_reports_a_no_show(server):
     inside, rounds = Inside(server, doors=2, admits="deli"), 25
     front, back = inside.doors
     for nth in range(rounds):
@@ -251,7 +251,7 @@ class Rush:
         self.at_desks, self.at_doors, self.all_taken = [], set(), threading.Event()
 
     def customer(self, takes):
-        """Takes numbers; now and then she goes home."""
+        """Take numbers, and cancel some of them."""
         for _ in range(takes):
             mine = self.inside.shop.take(party=random.randint(1, 3))
             assert mine.status == 201, mine
@@ -259,7 +259,7 @@ class Rush:
                 assert self.server.post(mine.body["links"]["cancel"]).status in (200, 409)
 
     def servicer(self, desk):
-        """Calls one after the other to her desk."""
+        """Call one customer after the other to a desk."""
         current = None
         while True:
             nobody_else_comes = self.all_taken.is_set()

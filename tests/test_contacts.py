@@ -117,8 +117,8 @@ def test_a_body_of_another_shape_is_an_error(clinic, body):
 def test_the_same_reference_or_else_the_same_phone_is_the_same_contact(clinic):
     clinic.add_contacts(ANA, BEN)
     answer = clinic.add_contacts(
-        {"name": "Ana Núñez y Sol", "phone": "+49301234567", "tags": "new"},  # by her phone
-        {"name": "Ben", "phone": "030 999999", "reference": "P-7"},  # by his reference
+        {"name": "Ana Núñez y Sol", "phone": "+49301234567", "tags": "new"},  # same phone
+        {"name": "Ben", "phone": "030 999999", "reference": "P-7"},  # same reference
         {"name": "Bea", "phone": "0171 2345678", "reference": "P-8"},  # shares a phone with another
     )
     assert answer == {"added": 1, "changed": 2, "refused": []}
@@ -134,7 +134,7 @@ def test_what_a_row_leaves_out_stays_and_tags_come_together(clinic):
     ) == {"added": 0, "changed": 1, "refused": []}
     contact = only(clinic)
     assert (contact["notes"], contact["email"], contact["tags"]) == ("Deaf", "a@example.org", ["a", "b"])
-    assert contact["do_not_call"] is True  # nobody says by a file that she may be called again
+    assert contact["do_not_call"] is True  # an import never clears a do-not-call flag
 
 
 def test_twice_in_one_request_is_said(clinic):
@@ -223,7 +223,7 @@ def three(clinic, clock):
     ],
 )
 def test_filters(three, filters, names):
-    assert three.names(**filters) == names
+    assert three.contact_names(**filters) == names
     assert three.contacts(**filters)["total"] == len(names)
 
 
@@ -303,7 +303,7 @@ def test_a_change_that_makes_no_sense_changes_nothing(clinic):
     assert clinic.contacts() == before
 
 
-def test_her_page_shows_what_was_reported(three):
+def test_the_page_of_a_contact_shows_the_reports(three):
     ana = three.contacts(q="ana")["contacts"][0]
     (report,) = three.client.get(ana["links"]["contact"]).body["reports"]
     assert report.items() >= {"outcome": "Reached", "notes": "All fine", "list": "Follow-ups"}.items()
@@ -332,16 +332,16 @@ def family(clinic):
 def test_of_those_who_share_a_phone_the_one_named_phoned_or_who_is_on_a_list(family, asked, whom):
     family.caller().post("calls/incoming", phone="+49 30 1234567", outcome="Reached", **asked)
     assert [each["name"] for each in family.contacts(last_outcome="Reached")["contacts"]] == [whom]
-    assert family.list()["waiting"] == (1 if whom == "C Núñez" else 0)
+    assert family.call_list()["waiting"] == (1 if whom == "C Núñez" else 0)
 
 
 def test_a_number_never_to_be_called_again_is_not_called_for_others_either(family):
     family.add_contacts({"name": "Dora", "phone": "030 5555555"})
     caller = family.caller()
     caller.post("calls/incoming", phone=ANA["phone"], name="A Núñez", outcome="Do not call again")
-    assert family.names(do_not_call=1) == ["A Núñez", "B Núñez", "C Núñez"]
+    assert family.contact_names(do_not_call=1) == ["A Núñez", "B Núñez", "C Núñez"]
     assert caller.post("calls/next").body["call"] is None
-    assert family.list()["waiting"] == 0
+    assert family.call_list()["waiting"] == 0
 
 
 # ----- forgetting
@@ -356,7 +356,7 @@ def test_forgotten_at_once(three):
     assert "All fine" in everything_about(three)
     for each in (ana, ben):
         assert sends(each, three, "/forget").status == 200
-    assert three.names() == ["cem"]
+    assert three.contact_names() == ["cem"]
     left = everything_about(three)
     for word in ("Núñez", "núñez", "301234567", "ana@example.org", "All fine", "P-7"):
         assert word not in left
@@ -378,7 +378,7 @@ def test_forgotten_by_the_clock(three, clock, app):
     assert three.contacts()["total"] == 4
     clock.advance(days=1)
     assert not forget_old_contacts(database, clock(), 30)
-    assert three.names() == ["Ben", "Dora"]  # Ben has an open call
+    assert three.contact_names() == ["Ben", "Dora"]  # Ben has an open call
     assert "All fine" not in everything_about(three)
 
 
@@ -411,7 +411,7 @@ def test_what_was_noted_of_a_contact_who_stays_goes_too(three, clock, app):
     sends(three.contacts(q="ana")["contacts"][0], three, notes="Moved")
     clock.advance(days=2)
     forget_old_contacts(app.extensions["takeanumber"].database, clock(), 30)
-    assert three.names() == ["Ana Núñez", "Ben"]
+    assert three.contact_names() == ["Ana Núñez", "Ben"]
     assert "All fine" not in everything_about(three)
 
 

@@ -29,7 +29,7 @@ def free(shop):
 
 
 def customers(place, *parties):
-    """So many customers, one after the other, each with so many people (None: she doesn't say)."""
+    """So many customers, one after the other, each with so many people (None: not given)."""
     return [place.customer(**({"party": party} if party else {})) for party in parties]
 
 
@@ -207,7 +207,9 @@ def test_a_number_that_came_in_is_not_counted_again(free, door):
     customers(free, None)
     free.owner_post("/counters/shop/doors", name="Back")
     assert door.send_taps(new_tap(1, number="A1")).body["count"] == 1
-    assert free.door("Back").send_taps(new_tap(1, number="A1")).body["count"] == 1  # both let her in, offline
+    assert (
+        free.door("Back").send_taps(new_tap(1, number="A1")).body["count"] == 1
+    )  # both let the customer in, offline
     assert door.send_taps(new_tap(1, number="A1")).body["count"] == 1
     assert room(free) == (1, 0)
     assert free.event_kinds().count("not-counted") == 2
@@ -311,13 +313,13 @@ def test_who_was_let_in_out_of_turn_by_mistake_is_first_now(full, door):
     assert called(full) == ["A3"]
 
 
-def test_undoing_the_second_of_two_taps_leaves_her_inside(free, door):
+def test_undoing_the_second_of_two_taps_leaves_the_customer_inside(free, door):
     (first,) = customers(free, None)
     free.owner_post("/counters/shop/doors", name="Back")
     back = free.door("Back")
     door.send_taps(new_tap(1, number="A1"))
     double = new_tap(1, number="A1")
-    back.send_taps(double)  # not counted, since she is inside
+    back.send_taps(double)  # not counted: the customer is inside
     back.send_taps(new_tap(-1, undoes=double["id"]))
     assert (first.get()["state"], room(free)) == ("done", (1, 0))
 
@@ -359,7 +361,7 @@ def test_not_here_needs_a_number(free, door, content):
     assert (answer.status, called(free)) == (400, ["A1"])
 
 
-def test_one_who_leaves_frees_her_space(free):
+def test_a_customer_who_leaves_frees_the_space(free):
     first, second = customers(free, 3, None)
     assert first.cancel().status == 200
     assert (states(first, second), room(free)) == (["cancelled", "called"], (0, 1))
@@ -451,7 +453,7 @@ def test_who_was_called_yesterday_is_in_nobodys_way_today(free, clock):
     assert free.take().status == 201
 
 
-# ----- the owner changes her mind
+# ----- the owner changes settings later
 
 
 def test_a_queue_that_waits_already_is_called_when_it_is_admitted(shop):
@@ -501,7 +503,7 @@ def test_when_the_counter_is_deleted_the_line_goes_on(free, ana):
 
 def test_when_the_queue_is_deleted_the_counter_goes_on(free, door):
     customers(free, None)
-    assert free.owner_post("/queues/deli/delete").status == 409  # she may come in
+    assert free.owner_post("/queues/deli/delete").status == 409  # the customer may come in
     door.send_taps(new_tap(1, number="A1"))
     assert free.owner_post("/queues/deli/delete").status == 200
     assert (door.get()["count"], door.get()["waiting"]) == (1, 0)
@@ -538,12 +540,34 @@ def test_more_minutes_to_come_in(free, door):
 
 
 def test_a_desk_and_a_door_never_get_the_same_customer(full, door, ana):
+    full.owner_post("/counters/shop", admits=None)
     customers(full, *[None] * 4)
     assert ana.call_next()["number"] == "A1"
+    full.owner_post("/counters/shop", admits="deli")
     door.tap(-1)
     assert called(full) == ["A2"]
-    assert ana.call_next()["number"] == "A3"
+    assert ana.call_next() is None  # only the counter calls now
     assert (called(full), room(full)) == (["A2"], (1, 1))  # who is at a desk holds no space
+
+
+def test_a_desk_calls_nobody_into_a_full_shop(full, ana):
+    customers(full, None, None)
+    for asked in ({}, {"queue": "deli"}, {"number": "A1"}):
+        answer = ana.post("next", finished=None, **asked)
+        assert answer.status == 409
+        assert answer.body["error"].startswith("Shop admits Deli: it calls customers to the door when")
+    assert full.queue()["waiting"] == ["A1", "A2"]
+    assert ana.current_number() is None
+
+
+def test_a_desk_goes_on_calling_from_other_queues(full, ana):
+    full.owner_post("/queues", name="Bakery")
+    customers(full, None)
+    full.customer("bakery")
+    assert ana.call_next()["number"] == "B1"
+    assert ana.call_next() is None  # B1 is done, and A1 is the counter's
+    assert ana.post("next", finished=None).status == 409
+    assert full.queue()["waiting"] == ["A1"]
 
 
 def test_a_desk_cannot_take_whom_the_door_called(free, ana):
@@ -556,8 +580,10 @@ def test_a_desk_cannot_take_whom_the_door_called(free, ana):
 
 
 def test_a_door_cannot_end_who_is_at_a_desk(full, door, ana):
+    full.owner_post("/counters/shop", admits=None)
     (first,) = customers(full, None)
     ana.call_next()
+    full.owner_post("/counters/shop", admits="deli")
     assert door.no_show("A1").status == 409
     assert door.send_taps(new_tap(1, number="A1")).body["count"] == 3
     assert (first.get()["state"], first.get()["desk"], first.get()["door"]) == ("called", "Window 2", None)
@@ -565,8 +591,10 @@ def test_a_door_cannot_end_who_is_at_a_desk(full, door, ana):
 
 
 def test_whom_a_desk_puts_back_is_called_to_the_door_when_there_is_room(full, door, ana):
+    full.owner_post("/counters/shop", admits=None)
     first, second = customers(full, None, None)
     ana.call_next()
+    full.owner_post("/counters/shop", admits="deli")
     ana.post("put-back", number="A1")
     assert states(first, second) == ["waiting", "waiting"]
     door.tap(-1)
@@ -689,8 +717,7 @@ def later(tmp_path, start_server):
 
 def test_a_space_is_held_five_minutes_and_then_the_next_ones(later):
     server, set_clock = later
-    deli = server.open_shop(counter={"name": "Shop", "capacity": 1})
-    server.post(f"{deli.links['manage']}/counters/shop", {"capacity": 2, "admits": "deli"})
+    deli = server.open_shop(counter={"name": "Shop", "capacity": 2})
     door = server.get(deli.links["manage"]).body["counters"][0]["links"]["door"]
     tickets = [deli.take(party=party).body["links"]["ticket"] for party in (2, 1, 1, 1)]
 
@@ -698,7 +725,8 @@ def test_a_space_is_held_five_minutes_and_then_the_next_ones(later):
         return [server.get(link).body["state"] for link in tickets]
 
     desk = deli.desk()
-    assert desk.post("next", finished=None).body["current"]["number"] == "A2"
+    assert desk.post("next", finished=None, number="A2").body["current"]["number"] == "A2"
+    server.post(f"{deli.links['manage']}/counters/shop", {"admits": "deli"})
     set_clock(280)
     time.sleep(2.5)  # the clock's thread has looked twice
     assert states() == ["called", "called", "waiting", "waiting"]

@@ -503,6 +503,7 @@ def test_a_doors_name_is_made_harmless_for_spreadsheets(shop):
 # ----- the count is kept, not summed: it costs the same in a long history
 
 
+@pytest.mark.alone
 def test_a_long_history_slows_down_no_tap(tmp_path, shop, door, clock):
     """The full proof, with a million taps, is in the benchmark."""
 

@@ -271,7 +271,7 @@ def test_moving_keeps_the_number_and_goes_to_the_end(bakery):
     assert (sees["number"], sees["queue"], sees["state"], sees["ahead"]) == ("A1", "bakery", "waiting", 2)
 
 
-def test_one_who_waits_in_her_line_can_be_moved(bakery):
+def test_a_waiting_customer_of_the_desks_queue_can_be_moved(bakery):
     desk = bakery.desk(queues=["deli"])
     customers(bakery, 2, "deli")
     assert desk.post("move", number="A1", queue="bakery").status == 200
@@ -334,7 +334,7 @@ def test_who_is_brought_back_waits_first(place, ana, button):
     assert ana.call_next()["number"] == "A1"
 
 
-def test_one_who_left_while_she_was_called_can_be_brought_back(place, ana):
+def test_a_customer_who_left_after_the_call_can_be_brought_back(place, ana):
     (customer,) = customers(place, 1)
     ana.call_next()
     customer.cancel()
@@ -396,7 +396,7 @@ def test_nobody_is_brought_back_to_a_queue_that_was_deleted(bakery):
 # ----- pause
 
 
-def test_who_pauses_calls_nobody_and_keeps_whom_she_serves(place, ana):
+def test_a_paused_desk_calls_nobody_and_keeps_its_customer(place, ana):
     customers(place, 2)
     ana.call_next()
     assert ana.post("pause").body["on_duty"] is False
@@ -486,6 +486,6 @@ def test_nobody_serves_a_queue_that_is_not_there(place, queues):
     assert place.owner_get()["servicers"] == before
 
 
-def test_with_no_queues_named_she_serves_all_that_there_are_and_will_be(place, ana):
+def test_without_named_queues_a_servicer_serves_all_queues_new_ones_too(place, ana):
     place.owner_post("/queues", name="Bakery")
     assert ana.get()["queues"] == ["deli", "bakery"]

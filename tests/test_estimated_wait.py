@@ -211,8 +211,10 @@ def test_the_owner_sees_how_often_the_range_was_right(place, ana, clock):
         ana.call_next()
         ana.post("done", number=ana.current_number())
     assert place.owner_get()["queues"][0]["hit_rate"] == {"called": 3, "within": 2}
-    html = place.client.flask_client.get(place.links["manage"], headers={"Accept": "text/html"}).text
-    assert "2 of 3 were called within the range they were shown this week." in html
+    html = place.client.flask_client.get(
+        f"{place.links['manage']}/queues", headers={"Accept": "text/html"}
+    ).text
+    assert "Wait estimates correct: 2 of 3 this week." in html
     clock.advance(days=8)
     assert place.owner_get()["queues"][0]["hit_rate"] == {"called": 0, "within": 0}
 
@@ -275,7 +277,7 @@ def test_the_last_steps_of_the_line_newest_first_without_names(place, ana, clock
     assert "Window 2 is open again" in html
 
 
-def test_who_is_called_before_her_turn_is_told(place, ana):
+def test_a_customer_called_out_of_turn_is_told(place, ana):
     mine = place.customer()
     place.customer()
     ana.call_next(number="A2")

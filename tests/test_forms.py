@@ -117,7 +117,7 @@ def phone(browser, place):
 
 @pytest.fixture
 def owner(browser, place):
-    """The owner at her bookmark."""
+    """The owner's page, opened from the bookmark."""
     return browser().open(place.links["manage"])
 
 
@@ -212,7 +212,7 @@ def test_a_browser_may_wait_in_two_queues(bakery, browser):
     assert [bakery.queue(queue)["waiting"] for queue in ("deli", "bakery")] == [["A1"], ["B1"]]
 
 
-def test_the_shops_page_leads_to_her_ticket(phone, place):
+def test_the_page_of_the_place_leads_to_the_browsers_ticket(phone, place):
     ticket = phone.press("Take a number").url
     assert phone.open(place.links["customers"]).url == ticket
 
@@ -238,6 +238,7 @@ def test_another_browser_is_another_customer(phone, browser, place):
 
 
 def test_a_shared_tablet_takes_many(owner, place, browser):
+    owner.open(f"{place.links['manage']}/queues")
     owner.send(owner.form("Save Deli"), shared_tablet="1")
     tablet = browser().open(place.links["customers"])
     for number in ("A1", "A2", "A3"):
@@ -270,7 +271,7 @@ def test_fields_left_empty_are_fine(place, browser):
     assert (phone.status, phone.redirects) == (200, [303])
 
 
-def test_she_leaves_with_one_press(phone, place):
+def test_a_customer_leaves_with_one_press(phone, place):
     phone.press("Take a number").press("Leave the line")
     assert "You left the line" in phone.html
     assert not phone.has("Leave the line")
@@ -360,7 +361,9 @@ def test_all_buttons_of_a_desk(servicer, bakery):
 
 
 def test_unticked_boxes_are_told_from_absent_ones(owner, place):
-    owner.press("Save Deli", asks=["name", "phone"], shared_tablet="1")
+    owner.open(f"{place.links['manage']}/queues").press(
+        "Save Deli", asks=["name", "phone"], shared_tablet="1"
+    )
     queue = place.owner_get()["queues"][0]
     assert (queue["asks"], queue["shared_tablet"]) == (["name", "phone"], True)
     owner.press("Save Deli", asks=[], shared_tablet=None)
@@ -371,8 +374,8 @@ def test_unticked_boxes_are_told_from_absent_ones(owner, place):
 def test_saving_a_page_as_it_is_changes_nothing(owner, place, ana):
     known = ("slug", "name", "timezone", "country", "day_starts", "queues", "servicers")
     before = {name: place.owner_get()[name] for name in known}
-    for button in ("Save Deli", "Save Ana", "Save the place"):
-        owner.open(place.links["manage"]).press(button)
+    for section, button in (("queues", "Save Deli"), ("team", "Save Ana"), ("settings", "Save")):
+        owner.open(f"{place.links['manage']}/{section}").press(button)
         assert (owner.status, owner.redirects) == (200, [303])
     after = {name: place.owner_get()[name] for name in known}
     assert before == after
@@ -380,18 +383,22 @@ def test_saving_a_page_as_it_is_changes_nothing(owner, place, ana):
 
 def test_all_an_owner_does(owner, place):
     place.customer()
-    owner.open(place.links["manage"]).press("Cancel these tickets", numbers=["A1"])
+    owner.open(place.links["manage"]).press("Close")
+    assert place.queue()["open"] is False
+    owner.press("Create my place")
+    assert place.queue()["open"] is True
+    owner.open(f"{place.links['manage']}/queues").press("Cancel these tickets", numbers=["A1"])
     owner.press("Add the queue", name="Bakery")
     owner.press("Close")
     assert place.queue()["open"] is False
-    owner.press("Open")
-    owner.press("Begin again at 1")
-    owner.press("Save the place", name="Corner Shop", day_starts="5")
-    assert place.owner_get()["day_starts"] == 5
+    owner.press("Create my place")
+    owner.press("Restart at 1")
     owner.press("Delete Bakery")
     assert [queue["slug"] for queue in place.owner_get()["queues"]] == ["deli"]
-    owner.press("Replace the servicers' link")
-    owner.press("Replace the owner's link")
+    owner.open(f"{place.links['manage']}/settings").press("Save", name="Corner Shop", day_starts="5")
+    assert place.owner_get()["day_starts"] == 5
+    owner.press("Replace the staff link")
+    owner.press("Replace the owner link")
     assert place.client.get(place.links["manage"]).status == 404
     assert (owner.status, "/corner-deli/manage/" in owner.url) == (200, True)
     owner.press("Delete Corner Shop", name="Corner Shop")
@@ -399,7 +406,7 @@ def test_all_an_owner_does(owner, place):
 
 
 def test_a_wrong_name_deletes_nothing_and_says_so(owner, place):
-    owner.press("Delete Corner Deli", name="Corner")
+    owner.open(f"{place.links['manage']}/settings").press("Delete Corner Deli", name="Corner")
     assert (owner.status, "Corner Deli" in owner.html) == (400, True)
     assert place.picture()
 
@@ -439,14 +446,15 @@ def test_an_error_at_the_staff_link_keeps_what_was_typed(servicer):
     assert ("desk", "Window 9") in servicer.form("Start serving")["fields"]
 
 
-def test_an_error_in_the_settings_is_shown_on_the_page(owner):
-    owner.press("Save the place", day_starts="99")
+def test_an_error_in_the_settings_is_shown_on_the_page(owner, place):
+    owner.open(f"{place.links['manage']}/settings").press("Save", day_starts="99")
     assert (owner.status, "from 0 to 23" in owner.html) == (400, True)
-    assert owner.has("Save the place")
+    assert owner.has("Save")
 
 
 def test_a_mistake_at_an_unknown_link_is_not_found(owner, servicer, phone, place):
-    for page, button, token in ((owner, "Save the place", "manage"), (servicer, "Start serving", "staff")):
+    owner.open(f"{place.links['manage']}/settings")
+    for page, button, token in ((owner, "Save", "manage"), (servicer, "Start serving", "staff")):
         form = page.form(button)
         form["action"] = place.links[token][:-4] + "xxxx"
         assert page.send(form, name="", day_starts="99").status == 404
@@ -491,10 +499,12 @@ def test_no_page_shows_the_link_of_another(place, ana, browser):
 
 
 @pytest.mark.parametrize("token", [None, "", "nonsense", "IjEyMyI.aaaa.bbbb"])
-@pytest.mark.parametrize("button", ["Save the place", "Close", "Replace the owner's link"])
-def test_a_form_needs_its_token(owner, place, button, token):
+@pytest.mark.parametrize(
+    ("section", "button"), [("settings", "Save"), ("queues", "Close"), ("settings", "Replace the owner link")]
+)
+def test_a_form_needs_its_token(owner, place, section, button, token):
     before = place.export()
-    owner.press(button, csrf_token=token)
+    owner.open(f"{place.links['manage']}/{section}").press(button, csrf_token=token)
     assert owner.status == 400
     assert "once more" in owner.html
     assert place.export() == before
@@ -502,7 +512,8 @@ def test_a_form_needs_its_token(owner, place, button, token):
 
 def test_a_form_needs_the_token_of_this_browser(owner, browser, place):
     other = dict(browser().open(place.links["customers"]).form("Take a number")["fields"])["csrf_token"]
-    assert owner.press("Save the place", csrf_token=other, name="Mine!").status == 400
+    owner.open(f"{place.links['manage']}/settings")
+    assert owner.press("Save", csrf_token=other, name="Mine!").status == 400
     assert place.picture()["place"]["name"] == "Corner Deli"
 
 

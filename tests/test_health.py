@@ -32,12 +32,12 @@ takeanumber.cli(["serve"])
 """
 
 
-def test_it_is_well(server):
+def test_a_healthy_server_says_so(server):
     answer = server.get("/healthz")
     assert (answer.status, answer.body) == (200, {"status": "ok"})
 
 
-def test_it_says_why_it_is_not_well(server):
+def test_an_unhealthy_server_says_why(server):
     server.open_shop()
     with closing(sqlite3.connect(server.data / "takeanumber.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -84,3 +84,15 @@ def test_no_link_gets_into_the_log(server):
         time.sleep(0.1)
     assert "disconnected while serving /" in server.log
     assert link.path.rpartition("/")[2] not in server.log
+
+
+def test_it_writes_once_a_second_at_most_whoever_asks(place):
+    database = place.client.flask_client.application.extensions["takeanumber"].database
+    notes = []
+    note = database.note
+    database.note = lambda function, *args: notes.append(args) or note(function, *args)
+    began = time.monotonic()
+    assert [place.client.get("/healthz").status for _ in range(50)] == [200] * 50
+    written = [args for args in notes if args]  # the others let the writer do nothing
+    assert 1 <= len(written) <= 1 + time.monotonic() - began
+    assert len(notes) == 50

@@ -16,8 +16,8 @@ from app.core.models import BackupStatus
 from app.settings import Settings
 
 MOVING = "Moving to a new server, a moment please."
-ENDED = "Another server has taken over from this one, which only shows what was. Open the page again."
-HANDED_OVER = "A new server has taken over. To go on with this one: restore --replace here."
+ENDED = "This server can't store anything: the owner's page says why."
+HANDED_OVER = "The backups at s3://deli belong to another database."
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def kept(browser):
     return form | {"action": browser.url}
 
 
-def typed(form):
+def fields_typed(form):
     return [field for field in form["fields"] if field[0] != "csrf_token"]
 
 
@@ -88,9 +88,9 @@ def test_a_form_is_kept_as_it_was_and_sent_again(place, phone, database):
     assert MOVING in phone.html
     assert "again.js" in phone.html
     (request_id,) = (value for name, value in form["fields"] if name == "request_id")
-    assert sorted(typed(kept(phone))) == sorted([("request_id", request_id), *sent.items()])
+    assert sorted(fields_typed(kept(phone))) == sorted([("request_id", request_id), *sent.items()])
     phone.send(kept(phone))
-    assert (phone.status, typed(kept(phone))) == (503, [("request_id", request_id), *sent.items()])
+    assert (phone.status, fields_typed(kept(phone))) == (503, [("request_id", request_id), *sent.items()])
     again = kept(phone)
     database.resume()
     assert "A1" in phone.send(again).html
@@ -106,10 +106,10 @@ def test_the_button_and_each_tick_are_kept(app, bakery, door, database):
     boxes = next(form for form in Forms(owner.html).all if ("_boxes", "1") in form["fields"])
     database.pause(MOVING)
     owner.send(boxes, asks=["name", "party"])
-    assert [value for name, value in typed(kept(owner)) if name == "asks"] == ["name", "party"]
+    assert [value for name, value in fields_typed(kept(owner)) if name == "asks"] == ["name", "party"]
     phone = Browser(app).open(door.link)
     phone.press("+4", delta="4")
-    assert ("delta", "4") in typed(kept(phone))
+    assert ("delta", "4") in fields_typed(kept(phone))
     again = kept(phone)
     database.resume()
     assert phone.send(again).url in door.link
@@ -155,7 +155,7 @@ def test_a_place_that_was_to_be_opened(app, database):
     database.pause(MOVING)
     owner.press("Create my place", name="Corner Deli", queue="Deli")
     again = kept(owner)
-    assert {("name", "Corner Deli"), ("queue", "Deli")} <= {*typed(again)}
+    assert {("name", "Corner Deli"), ("queue", "Deli")} <= {*fields_typed(again)}
     assert 'href="/"' in owner.html
     database.resume()
     assert "/corner-deli/manage/" in owner.send(again).url
@@ -217,7 +217,7 @@ def keeps(app, clock):
 
     def keeps(**changes):
         fields = {"state": "green", "last_at": clock() - 4, "behind_s": 0, "verified_at": clock() - 24600}
-        fields |= {"verified_tickets": 1204, "problem": None, "role": "master"} | changes
+        fields |= {"verified_tickets": 1204, "problem": None, "role": "holder", "term": 7} | changes
         status = BackupStatus(**fields)
         parts = app.extensions["takeanumber"]
         app.extensions["takeanumber"] = dataclasses.replace(parts, backup_status=lambda: status)
@@ -267,7 +267,7 @@ def test_its_times_are_those_of_the_place(place, keeps):
     assert (told["last_at"], told["age_s"]) == ("2026-11-21T18:59:56+09:00", 4)
     assert told["verified_at"] == "2026-11-21T12:10:00+09:00"
     assert "last verified restore 12:10," in told["said"]
-    assert (told["behind_s"], told["verified_tickets"], told["role"]) == (0, 1204, "master")
+    assert (told["behind_s"], told["verified_tickets"], told["role"]) == (0, 1204, "holder")
 
 
 def test_a_clock_that_was_put_back_counts_nothing_below_zero(place, keeps, clock):
@@ -312,20 +312,18 @@ def test_the_owner_sees_that_it_moves(place, keeps, database, app):
     assert MOVING in Browser(app).open(place.links["manage"]).html
 
 
-def test_a_server_that_has_handed_over_says_so_and_lets_nothing_be_sent_again(
-    app, place, phone, keeps, database
-):
+def test_a_server_that_was_refused_says_so_and_lets_nothing_be_sent_again(app, place, phone, keeps, database):
     form = phone.form("Take a number")
-    keeps(state="red", role="read-only", problem=HANDED_OVER)
+    keeps(state="red", role="standby", problem=HANDED_OVER)
     database.pause(ENDED, for_good=True)
     told = place.owner_get()["backup"]
-    assert (told["word"], told["said"]) == ("Handed over", f"{HANDED_OVER} {WELL}")
+    assert (told["word"], told["said"]) == ("Standby", f"{ENDED} {HANDED_OVER} {WELL}")
     assert place.client.get("/healthz?verbose=1").body["backup"]["said"].startswith(ENDED)
     answer = place.take()
     assert (answer.status, answer.body) == (503, {"error": ENDED})
     assert "Retry-After" not in answer.headers
     phone.send(form)
     assert phone.status == 503
-    assert ENDED in phone.html
+    assert "s page says why." in phone.html
     assert "again.js" not in phone.html
     assert kept(phone)  # for a finger: the next time it may be the new server that hears

@@ -421,7 +421,7 @@ class Day(RuleBasedStateMachine):
         assert stored == [each.state for each in self.tickets]
 
 
-def test_whatever_they_do_the_line_is_right(clock):
+def test_random_days_match_the_model(clock):
     # Without the phase that shrinks: it takes minutes, and the seed of the busy hour says it all.
     machine = type("Machine", (Day,), {"clock": clock, "happened": Counter()})
     checks = {"phases": [Phase.generate], "deadline": None, "suppress_health_check": list(HealthCheck)}

@@ -16,7 +16,7 @@ def test_the_first_customer_is_next(place):
     assert {"ticket", "cancel"} <= set(ticket["links"])
 
 
-def test_her_page_says_the_same(place):
+def test_the_page_of_the_ticket_says_the_same(place):
     ana = place.customer()
     assert ana.get() == ana.ticket
 
@@ -101,7 +101,7 @@ def test_a_new_queue_holds_as_many_as_the_settings_say(start, client):
     assert [small.post(take).status for _ in range(2)] == [201, 409]
 
 
-def test_what_she_tells_reaches_the_desk_and_nobody_else(place, ana):
+def test_what_a_customer_enters_reaches_the_desk_and_nobody_else(place, ana):
     asked = {"name": "Zoë", "phone": "+1 555 0100", "note": "no onions", "party": 3}
     customer = place.customer(**asked)
     served = ana.call_next()
@@ -117,7 +117,7 @@ def test_text_is_kept_as_it_was_written(place, ana):
     assert (served["name"], served["note"]) == ("<script>alert(1)</script>", "two\nlines 🥪")
 
 
-def test_she_follows_her_number_from_the_line_to_the_end(place, ana, clock):
+def test_a_customer_follows_the_ticket_from_the_line_to_the_end(place, ana, clock):
     customer = place.customer()
     clock.advance(minutes=2)
     ana.call_next()

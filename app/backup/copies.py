@@ -2,11 +2,11 @@
 
 A name tells what a copy holds, so listing copies reads none of them:
 
-    daily/00000002/0000000017-20261121T100000Z-0004-1204t-52311b.db.gz
-    kind  generation sequence time             schema tickets bytes
+    daily/00000042/0000000017-20261121T100000Z-0004-1204t-52311b.db.gz
+    kind  term     sequence   time             schema tickets bytes
 
-The newest copy is the one with the highest generation and sequence. Clocks may be wrong, so the time doesn't
-count.
+The newest copy is the one with the highest term (see lease.py) and sequence. Clocks may be wrong, so the time
+doesn't count.
 """
 
 from __future__ import annotations
@@ -23,17 +23,22 @@ from app.clock import now
 
 # Kinds of copies. Recent ones have no folder of their own.
 RECENT, HOURLY, DAILY = "", "hourly", "daily"
-KIND_ORDER = (RECENT, HOURLY, DAILY)  # of copies with the same sequence
 
-KEEP_DAYS = {RECENT: 2, HOURLY: 7, DAILY: 35}  # in a directory; in S3, a lifecycle rule does the same
+# What a server answered after its last copy, before it noticed that another server had taken over. An orphan
+# is not part of the shop: nothing is restored from it by itself.
+ORPHAN = "daily/orphans"
+
+# In a directory; in S3, lifecycle rules do the same.
+KEEP_DAYS = {RECENT: 2, HOURLY: 7, DAILY: 35, ORPHAN: 35}
 MIN_DAILY_COPIES = 5  # kept in a directory even if its clock says that they are old
 DAY_S = 86400
 
 VERIFIED_FOLDER = "verified/"  # holds an empty file for each copy that was once restored to verify it
 
+_KIND_ORDER = (RECENT, HOURLY, DAILY, ORPHAN)  # of copies with the same sequence
 _TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 _NAME = re.compile(
-    r"(?:(?P<kind>hourly|daily)/)?(?P<generation>\d{8})/(?P<sequence>\d{10})-(?P<at>\d{8}T\d{6}Z)"
+    r"(?:(?P<kind>hourly|daily|daily/orphans)/)?(?P<term>\d{8})/(?P<sequence>\d{10})-(?P<at>\d{8}T\d{6}Z)"
     r"-(?P<schema>\w+)-(?P<tickets>\d+)t-(?P<size>\d+)b\.db\.gz",
     re.ASCII,
 )
@@ -43,7 +48,7 @@ _NAME = re.compile(
 class Copy:
     """A copy of the database, as its name describes it."""
 
-    generation: int
+    term: int
     sequence: int
     at: int
     schema: str
@@ -56,7 +61,7 @@ class Copy:
     @property
     def base_name(self) -> str:
         """The part of the name that copies of all kinds have in common."""
-        return f"{self.generation:08}/{self.sequence:010}-{format_time(self.at)}"
+        return f"{self.term:08}/{self.sequence:010}-{format_time(self.at)}"
 
     @property
     def name(self) -> str:
@@ -76,28 +81,29 @@ def format_time(at: float) -> str:
 
 
 def list_copies(store: Store, kind: str | None = None) -> list[Copy]:
-    """Return the copies in a store, the newest first: all, or those that are hourly or daily."""
-    return copies_among(store.list_files(_folder(kind or RECENT)))
+    """Return the copies in a store, the newest first: all but the orphans, or those of one kind."""
+    copies = copies_among(store.list_files(_folder(kind or RECENT)), with_orphans=kind == ORPHAN)
+    return copies if kind is None else [copy for copy in copies if copy.kind == kind]
 
 
-def copies_among(files: list[StoredFile]) -> list[Copy]:
+def copies_among(files: list[StoredFile], with_orphans: bool = False) -> list[Copy]:
     """Return the copies among stored files, the newest first."""
     verified = {
         file.name.removeprefix(VERIFIED_FOLDER) for file in files if file.name.startswith(VERIFIED_FOLDER)
     }
     copies = []
     for file in files:
-        copy = _parse_name(file)
-        if copy is not None:
+        copy = parse_name(file)
+        if copy is not None and (with_orphans or copy.kind != ORPHAN):
             copies.append(replace(copy, verified=copy.base_name in verified))
-    return sorted(copies, key=lambda copy: (-copy.generation, -copy.sequence, KIND_ORDER.index(copy.kind)))
+    return sorted(copies, key=lambda copy: (-copy.term, -copy.sequence, _KIND_ORDER.index(copy.kind)))
 
 
-def last_sequence(store: Store, generation: int) -> int:
-    """Return the highest sequence of a generation's copies, 0 when it has none."""
+def last_sequence(store: Store, term: int) -> int:
+    """Return the highest sequence of a term's copies, 0 when it has none."""
     last = 0
-    for kind in KIND_ORDER:
-        files = store.list_files(f"{_folder(kind)}{generation:08}/")
+    for kind in (RECENT, HOURLY, DAILY):
+        files = store.list_files(f"{_folder(kind)}{term:08}/")
         last = max([last, *(copy.sequence for copy in copies_among(files))])
     return last
 
@@ -127,7 +133,7 @@ def remove_old_copies(store: Store) -> None:
     if not isinstance(store, DirectoryStore):
         return
     at = now()
-    copies = list_copies(store)
+    copies = copies_among(store.list_files(), with_orphans=True)
     for kind, days in KEEP_DAYS.items():
         candidates = [copy for copy in copies if copy.kind == kind]
         if kind == DAILY:
@@ -142,7 +148,8 @@ def _folder(kind: str) -> str:
     return f"{kind}/" if kind else ""
 
 
-def _parse_name(file: StoredFile) -> Copy | None:
+def parse_name(file: StoredFile) -> Copy | None:
+    """Return the copy that a stored file of this name is, or None for any other file."""
     match = _NAME.fullmatch(file.name)
     if match is None:
         return None
@@ -151,7 +158,7 @@ def _parse_name(file: StoredFile) -> Copy | None:
     except ValueError:
         return None  # not a time, for example in month 13: the file isn't ours
     return Copy(
-        generation=int(match["generation"]),
+        term=int(match["term"]),
         sequence=int(match["sequence"]),
         at=int(at.timestamp()),
         schema=match["schema"],

@@ -80,6 +80,18 @@ class DirectoryStore:
             for directory in (target.parent, target.parent.parent):
                 fsync(directory)
 
+    def replace(self, name: str, content: Path) -> None:
+        """Store a local file over whatever has this name; another process sees the old or the new one."""
+        target = self._root / name
+        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        with self._translate_errors():
+            try:
+                self._write_synced(part, content)
+                part.replace(target)
+            finally:
+                part.unlink(missing_ok=True)
+            fsync(target.parent)
+
     def remove(self, name: str) -> None:
         """Remove a file, if it exists."""
         with self._translate_errors():

@@ -9,6 +9,10 @@ class StorageFailed(CannotStart):
     """A store that didn't do what it was asked to. Never raised for a file that certainly doesn't exist."""
 
 
+class NoConditionalWrites(CannotStart):
+    """A store that can't refuse to overwrite a file, so that it can't tell which server may write."""
+
+
 class AlreadyStored(Exception):
     """A name that is already in use in a store. What is stored there stays unchanged."""
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.backup.errors import reason
 from app.errors import CannotStart
+from app.storage.private import create_directory
 
 CHUNK_BYTES = 2**20  # copied at a time, so that a large database needs no more memory than a small one
 SIDE_FILES = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a database, as endings of its name
@@ -36,7 +37,7 @@ def working_directory(data: Path, failure: str) -> Iterator[Path]:
     Errors of the disk and of SQLite, such as a full disk, become a CannotStart that begins with `failure`.
     """
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        create_directory(data)
         remove_leftovers(data)
         with ExitStack() as stack:
             with _locked(data):

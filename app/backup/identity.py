@@ -1,48 +1,84 @@
-"""What a database knows about its own backups, in the table of facts.
+"""What a database knows about its own backups and the lease, in the table of facts.
 
-backup_generation, backup_sequence   the name of its next copy, see copies.py
-backup_claim                         the id by which it claims its generation, see generations.py
-backup_handed, backup_asked          where it is in a hand-over, see handover.py
-backup_verified                      the latest verification, see keeper.py
+lease_holders      the nonces under which it was served, newest last; see lease.py. A restored copy has none
+lease_next         the nonce under which its server is about to acquire the lease
+lease_term         the term under which its copies are stored
+lease_paused       somebody had asked for the lease when its server ended
+lease_fenced       another server took over from it, so it holds answers that are in no other database
+lease_chosen       number of the newest entry of the lease when `restore --at` chose this database
+lease_take_over    the latest take-over from a server that didn't answer; for the owner's page
+backup_sequence    the sequence of its latest copy
+backup_same_as     the copy that it equals, as it was not served since: a standby. NEW: an empty one
+backup_verified    the latest verification, see keeper.py
+
+Databases that were served by an earlier version have backup_generation and backup_claim; see masters.py.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
-from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from app.backup.lease import Memory
 from app.storage.facts import find_fact, get_fact, set_fact
 
-
-@dataclass(frozen=True)
-class Identity:
-    """Which database this is, as far as backups are concerned."""
-
-    generation: int
-    claim_id: str  # of this database alone: each restore gets a new one
-    shop_id: str  # the same in all restores of a database
+NEW = "new"  # instead of the name of a copy: a new database, made beside a server that may have one
+MAX_HOLDERS = 50  # nonces that are kept: only the newest of each place for backups can matter
 
 
-def new_claim_id() -> str:
-    """Return a random id for the claim of a generation."""
+def new_nonce() -> str:
+    """Return a random id for an acquisition of the lease."""
     return secrets.token_hex(16)
 
 
-def ensure_identity(db: Connection) -> Identity:
-    """Return the identity of a database. If it has no claim id yet, one is created."""
-    claim_id = find_fact(db, "backup_claim")
-    if not claim_id:
-        claim_id = new_claim_id()
-        set_fact(db, "backup_claim", claim_id)
-    return Identity(
-        generation=int(find_fact(db, "backup_generation") or "1"),
-        claim_id=claim_id,
-        # Restores have the same secret key, so links and cookies stay valid. It identifies the shop as well.
-        shop_id=hashlib.sha256(get_fact(db, "secret_key").encode()).hexdigest(),
+def shop_of(db: Connection) -> str:
+    """Return a hash that is the same in all copies of a database, and in no other."""
+    # Copies have the same secret key, so links and cookies stay valid. It identifies the shop as well.
+    return hashlib.sha256(get_fact(db, "secret_key").encode()).hexdigest()
+
+
+def read_memory(db: Connection) -> Memory:
+    """Return what the database knows about the lease."""
+    chosen = find_fact(db, "lease_chosen")
+    holders = tuple((find_fact(db, "lease_holders") or "").split())
+    return Memory(
+        holders=holders,
+        next_holder=find_fact(db, "lease_next") or "",
+        paused=bool(find_fact(db, "lease_paused")),
+        is_own=not (holders or find_fact(db, "backup_same_as") or find_fact(db, "lease_fenced")),
+        chosen=int(chosen) if chosen else None,
     )
+
+
+def write_memory(db: Connection, changes: dict[str, Any]) -> None:
+    """Store some fields of the Memory."""
+    if "next_holder" in changes:
+        set_fact(db, "lease_next", changes["next_holder"])
+    if "paused" in changes:
+        set_fact(db, "lease_paused", "1" if changes["paused"] else "")
+
+
+def remember_holder(db: Connection, nonce: str, term: int) -> None:
+    """Store that this database is served from now on, under this nonce and term."""
+    holders = [*(find_fact(db, "lease_holders") or "").split(), nonce]
+    set_fact(db, "lease_holders", " ".join(holders[-MAX_HOLDERS:]))
+    for name, value in _served_facts(term).items():
+        set_fact(db, name, value)
+
+
+def forget_holder(db: Connection) -> None:
+    """Store that another server took over from this database."""
+    for name, value in {"lease_holders": "", "lease_next": "", "lease_fenced": "1"}.items():
+        set_fact(db, name, value)
+
+
+def term_of(db: Connection) -> int:
+    """Return the term under which the copies of this database are stored."""
+    return int(find_fact(db, "lease_term") or "0")
 
 
 def next_sequence(db: Connection) -> int:
@@ -61,15 +97,39 @@ def continue_after_sequence(db: Connection, sequence: int) -> None:
         set_fact(db, "backup_sequence", str(sequence))
 
 
-def facts_of_new_generation(generation: int, claim_id: str, by_hand_over: bool) -> dict[str, str]:
-    """Return the facts that turn a restored database into the first of its generation."""
+def facts_of_restored(same_as: str, chosen: int | None) -> dict[str, str]:
+    """Return the facts that turn a copy into a database that was not served yet."""
     return {
         "epoch": secrets.token_hex(16),  # so that open pages accept a version lower than the one they show
-        "backup_generation": str(generation),
+        "lease_holders": "",
+        "lease_next": "",
+        "lease_term": "0",
+        "lease_paused": "",
+        "lease_fenced": "",
+        "lease_chosen": "" if chosen is None else str(chosen),
         "backup_sequence": "0",
-        "backup_claim": claim_id,
-        "backup_handed": "",
-        "backup_asked": "1" if by_hand_over else "",
+        "backup_same_as": same_as,
+        "backup_generation": "",
+        "backup_claim": "",
+    }
+
+
+def facts_of_holder(nonce: str, term: int, take_over: dict[str, Any] | None) -> dict[str, str]:
+    """Return the facts that turn a restored copy into the database of the holder of the lease."""
+    facts = facts_of_restored("", None) | {"lease_holders": nonce} | _served_facts(term)
+    if take_over is not None:
+        facts["lease_take_over"] = json.dumps(take_over)
+    return facts
+
+
+def _served_facts(term: int) -> dict[str, str]:
+    return {
+        "lease_next": "",
+        "lease_term": str(term),
+        "lease_paused": "",
+        "lease_fenced": "",
+        "lease_chosen": "",
+        "backup_same_as": "",
     }
 
 

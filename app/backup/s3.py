@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from app.backup.errors import AlreadyStored, StorageFailed, reason
+from app.backup.errors import AlreadyStored, NoConditionalWrites, StorageFailed, reason
 from app.backup.files import CHUNK_BYTES
 from app.backup.store import StoredFile, open_content
 
@@ -28,7 +28,8 @@ PUT_CONFLICT_WAIT_S = 0.2
 class S3Store:
     """A Store in a bucket, under a prefix."""
 
-    def __init__(self, url: str, bucket: str, prefix: str):
+    def __init__(self, url: str, bucket: str, prefix: str, limit_s: float | None = None):
+        """Contact nothing yet. With `limit_s`, a request fails after about that time and isn't repeated."""
         import boto3
         from botocore.config import Config
 
@@ -36,9 +37,9 @@ class S3Store:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         config = Config(
-            connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=READ_TIMEOUT_S,
-            retries={"total_max_attempts": MAX_ATTEMPTS, "mode": "standard"},
+            connect_timeout=CONNECT_TIMEOUT_S if limit_s is None else limit_s / 2,
+            read_timeout=READ_TIMEOUT_S if limit_s is None else limit_s,
+            retries={"total_max_attempts": MAX_ATTEMPTS if limit_s is None else 1, "mode": "standard"},
             # boto3's own checksums are unknown to some other S3 servers; put() sends an MD5.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
@@ -84,30 +85,45 @@ class S3Store:
         """Store a local file, or a few bytes, in one request. Raises AlreadyStored."""
         from botocore.exceptions import ClientError
 
-        md5 = _md5_in_base64(content)
         for attempt in range(1, MAX_PUT_ATTEMPTS + 1):
-            with open_content(content) as source, self._translate_errors():
+            with self._translate_errors():
                 try:
-                    answer = self._client.put_object(
-                        Bucket=self._bucket,
-                        Key=self._prefix + name,
-                        Body=source,
-                        IfNoneMatch="*",  # never replaces an object
-                        ServerSideEncryption="AES256",
-                        ContentMD5=md5,  # S3 refuses what arrives damaged
-                    )
+                    self._put_object(name, content, IfNoneMatch="*")  # never replaces an object
                 except ClientError as error:
                     code = error.response["Error"]["Code"]
                     if code in ("PreconditionFailed", "412"):
                         raise AlreadyStored(name) from None
+                    if code == "NotImplemented":
+                        raise NoConditionalWrites(
+                            f"The place for backups {self.url} knows no conditional writes (If-None-Match),"
+                            " so two servers could both write. Choose a service that has them, such as"
+                            " AWS S3, Cloudflare R2 or MinIO."
+                        ) from None
                     if code != "ConditionalRequestConflict" or attempt == MAX_PUT_ATTEMPTS:
                         raise
                     # Two servers put this name at the same time: the next attempt tells which one succeeded.
                     time.sleep(PUT_CONFLICT_WAIT_S)
                     continue
-                if not answer.get("ETag"):
-                    raise self._not_s3()
                 return
+
+    def replace(self, name: str, content: Path) -> None:
+        """Store a local file over whatever has this name. A versioned bucket keeps the old version."""
+        with self._translate_errors():
+            self._put_object(name, content)
+
+    def _put_object(self, name: str, content: Path | bytes, **condition: str) -> None:
+        # Without ServerSideEncryption: it would override the bucket's own default, and MinIO without KMS
+        # refuses it. AWS encrypts all objects anyway.
+        with open_content(content) as source:
+            answer = self._client.put_object(
+                Bucket=self._bucket,
+                Key=self._prefix + name,
+                Body=source,
+                ContentMD5=_md5_in_base64(content),  # S3 refuses what arrives damaged
+                **condition,
+            )
+        if not answer.get("ETag"):
+            raise self._not_s3()
 
     def _get_body(self, name: str) -> Any:
         """Return the stream of an object's content, or None when there is no such object."""

@@ -19,8 +19,8 @@ class StoredFile(NamedTuple):
 class Store(Protocol):
     """A place for backups.
 
-    A file can't be overwritten: servers rely on that to agree on which of them may write. Every method raises
-    StorageFailed when the store doesn't answer as it should.
+    put() never overwrites a file: servers rely on that to agree on which of them may write. Every method
+    raises StorageFailed when the store doesn't answer as it should.
     """
 
     url: str
@@ -36,6 +36,9 @@ class Store(Protocol):
 
     def put(self, name: str, content: Path | bytes) -> None:
         """Store a local file, or a few bytes. Raises AlreadyStored when the name is in use."""
+
+    def replace(self, name: str, content: Path) -> None:
+        """Store a local file over whatever has this name."""
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
@@ -10,12 +9,21 @@ from sqlalchemy.engine import Connection
 from app.core.calls import add_calls, find_open_call, get_call, merged_note
 from app.core.contacts import find_or_add_contact
 from app.core.history import record
-from app.core.mail import queue_mail
+from app.core.mail_addresses import (
+    MailLinks,
+    address_key,
+    ask_to_confirm,
+    count_mail,
+    is_confirmed,
+    remember_address,
+)
 from app.core.mail_texts import new_request, request_received
 from app.core.models import CALLS, Contact, Place, Queue, Ticket
+from app.core.outbox import RECEIPT, REQUEST, queue_mail
+from app.core.phones import ANY
 from app.core.places import find_place, new_token
 from app.core.queries import NORMAL_PRIORITY, OPEN_STATES, SELECT_TICKETS, get_ticket
-from app.core.queues import find_call_list
+from app.core.queues import call_lists, find_call_list
 from app.core.tickets import Taken
 from app.errors import Conflict, NotFound
 from app.storage.sql import insert_returning, load, load_first, run, update
@@ -31,6 +39,7 @@ class CallRequest:
     name: str | None = None
     email: str | None = None
     note: str | None = None
+    phone_confirmed: str = ANY  # see read_phone()
 
 
 def request_call(
@@ -42,14 +51,14 @@ def request_call(
     *,
     request_id: str | None = None,
     browser: str | None = None,
-    ticket_url: Callable[[str], str] | None = None,
+    links: MailLinks | None = None,
 ) -> Taken:
     """Put somebody who asks for a call on a call list, and return their ticket.
 
     The same request, and the same browser while its call is open, get the ticket that they have. If somebody
     else put the phone number on the list, that call is made now, and this request gets a placeholder.
 
-    `ticket_url` makes the URL of a ticket of its token, for mails; None if no mail server is configured.
+    `links` makes the URLs in mails; None if no mail server is configured.
     Raises NotFound for a list without a public form, BadInput, and Conflict when the list takes no requests
     or the number must not be called.
     """
@@ -67,7 +76,15 @@ def request_call(
         contact = get_call(db, own_call).contact
     else:
         contact = find_or_add_contact(
-            db, at, place, phone=request.phone, name=request.name, email=request.email
+            db,
+            at,
+            place,
+            phone=request.phone,
+            name=request.name,
+            email=request.email,
+            phone_confirmed=request.phone_confirmed,
+            # Or its callers would learn of the people on restricted lists by sending this form themselves.
+            hidden_lists=[each.id for each in call_lists(db, place) if each.restricted and each != call_list],
         )
     if contact.do_not_call:
         raise Conflict("We may not call this number. Please come by, or reach us in another way.")
@@ -84,8 +101,10 @@ def request_call(
         is_news = call_of_others.joined_at > at
         _ask_again(db, at, call_of_others, request.note)
         ticket = _add_placeholder(db, at, call_of_others, request_key)
-    if is_news and ticket_url is not None:
-        _queue_mails(db, at, place, call_list, contact, request, ticket_url(ticket.token))
+    if is_news and links is not None:
+        _tell_staff(db, at, place, call_list, contact, request, links)
+        if request.email:
+            _confirm_receipt(db, at, place, contact, request.email, ticket, links)
     return Taken(place, call_list, ticket, is_new=own_call is None)
 
 
@@ -159,19 +178,38 @@ def _add_placeholder(db: Connection, at: float, call: Ticket, request_key: str |
     return get_ticket(db, row.id)
 
 
-def _queue_mails(
+def _tell_staff(
     db: Connection,
     at: float,
     place: Place,
     call_list: Queue,
     contact: Contact,
     request: CallRequest,
-    ticket_url: str,
+    links: MailLinks,
 ) -> None:
-    """Tell the staff of the list about a new request, and whoever asked, if they left an e-mail address."""
-    if call_list.staff_email:
+    """Mail the staff of a list about a new request, or ask them first whether the address is theirs."""
+    address = call_list.staff_email
+    if not address:
+        return
+    key = address_key(db, address)
+    if is_confirmed(db, place.id, key):
         text = new_request(place, call_list, contact, request.note)
-        queue_mail(db, at, contact, call_list.staff_email, text.subject, text.content)
-    if request.email:
-        text = request_received(place, ticket_url)
-        queue_mail(db, at, contact, request.email, text.subject, text.content)
+        queue_mail(db, at, place.id, REQUEST, address, key, text, contact.id)
+    elif remember_address(db, at, place, key).asked_at is None:  # it is from before addresses were confirmed
+        ask_to_confirm(db, at, place, address, links)
+
+
+def _confirm_receipt(
+    db: Connection, at: float, place: Place, contact: Contact, email: str, ticket: Ticket, links: MailLinks
+) -> None:
+    """Mail somebody that their request was received. Anybody could have entered the address."""
+    key = address_key(db, email)
+    if not count_mail(db, at, place.id, key):
+        return
+    token = remember_address(db, at, place, key).token
+    if links.names_place:
+        text = request_received(place, links.ticket(ticket.token), links.not_me(token))
+    else:
+        # The URL of the ticket holds a stranger's words, too: the slug is made of the name of the place.
+        text = request_received(None, links.any_ticket(ticket.token), links.not_me(token))
+    queue_mail(db, at, place.id, RECEIPT, email, key, text, contact.id)

@@ -120,15 +120,29 @@ def calls_being_made(db: Connection, at: float, call_list: Queue) -> list[Claime
     return load_all(ClaimedCall, result)
 
 
-def upcoming_calls(db: Connection, call_list: Queue, limit: int = 50) -> list[WaitingCall]:
-    """Return the first waiting calls of a list, in the order in which they will be made once all are due."""
+def upcoming_calls(
+    db: Connection,
+    call_list: Queue,
+    *,
+    reason: str | None = None,
+    priority: int | None = None,
+    limit: int = 50,
+) -> list[WaitingCall]:
+    """Return the first waiting calls of a list, in the order in which they will be made once all are due.
+
+    With a reason or a priority, only those that have it.
+    """
     result = run(
         db,
         """SELECT ticket.id, contact_id, contact.name AS contact_name, reason, priority, tries, joined_at
            FROM ticket JOIN contact ON contact.id = ticket.contact_id
            WHERE queue_id = :queue AND state = 'waiting'
+           AND (CAST(:reason AS TEXT) IS NULL OR reason = :reason)
+           AND priority = coalesce(:priority, priority)
            ORDER BY ticket.priority, ticket.joined_at, ticket.id LIMIT :limit""",
         queue=call_list.id,
+        reason=reason,
+        priority=priority,
         limit=limit,
     )
     return load_all(WaitingCall, result)

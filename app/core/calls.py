@@ -7,14 +7,18 @@ queries.claim_is_over), and the next write of a caller stores it.
 
 from __future__ import annotations
 
+import re
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from app.core.calling_hours import is_open, opens_at
 from app.core.desks import open_desk
 from app.core.models import CALLS, Call, Contact, Place, Queue, Servicer, Ticket
+from app.core.phones import without_extension
 from app.core.places import find_place_for_owner, new_token
 from app.core.queries import (
     NORMAL_PRIORITY,
@@ -25,29 +29,73 @@ from app.core.queries import (
     current_ticket,
     get_ticket,
 )
-from app.core.queues import find_queue, get_queue
+from app.core.queues import call_lists, find_queue, get_queue
 from app.core.servicers import call_lists_served
+from app.core.tags import missing_tags
 from app.core.transitions import UNCHANGED, add_to_waiting_count, change_state, record_step, release_call
 from app.errors import BadInput, Conflict, NotFound
 from app.storage.sql import insert_many, load, load_all, load_first, run, update
 
 MIN_PRIORITY, MAX_PRIORITY = 1, 5  # 1 is called first
 MAX_NOTE_LENGTH = 2000
+AGREED_S = 3600  # how long after an agreed time a call is handed out, even outside calling hours
+
+
+def _may_be_given(ticket: str) -> str:
+    """Return the condition under which a call, a row of `ticket`, may be given to a caller.
+
+    Nobody said no at the number, and nobody else is calling it. The second part repeats what
+    `contact.do_not_call` says, so that a call never depends on one flag.
+    """
+    return f"""EXISTS (
+        SELECT 1 FROM contact WHERE contact.id = {ticket}.contact_id AND contact.do_not_call = 0
+        AND NOT EXISTS (SELECT 1 FROM opt_out WHERE opt_out.place_id = contact.place_id
+                        AND opt_out.phone = contact.phone)
+        AND NOT EXISTS (SELECT 1 FROM ticket AS held WHERE held.place_id = contact.place_id
+                        AND held.held_phone IS NOT NULL AND held.claimed_until > :at
+                        AND (contact.phone = held.held_phone
+                             OR contact.phone LIKE held.held_phone || ';ext=%')))"""
+
+
+def _is_in_hours(ticket: str) -> str:
+    """Return the condition that it is within calling hours where the contact of a call is.
+
+    A time that somebody agreed to is as good, for as long as a promise is kept.
+    """
+    return f"""({ticket}.agreed = 1 AND {ticket}.joined_at > :at - {AGREED_S}
+        OR (SELECT CAST({ticket}.queue_id AS TEXT) || ' ' || coalesce(contact.timezone, :zone)
+            FROM contact WHERE contact.id = {ticket}.contact_id) NOT IN :closed)"""
+
 
 # The id of the next call of the lists :lists at the time :at. For each list and priority, one seek in an
-# index finds the first call that is due. The next call is the first of those, and of the calls whose claim
-# has run out.
-_NEXT_CALL = """
+# index finds the first call that is due. The next call is the first of those, of a call drawn from the lists
+# :random_lists, and of the calls whose claim has run out. :closed holds each list and time zone where it is
+# outside calling hours, and :zone the time zone of contacts without one.
+_NEXT_CALL = f"""
     SELECT id FROM ticket WHERE id IN (
         SELECT (SELECT id FROM ticket AS first WHERE first.queue_id = queue.id AND state = 'waiting'
                 AND priority = level.number AND joined_at <= :at
-                AND (SELECT do_not_call FROM contact WHERE contact.id = contact_id) = 0
+                AND {_may_be_given("first")} AND {_is_in_hours("first")}
                 ORDER BY joined_at, id LIMIT 1)
         FROM queue, (SELECT 1 AS number UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4
-                     UNION ALL SELECT 5) AS level WHERE queue.id IN :lists
+                     UNION ALL SELECT 5) AS level WHERE queue.id IN :lists AND call_order <> 'random'
         UNION ALL
-        SELECT id FROM ticket WHERE queue_id IN :lists AND claimed_until IS NOT NULL AND claimed_until <= :at)
+        SELECT id FROM (SELECT id FROM ticket AS drawn WHERE drawn.queue_id IN :random_lists
+                        AND state = 'waiting' AND joined_at <= :at
+                        AND {_may_be_given("drawn")} AND {_is_in_hours("drawn")}
+                        ORDER BY priority, random() LIMIT 1) AS one
+        UNION ALL
+        SELECT id FROM ticket AS lapsed WHERE lapsed.queue_id IN :lists
+        AND claimed_until IS NOT NULL AND claimed_until <= :at
+        AND {_may_be_given("lapsed")} AND {_is_in_hours("lapsed")})
     ORDER BY priority, joined_at, id LIMIT 1"""
+
+# The id of a call that a caller asked for, by its id or by the contact's name, at whatever time it is.
+_CALL_ASKED_FOR = f"""
+    SELECT asked.id FROM ticket AS asked JOIN contact AS person ON person.id = asked.contact_id
+    WHERE asked.queue_id IN :lists AND (asked.state = 'waiting' OR asked.claimed_until <= :at)
+    AND (asked.id = :id OR person.search LIKE :name ESCAPE '!') AND {_may_be_given("asked")}
+    ORDER BY asked.priority, asked.joined_at, asked.id LIMIT 1"""
 
 
 @dataclass(frozen=True)
@@ -85,8 +133,12 @@ def find_place_of_caller(db: Connection, token: str) -> Place | None:
 
 
 def lists_of(db: Connection, servicer: Servicer) -> list[Queue]:
-    """Return the open call lists that a servicer works on."""
-    return [call_list for call_list in call_lists_served(db, servicer) if call_list.open]
+    """Return the open call lists that a servicer works on, and is trained for."""
+    return [
+        call_list
+        for call_list in call_lists_served(db, servicer)
+        if call_list.open and not missing_tags(call_list.requires, servicer.tags)
+    ]
 
 
 def choose_lists(db: Connection, servicer: Servicer, slug: str | None) -> list[Queue]:
@@ -99,6 +151,10 @@ def choose_lists(db: Connection, servicer: Servicer, slug: str | None) -> list[Q
         return lists
     chosen = [call_list for call_list in lists if call_list.slug == slug]
     if not chosen:
+        for call_list in call_lists_served(db, servicer):
+            missing = missing_tags(call_list.requires, servicer.tags)
+            if call_list.slug == slug and missing:
+                raise BadInput(f"{call_list.name} is for callers with the tags {', '.join(missing)}.")
         raise BadInput(f"No call list named {slug} is yours now.")
     return chosen
 
@@ -113,6 +169,12 @@ def hidden_list_ids(db: Connection, servicer: Servicer) -> set[int]:
         servicer=servicer.id,
     )
     return set(result.scalars())
+
+
+def lists_to_refer_to(db: Connection, place: Place, servicer: Servicer) -> list[Queue]:
+    """Return the call lists of a place without those that are restricted to others."""
+    hidden_lists = hidden_list_ids(db, servicer)
+    return [call_list for call_list in call_lists(db, place) if call_list.id not in hidden_lists]
 
 
 def count_calls(db: Connection, at: float, call_list: Queue) -> ListCounts:
@@ -136,7 +198,75 @@ def count_calls(db: Connection, at: float, call_list: Queue) -> ListCounts:
         at=at,
     ).scalar_one()
     not_due = later.calls or 0
-    return ListCounts(call_list, call_list.waiting - not_due + lapsed, not_due, later.due_at)
+    due = call_list.waiting - not_due + lapsed
+    next_due_at = later.due_at
+    zone, closed = _closed_zones(db, at, [call_list])
+    if next_due_at is not None:
+        next_due_at = _first_opening(db, call_list, next_due_at, zone)
+    if closed and due:
+        for each in _calls_outside_hours(db, at, call_list, zone, closed):
+            due -= each.calls
+            not_due += each.calls
+            opening = opens_at(call_list, each.zone, at)
+            next_due_at = opening if next_due_at is None else min(next_due_at, opening)
+    return ListCounts(call_list, due, not_due, next_due_at)
+
+
+@dataclass(frozen=True)
+class _CallsInZone:
+    zone: str
+    calls: int
+
+
+def _calls_outside_hours(
+    db: Connection, at: float, call_list: Queue, zone: str, closed: list[str]
+) -> list[_CallsInZone]:
+    """Return how many calls are due where it is outside calling hours, by time zone."""
+    result = run(
+        db,
+        """SELECT coalesce(contact.timezone, :zone) AS zone, count(*) AS calls
+           FROM ticket JOIN contact ON contact.id = ticket.contact_id
+           WHERE queue_id = :queue AND (state = 'waiting' AND joined_at <= :at OR claimed_until <= :at)
+           AND NOT (agreed = 1 AND joined_at > :agreed_after)
+           AND CAST(queue_id AS TEXT) || ' ' || coalesce(contact.timezone, :zone) IN :closed
+           GROUP BY coalesce(contact.timezone, :zone)""",
+        queue=call_list.id,
+        at=at,
+        agreed_after=at - AGREED_S,
+        zone=zone,
+        closed=closed,
+    )
+    return load_all(_CallsInZone, result)
+
+
+def _first_opening(db: Connection, call_list: Queue, due_at: float, zone: str) -> float:
+    """Return when the call that is due at a time is handed out; it may be outside calling hours then."""
+    call = run(
+        db,
+        """SELECT contact.timezone, agreed FROM ticket JOIN contact ON contact.id = ticket.contact_id
+           WHERE queue_id = :queue AND state = 'waiting' AND joined_at = :due_at
+           AND priority IN :priorities LIMIT 1""",
+        queue=call_list.id,
+        due_at=due_at,
+        priorities=list(range(MIN_PRIORITY, MAX_PRIORITY + 1)),
+    ).first()
+    if call is None or call.agreed:
+        return due_at
+    return opens_at(call_list, call.timezone or zone, due_at)
+
+
+def _closed_zones(db: Connection, at: float, lists: list[Queue]) -> tuple[str, list[str]]:
+    """Return the time zone of the place, and each list with the time zones where its hours are over."""
+    if not lists:
+        return "UTC", []
+    place_id = lists[0].place_id
+    zone = str(run(db, "SELECT timezone FROM place WHERE id = :id", id=place_id).scalar_one())
+    sql = "SELECT DISTINCT timezone FROM contact WHERE place_id = :place AND timezone IS NOT NULL"
+    zones = {zone, *run(db, sql, place=place_id).scalars()}
+    closed = [
+        f"{call_list.id} {each}" for call_list in lists for each in zones if not is_open(call_list, each, at)
+    ]
+    return zone, closed
 
 
 # ----- finding calls
@@ -164,9 +294,36 @@ def find_open_call(db: Connection, call_list: Queue, contact_id: int) -> Ticket 
 
 def peek_next(db: Connection, at: float, lists: list[Queue]) -> Call | None:
     """Return the call that a caller who asks now would get from these lists."""
-    sql = f"SELECT * FROM ticket WHERE id = ({_NEXT_CALL})"
-    ticket = load_first(Ticket, run(db, sql, at=at, lists=[each.id for each in lists]))
-    return None if ticket is None else get_call(db, ticket)
+    ticket_id = _next_call(db, at, lists)
+    return None if ticket_id is None else get_call(db, get_ticket(db, ticket_id))
+
+
+def _next_call(db: Connection, at: float, lists: list[Queue]) -> int | None:
+    zone, closed = _closed_zones(db, at, lists)
+    ticket_id: int | None = run(
+        db,
+        _NEXT_CALL,
+        at=at,
+        lists=[each.id for each in lists],
+        random_lists=[each.id for each in lists if each.call_order == "random"],
+        zone=zone,
+        closed=closed,
+    ).scalar()
+    return ticket_id
+
+
+def _call_asked_for(
+    db: Connection, at: float, lists: list[Queue], call_id: int | None, name: str | None
+) -> int:
+    """Return the id of a call that a caller asked for. Raises Conflict if it can't be given to them."""
+    pattern = None if name is None else re.sub("([!%_])", r"!\1", name.casefold()) + "\n%"
+    ticket_id: int | None = run(
+        db, _CALL_ASKED_FOR, at=at, lists=[each.id for each in lists], id=call_id, name=pattern
+    ).scalar()
+    if ticket_id is None:
+        who = f"Nobody named {name} waits" if name else "This call doesn't wait"
+        raise Conflict(f"{who} on your lists. They may be called by somebody else, or have said no.")
+    return ticket_id
 
 
 def find_claim(db: Connection, servicer: Servicer, claim: str) -> Claim:
@@ -176,6 +333,16 @@ def find_claim(db: Connection, servicer: Servicer, claim: str) -> Claim:
     if event is None:
         raise NotFound("No call of yours has this claim. Press Next call.")
     return Claim(event.id, servicer.id, event.happened_at, get_ticket(db, event.ticket_id))
+
+
+def latest_claim(db: Connection, servicer: Servicer, call_id: int) -> str:
+    """Return the id of the last claim that a servicer made of a call. Raises NotFound."""
+    sql = """SELECT detail FROM event WHERE ticket_id = :call AND kind = 'claim' AND servicer_id = :servicer
+             ORDER BY id DESC LIMIT 1"""
+    claim = run(db, sql, call=call_id, servicer=servicer.id).scalar()
+    if claim is None:
+        raise NotFound("You have not claimed this call. Press Next call.")
+    return str(claim)
 
 
 def claim_ended_at(db: Connection, claim: Claim, call_list: Queue) -> float:
@@ -201,36 +368,73 @@ def claim_ended_at(db: Connection, claim: Claim, call_list: Queue) -> float:
 
 
 def claim_next(
-    db: Connection, at: float, slug: str, token: str, list_slug: str | None = None
+    db: Connection,
+    at: float,
+    slug: str,
+    token: str,
+    list_slug: str | None = None,
+    *,
+    call_id: int | None = None,
+    name: str | None = None,
 ) -> Ticket | None:
     """Claim the next call of a list, or of all lists that the caller works on, for them.
 
-    Returns None when no call is to be made now. A caller has one call at a time: if they have one, it is
-    returned again. Raises BadInput for a list that isn't theirs, and Conflict while a customer is at their
-    desk or they are not on duty.
+    With `call_id`, or the `name` of a contact, claim that call, even outside calling hours or before it is
+    due. Returns None when no call is to be made now. A caller has one call at a time: if they have one, it
+    is returned again. Raises BadInput for a list that isn't theirs, and Conflict for a call that they can't
+    have, while a customer is at their desk or they are not on duty.
     """
     desk = open_desk(db, at, slug, token)
+    asks_for_one = call_id is not None or name is not None
     if desk.call is not None:
+        if asks_for_one and not _is_call(db, desk.call, call_id, name):
+            raise Conflict("You have another call now. Report it, or release it, first.")
         return desk.call
-    lists = [call_list.id for call_list in choose_lists(db, desk.servicer, list_slug)]
+    lists = choose_lists(db, desk.servicer, list_slug)
     if desk.ticket is not None:
         raise Conflict(f"Finish {desk.ticket.number} first: it is at your desk.")
     if not desk.servicer.on_duty:
         raise Conflict("You are not on duty. Press Resume first.")
-    _release_lapsed(db, at, lists)
+    _release_lapsed(db, at, desk.place)
+    if asks_for_one:
+        return _claim(db, at, desk.servicer, _call_asked_for(db, at, lists, call_id, name))
+    while (ticket_id := _next_call(db, at, lists)) is not None:
+        ticket = _claim(db, at, desk.servicer, ticket_id)
+        if ticket is not None:
+            return ticket
+    return None
+
+
+def _is_call(db: Connection, call: Ticket, call_id: int | None, name: str | None) -> bool:
+    if call_id is not None:
+        return call.id == call_id
+    return name is not None and get_call(db, call).contact.name.casefold() == name.casefold()
+
+
+def _claim(db: Connection, at: float, servicer: Servicer, ticket_id: int) -> Ticket | None:
+    """Claim a call for a caller; returns None if somebody else was quicker.
+
+    Twenty callers may press "Next call" in the same millisecond. Two never get the same call, since it must
+    wait still; and two never get the same number, because `held_phone` is unique in a place.
+    """
+    phone: str = run(
+        db,
+        "SELECT phone FROM contact WHERE id = (SELECT contact_id FROM ticket WHERE id = :id)",
+        id=ticket_id,
+    ).scalar_one()
     claim = secrets.token_urlsafe(16)
-    # One statement, since twenty callers may press "Next call" in the same millisecond.
     result = run(
         db,
-        f"""UPDATE ticket SET state = 'called', servicer_id = :servicer, called_at = :at, claim = :claim,
-                              first_called_at = coalesce(first_called_at, :at),
-                              claimed_until = :at + 60 * (SELECT claim_minutes FROM queue
-                                                          WHERE queue.id = ticket.queue_id)
-            WHERE id = ({_NEXT_CALL}) AND state = 'waiting' RETURNING *""",
-        servicer=desk.servicer.id,
+        """UPDATE ticket SET state = 'called', servicer_id = :servicer, called_at = :at, claim = :claim,
+                             held_phone = :phone, first_called_at = coalesce(first_called_at, :at),
+                             claimed_until = :at + 60 * (SELECT claim_minutes FROM queue
+                                                         WHERE queue.id = ticket.queue_id)
+           WHERE id = :id AND state = 'waiting' RETURNING *""",
+        id=ticket_id,
+        servicer=servicer.id,
         at=at,
         claim=claim,
-        lists=lists,
+        phone=without_extension(phone),
     )
     ticket = load_first(Ticket, result)
     if ticket is None:
@@ -240,11 +444,12 @@ def claim_next(
     return ticket
 
 
-def _release_lapsed(db: Connection, at: float, lists: list[int]) -> None:
-    """Let the calls of these lists wait again whose claim has run out."""
-    sql = f"""{SELECT_TICKETS} WHERE ticket.queue_id IN :lists
+def _release_lapsed(db: Connection, at: float, place: Place) -> None:
+    """Let the calls of a place wait again whose claim has run out; they hold their number no more."""
+    sql = f"""{SELECT_TICKETS} WHERE ticket.queue_id IN (SELECT id FROM queue WHERE place_id = :place
+                                                         AND kind = 'calls')
               AND claimed_until IS NOT NULL AND claimed_until <= :at"""
-    for ticket in load_all(Ticket, run(db, sql, lists=lists, at=at)):
+    for ticket in load_all(Ticket, run(db, sql, place=place.id, at=at)):
         release_call(db, at, ticket, "lapse")
 
 
@@ -287,7 +492,14 @@ def end_call(db: Connection, at: float, ticket: Ticket, servicer: Servicer) -> T
 
 
 def call_again(
-    db: Connection, at: float, ticket: Ticket, *, due_at: float, tries: int, call_list: Queue | None = None
+    db: Connection,
+    at: float,
+    ticket: Ticket,
+    *,
+    due_at: float,
+    tries: int,
+    call_list: Queue | None = None,
+    agreed: bool = False,
 ) -> None:
     """Put the contact of a call that ended on its list again, or on `call_list`, due at `due_at`.
 
@@ -306,6 +518,7 @@ def call_again(
         priority=ticket.priority,
         due_at=due_at,
         tries=tries,
+        agreed=agreed,
     )
     new_call = find_open_call(db, call_list, ticket.contact_id) if added else None
     if new_call is None:
@@ -366,8 +579,11 @@ def add_calls(
     priority: int = NORMAL_PRIORITY,
     due_at: float | None = None,
     tries: int = 0,
+    agreed: bool = False,
 ) -> int:
     """Put contacts on a call list, to be called from `due_at` on (by default now), and return how many.
+
+    `agreed` says that the contact chose the time: then calling hours don't matter.
 
     Contacts that are on the list already, that must not be called, or that were forgotten are left out.
     """
@@ -398,6 +614,7 @@ def add_calls(
             "reason": reason,
             "tries": tries,
             "by_phone": 0,
+            "agreed": int(agreed),
         }
         for ordinal, contact_id in enumerate(new_ids, last_number + 1)
     ]
@@ -412,7 +629,9 @@ def _contacts_to_add(db: Connection, call_list: Queue, contact_ids: list[int]) -
         db,
         f"""SELECT id FROM contact WHERE id IN :ids AND place_id = :place AND do_not_call = 0
             AND forgotten_at IS NULL AND NOT EXISTS (SELECT 1 FROM ticket WHERE {OPEN_CALL}
-            AND contact_id = contact.id AND queue_id = :queue) ORDER BY id""",
+            AND contact_id = contact.id AND queue_id = :queue)
+            AND NOT EXISTS (SELECT 1 FROM opt_out WHERE opt_out.place_id = :place
+                            AND opt_out.phone = contact.phone) ORDER BY id""",
         ids=contact_ids,
         place=call_list.place_id,
         queue=call_list.id,
@@ -421,6 +640,7 @@ def _contacts_to_add(db: Connection, call_list: Queue, contact_ids: list[int]) -
 
 
 _CALLS_TO_CANCEL = f"""{OPEN_CALL} AND contact_id IN :ids AND queue_id = coalesce(:queue, queue_id)
+                       AND queue_id NOT IN :kept_lists
                        AND (:include_claimed = 1 OR state = 'waiting')"""
 
 
@@ -430,22 +650,25 @@ def cancel_calls(
     contact_ids: list[int],
     call_list: Queue | None = None,
     include_claimed: bool = True,
+    kept_lists: Collection[int] = (),
 ) -> int:
     """Take contacts off a call list, or off all of them, and return how many calls were cancelled.
 
-    Without `include_claimed`, the calls that a caller is making now go on.
+    Without `include_claimed`, the calls that a caller is making now go on. So do the calls on `kept_lists`.
     """
     values: dict[str, Any] = {
         "ids": contact_ids,
         "queue": None if call_list is None else call_list.id,
         "include_claimed": int(include_claimed),
+        "kept_lists": list(kept_lists),
     }
     sql = f"""SELECT queue_id, count(*) AS calls FROM ticket
               WHERE {_CALLS_TO_CANCEL} AND state = 'waiting' GROUP BY queue_id"""
     for row in run(db, sql, **values).all():
         add_to_waiting_count(db, row.queue_id, -row.calls)
     _record_for_calls(db, at, "cancel", _CALLS_TO_CANCEL, state="cancelled", **values)
-    sql = f"""UPDATE ticket SET state = 'cancelled', ended_at = :at, claimed_until = NULL, browser = NULL
+    sql = f"""UPDATE ticket SET state = 'cancelled', ended_at = :at, claimed_until = NULL, held_phone = NULL,
+                                browser = NULL
               WHERE {_CALLS_TO_CANCEL}"""
     return run(db, sql, at=at, **values).rowcount
 

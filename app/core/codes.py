@@ -1,4 +1,4 @@
-"""One-time codes: six digits to read out, which lead to a door's link or to the staff link."""
+"""One-time codes: eight digits to read out, which lead to a door's link or to the staff link."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from app.errors import BadInput
 from app.storage.sql import insert, load_first, run
 
 CODE_S = 600  # for how long a code is valid
+DIGITS = 8  # as many as make guessing hopeless, see MAX_CODES_PER_PLACE in web/door.py
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def give_code(db: Connection, at: float, place: Place, door_id: int | None = Non
 def _unused_digits(db: Connection, place: Place) -> str:
     used = set(run(db, "SELECT digits FROM code WHERE place_id = :place", place=place.id).scalars())
     while True:
-        digits = f"{secrets.randbelow(10**6):06}"
+        digits = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
         if digits not in used:
             return digits
 

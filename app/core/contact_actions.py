@@ -13,11 +13,13 @@ from sqlalchemy.engine import Connection
 
 from app.core.calls import add_calls, cancel_calls, change_priority
 from app.core.contact_search import IN_PLACE, ContactFilter, matching_ids
-from app.core.contacts import forget_contacts, join_tags, record_change_of_many
+from app.core.contacts import forget_contacts
 from app.core.models import Place, Queue
+from app.core.opt_outs import forbid_numbers, lift_numbers, record_change_of_many
 from app.core.places import find_place_for_owner
 from app.core.queries import NORMAL_PRIORITY, OPEN_CALL
 from app.core.queues import find_call_list
+from app.core.tags import join_tags
 from app.errors import BadInput
 from app.storage.database import Database
 from app.storage.sql import run
@@ -177,27 +179,26 @@ def _change_priority(
 def forbid(
     db: Connection, at: float, place: Place, contact_ids: list[int], _options: ActionOptions
 ) -> ActionResult:
-    """Set "do not call" and take the contacts off every list."""
-    result = _set_do_not_call(db, at, place, contact_ids, True)
-    cancel_calls(db, at, contact_ids)
-    return result
+    """Set "do not call" for the numbers of contacts, and take everybody who has them off every list."""
+    phones, changed = _numbers_of(db, contact_ids, do_not_call=False)
+    forbid_numbers(db, at, place.id, phones)
+    return ActionResult(changed, Counter({"so already": len(contact_ids) - changed}))
 
 
 def permit(
     db: Connection, at: float, place: Place, contact_ids: list[int], _options: ActionOptions
 ) -> ActionResult:
-    """Clear "do not call"."""
-    return _set_do_not_call(db, at, place, contact_ids, False)
-
-
-def _set_do_not_call(
-    db: Connection, at: float, place: Place, contact_ids: list[int], do_not_call: bool
-) -> ActionResult:
-    sql = """UPDATE contact SET do_not_call = :flag, changed_at = :at
-             WHERE id IN :ids AND do_not_call <> :flag"""
-    changed = run(db, sql, flag=int(do_not_call), at=at, ids=contact_ids).rowcount
-    record_change_of_many(db, at, place.id, "do_not_call", contact_ids)
+    """Lift "do not call" from the numbers of contacts."""
+    phones, changed = _numbers_of(db, contact_ids, do_not_call=True)
+    lift_numbers(db, at, place.id, phones)
     return ActionResult(changed, Counter({"so already": len(contact_ids) - changed}))
+
+
+def _numbers_of(db: Connection, contact_ids: list[int], do_not_call: bool) -> tuple[list[str], int]:
+    """Return the numbers of contacts, and how many of them have the flag."""
+    sql = "SELECT phone, do_not_call FROM contact WHERE id IN :ids"
+    rows = run(db, sql, ids=contact_ids).all()
+    return [row.phone for row in rows], sum(bool(row.do_not_call) is do_not_call for row in rows)
 
 
 def add_tag(

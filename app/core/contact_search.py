@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from app.core.contacts import split_tags
 from app.core.days import day_begins
 from app.core.models import Contact, Place
 from app.core.queries import OPEN_CALL
 from app.core.queues import find_call_list
+from app.core.tags import split_tags
 from app.storage.sql import load_all, run
 
 PAGE_SIZE = 50
@@ -46,6 +46,8 @@ class ContactFilter:
     tag: str | None = None
     called_before: str | None = None  # a day
     do_not_call: bool = False
+    reason: str | None = None  # of an open call, on `in_list` if that is given
+    priority: int | None = None  # of the same call
     sort: str | None = None  # one of SORT_COLUMNS, with "-" before it for descending; by default the name
 
 
@@ -99,12 +101,9 @@ def _matching(
     """Return the SQL condition for a filter and its parameters. Raises NotFound for an unknown call list."""
     conditions = [in_place]
     values: dict[str, Any] = {"place": place.id}
-    if wanted.in_list:
-        conditions.append(
-            f"""EXISTS (SELECT 1 FROM ticket WHERE contact_id = contact.id AND queue_id = :in_list
-                        AND {OPEN_CALL})"""
-        )
-        values["in_list"] = find_call_list(db, place, wanted.in_list).id
+    condition = _condition_on_call(db, place, wanted, values)
+    if condition:
+        conditions.append(condition)
     if wanted.never_called:
         conditions.append("last_called_at IS NULL")
     if wanted.last_outcome:
@@ -125,6 +124,26 @@ def _matching(
         conditions.append("(" + " OR ".join(f"search LIKE :{name} ESCAPE '!'" for name in patterns) + ")")
         values |= patterns
     return " AND ".join(conditions), values
+
+
+def _condition_on_call(
+    db: Connection, place: Place, wanted: ContactFilter, values: dict[str, Any]
+) -> str | None:
+    """Return the condition on the open calls of a contact, and add its parameters to `values`."""
+    of_call = []
+    if wanted.in_list:
+        of_call.append("queue_id = :in_list")
+        values["in_list"] = find_call_list(db, place, wanted.in_list).id
+    if wanted.reason:
+        of_call.append("reason = :reason")
+        values["reason"] = wanted.reason
+    if wanted.priority is not None:
+        of_call.append("priority = :priority")
+        values["priority"] = wanted.priority
+    if not of_call:
+        return None
+    return f"""EXISTS (SELECT 1 FROM ticket WHERE contact_id = contact.id AND {OPEN_CALL}
+                       AND {" AND ".join(of_call)})"""
 
 
 def _search_words(text: str) -> list[tuple[str, ...]]:

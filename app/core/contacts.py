@@ -1,13 +1,12 @@
 """Contacts: the people and places that can be called.
 
 What somebody writes about a contact (`ContactFields`) is validated into what is stored (`ContactDetails`).
-Tags are stored in one text, "\\na\\nb\\n", so that the SQL for one tag looks for "\\na\\n".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, get_args
 
@@ -17,9 +16,11 @@ from app.core.calls import cancel_calls, erase_call_details
 from app.core.days import time_zones
 from app.core.history import record
 from app.core.models import Contact, Place
-from app.core.phones import read_phone
+from app.core.opt_outs import forbid_numbers, is_opted_out, lift_numbers
+from app.core.phones import ANY, read_phone
 from app.core.places import find_place_for_owner
 from app.core.queries import OPEN_CALL
+from app.core.tags import join_tags
 from app.errors import BadInput, Conflict, NotFound
 from app.storage.database import Database
 from app.storage.sql import insert_returning, load, load_all, load_first, run, update
@@ -38,7 +39,6 @@ MAX_LENGTHS = {  # characters
     "timezone": 60,
     "tags": 500,
 }
-MAX_TAG_LENGTH = 40
 LABELS = {  # what error messages call the fields
     "name": "Name",
     "phone": "Phone",
@@ -66,6 +66,7 @@ class ContactFields(TypedDict, total=False):
     timezone: str | None
     tags: list[str] | str | None  # a text may hold several, with commas between them
     do_not_call: bool | None  # None leaves it as it is
+    phone_confirmed: str  # from a form: the number that a person was asked about; see read_phone()
 
 
 class ContactDetails(TypedDict, total=False):
@@ -107,11 +108,11 @@ def validate_contact(fields: ContactFields, country: str) -> ContactDetails:
     _check_lengths(details)
     phone, email, timezone = details.get("phone"), details.get("email"), details.get("timezone")
     if phone:
-        details["phone"] = read_phone(phone, country)
+        details["phone"] = read_phone(phone, country, fields.get("phone_confirmed", ANY))
     if email and not re.fullmatch(EMAIL_ADDRESS, email):
-        raise BadInput("E-mail: please write an address such as ana@example.org.")
+        raise BadInput("E-mail: please write an address such as ana@example.org.", field="email")
     if timezone and timezone not in time_zones():
-        raise BadInput("Time zone: please choose one such as Europe/Berlin.")
+        raise BadInput("Time zone: please choose one such as Europe/Berlin.", field="timezone")
     do_not_call = fields.get("do_not_call")
     if do_not_call is not None:
         details["do_not_call"] = do_not_call
@@ -130,27 +131,7 @@ def _check_lengths(details: ContactDetails) -> None:
     lengths["tags"] = len(details.get("tags", ""))
     for field, max_length in MAX_LENGTHS.items():
         if lengths[field] > max_length:
-            raise BadInput(f"{LABELS[field]}: please use at most {max_length:,} characters.")
-
-
-def join_tags(tags: list[str] | str | None) -> str:
-    """Return tags as they are stored, each once. Raises BadInput for one that is too long."""
-    text = ",".join(tags) if isinstance(tags, list) else tags or ""
-    unique: dict[str, str] = {}  # by their lower-case form; the first spelling stays
-    for part in re.split(r"[,;\n]", text):
-        tag = " ".join((tidy(part) or "").split())
-        if len(tag) > MAX_TAG_LENGTH:
-            raise BadInput(
-                f"Tags: please use at most {MAX_TAG_LENGTH} characters for each, and commas between."
-            )
-        if tag:
-            unique.setdefault(tag.casefold(), tag)
-    return "".join(f"\n{tag}" for tag in unique.values()) + "\n" if unique else ""
-
-
-def split_tags(tags: str | None) -> list[str]:
-    """Return stored tags as a list."""
-    return [tag for tag in (tags or "").split("\n") if tag]
+            raise BadInput(f"{LABELS[field]}: please use at most {max_length:,} characters.", field=field)
 
 
 def search_text(name: str | None, phone: str | None, reference: str | None, email: str | None) -> str:
@@ -209,18 +190,29 @@ def find_or_add_contact(
     email: str | None = None,
     address: str | None = None,
     notes: str | None = None,
+    phone_confirmed: str = ANY,
+    hidden_lists: Collection[int] = (),
 ) -> Contact:
     """Return the contact with this phone number, as somebody typed it, or add one. Raises BadInput.
 
+    `phone_confirmed` is the number that they were asked about; see read_phone().
+
     Of several contacts with the number it is the one with this name, else one that is on a call list, else
     the oldest. The other values fill empty fields of a known contact; only the owner can overwrite a field.
+
+    Somebody who only was on `hidden_lists` counts as unknown: whoever knows the number of such a contact must
+    neither learn anything about them nor change it. "Do not call" belongs to the number, so it is taken over.
     """
     fields: ContactFields = {"name": name, "phone": phone, "email": email, "address": address, "notes": notes}
+    fields["phone_confirmed"] = phone_confirmed
     details = validate_contact(fields, place.country)
     if not details["phone"]:
-        raise BadInput("Phone: please fill this in.")
-    known = _find_by_phone(db, place, details["phone"], details["name"])
+        raise BadInput("Phone: please fill this in.", field="phone")
+    sharing = _find_by_phone(db, place, details["phone"])
+    hidden = _only_on(db, sharing, hidden_lists)
+    known = _best_match([each for each in sharing if each.id not in hidden], details["name"])
     if known is None:
+        details["do_not_call"] = any(each.do_not_call for each in sharing)
         return _add_contact(db, at, place, details)
     missing: ContactDetails = {}
     for field in TEXT_FIELDS:
@@ -229,10 +221,27 @@ def find_or_add_contact(
     return _store_changes(db, at, known, missing) if missing else known
 
 
-def _find_by_phone(db: Connection, place: Place, phone: str, name: str | None) -> Contact | None:
+def _find_by_phone(db: Connection, place: Place, phone: str) -> list[Contact]:
     sql = f"""SELECT * FROM contact WHERE place_id = :place AND phone = :phone AND forgotten_at IS NULL
               ORDER BY EXISTS (SELECT 1 FROM ticket WHERE contact_id = contact.id AND {OPEN_CALL}) DESC, id"""
-    sharing = load_all(Contact, run(db, sql, place=place.id, phone=phone))
+    return load_all(Contact, run(db, sql, place=place.id, phone=phone))
+
+
+def _only_on(db: Connection, sharing: list[Contact], lists: Collection[int]) -> set[int]:
+    """Return the ids of those contacts who are or were on one of these call lists, and on no other."""
+    if not sharing or not lists:
+        return set()
+    result = run(
+        db,
+        """SELECT contact_id FROM ticket WHERE contact_id IN :ids GROUP BY contact_id
+           HAVING sum(CASE WHEN queue_id IN :lists THEN 0 ELSE 1 END) = 0""",
+        ids=[contact.id for contact in sharing],
+        lists=list(lists),
+    )
+    return set(result.scalars())
+
+
+def _best_match(sharing: list[Contact], name: str | None) -> Contact | None:
     for contact in sharing:
         if contact.name.casefold() == (name or "").casefold():
             return contact
@@ -261,6 +270,9 @@ def _add_contact(db: Connection, at: float, place: Place, details: ContactDetail
     )
     contact = load(Contact, row)
     record(db, at, place.id, "add-contact", contact_id=contact.id)
+    if contact.do_not_call or is_opted_out(db, place.id, contact.phone):
+        forbid_numbers(db, at, place.id, [contact.phone])
+        return find_contact(db, place, contact.id)
     return contact
 
 
@@ -269,14 +281,16 @@ def change_contact(
 ) -> Contact:
     """Change the fields that are given, for the owner.
 
-    A contact that must not be called from now on is taken off every list. Raises BadInput, and Conflict for
-    a reference that another contact has.
+    "Do not call" belongs to the number: it is set, or lifted, for everybody who has it. Raises BadInput, and
+    Conflict for a reference that another contact has.
     """
     place = find_place_for_owner(db, slug, token)
     contact = find_contact(db, place, contact_id)
+    if fields.get("phone_confirmed") == "":
+        fields = {**fields, "phone_confirmed": contact.phone}  # the number that it has needs no question
     details = validate_contact(fields, place.country)
     if "phone" in details and not details["phone"]:
-        raise BadInput("Phone: please fill this in.")
+        raise BadInput("Phone: please fill this in.", field="phone")
     reference = details.get("reference")
     if reference:
         _check_reference_is_free(db, contact, reference)
@@ -287,15 +301,16 @@ def _check_reference_is_free(db: Connection, contact: Contact, reference: str) -
     sql = "SELECT name FROM contact WHERE place_id = :place AND reference = :reference AND id <> :id"
     other = run(db, sql, place=contact.place_id, reference=reference, id=contact.id).first()
     if other:
-        raise Conflict(f"Reference: {other.name or 'another contact'} has this one already.")
+        raise Conflict(
+            f"Reference: {other.name or 'another contact'} has this one already.", field="reference"
+        )
 
 
 def _store_changes(db: Connection, at: float, contact: Contact, details: ContactDetails) -> Contact:
     columns: dict[str, Any] = dict(details)
+    columns.pop("do_not_call", None)
     if "name" in details:
         columns["name"] = details["name"] or ""
-    if "do_not_call" in details:
-        columns["do_not_call"] = int(details["do_not_call"])
     search = search_text(
         details.get("name", contact.name),
         details.get("phone", contact.phone),
@@ -304,36 +319,30 @@ def _store_changes(db: Connection, at: float, contact: Contact, details: Contact
     )
     changed = load(Contact, update(db, "contact", contact.id, changed_at=at, search=search, **columns))
     record(db, at, contact.place_id, "change-contact", contact_id=contact.id, detail=" ".join(details))
-    if changed.do_not_call:
-        cancel_calls(db, at, [contact.id])
-    return changed
+    forbids = details.get("do_not_call", contact.do_not_call)  # it moves along to a new number
+    if contact.do_not_call and not forbids:
+        lift_numbers(db, at, contact.place_id, [changed.phone])
+    elif forbids or is_opted_out(db, contact.place_id, changed.phone):
+        forbid_numbers(db, at, contact.place_id, [changed.phone])
+    return load(Contact, run(db, "SELECT * FROM contact WHERE id = :id", id=contact.id).one())
 
 
-def forbid_calls(db: Connection, at: float, contact: Contact, include_claimed: bool = True) -> None:
-    """Set "do not call" for a contact and for all others with the same phone number, and end their calls.
-
-    Without `include_claimed`, the calls that callers have now go on.
-    """
-    sql = """SELECT id FROM contact WHERE place_id = :place AND phone = :phone AND forgotten_at IS NULL
-             AND do_not_call = 0 AND id <> :id"""
-    others = list(run(db, sql, place=contact.place_id, phone=contact.phone, id=contact.id).scalars())
-    contact_ids = [contact.id, *others]
-    run(db, "UPDATE contact SET do_not_call = 1 WHERE id IN :ids", ids=contact_ids)
-    if others:
-        run(db, "UPDATE contact SET changed_at = :at WHERE id IN :ids", at=at, ids=others)
-        record_change_of_many(db, at, contact.place_id, "do_not_call", others)
-    cancel_calls(db, at, contact_ids, include_claimed=include_claimed)
-
-
-def record_change_of_many(
-    db: Connection, at: float, place_id: int, column: str, contact_ids: Sequence[int]
+def forbid_calls(
+    db: Connection,
+    at: float,
+    contact: Contact,
+    include_claimed: bool = True,
+    kept_lists: Collection[int] = (),
 ) -> None:
-    """Record one event for a column that changed in many contacts.
+    """Set "do not call" for the number of a contact, and end the calls of everybody who has it.
 
-    It names the first contact, because events with a contact are private.
+    Without `include_claimed`, the calls that callers have now go on. The calls on `kept_lists` stay there,
+    but nobody is given them.
     """
-    detail = f"{column} {len(contact_ids)}"
-    record(db, at, place_id, "change-contacts", contact_id=contact_ids[0], detail=detail)
+    if contact.forgotten_at is None:
+        forbid_numbers(db, at, contact.place_id, [contact.phone], include_claimed, kept_lists)
+    else:
+        cancel_calls(db, at, [contact.id], include_claimed=include_claimed, kept_lists=kept_lists)
 
 
 # ----- forgetting

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
-from app.core.history import TicketEvent, can_be_undone, last_event
-from app.core.models import Place, Servicer, Ticket
+from app.core.history import TicketEvent, can_be_undone, last_event, record
+from app.core.models import Place, Queue, Servicer, Ticket
 from app.core.places import find_place
 from app.core.queries import (
     CALL_ORDER,
@@ -25,7 +25,14 @@ from app.core.queries import (
     waiting_tickets,
 )
 from app.core.queues import find_walk_in_queue
-from app.core.servicers import queues_served, set_on_duty
+from app.core.servicers import (
+    end_shift,
+    queues_served,
+    rename,
+    servicer_of_browser,
+    set_on_duty,
+    successor_of,
+)
 from app.core.tickets import CustomerDetails, Taken, take_number
 from app.core.transitions import (
     UNCHANGED,
@@ -111,6 +118,9 @@ def call_next(
     served = [each for each in queues_served(db, desk.servicer) if queue in (None, each.slug)]
     if queue and not served:
         raise BadInput(f"You don't serve a queue named {queue}.")
+    at_desks = [each for each in served if each.counter_id is None]
+    admitted = [each for each in served if each.counter_id is not None]
+    _check_not_admitted(db, desk, admitted, queue, number)
 
     if desk.ticket:
         change_state(db, at, desk.ticket, "done")
@@ -126,7 +136,7 @@ def call_next(
             AND state = 'waiting' RETURNING *""",
         servicer=desk.servicer.id,
         at=at,
-        queues=[each.id for each in served],
+        queues=[each.id for each in at_desks],
         day=desk.day,
         number=number,
     )
@@ -134,10 +144,34 @@ def call_next(
     if called is None:
         if number:
             raise Conflict(f"{number} is not waiting any more. {UNCHANGED}")
+        for each in admitted:
+            if desk.ticket is None and waiting_tickets(db, [each.id], desk.day, limit=1):
+                raise _admitted_by_counter(db, each)
         return None
     add_to_waiting_count(db, called.queue_id, -1)
     record_step(db, at, "call", called, desk=desk.servicer.desk)
     return called
+
+
+def _check_not_admitted(
+    db: Connection, desk: Desk, admitted: list[Queue], queue: str | None, number: str | None
+) -> None:
+    """Raise Conflict for somebody whom a counter admits: only the counter knows if there is room."""
+    if queue and admitted:
+        raise _admitted_by_counter(db, admitted[0])
+    if number:
+        ticket = _find_number(waiting_tickets(db, [each.id for each in admitted], desk.day), number)
+        for each in admitted:
+            if ticket is not None and ticket.queue_id == each.id:
+                raise _admitted_by_counter(db, each)
+
+
+def _admitted_by_counter(db: Connection, queue: Queue) -> Conflict:
+    counter = run(db, "SELECT name FROM counter WHERE id = :id", id=queue.counter_id).scalar_one()
+    return Conflict(
+        f"{counter} admits {queue.name}: it calls customers to the door when there is room. "
+        f"A desk can't call them. {UNCHANGED}"
+    )
 
 
 # ----- the ticket at the desk
@@ -317,3 +351,32 @@ def set_duty(db: Connection, at: float, slug: str, token: str, on_duty: bool) ->
     """Put a servicer on or off duty. The ticket at their desk stays there."""
     desk = open_desk(db, at, slug, token)
     set_on_duty(db, at, desk.servicer, on_duty)
+
+
+def rename_desk(db: Connection, at: float, slug: str, token: str, name: str, desk_name: str | None) -> None:
+    """Correct the name of the servicer and of their desk."""
+    desk = open_desk(db, at, slug, token)
+    rename(db, desk.servicer, name, desk_name)
+    record(db, at, desk.place.id, "change-servicer", servicer_id=desk.servicer.id)
+
+
+def finish_shift(db: Connection, at: float, slug: str, token: str) -> None:
+    """End the shift at this desk; see end_shift()."""
+    desk = open_desk(db, at, slug, token)
+    end_shift(db, at, desk.place, desk.servicer)
+
+
+def hand_over(
+    db: Connection, at: float, slug: str, token: str, name: str, desk_name: str | None, browser: str | None
+) -> Servicer:
+    """Hand the desk to somebody else, and return the servicer that they are from now on.
+
+    Raises Conflict when the shift has ended; the browser that pressed twice gets the same servicer again.
+    """
+    desk = open_desk(db, at, slug, token)
+    if desk.servicer.shift_ended_at is not None:
+        known = servicer_of_browser(db, desk.place, browser)
+        if known is not None and (known.name, known.desk) == (name, desk_name):
+            return known
+        raise Conflict(f"The shift of {desk.servicer.name} has ended. Start yours with the staff link.")
+    return successor_of(db, at, desk.place, desk.servicer, name, desk_name, browser)

@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 from app.storage.schema import metadata
 from app.storage.sql import run
 
-SERVER_TABLES = ("fact",)  # they belong to no place
+SERVER_TABLES = ("fact", "mail_block")  # they belong to no place
 
 # The conditions for the rows of a place, for tables without a column `place_id`.
 _CONDITIONS = {

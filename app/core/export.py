@@ -18,7 +18,16 @@ from app.storage.sql import load_all, run
 BATCH = 1000  # rows of one read
 
 # Columns that no export holds: links are made of them. The content of a mail holds the link of a request.
-SECRET_COLUMNS = ("token", "manage_token", "staff_token", "browser", "request_key", "digits", "content")
+SECRET_COLUMNS = (
+    "token",
+    "manage_token",
+    "staff_token",
+    "browser",
+    "request_key",
+    "digits",
+    "content",
+    "address_key",
+)
 
 
 def tickets_of_days(database: Database, place: Place, first: str, last: str) -> Iterator[list[Ticket]]:

@@ -12,28 +12,22 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from operator import attrgetter
 from typing import Literal
 
 from sqlalchemy.engine import Connection
 
-from app.core.calls import cancel_calls
-from app.core.contacts import (
-    TEXT_FIELDS,
-    ContactDetails,
-    ContactFields,
-    search_text,
-    split_tags,
-    validate_contact,
-)
+from app.core.contacts import TEXT_FIELDS, ContactDetails, ContactFields, search_text, validate_contact
 from app.core.history import record
 from app.core.models import Contact, Place
+from app.core.opt_outs import forbid_numbers, mark_opted_out
+from app.core.phones import format_phone, read_phone, scan_phone
 from app.core.places import find_place_for_owner
-from app.core.queries import OPEN_CALL
-from app.core.sheets import InputRow, Sheet, open_sheet, rows_of
+from app.core.sheets import InputRow, numbers_of, open_sheet, rows_of
+from app.core.tags import split_tags
 from app.errors import BadInput, Conflict, NotFound
 from app.storage.database import Database
 from app.storage.sql import insert_many, insert_returning, load, load_all, load_first, run
@@ -50,6 +44,7 @@ ADD = "add"
 CHANGE = "change"
 SAME = "same"  # nothing in the row is new
 REFUSE = "refuse"
+FORBID = "do-not-call"  # nothing in the row is stored but that nobody may call the number
 
 
 @dataclass(frozen=True)
@@ -97,6 +92,7 @@ class StagedRow:
     reference: str | None = None
     timezone: str | None = None
     search: str | None = None
+    remark: str | None = None  # what the owner should look at, though the row is stored
 
 
 @dataclass(frozen=True)
@@ -125,6 +121,14 @@ class RefusedRow:
 
 
 @dataclass(frozen=True)
+class RemarkedRow:
+    """A row that is stored, but that the owner should look at."""
+
+    row: int
+    remark: str
+
+
+@dataclass(frozen=True)
 class AddedContacts:
     """What became of contacts that were sent to be stored at once."""
 
@@ -136,19 +140,24 @@ class AddedContacts:
 # ----- staging
 
 
-def upload(database: Database, at: float, slug: str, token: str, content: bytes | str) -> ImportFile:
+def upload(
+    database: Database, at: float, slug: str, token: str, content: bytes | str, is_opt_out_list: bool = False
+) -> ImportFile:
     """Stage the rows of a file, for the owner. Raises BadInput for a file that holds no contacts.
+
+    With `is_opt_out_list`, the file holds numbers that must not be called, and no contact is added.
 
     A long file is staged by a thread of its own, while its page shows the progress.
     """
     with database.read() as db:
         place = find_place_for_owner(db, slug, token)
-    sheet = open_sheet(content)
+    sheet = open_sheet(content, is_opt_out_list=is_opt_out_list)
+    rows = numbers_of(sheet) if is_opt_out_list else rows_of(sheet)
     file = database.write(_begin_import, at, slug, token, sheet.rows, sheet.columns())
     if sheet.rows <= MAX_ROWS_IN_REQUEST:
-        _stage_sheet(database, place, file, sheet)
+        _stage_sheet(database, place, file, rows)
     else:
-        arguments = (database, place, file, sheet)
+        arguments = (database, place, file, rows)
         threading.Thread(target=_stage_sheet, args=arguments, name="import", daemon=True).start()
     return file
 
@@ -195,10 +204,10 @@ def _begin_import(
     return load(ImportFile, row)
 
 
-def _stage_sheet(database: Database, place: Place, file: ImportFile, sheet: Sheet) -> None:
+def _stage_sheet(database: Database, place: Place, file: ImportFile, rows: Iterator[InputRow]) -> None:
     """Stage a file; an error ends up in the file's row, where its page shows it."""
     try:
-        _stage_rows(database, place, file, rows_of(sheet))
+        _stage_rows(database, place, file, rows)
     except NotFound:
         log.info("An import was discarded while it was read")
     except Exception:
@@ -212,8 +221,10 @@ def _stage_rows(database: Database, place: Place, file: ImportFile, rows: Iterab
     rows = iter(rows)
     while batch := list(islice(rows, MAX_BATCH)):
         valid, refused = _validate_rows(batch, place.country)
+        remarks = {number: _remark(contact, place.country) for number, contact in batch}
         with database.read() as db:
             matched = _match_rows(db, place, valid, earlier)
+        matched = [replace(row, remark=remarks[row.number]) if row.what != REFUSE else row for row in matched]
         staged = sorted(refused + matched, key=attrgetter("number"))
         database.write(_insert_staged, file.id, staged)
     database.write(_set_ready, file.id)
@@ -229,7 +240,11 @@ def _validate_rows(
         try:
             valid.append((number, _validate_row(contact, country)))
         except BadInput as error:
-            refused.append(StagedRow(number, REFUSE, why=str(error)))
+            opt_out = _opt_out_of(contact, country)
+            if opt_out is None:
+                refused.append(StagedRow(number, REFUSE, why=str(error)))
+            else:
+                valid.append((number, opt_out))
     return valid, refused
 
 
@@ -242,6 +257,32 @@ def _validate_row(contact: ContactFields | BadInput, country: str) -> ContactDet
     if not details.get("phone"):
         raise BadInput("Phone: please fill this in.")
     return details
+
+
+def _opt_out_of(contact: ContactFields | BadInput, country: str) -> ContactDetails | None:
+    """Return what counts of a row that can't be stored: that somebody must not be called."""
+    if isinstance(contact, BadInput) or not contact.get("do_not_call"):
+        return None
+    phone, reference = contact.get("phone"), contact.get("reference")
+    try:
+        return {"do_not_call": True, "phone": read_phone(phone or "", country), "reference": reference}
+    except BadInput:
+        return {"do_not_call": True, "phone": None, "reference": reference} if reference else None
+
+
+def _remark(contact: ContactFields | BadInput, country: str) -> str | None:
+    """Return what the owner should know of how a number was read."""
+    phone = None if isinstance(contact, BadInput) else contact.get("phone")
+    if not phone:
+        return None
+    try:
+        reading = scan_phone(phone, country)
+    except BadInput:
+        return None
+    shown = format_phone(reading.phone, country)
+    if reading.others:
+        return f"“{phone.strip()}” was read as {shown}. Also there: {', '.join(reading.others)}."
+    return None if reading.is_certain else f"“{phone.strip()}” was read as {shown}. Please check it."
 
 
 @dataclass
@@ -298,10 +339,20 @@ def _match_rows(
     for number, details in rows:
         phone, reference = details["phone"] or "", details.get("reference")
         known = by_reference.get(reference) if reference else None
+        forbids = details.get("do_not_call", False)
+        if not details.get("name"):
+            staged.append(_row_to_forbid(number, phone or (known.phone if known else "")))
+            continue
         if known is None:
-            sharing = by_phone.get(phone, [])
-            known = next((each for each in sharing if not (reference and each.reference)), None)
+            known = _sharing_contact(by_phone.get(phone, []), details)
+            # Whoever says no at a number need not be the contact that has it.
+            if forbids and known is not None and known.name.casefold() != (details["name"] or "").casefold():
+                staged.append(_row_to_forbid(number, phone))
+                continue
         same_as = earlier.find(phone, reference, known)
+        if same_as is not None and forbids:
+            staged.append(_row_to_forbid(number, phone))
+            continue
         if same_as is not None:
             staged.append(StagedRow(number, REFUSE, why=f"This is the same contact as in row {same_as}."))
             continue
@@ -310,6 +361,19 @@ def _match_rows(
             _row_to_add(number, details) if known is None else _row_to_change(number, details, known)
         )
     return staged
+
+
+def _sharing_contact(sharing: list[Contact], details: ContactDetails) -> Contact | None:
+    """Return the contact with the phone number of a row that the row is about, by its name if it can be."""
+    possible = [each for each in sharing if not (details.get("reference") and each.reference)]
+    name = (details.get("name") or "").casefold()
+    return next((each for each in possible if each.name.casefold() == name), next(iter(possible), None))
+
+
+def _row_to_forbid(number: int, phone: str) -> StagedRow:
+    if not phone:
+        return StagedRow(number, REFUSE, why="Do not call: there is no number that this can be about.")
+    return StagedRow(number, FORBID, do_not_call=1, phone=phone)
 
 
 def _known_contacts(
@@ -421,6 +485,13 @@ def preview_rows(db: Connection, file: ImportFile, limit: int = 20) -> list[Prev
     return load_all(PreviewRow, run(db, sql, file=file.id, limit=limit))
 
 
+def remarked_rows(db: Connection, file: ImportFile, limit: int) -> list[RemarkedRow]:
+    """Return the first rows that the owner should look at."""
+    sql = """SELECT number AS row, remark FROM import_row WHERE import_file_id = :file AND remark IS NOT NULL
+             ORDER BY number LIMIT :limit"""
+    return load_all(RemarkedRow, run(db, sql, file=file.id, limit=limit))
+
+
 def refused_rows(db: Connection, file: ImportFile, limit: int | None = None) -> list[RefusedRow]:
     """Return the rows that can't be stored, or the first of them."""
     sql = """SELECT number AS row, why FROM import_row WHERE import_file_id = :file AND what = 'refuse'
@@ -462,7 +533,7 @@ def _store(db: Connection, at: float, slug: str, token: str, file_id: int) -> Im
     _check_unchanged(db, place, file)
     _add_new_contacts(db, at, place, file)
     _change_known_contacts(db, at, file)
-    _cancel_forbidden_calls(db, at, file)
+    _forbid_numbers(db, at, place, file)
     # An event with a contact is private; any contact of the place will do.
     last_id = run(db, "SELECT max(id) FROM contact WHERE place_id = :place", place=place.id).scalar()
     record(db, at, place.id, "import", contact_id=last_id, detail=f"{file.add_rows} {file.change_rows}")
@@ -505,7 +576,6 @@ def _change_known_contacts(db: Connection, at: float, file: ImportFile) -> None:
                     reference = coalesce(staged.reference, contact.reference),
                     timezone = coalesce(staged.timezone, contact.timezone),
                     search = coalesce(staged.search, contact.search),
-                    do_not_call = CASE WHEN staged.do_not_call = 1 THEN 1 ELSE contact.do_not_call END,
                     tags = CASE WHEN staged.tags IS NULL THEN contact.tags
                                 WHEN contact.tags = '' THEN :separator || staged.tags
                                 ELSE contact.tags || staged.tags END,
@@ -516,13 +586,19 @@ def _change_known_contacts(db: Connection, at: float, file: ImportFile) -> None:
     run(db, sql, at=at, file=file.id, separator="\n")
 
 
-def _cancel_forbidden_calls(db: Connection, at: float, file: ImportFile) -> None:
-    """Take the contacts that must not be called from now on off every list."""
-    sql = f"""SELECT DISTINCT contact_id FROM ticket WHERE {OPEN_CALL} AND contact_id IN
-              (SELECT contact FROM import_row WHERE import_file_id = :file AND do_not_call = 1)"""
-    contact_ids = list(run(db, sql, file=file.id).scalars())
-    for start in range(0, len(contact_ids), MAX_BATCH):
-        cancel_calls(db, at, contact_ids[start : start + MAX_BATCH])
+def _forbid_numbers(db: Connection, at: float, place: Place, file: ImportFile) -> None:
+    """Opt out the numbers of the rows that say so, then mark who has them.
+
+    An opt-out of a known contact moves along to a new number.
+    """
+    sql = """SELECT coalesce(import_row.phone, contact.phone) FROM import_row
+             LEFT JOIN contact ON contact.id = import_row.contact
+             WHERE import_file_id = :file AND what <> 'refuse'
+             AND (import_row.do_not_call = 1 OR contact.do_not_call = 1)"""
+    phones = list(run(db, sql, file=file.id).scalars())
+    if phones:
+        forbid_numbers(db, at, place.id, phones)
+    mark_opted_out(db, at, place.id)
 
 
 # ----- erasing

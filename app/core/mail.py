@@ -1,4 +1,4 @@
-"""Mail: an outbox in the database, and a job that sends what is in it.
+"""Sending what is in the outbox: a job that runs every few seconds.
 
 No request waits for the mail server.
 """
@@ -15,11 +15,12 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy.engine import Connection
 
-from app.core.models import Contact
+from app.core.mail_addresses import address_key, is_blocked, is_confirmed, log_mail, next_mail_at
+from app.core.outbox import REQUEST
 from app.settings import Settings
 from app.storage.database import Database
 from app.storage.facts import get_fact
-from app.storage.sql import insert, load_all, run
+from app.storage.sql import load_all, run
 
 log = logging.getLogger("takeanumber")
 
@@ -42,32 +43,15 @@ class Mail:
     content: str
     tries: int
     created_at: float
-
-
-def queue_mail(
-    db: Connection, at: float, contact: Contact, recipient: str, subject: str, content: str
-) -> None:
-    """Put a mail about a contact into the outbox, in the transaction of the change that it tells of.
-
-    Call it only if a mail server is configured.
-    """
-    insert(
-        db,
-        "mail",
-        place_id=contact.place_id,
-        contact_id=contact.id,
-        recipient=recipient,
-        subject=" ".join(subject.split()),  # a line break would begin another header
-        content=content,
-        tries=0,
-        due_at=at,
-        created_at=at,
-    )
+    place_id: int
+    kind: str
+    address_key: str | None
 
 
 def send_due_mails(database: Database, at: float, settings: Settings) -> bool:
     """Send the mails that are due, and return True if there may be more.
 
+    Several mails to the staff of a place become one message.
     A mail that fails is tried again for three days. Nothing is sent while writes are paused: that a mail was
     sent could not be stored, so it would be sent again.
     """
@@ -82,16 +66,66 @@ def send_due_mails(database: Database, at: float, settings: Settings) -> bool:
         reason = _reason(error)
         log.warning("The mail server can't be reached: %s", reason)
         for mail in mails:
-            database.write(_postpone, at, mail, reason)
+            database.write(_postpone, at, [mail], reason)
         return False
     try:
-        for mail in mails:
+        for letter in _letters(mails):
             if database.paused:
                 return False
-            _send(database, at, settings, server, mail, epoch)
+            if _may_send(database, at, letter):
+                _send(database, at, settings, server, letter, epoch)
     finally:
         server.close()
     return len(mails) == MAX_MAILS
+
+
+def _letters(mails: list[Mail]) -> list[list[Mail]]:
+    """Return the mails in groups, each of which is sent as one message.
+
+    The staff of a list may have many requests at once, and get so many messages an hour.
+    """
+    letters: dict[tuple[object, ...], list[Mail]] = {}
+    for mail in mails:
+        if mail.kind == REQUEST:
+            letters.setdefault((mail.place_id, mail.recipient.casefold()), []).append(mail)
+        else:
+            letters[mail.id,] = [mail]
+    return list(letters.values())
+
+
+def _may_send(database: Database, at: float, letter: list[Mail]) -> bool:
+    """Return True for mails that may be sent now. Others are postponed, or deleted if they never may.
+
+    Only those to the staff can be too many here. The others were counted when they were queued.
+    """
+    first = letter[0]
+    with database.read() as db:
+        key = _key_of(db, letter)
+        is_refused = is_blocked(db, key)
+        if first.kind == REQUEST:
+            is_refused = not is_confirmed(db, first.place_id, key)
+        due_at = next_mail_at(db, at, first.place_id, key) if first.kind == REQUEST else at
+    if is_refused:
+        database.write(_delete, letter)
+    elif due_at > at:
+        database.write(_put_off, letter, due_at)
+    return not is_refused and due_at <= at
+
+
+def _put_off(db: Connection, letter: list[Mail], due_at: float) -> None:
+    sql = "UPDATE mail SET due_at = :due_at WHERE id IN :ids"
+    run(db, sql, due_at=due_at, ids=[mail.id for mail in letter])
+
+
+def _store_sent(db: Connection, at: float, letter: list[Mail]) -> None:
+    """Delete mails that were sent. Those to the staff count now."""
+    if letter[0].kind == REQUEST:
+        log_mail(db, at, letter[0].place_id, _key_of(db, letter))
+    _delete(db, letter)
+
+
+def _key_of(db: Connection, letter: list[Mail]) -> str:
+    return letter[0].address_key or address_key(db, letter[0].recipient)
 
 
 def _due_mails(db: Connection, at: float) -> list[Mail]:
@@ -131,42 +165,44 @@ def _connect(settings: Settings) -> smtplib.SMTP:
 
 
 def _send(
-    database: Database, at: float, settings: Settings, server: smtplib.SMTP, mail: Mail, epoch: str
+    database: Database, at: float, settings: Settings, server: smtplib.SMTP, letter: list[Mail], epoch: str
 ) -> None:
-    """Send a mail, and delete it from the outbox or postpone it."""
+    """Send mails as one message, and delete them from the outbox or postpone them."""
+    mail = letter[0]
     try:
-        server.send_message(_message(settings, mail, epoch), to_addrs=[mail.recipient])
+        server.send_message(_message(settings, letter, epoch), to_addrs=[mail.recipient])
     except smtplib.SMTPRecipientsRefused as error:
         ((code, answer),) = error.recipients.values()
         reason = f"{code} {_reason(answer)}"
         log.warning("Mail %s was refused: %s", mail.id, _without_recipient(reason, mail))
         if code >= PERMANENT_FAILURE:
-            database.write(_delete, mail)
+            database.write(_delete, letter)
         else:
-            database.write(_postpone, at, mail, reason)
+            database.write(_postpone, at, letter, reason)
     except (OSError, smtplib.SMTPException) as error:
         log.warning("Mail %s was not sent: %s", mail.id, _without_recipient(_reason(error), mail))
-        database.write(_postpone, at, mail, _reason(error))
+        database.write(_postpone, at, letter, _reason(error))
     except Exception as error:  # noqa: BLE001
         # The library fails in many ways on odd addresses, and would fail again.
         log.warning("Mail %s can never be sent: %s", mail.id, type(error).__name__)
-        database.write(_delete, mail)
+        database.write(_delete, letter)
     else:
-        database.write(_delete, mail)
+        database.write(_store_sent, at, letter)
 
 
-def _message(settings: Settings, mail: Mail, epoch: str) -> EmailMessage:
+def _message(settings: Settings, letter: list[Mail], epoch: str) -> EmailMessage:
+    mail = letter[0]
     message = EmailMessage()
     message["From"] = settings.smtp_from
     message["To"] = mail.recipient
-    message["Subject"] = mail.subject
+    message["Subject"] = mail.subject if len(letter) == 1 else f"{mail.subject}, and {len(letter) - 1} more"
     message["Date"] = formatdate(mail.created_at)
     # The same id each time: if the server stops before it stores that a mail was sent, it sends the mail
     # twice, and mail programs show it once.
     domain = settings.smtp_from.rpartition("@")[2].strip(">")
     message["Message-ID"] = f"<{mail.id}.{epoch}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(mail.content)
+    message.set_content("\n\n".join(each.content for each in letter))
     return message
 
 
@@ -181,19 +217,20 @@ def _without_recipient(reason: str, mail: Mail) -> str:
     return reason.replace(mail.recipient, "…")
 
 
-def _delete(db: Connection, mail: Mail) -> None:
-    run(db, "DELETE FROM mail WHERE id = :id", id=mail.id)
+def _delete(db: Connection, letter: list[Mail]) -> None:
+    run(db, "DELETE FROM mail WHERE id IN :ids", ids=[mail.id for mail in letter])
 
 
-def _postpone(db: Connection, at: float, mail: Mail, reason: str) -> None:
-    pause_s = min(FIRST_PAUSE_S * 2**mail.tries, MAX_PAUSE_S)
-    if at + pause_s > mail.created_at + GIVE_UP_S:
-        _delete(db, mail)
-        return
-    run(
-        db,
-        "UPDATE mail SET tries = tries + 1, due_at = :due_at, why = :reason WHERE id = :id",
-        due_at=at + pause_s,
-        reason=_without_recipient(reason, mail),
-        id=mail.id,
-    )
+def _postpone(db: Connection, at: float, letter: list[Mail], reason: str) -> None:
+    for mail in letter:
+        pause_s = min(FIRST_PAUSE_S * 2**mail.tries, MAX_PAUSE_S)
+        if at + pause_s > mail.created_at + GIVE_UP_S:
+            _delete(db, [mail])
+            continue
+        run(
+            db,
+            "UPDATE mail SET tries = tries + 1, due_at = :due_at, why = :reason WHERE id = :id",
+            due_at=at + pause_s,
+            reason=_without_recipient(reason, mail),
+            id=mail.id,
+        )

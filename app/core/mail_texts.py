@@ -28,7 +28,27 @@ def new_request(place: Place, call_list: Queue, contact: Contact, note: str | No
     return MailText(subject, "\n".join(line for line in lines if line))
 
 
-def request_received(place: Place, ticket_url: str) -> MailText:
-    """Return the mail for the person who asked to be called; it holds the link to their ticket."""
-    content = f"{place.name} has your request and will call you.\n\nWhere it stands: {ticket_url}"
-    return MailText(f"{place.name}: we call you back", content)
+def confirm_address(confirm_url: str, not_me_url: str) -> MailText:
+    """Return the mail that asks to confirm an address. Nothing in it was written by who entered it."""
+    content = (
+        "Somebody entered this address on a Take A Number server,"
+        " to be told when people ask to be called.\n\n"
+        f"To get these mails, open this page and confirm the address: {confirm_url}\n\n"
+        f"{_not_me(not_me_url)}"
+    )
+    return MailText("Please confirm your e-mail address", content)
+
+
+def request_received(place: Place | None, url: str, not_me_url: str) -> MailText:
+    """Return the mail for the person who asked to be called. Without a place, it names none.
+
+    :param url: where the request stands
+    """
+    subject = "We call you back" if place is None else f"{place.name}: we call you back"
+    received = "Your request was received" if place is None else f"{place.name} has your request"
+    content = f"{received}, and you will be called.\n\nWhere it stands: {url}\n\n{_not_me(not_me_url)}"
+    return MailText(subject, content)
+
+
+def _not_me(url: str) -> str:
+    return f"Not you? Then do nothing. To get no more mail from this server, open this page: {url}"

@@ -29,6 +29,11 @@ class Place:
     day_starts: int  # the hour at which its day starts
     wait_goal_minutes: int  # the owner wants nine of ten waits to be shorter
     created_at: float
+    thanks: str | None  # what a ticket says at its end, in the owner's words
+    colour: str | None  # "#c2371d"
+    logo_at: float | None  # when the logo was stored; None: there is none
+    address: str | None  # the host that phones use, of several that this machine has
+    steps_done: str  # words for steps of the owner's first checklist, such as "poster"
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -61,7 +66,12 @@ class Queue:
     most_tries: int
     public_form: bool
     restricted: bool  # only its callers may work on it
+    calling_from: int  # minute of the contact's day; see calling_hours.py
+    calling_to: int
+    call_order: str  # "due": in the order in which they are due; or "random"
+    requires: str  # the tags that its callers need, as stored
     created_at: float
+    position: int  # among the queues of its kind
 
     @property
     def is_call_list(self) -> bool:
@@ -81,7 +91,9 @@ class Servicer:
     browser: str | None
     all_queues: bool
     on_duty: bool
+    tags: str  # what they are trained for, as stored
     created_at: float
+    shift_ended_at: float | None  # when they ended their shift; None: they didn't
 
 
 @dataclass(frozen=True)
@@ -287,13 +299,34 @@ class WaitRange:
 
 
 @dataclass(frozen=True)
+class OrphanCopy:
+    """What a server answered before it noticed that another server had taken over."""
+
+    name: str  # of the copy, in the place for backups
+    at: float
+    tickets: int  # in the whole copy
+
+
+@dataclass(frozen=True)
+class TakeOver:
+    """The latest take-over from a server that didn't answer."""
+
+    at: float
+    copy_at: float  # when the newest copy was made: later changes are lost
+
+
+@dataclass(frozen=True)
 class BackupStatus:
     """How the backups of this server are."""
 
     state: str  # "green", "amber" or "red"
-    role: str  # "master", "handing over" or "read-only"
+    role: str  # "holder" of the lease, "handing over", "restoring", or "standby"
     last_at: float | None
     behind_s: int  # age of the oldest change that is in no copy
     verified_at: float | None
     verified_tickets: int | None
     problem: str | None
+    term: int = 0
+    confirmed: bool = True  # False: the place for backups can't be asked whether this is still the holder
+    take_over: TakeOver | None = None
+    orphans: tuple[OrphanCopy, ...] = ()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
 from sqlalchemy.engine import Connection
 
 from app.core.counters import CounterChanges, add_counter_to
+from app.core.countries import country_of
 from app.core.history import record
 from app.core.models import CALLS, Place
 from app.core.places import all_places, new_token
@@ -71,7 +70,7 @@ def _add_place(db: Connection, at: float, new: NewPlace, only_one: bool, reserve
         slug=slug,
         name=new.name,
         timezone=timezone,
-        country=new.country or country_of(timezone),
+        country=new.country or country_of(timezone),  # empty when nobody knows
         manage_token=new_token(),
         staff_token=new_token(),
         series="",
@@ -82,11 +81,3 @@ def _add_place(db: Connection, at: float, new: NewPlace, only_one: bool, reserve
     place = load(Place, row)
     record(db, at, place.id, "open-place")
     return place
-
-
-@cache
-def country_of(timezone: str) -> str:
-    """Return the country that a time zone belongs to, as two letters."""
-    lines = (files("tzdata") / "zoneinfo" / "zone.tab").read_text("utf-8").splitlines()
-    countries = {line.split("\t")[2]: line[:2] for line in lines if not line.startswith("#")}
-    return countries.get(timezone, "US")

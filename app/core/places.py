@@ -25,6 +25,9 @@ class PlaceChanges(TypedDict, total=False):
     country: str
     day_starts: int
     wait_goal_minutes: int
+    thanks: str | None
+    colour: str | None
+    address: str | None
 
 
 def new_token() -> str:
@@ -71,6 +74,16 @@ def change_place(db: Connection, at: float, slug: str, token: str, changes: Plac
     if changes:
         update(db, "place", place.id, **changes)
     record(db, at, place.id, "change-place", detail=" ".join(changes))
+    return find_place(db, slug)
+
+
+def finish_step(db: Connection, at: float, slug: str, token: str, step: str) -> Place:
+    """Note for the owner that a step of their first checklist is done. It is safe to call this twice."""
+    place = find_place_for_owner(db, slug, token)
+    done = place.steps_done.split()
+    if step not in done:
+        update(db, "place", place.id, steps_done=" ".join([*done, step]))
+        record(db, at, place.id, "change-place", detail=step)
     return find_place(db, slug)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Iterator
 from itertools import count, product
 from string import ascii_uppercase
@@ -11,9 +12,11 @@ from sqlalchemy.engine import Connection
 
 from app.core.days import next_day
 from app.core.history import record
+from app.core.mail_addresses import MailLinks, ask_to_confirm
 from app.core.models import CALLS, WALK_IN, Place, Queue, Servicer
 from app.core.places import find_place_for_owner
 from app.core.slugs import slug_of
+from app.core.tags import join_tags
 from app.core.transitions import check_nobody_in, start_day
 from app.core.wordlists import add_default_outcomes
 from app.errors import BadInput, Conflict, NotFound
@@ -30,6 +33,7 @@ class QueueChanges(TypedDict, total=False):
     name: str
     open: bool
     max_waiting: int
+    position: int  # among the queues of its kind: 1 is first
     # walk-in queues
     prefix: str
     asks: list[str]
@@ -41,19 +45,45 @@ class QueueChanges(TypedDict, total=False):
     most_tries: int
     public_form: bool
     staff_email: str | None
+    calling_from: int  # minute of the contact's day
+    calling_to: int
+    call_order: str
+    requires: list[str] | str  # tags that its callers need
     callers: list[int] | None  # ids of the servicers who may work on it; None: everybody
+
+
+# ----- numbers that may have been given already
+
+
+def skip_numbers(db: Connection, at: float, count: int) -> None:
+    """Skip so many numbers in every queue.
+
+    After a take-over from a server that didn't answer, it may have given numbers that are in no copy. They
+    must not be given again.
+    """
+    for place in load_all(Place, run(db, "SELECT * FROM place WHERE deleted_at IS NULL")):
+        # The lost numbers may have been the first of the day.
+        series = start_day(db, at, place)
+        sql = """UPDATE queue
+                 SET last_number = :count + CASE WHEN series = :series THEN last_number ELSE 0 END,
+                     series = :series
+                 WHERE place_id = :place AND kind = 'walk-in'"""
+        run(db, sql, count=count, series=series, place=place.id)
+        sql = """UPDATE queue SET last_number = last_number + :count
+                 WHERE place_id = :place AND kind = 'calls'"""
+        run(db, sql, count=count, place=place.id)
 
 
 # ----- finding
 
 
 def walk_in_queues(db: Connection, place: Place) -> list[Queue]:
-    """Return the walk-in queues of a place, the oldest first."""
+    """Return the walk-in queues of a place, in the owner's order."""
     return _queues_of_kind(db, place, WALK_IN)
 
 
 def call_lists(db: Connection, place: Place) -> list[Queue]:
-    """Return the call lists of a place, the oldest first."""
+    """Return the call lists of a place, in the owner's order."""
     return _queues_of_kind(db, place, CALLS)
 
 
@@ -61,7 +91,7 @@ def _queues_of_kind(db: Connection, place: Place, kind: str) -> list[Queue]:
     result = run(
         db,
         """SELECT * FROM queue WHERE place_id = :place AND kind = :kind AND deleted_at IS NULL
-           ORDER BY id""",
+           ORDER BY position, id""",
         place=place.id,
         kind=kind,
     )
@@ -133,10 +163,16 @@ def add_queue(
     *,
     kind: str = WALK_IN,
     changes: QueueChanges,
+    links: MailLinks | None = None,
 ) -> Queue:
-    """Add a queue or a call list for the owner; `changes` hold what differs from the defaults."""
+    """Add a queue or a call list for the owner; `changes` hold what differs from the defaults.
+
+    `links` makes the URLs in mails; None if no mail server is configured.
+    """
     place = find_place_for_owner(db, slug, token)
-    return add_queue_to(db, at, place, name, max_waiting, reserved, kind=kind, changes=changes)
+    queue = add_queue_to(db, at, place, name, max_waiting, reserved, kind=kind, changes=changes)
+    _ask_staff(db, at, place, changes, links)
+    return queue
 
 
 def add_queue_to(
@@ -153,7 +189,10 @@ def add_queue_to(
     """Add a queue or a call list to a place; see add_queue()."""
     changes = changes or {}
     walk_ins = walk_in_queues(db, place)
-    taken = {queue.slug for queue in walk_ins + call_lists(db, place)}
+    lists = call_lists(db, place)
+    same_kind = lists if kind == CALLS else walk_ins
+    _check_name(name, kind, same_kind)
+    taken = {queue.slug for queue in walk_ins + lists}
     queue_slug = slug_of(name, taken, reserved, fallback="queue")
     if kind == CALLS:
         prefix = f"{queue_slug}-"
@@ -188,6 +227,7 @@ def add_queue_to(
         public_form=0,
         restricted=0,
         created_at=at,
+        position=max((queue.position for queue in same_kind), default=0),
     )
     queue = load(Queue, row)
     record(db, at, place.id, "add-queue", queue_id=queue.id)
@@ -223,7 +263,24 @@ def _prefixes() -> Iterator[str]:
 def _check_prefix(prefix: str, others: list[Queue]) -> None:
     for other in others:
         if other.prefix == prefix:
-            raise Conflict(f"{other.name} gives numbers with {prefix} already. Choose another letter.")
+            raise Conflict(
+                f"Prefix {prefix} is already used by {other.name}. Choose another one.", field="prefix"
+            )
+
+
+def _check_name(name: str, kind: str, others: list[Queue]) -> None:
+    """Raise Conflict if another queue of the same kind has this name: people couldn't tell them apart."""
+    for other in others:
+        if _comparable(other.name) == _comparable(name):
+            raise Conflict(
+                f"There is already a {KIND_NAMES[kind]} named {other.name}. Choose another name.",
+                field="name",
+            )
+
+
+def _comparable(name: str) -> str:
+    """Return a name as it is compared: what reads the same is the same."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 # ----- changing
@@ -237,6 +294,7 @@ def change_queue(
     queue_slug: str,
     changes: QueueChanges,
     kind: str | None = None,
+    links: MailLinks | None = None,
 ) -> Queue:
     """Change a queue for the owner. Raises Conflict for another `kind`, which can't be changed."""
     place = find_place_for_owner(db, slug, token)
@@ -244,15 +302,30 @@ def change_queue(
     if kind not in (None, queue.kind):
         raise Conflict(f"{queue.name} stays a {KIND_NAMES[queue.kind]}: add another one instead.")
     record(db, at, place.id, "change-queue", queue_id=queue.id, detail=" ".join(changes))
+    _ask_staff(db, at, place, changes, links)
     return _apply_changes(db, place, queue, changes)
+
+
+def _ask_staff(
+    db: Connection, at: float, place: Place, changes: QueueChanges, links: MailLinks | None
+) -> None:
+    """Ask whether the address to be told of requests belongs to somebody who wants that."""
+    address = changes.get("staff_email")
+    if address and links is not None:
+        ask_to_confirm(db, at, place, address, links)
 
 
 def _apply_changes(db: Connection, place: Place, queue: Queue, changes: QueueChanges) -> Queue:
     columns: dict[str, Any] = {
         name: int(value) if isinstance(value, bool) else value
         for name, value in changes.items()
-        if name not in ("asks", "callers", "prefix")
+        if name not in ("asks", "callers", "prefix", "position", "requires")
     }
+    if "name" in changes and changes["name"] != queue.name:
+        others = [each for each in _queues_of_kind(db, place, queue.kind) if each.id != queue.id]
+        _check_name(changes["name"], queue.kind, others)
+    if "requires" in changes:
+        columns["requires"] = join_tags(changes["requires"])
     if "asks" in changes:
         columns["asks"] = " ".join(changes["asks"])
     if "prefix" in changes and not queue.is_call_list:
@@ -261,15 +334,26 @@ def _apply_changes(db: Connection, place: Place, queue: Queue, changes: QueueCha
             _check_prefix(changes["prefix"], walk_in_queues(db, place))
             # Another queue may have had the new prefix today: the next number is looked up again.
             columns["series"] = ""
+    if "position" in changes:
+        columns["position"] = _move(db, place, queue, changes["position"])
     if "callers" in changes:
         columns.update(_set_callers(db, place, queue, changes["callers"]))
     return load(Queue, update(db, "queue", queue.id, **columns)) if columns else queue
 
 
+def _move(db: Connection, place: Place, queue: Queue, position: int) -> int:
+    """Give the other queues of the same kind new positions around this one, and return its position."""
+    others = [each for each in _queues_of_kind(db, place, queue.kind) if each.id != queue.id]
+    position = max(1, min(position, len(others) + 1))
+    for number, other in enumerate(others, 1):
+        update(db, "queue", other.id, position=number if number < position else number + 1)
+    return position
+
+
 def _set_callers(db: Connection, place: Place, queue: Queue, callers: list[int] | None) -> dict[str, int]:
     """Choose who may work on a call list; returns the columns of the queue that change."""
     if callers is not None and not queue.is_call_list:
-        raise BadInput("Callers: only a call list has them. Who serves a queue says so herself.")
+        raise BadInput("Callers: only a call list has them. Choose on the page Team who serves a queue.")
     run(db, "DELETE FROM caller WHERE queue_id = :queue", queue=queue.id)
     for servicer_id in sorted(set(callers or ())):
         _check_servicer(db, place, servicer_id)
@@ -280,7 +364,7 @@ def _set_callers(db: Connection, place: Place, queue: Queue, callers: list[int] 
 def _check_servicer(db: Connection, place: Place, servicer_id: int) -> None:
     sql = "SELECT id FROM servicer WHERE id = :id AND place_id = :place AND removed_at IS NULL"
     if run(db, sql, id=servicer_id, place=place.id).first() is None:
-        raise NotFound("This servicer's link was taken away already.")
+        raise NotFound("This person's access was removed already.")
 
 
 # ----- what is possible only while nobody is in it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,8 +16,9 @@ from app.core.days import day_begins, local_time, next_day
 from app.core.desks import Desk, open_desk
 from app.core.history import record
 from app.core.models import Contact, Outcome, Place, Queue, Report, Service, Servicer, Ticket
+from app.core.phones import ANY
 from app.core.queries import OPEN_CALL, OPEN_STATES, SELECT_TICKETS
-from app.core.queues import call_lists, get_queue
+from app.core.queues import get_queue
 from app.core.servicers import call_lists_served
 from app.core.wordlists import outcomes_of, plain_name, services_of
 from app.errors import BadInput, Conflict
@@ -101,7 +102,7 @@ def report_call(
         return earlier
     claimed = calls.find_claim(db, desk.servicer, claim)
     call = calls.get_call(db, claimed.ticket)
-    parsed = _parse_details(db, at, desk.place, call.contact, details)
+    parsed = _parse_details(db, at, desk, call.contact, details)
     ends_call = call.ticket.state in OPEN_STATES and call.ticket.claim == claim
     subject = _Subject(call.contact, call.call_list, call.ticket, ends_call)
     ended_at = min(at, calls.claim_ended_at(db, claimed, call.call_list))
@@ -126,12 +127,14 @@ def log_incoming(
     name: str | None = None,
     list_slug: str | None = None,
     request_id: str | None = None,
+    phone_confirmed: str = ANY,
 ) -> Report:
     """Store a report of somebody who phoned in, and return it. The contact is found by the number, or added.
 
     Like report_call(), it ends an open call of the contact on one of the caller's lists, unless somebody else
     has claimed it; a call on the list `list_slug` comes first. That is also the list on which they are called
-    back. The same request again returns the same report. Raises BadInput and Conflict.
+    back. The same request again returns the same report. Nothing changes on restricted lists on which the
+    caller doesn't work. Raises BadInput and Conflict.
     """
     desk = open_desk(db, at, slug, token)
     claim = f"incoming {desk.servicer.id} {request_id or secrets.token_urlsafe(16)}"
@@ -140,11 +143,14 @@ def log_incoming(
         return earlier
     own_lists = call_lists_served(db, desk.servicer)
     chosen_list = _choose_list(own_lists, list_slug)
-    contact = find_or_add_contact(db, at, desk.place, phone=phone, name=name)
+    hidden_lists = calls.hidden_list_ids(db, desk.servicer)
+    contact = find_or_add_contact(
+        db, at, desk.place, phone=phone, name=name, phone_confirmed=phone_confirmed, hidden_lists=hidden_lists
+    )
     ticket = _find_call_to_end(db, at, desk.servicer, contact, own_lists, chosen_list)
     call_list = chosen_list if ticket is None else get_queue(db, ticket.queue_id)
     subject = _Subject(contact, call_list, ticket, ends_call=ticket is not None)
-    parsed = _parse_details(db, at, desk.place, contact, details)
+    parsed = _parse_details(db, at, desk, contact, details)
     call_back_list = chosen_list or call_list
     if parsed.outcome.effect == "later":
         if call_back_list is None:
@@ -152,7 +158,7 @@ def log_incoming(
         if contact.do_not_call:
             raise BadInput("This contact must not be called. Ask the owner to change that first.")
     report = _store(db, at, desk, subject, parsed, claim=claim, seconds=0, is_incoming=True)
-    _follow_up(db, at, desk, subject, parsed, chosen_list)
+    _follow_up(db, at, desk, subject, parsed, chosen_list, kept_lists=hidden_lists)
     if parsed.outcome.effect == "later" and call_back_list is not None:
         call = calls.find_open_call(db, call_back_list, contact.id)
         if call is None or call.joined_at != parsed.call_back_at:
@@ -204,13 +210,14 @@ def _find_call_to_end(
 
 
 def _parse_details(
-    db: Connection, at: float, place: Place, contact: Contact, details: ReportDetails
+    db: Connection, at: float, desk: Desk, contact: Contact, details: ReportDetails
 ) -> _ParsedDetails:
+    place = desk.place
     outcome = _find_outcome(db, place, details.outcome)
     call_back_at = None
     if outcome.effect == "later":
         call_back_at = _parse_call_back(at, details.call_back_at, contact.timezone or place.timezone)
-    target = _find_target(db, place, details.refer_to) if details.refer_to else None
+    target = _find_target(db, desk, details.refer_to) if details.refer_to else None
     if isinstance(target, Queue) and outcome.effect == "never":
         raise BadInput("Whom nobody may call again can't be put on another list.")
     return _ParsedDetails(outcome, details.notes, call_back_at, target, details.refer_note)
@@ -226,7 +233,7 @@ def _find_outcome(db: Connection, place: Place, name: str) -> Outcome:
 
 def _parse_call_back(at: float, text: str | None, timezone: str) -> float:
     if not text:
-        raise BadInput("Call back at: please say when.")
+        raise BadInput("Call back at: choose a date and time.")
     call_back_at = _parse_time(text, timezone)
     if not at < call_back_at < at + MAX_CALL_BACK_S:
         raise BadInput("Call back at: please choose a time to come, within a year.")
@@ -244,12 +251,12 @@ def _parse_time(text: str, timezone: str) -> float:
         raise BadInput("Call back at: please write a date and a time, such as 2026-11-23T14:30.") from None
 
 
-def _find_target(db: Connection, place: Place, name: str) -> Queue | Service:
-    lists = call_lists(db, place)
+def _find_target(db: Connection, desk: Desk, name: str) -> Queue | Service:
+    lists = calls.lists_to_refer_to(db, desk.place, desk.servicer)
     for call_list in lists:
         if call_list.slug == name:
             return call_list
-    targets: list[Queue | Service] = [*lists, *services_of(db, place)]
+    targets: list[Queue | Service] = [*lists, *services_of(db, desk.place)]
     for target in targets:
         if plain_name(target.name) == plain_name(name):
             return target
@@ -328,17 +335,19 @@ def _follow_up(
     subject: _Subject,
     parsed: _ParsedDetails,
     call_back_list: Queue | None = None,
+    kept_lists: Collection[int] = (),
 ) -> None:
     """Do what a report leads to: end the call, plan the next one, forbid calls, refer to another list.
 
     A contact who is to be called later is called on `call_back_list`, or else on the list of the call.
+    Nothing changes on `kept_lists`.
     """
     ended = subject.ticket if subject.ends_call else None
     if ended is not None:
         calls.end_call(db, at, ended, desk.servicer)
     effect = parsed.outcome.effect
     if effect == "never":
-        forbid_calls(db, at, subject.contact)
+        forbid_calls(db, at, subject.contact, kept_lists=kept_lists)
     elif effect == "later" and parsed.call_back_at is not None:
         _call_back(db, at, subject, ended, parsed.call_back_at, call_back_list)
     elif effect == "again" and ended is not None and subject.call_list is not None:
@@ -356,9 +365,11 @@ def _call_back(
     call_back_list: Queue | None,
 ) -> None:
     if ended is not None:
-        calls.call_again(db, at, ended, due_at=call_back_at, tries=ended.tries, call_list=call_back_list)
+        calls.call_again(
+            db, at, ended, due_at=call_back_at, tries=ended.tries, call_list=call_back_list, agreed=True
+        )
     elif subject.call_list is not None:
-        calls.add_calls(db, at, subject.call_list, [subject.contact.id], due_at=call_back_at)
+        calls.add_calls(db, at, subject.call_list, [subject.contact.id], due_at=call_back_at, agreed=True)
 
 
 def _retry(db: Connection, at: float, ended: Ticket, call_list: Queue) -> None:
@@ -369,7 +380,9 @@ def _retry(db: Connection, at: float, ended: Ticket, call_list: Queue) -> None:
 
 def _refer(db: Connection, at: float, subject: _Subject, target: Queue, note: str | None) -> None:
     """Put the contact on another call list, with a note for whoever calls there."""
-    reason = "Referred" if subject.call_list is None else f"Referred from {subject.call_list.name}"
+    source = subject.call_list
+    # Who was on a restricted list is nobody else's business.
+    reason = "Referred" if source is None or source.restricted else f"Referred from {source.name}"
     calls.add_calls(db, at, target, [subject.contact.id], reason=reason)
     call = calls.find_open_call(db, target, subject.contact.id)
     if call is not None and note:
@@ -380,13 +393,15 @@ def _refer(db: Connection, at: float, subject: _Subject, target: Queue, note: st
 
 
 def recent_reports(db: Connection, servicer: Servicer, limit: int = 10) -> list[Report]:
-    """Return the last reports of a servicer, newest first."""
+    """Return the last reports of a servicer, newest first, without those about lists they may not see."""
     result = run(
         db,
         """SELECT report.*, contact.name, queue.name AS list FROM report
            LEFT JOIN contact ON contact.id = contact_id LEFT JOIN queue ON queue.id = report.queue_id
-           WHERE servicer_id = :servicer ORDER BY report.created_at DESC, report.id DESC LIMIT :limit""",
+           WHERE servicer_id = :servicer AND (report.queue_id IS NULL OR report.queue_id NOT IN :hidden)
+           ORDER BY report.created_at DESC, report.id DESC LIMIT :limit""",
         servicer=servicer.id,
+        hidden=list(calls.hidden_list_ids(db, servicer)),
         limit=limit,
     )
     return load_all(Report, result)

@@ -12,6 +12,7 @@ from app.core.models import CALLS, WALK_IN, Place, Queue, Servicer
 from app.core.places import find_place_for_owner, find_place_for_staff, new_token
 from app.core.queries import current_ticket
 from app.core.queues import call_lists, find_queue, restricted_to_others, walk_in_queues
+from app.core.tags import join_tags
 from app.core.transitions import change_state, position_behind, release_call
 from app.errors import Forbidden, NotFound
 from app.storage.sql import insert, insert_returning, load, load_all, run, update
@@ -20,8 +21,11 @@ from app.storage.sql import insert, insert_returning, load, load_all, run, updat
 class ServicerChanges(TypedDict, total=False):
     """What the owner can change about a servicer."""
 
+    name: str
+    desk: str | None
     queues: list[str]  # slugs; an empty list means all
     on_duty: bool
+    tags: list[str] | str  # what they are trained for
 
 
 def servicers_of(db: Connection, place: Place) -> list[Servicer]:
@@ -35,7 +39,7 @@ def find_servicer(db: Connection, place: Place, servicer_id: int) -> Servicer:
     for servicer in servicers_of(db, place):
         if servicer.id == servicer_id:
             return servicer
-    raise NotFound("This servicer's link was taken away already.")
+    raise NotFound("This person's access was removed already.")
 
 
 def servicer_of_browser(db: Connection, place: Place, browser: str | None) -> Servicer | None:
@@ -65,7 +69,7 @@ def _served(db: Connection, servicer: Servicer, kind: str) -> list[Queue]:
                ELSE :all_queues = 1
                     OR id IN (SELECT queue_id FROM servicer_queue WHERE servicer_id = :servicer)
                END
-           ORDER BY id""",
+           ORDER BY position, id""",
         place=servicer.place_id,
         kind=kind,
         servicer=servicer.id,
@@ -112,6 +116,55 @@ def start_serving(
     return assign_queues(db, place, servicer, queues or [])
 
 
+def end_shift(db: Connection, at: float, place: Place, servicer: Servicer) -> None:
+    """Take a servicer off duty until they resume, and let their browser forget them.
+
+    The customer at their desk waits again, first in line. It is safe to call this twice.
+    """
+    release_ticket(db, at, place, servicer)
+    set_on_duty(db, at, servicer, False)
+    ended_at = servicer.shift_ended_at or at
+    update(db, "servicer", servicer.id, browser=None, shift_ended_at=ended_at)
+
+
+def successor_of(
+    db: Connection,
+    at: float,
+    place: Place,
+    servicer: Servicer,
+    name: str,
+    desk: str | None,
+    browser: str | None,
+) -> Servicer:
+    """End a servicer's shift, give their queues to a new servicer, and return that one.
+
+    A customer at the desk stays there, and is served by the new servicer.
+    """
+    row = insert_returning(
+        db,
+        "servicer",
+        place_id=place.id,
+        name=name,
+        desk=desk,
+        token=new_token(),
+        browser=browser,
+        all_queues=int(servicer.all_queues),
+        on_duty=1,
+        created_at=at,
+    )
+    successor = load(Servicer, row)
+    for table in ("servicer_queue", "caller"):
+        sql = f"""INSERT INTO {table} (servicer_id, queue_id)
+                  SELECT :successor, queue_id FROM {table} WHERE servicer_id = :servicer"""
+        run(db, sql, successor=successor.id, servicer=servicer.id)
+    record(db, at, place.id, "start-serving", servicer_id=successor.id)
+    ticket = current_ticket(db, servicer)
+    if ticket is not None and not ticket.is_call:
+        update(db, "ticket", ticket.id, servicer_id=successor.id)
+    end_shift(db, at, place, servicer)
+    return successor
+
+
 def assign_queues(db: Connection, place: Place, servicer: Servicer, slugs: list[str]) -> Servicer:
     """Let a servicer serve these queues and call lists, or all when the list is empty.
 
@@ -135,22 +188,51 @@ def assign_queues(db: Connection, place: Place, servicer: Servicer, slugs: list[
 def change_servicer(
     db: Connection, at: float, slug: str, token: str, servicer_id: int, changes: ServicerChanges
 ) -> None:
-    """Change for the owner which queues a servicer serves, or whether they are on duty."""
+    """Change a servicer for the owner: name, desk, which queues they serve, whether they are on duty."""
     place = find_place_for_owner(db, slug, token)
     servicer = find_servicer(db, place, servicer_id)
     if "queues" in changes:
         assign_queues(db, place, servicer, changes["queues"])
+    if "name" in changes or "desk" in changes:
+        rename(db, servicer, changes.get("name", servicer.name), changes.get("desk", servicer.desk))
+    if "tags" in changes:
+        update(db, "servicer", servicer.id, tags=join_tags(changes["tags"]))
     if "on_duty" in changes:
         set_on_duty(db, at, servicer, changes["on_duty"])
     record(db, at, place.id, "change-servicer", servicer_id=servicer.id)
 
 
 def set_on_duty(db: Connection, at: float, servicer: Servicer, on_duty: bool) -> None:
-    """Put a servicer on or off duty, if they aren't already."""
+    """Put a servicer on or off duty, if they aren't already. Going on duty begins a new shift."""
+    if on_duty and servicer.shift_ended_at is not None:
+        update(db, "servicer", servicer.id, shift_ended_at=None)
     if servicer.on_duty != on_duty:
         update(db, "servicer", servicer.id, on_duty=int(on_duty))
         kind = "resume" if on_duty else "pause"
         record(db, at, servicer.place_id, kind, servicer_id=servicer.id)
+
+
+def rename(db: Connection, servicer: Servicer, name: str, desk: str | None) -> None:
+    """Change the name of a servicer and of their desk. Statistics and open tickets show the new ones."""
+    update(db, "servicer", servicer.id, name=name, desk=desk)
+
+
+def release_ticket(db: Connection, at: float, place: Place, servicer: Servicer) -> None:
+    """Let the customer at a desk wait again, first in line; a call can be claimed by others again."""
+    ticket = current_ticket(db, servicer)
+    if ticket is not None and ticket.is_call:
+        release_call(db, at, ticket, "clear-claim")
+    elif ticket is not None:
+        first_in_line = position_behind(db, ticket.queue_id, day_of(place, at), 0)
+        change_state(db, at, ticket, "put-back", **first_in_line)
+
+
+def end_shift_of(db: Connection, at: float, slug: str, token: str, servicer_id: int) -> Servicer:
+    """End a servicer's shift for the owner, and return the servicer; see end_shift()."""
+    place = find_place_for_owner(db, slug, token)
+    servicer = find_servicer(db, place, servicer_id)
+    end_shift(db, at, place, servicer)
+    return servicer
 
 
 def remove_servicer(db: Connection, at: float, slug: str, token: str, servicer_id: int) -> None:
@@ -161,10 +243,5 @@ def remove_servicer(db: Connection, at: float, slug: str, token: str, servicer_i
     place = find_place_for_owner(db, slug, token)
     servicer = find_servicer(db, place, servicer_id)
     run(db, "DELETE FROM caller WHERE servicer_id = :id", id=servicer.id)
-    ticket = current_ticket(db, servicer)
-    if ticket is not None and ticket.is_call:
-        release_call(db, at, ticket, "clear-claim")
-    elif ticket is not None:
-        first_in_line = position_behind(db, ticket.queue_id, day_of(place, at), 0)
-        change_state(db, at, ticket, "put-back", **first_in_line)
+    release_ticket(db, at, place, servicer)
     update(db, "servicer", servicer.id, removed_at=at, on_duty=0, browser=None)

@@ -10,12 +10,14 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import NamedTuple
 
 from app.core.contacts import MULTILINE_FIELDS, TEXT_FIELDS, ContactFields
+from app.core.opt_outs import means_do_not_call
 from app.errors import BadInput
+from app.text import unescape_formulas
 
 MAX_ROWS = 50_000
 
@@ -38,19 +40,41 @@ HEADINGS = {
     "timezone": "timezone tz zone",
     "do_not_call": "donotcall dnc dontcall donotcontact nocalls optout optedout",
 }
+# A column whose heading has one of these in it says who must not be called, whatever else the heading says.
+OPT_OUT_PARTS = (
+    "donotcall",
+    "dontcall",
+    "donotcontact",
+    "dontcontact",
+    "donotphone",
+    "dnc",
+    "nocall",
+    "optout",
+    "optedout",
+    "unsubscribe",
+    "nichtanrufen",
+    "nichtkontaktieren",
+    "anrufsperre",
+    "werbesperre",
+    "sperrvermerk",
+    "nepasappeler",
+    "neplusappeler",
+    "nollamar",
+    "nonchiamare",
+    "naoligar",
+    "nãoligar",
+    "nietbellen",
+    "niedzwonić",
+)
 FIELD_OF_HEADING = {heading: field for field, headings in HEADINGS.items() for heading in headings.split()}
 NAME_PARTS = ("first", "last")
 # Fields that several columns may make up, and what is put between them. Of other fields, the first column
 # that isn't empty is taken.
 SEPARATORS = {"address": ", ", "notes": "\n", "tags": ", "}
-YES = ("yes", "y", "true", "1", "x", "✓", "ja")
-NO = ("", "no", "n", "false", "0", "nein")
 
 DELIMITERS = ",;\t|"
 BINARY_FORMATS = (b"PK\3\4", b"%PDF", b"\xd0\xcf\x11\xe0")  # how .xlsx, PDF and .xls files begin
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-# Our own CSV files have apostrophes before a cell that a spreadsheet would take for a formula.
-_ESCAPED_FORMULA = re.compile(r"'+(?=[=+\-@\t\r])")
 # A line after the last one. No text holds this character, so a cell that does has an unclosed quote.
 _END = "\0"
 
@@ -71,6 +95,7 @@ class Sheet:
     headings: list[str]
     fields: list[str | None]  # what each column is; None is left out
     rows: int = 0  # number of rows below the headings
+    has_headings: bool = True
 
     def columns(self) -> dict[str, str | None]:
         """Return the field of a contact for each heading, or None."""
@@ -83,10 +108,12 @@ class Sheet:
 # ----- opening
 
 
-def open_sheet(content: bytes | str) -> Sheet:
+def open_sheet(content: bytes | str, *, is_opt_out_list: bool = False) -> Sheet:
     """Return the table in a file, or in a text that was pasted.
 
-    Raises BadInput, with a sentence that says what to do, for anything else.
+    A list of numbers that must not be called needs a column with phone numbers only, and no headings. Raises
+    BadInput, with a sentence that says what to do, for anything else, and if it can't be understood who must
+    not be called.
     """
     text = content if isinstance(content, str) else _decode(content)
     if "\0" in text:
@@ -100,13 +127,43 @@ def open_sheet(content: bytes | str) -> Sheet:
         delimiters = declared[1]
         text = text[declared.end() :]
     sheet = max((_read_headings(text, delimiter) for delimiter in delimiters), key=_plausibility)
+    if is_opt_out_list:
+        return _open_opt_out_list(sheet)
     for field, description in (("name", "names"), ("phone", "phone numbers")):
         if field not in sheet.columns().values():
             raise BadInput(
                 f"No column with {description} was found. "
-                "The first row must hold headings such as name, phone."
+                "The first row must hold headings such as name, phone. "
+                "If these are numbers that must not be called, choose “Do not call these numbers”."
             )
-    return Sheet(sheet.text, sheet.delimiter, sheet.headings, sheet.fields, _count_rows(sheet))
+    _check_opt_outs(sheet)
+    return replace(sheet, rows=_count_rows(sheet))
+
+
+def _open_opt_out_list(sheet: Sheet) -> Sheet:
+    """Return a list of numbers. Without headings, the first column with a digit holds them."""
+    if "phone" not in sheet.fields:
+        _, first = next(_numbered_cells(sheet), (1, []))
+        column = next((n for n, cell in enumerate(first) if re.search(r"\d", cell)), None)
+        if column is None:
+            raise BadInput("No column with phone numbers was found. Its heading must be “phone”.")
+        fields = ["phone" if n == column else None for n in range(len(first))]
+        sheet = replace(sheet, fields=fields, has_headings=False)
+    return replace(sheet, rows=_count_rows(sheet))
+
+
+def _check_opt_outs(sheet: Sheet) -> None:
+    """Raise BadInput if a cell that says who must not be called can't be understood."""
+    columns = [n for n, field in enumerate(sheet.fields) if field == "do_not_call"]
+    if not columns:
+        return
+    for number, cells in islice(_numbered_cells(sheet), 1, None):
+        for column in columns:
+            if column < len(cells) and means_do_not_call(cells[column]) is None:
+                raise BadInput(
+                    f"Row {number}: does “{cells[column].strip()}” in the column “{sheet.headings[column]}” "
+                    "mean that nobody may call this number? Write yes or no there, and upload the file again."
+                )
 
 
 def _decode(content: bytes) -> str:
@@ -136,7 +193,19 @@ def _read_headings(text: str, delimiter: str) -> Sheet:
 
 
 def _field_of(heading: str) -> str | None:
-    return FIELD_OF_HEADING.get(re.sub(r"[\W_]+", "", heading.casefold()))
+    if is_opt_out_heading(heading):
+        return "do_not_call"
+    return FIELD_OF_HEADING.get(_plain_heading(heading))
+
+
+def _plain_heading(heading: str) -> str:
+    return re.sub(r"[\W_]+", "", heading.casefold())
+
+
+def is_opt_out_heading(heading: str) -> bool:
+    """Return True for the heading of a column that says who must not be called."""
+    plain = _plain_heading(heading)
+    return any(part in plain for part in OPT_OUT_PARTS)
 
 
 def _plausibility(sheet: Sheet) -> tuple[int, int]:
@@ -145,7 +214,7 @@ def _plausibility(sheet: Sheet) -> tuple[int, int]:
 
 
 def _count_rows(sheet: Sheet) -> int:
-    rows = sum(1 for _ in _numbered_cells(sheet)) - 1
+    rows = sum(1 for _ in _numbered_cells(sheet)) - int(sheet.has_headings)
     if rows > MAX_ROWS:
         raise BadInput(
             f"This file has {rows:,} rows. Please upload at most {MAX_ROWS:,} at once, in several files."
@@ -176,7 +245,7 @@ def _numbered_cells(sheet: Sheet) -> Iterator[tuple[int, list[str]]]:
 
 def rows_of(sheet: Sheet) -> Iterator[InputRow]:
     """Yield the rows below the headings."""
-    for number, cells in islice(_numbered_cells(sheet), 1, None):
+    for number, cells in islice(_numbered_cells(sheet), int(sheet.has_headings), None):
         try:
             yield InputRow(number, _read_row(sheet, cells))
         except BadInput as error:
@@ -194,8 +263,8 @@ def _read_row(sheet: Sheet, cells: list[str]) -> ContactFields:
         if field not in MULTILINE_FIELDS and re.search(r"[\r\n]", cell.strip()):
             raise BadInput(f"{heading.strip()}: it has a line break. A quote may be missing.")
         if field and cell.strip():
-            values.setdefault(field, []).append(_unescape_formula(cell))
-    contact: ContactFields = {"do_not_call": _read_yes_no(values.get("do_not_call", [""])[0])}
+            values.setdefault(field, []).append(unescape_formulas(cell))
+    contact: ContactFields = {"do_not_call": _is_opt_out(values.get("do_not_call", []))}
     for text_field in TEXT_FIELDS:
         if text_field in values:
             contact[text_field] = _join(text_field, values[text_field])
@@ -205,10 +274,6 @@ def _read_row(sheet: Sheet, cells: list[str]) -> ContactFields:
     if first or last:
         contact["name"] = _full_name(first, last, contact.get("name") or "")
     return contact
-
-
-def _unescape_formula(cell: str) -> str:
-    return cell[1:] if _ESCAPED_FORMULA.match(cell) else cell
 
 
 def _join(field: str, cells: list[str]) -> str:
@@ -225,10 +290,16 @@ def _full_name(first: str, last: str, name: str) -> str:
     return f"{first} {last or name}"
 
 
-def _read_yes_no(text: str) -> bool:
-    text = text.strip().casefold()
-    if text in YES:
-        return True
-    if text in NO:
-        return False
-    raise BadInput("Do not call: please write yes or no.")
+def _is_opt_out(cells: list[str]) -> bool:
+    """Return True if one of the columns says that nobody may call; none may be unclear."""
+    answers = [means_do_not_call(cell) for cell in cells]
+    if None in answers:
+        raise BadInput("Do not call: please write yes or no.")
+    return True in answers
+
+
+def numbers_of(sheet: Sheet) -> Iterator[InputRow]:
+    """Yield the numbers of a list of numbers that must not be called."""
+    column = sheet.fields.index("phone")
+    for number, cells in islice(_numbered_cells(sheet), int(sheet.has_headings), None):
+        yield InputRow(number, {"phone": cells[column] if column < len(cells) else "", "do_not_call": True})

@@ -98,6 +98,15 @@ class HourStats:
 
 
 @dataclass(frozen=True)
+class DayStats:
+    """The customers of one day."""
+
+    day: str
+    joined: int
+    served: int
+
+
+@dataclass(frozen=True)
 class LongestWait:
     """The ticket with the longest wait of those that were served."""
 
@@ -154,6 +163,7 @@ class PeriodStats:
     hardest_day: HardestDay | None  # None: nobody was served at a desk; or not for a queue
     queues: list[QueueStats]
     servicers: list[ServicerStats]
+    per_day: list[DayStats]  # from the first day with a customer to the last, days without any included
 
 
 def figures(db: Connection, queue: Queue, since: float, until: float) -> Figures:
@@ -204,7 +214,18 @@ def period_stats(
         hardest_day=hardest_day,
         queues=queues,
         servicers=servicers,
+        per_day=_day_stats(counts),
     )
+
+
+def _day_stats(counts: _Counts) -> list[DayStats]:
+    if not counts.days:
+        return []
+    first, last = min(counts.days), max(counts.days)
+    days = [next_day(first, number) for number in range(days_between(first, last))]
+    none = _Day()
+    found = [(day, counts.days.get(day, none)) for day in days]
+    return [DayStats(day, of_day.joined, of_day.served) for day, of_day in found]
 
 
 def _week_before(
@@ -218,7 +239,7 @@ def _week_before(
 
 
 def _queue_stats(db: Connection, place: Place, counts: _Counts) -> list[QueueStats]:
-    sql = "SELECT id, slug, name FROM queue WHERE place_id = :place ORDER BY id"
+    sql = "SELECT id, slug, name FROM queue WHERE place_id = :place ORDER BY position, id"
     return [
         QueueStats(row.slug, row.name, counts.queues[row.id].stats())
         for row in run(db, sql, place=place.id)
@@ -338,6 +359,7 @@ _COUNT_TICKETS = f"""
 # Of each series: how many joined, the longest wait in seconds, and how many waits missed the goal.
 _COUNT_SERIES = f"""
     SELECT series, count(*) AS joined,
+           sum(CASE WHEN state = 'done' THEN 1 ELSE 0 END) AS served,
            coalesce(max(CASE WHEN state = 'done' THEN first_called_at - taken_at END), -1e9)
                AS longest_wait_s,
            sum(CASE WHEN state = 'done' AND first_called_at - taken_at >= :goal_s THEN 1 ELSE 0 END) AS missed
@@ -388,6 +410,7 @@ class _Day:
     """What was counted on one day."""
 
     joined: int = 0
+    served: int = 0
     longest_wait_s: float = -1e9
     missed: int = 0  # waits that missed the goal
 
@@ -461,6 +484,7 @@ def _count_days(
             for row in run(db, _COUNT_SERIES, **parameters, goal_s=60 * place.wait_goal_minutes):
                 day = counts.days[row.series[:10]]  # a day may have several series
                 day.joined += row.joined
+                day.served += row.served
                 day.longest_wait_s = max(day.longest_wait_s, row.longest_wait_s)
                 day.missed += row.missed
     return counts

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from app.core.history import can_be_undone, last_event, record
 from app.core.models import Place, Queue, Ticket, WaitRange
-from app.core.phones import read_phone
+from app.core.phones import ANY, read_phone
 from app.core.places import find_place, find_place_for_owner, new_token
 from app.core.queries import (
     CALL_ORDER,
@@ -22,10 +22,12 @@ from app.core.queries import (
 )
 from app.core.queues import call_lists, find_queue, find_walk_in_queue, get_queue
 from app.core.transitions import (
+    UNCHANGED,
     admit_waiting,
     change_state,
     current_series,
     is_placeholder,
+    position_behind,
     record_step,
     start_day,
     state_at,
@@ -35,6 +37,7 @@ from app.storage.sql import load, load_all, load_first, run, update
 
 SECONDS_PER_DAY = 86400
 BY_OWNER = "owner"  # detail of the event of a ticket that the owner cancelled
+RESTORE_S = 3600  # how long after its end the owner can restore a ticket
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,20 @@ def find_ticket(db: Connection, slug: str, token: str) -> tuple[Place, Queue, Ti
     return place, get_queue(db, ticket.queue_id), ticket
 
 
+def find_slug_of_ticket(db: Connection, token: str) -> str:
+    """Return the slug of the place of a customer's link. Raises NotFound."""
+    result = run(
+        db,
+        """SELECT slug FROM ticket JOIN place ON place.id = place_id AND deleted_at IS NULL
+           WHERE token = :token""",
+        token=token,
+    )
+    slug = result.scalar()
+    if slug is None:
+        raise NotFound("There is no such ticket. Take a new number on the page of the place.")
+    return str(slug)
+
+
 def open_ticket(db: Connection, at: float, slug: str, token: str) -> Ticket:
     """Return the ticket of a customer who is about to change it. Raises NotFound for an unknown link."""
     place = find_place(db, slug)
@@ -282,6 +299,25 @@ def cancel_tickets(
     return [change_state(db, at, ticket, "cancel", detail=BY_OWNER).number for ticket in tickets]
 
 
+def restore_ticket(db: Connection, at: float, slug: str, token: str, queue_slug: str, number: str) -> Ticket:
+    """Let a customer of today wait again, first in line, for the owner: their ticket ended within an hour.
+
+    Raises Conflict when it didn't. A ticket that waits already stays as it is.
+    """
+    place = find_place_for_owner(db, slug, token)
+    queue = find_walk_in_queue(db, place, queue_slug)
+    day = start_day(db, at, place)[:10]
+    sql = f"""{SELECT_TICKETS}
+              WHERE ticket.queue_id = :queue AND ticket.number = :number AND ticket.series >= :day
+              ORDER BY ticket.id DESC LIMIT 1"""
+    ticket = load_first(Ticket, run(db, sql, queue=queue.id, number=number, day=day))
+    if ticket is not None and ticket.state == "waiting":
+        return ticket
+    if ticket is None or ticket.ended_at is None or at - ticket.ended_at > RESTORE_S:
+        raise Conflict(f"{number} didn't end within the last hour, so it can't wait again. {UNCHANGED}")
+    return change_state(db, at, ticket, "bring-back", **position_behind(db, queue.id, day, 0))
+
+
 # ----- waiting at home for a phone call
 
 
@@ -295,14 +331,16 @@ def may_call_back(db: Connection, at: float, place: Place, queue: Queue, ticket:
     return bool(call_lists(db, place))
 
 
-def request_phone_call(db: Connection, at: float, slug: str, token: str, phone: str) -> None:
+def request_phone_call(
+    db: Connection, at: float, slug: str, token: str, phone: str, confirmed: str = ANY
+) -> None:
     """Let a waiting customer go home: they keep their place in line, and are phoned when it's their turn.
 
     Raises BadInput for what isn't a phone number, and Conflict where may_call_back() is False.
     """
     ticket = open_ticket(db, at, slug, token)
     place = find_place(db, slug)
-    number = read_phone(phone, place.country)
+    number = read_phone(phone, place.country, confirmed)
     if not may_call_back(db, at, place, get_queue(db, ticket.queue_id), ticket):
         raise Conflict("We can't call you instead: only while you wait, and where calls are made.")
     update(db, "ticket", ticket.id, by_phone=1, phone=number)

@@ -134,7 +134,7 @@ def change_state(
     transition = TRANSITIONS[kind]
     if ticket.state not in transition.allowed_in:
         raise Conflict(f"{ticket.number} is {ticket.state.replace('_', ' ')} now. {UNCHANGED}")
-    values: dict[str, Any] = {"state": transition.state, "claimed_until": None}
+    values: dict[str, Any] = {"state": transition.state, "claimed_until": None, "held_phone": None}
     if transition.state == "waiting":
         _check_not_by_phone_at_door(db, ticket, columns.get("queue_id", ticket.queue_id))
         values.update(servicer_id=None, called_at=None, started_at=None, ended_at=None)

@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy.engine import Connection
 
 from app.errors import Unavailable, WritesPaused
-from app.storage.sqlite import make_engine
+from app.storage.sqlite import BUSY_TIMEOUT_MS, make_engine
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 WRITER_TIMEOUT_S = 10.0  # how long a request waits for the writer, and how long the writer may be silent
+MOVING_SENTENCE = "Moving to a new server, a moment please."
 MAX_BATCH = 256  # writes in one transaction
 WRITER_CACHE = "cache_size = -16000"  # in KiB: storing 50,000 contacts takes half the time
+
+
+class WriteGuard(Protocol):
+    """Decides whether this server may write; see app/backup/lease.py."""
+
+    def may_write(self) -> bool:
+        """Return True while changes may be stored."""
+
+    def may_answer(self) -> bool:
+        """Return True while a client may be told that its change is stored."""
+
+
+class _NoGuard:
+    """For a database that only one server can have."""
+
+    def may_write(self) -> bool:
+        return True
+
+    def may_answer(self) -> bool:
+        return True
 
 
 @dataclass(eq=False)
@@ -47,6 +69,7 @@ class Database:
 
     def __init__(self, path: Path):
         self.on_commit: Callable[[], None] = lambda: None
+        self.guard: WriteGuard = _NoGuard()
         self.busy_since: float | None = None  # start of the current transaction, by time.monotonic()
         self.changes = 0  # number of committed writes that changed something; notes don't count
         # Time of the oldest change that is not backed up yet, by time.monotonic(). Whoever has stored every
@@ -56,7 +79,9 @@ class Database:
         self._paused_for_good: WritesPaused | None = None
         self._readers = make_engine(path, "query_only = ON", pool_timeout_s=WRITER_TIMEOUT_S)
         self._writers = make_engine(path, WRITER_CACHE)
+        self._path = path
         self._long_read = threading.Lock()
+        self._transaction = threading.Lock()  # held during a transaction of the writer
         self._connection: Connection | None = None
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()  # None stops the writer
         self.writer = threading.Thread(target=self._write_until_closed, name="writer", daemon=True)
@@ -94,7 +119,9 @@ class Database:
     @property
     def paused(self) -> WritesPaused | None:
         """The reason why writes are refused, or None."""
-        return self._paused_for_good or self._paused
+        if paused := self._paused_for_good or self._paused:
+            return paused
+        return None if self.guard.may_write() else WritesPaused(MOVING_SENTENCE)
 
     def pause(self, sentence: str, for_good: bool = False) -> None:
         """Refuse writes with this sentence until resume(). Returns when earlier writes are on the disk."""
@@ -111,6 +138,19 @@ class Database:
     def resume(self) -> None:
         """Accept writes again, unless they were paused for good."""
         self._paused = None
+
+    def replace_content(self, file: Path) -> None:
+        """Replace everything in the database by the content of another file, in one transaction.
+
+        Readers see the old content or the new one. Notes wait meanwhile.
+        """
+        with self._transaction:
+            self._drop_connection()
+            with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(self._path)) as target:
+                target.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+                source.backup(target)
+        self.changes += 1
+        self.on_commit()
 
     def close(self) -> None:
         """Finish the waiting writes and close the file."""
@@ -137,7 +177,8 @@ class Database:
                 batch.append(self._jobs.get())
             jobs = [job for job in batch if job is not None and job.begun.acquire(blocking=False)]
             if jobs:
-                self._commit_batch(jobs)
+                with self._transaction:
+                    self._commit_batch(jobs)
             if None in batch:
                 self._drop_connection()
                 return
@@ -153,14 +194,11 @@ class Database:
             began = True
             for job in jobs:
                 self._run_in_savepoint(db, job)
+            if any(not job.is_note for job in jobs) and not self.guard.may_write():
+                raise WritesPaused(MOVING_SENTENCE)  # the process was frozen just now
             _driver(db).execute("COMMIT")
-            changes = sum(job.changed for job in jobs)
-            if changes:
-                # Increment before setting changed_since: the backup thread reads them in the opposite order.
-                self.changes += changes
-                self.changed_since = self.changed_since or time.monotonic()
+            self._count_changes(jobs)
         except Exception as error:  # noqa: BLE001
-            # The callers get the error, whatever it is.
             self._drop_connection()
             if began and len(jobs) > 1:
                 # The transaction is lost, and any job may be the cause: run each again in its own.
@@ -168,9 +206,25 @@ class Database:
                     self._commit_batch([job])
                 return
             for job in jobs:
-                job.error = error
+                job.error = error  # its caller gets it
         finally:
             self.busy_since = None
+        self._answer(jobs)
+
+    def _count_changes(self, jobs: list[_Job]) -> None:
+        changes = sum(job.changed for job in jobs)
+        if changes:
+            # Increment before setting changed_since: the backup thread reads them in the opposite order.
+            self.changes += changes
+            self.changed_since = self.changed_since or time.monotonic()
+
+    def _answer(self, jobs: list[_Job]) -> None:
+        """Let the callers of these jobs go on."""
+        if not self.guard.may_answer():
+            # Stored, but another server may not know of it. The client sends it again, to that one.
+            for job in jobs:
+                if not job.is_note:
+                    job.error = job.error or WritesPaused(MOVING_SENTENCE)
         self.on_commit()
         for job in jobs:
             job.done.release()

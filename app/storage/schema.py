@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text, text
 
-SCHEMA = "0004"  # the newest file in migrations/versions: the schema that this code reads and writes
+SCHEMA = "0007"  # the newest file in migrations/versions: the schema that this code reads and writes
 
 metadata = MetaData()
 
@@ -34,7 +34,24 @@ place = Table(
     Column("wait_goal_minutes", Integer, nullable=False),  # nine of ten waits should be shorter
     Column("created_at", Double, nullable=False),
     Column("deleted_at", Double, nullable=True),
+    Column("thanks", Text, nullable=True),  # what a ticket says at its end, in the owner's words
+    Column("colour", Text, nullable=True),  # "#c2371d"
+    Column("logo_at", Double, nullable=True),  # when the logo was stored; NULL: there is none
+    Column("address", Text, nullable=True),  # the host that phones use, of several that this machine has
+    # Words for the steps of the owner's first checklist that are done, such as "poster"
+    Column("steps_done", Text, nullable=False, server_default=""),
     Index("place_slug", "slug", unique=True, **only_where("deleted_at IS NULL")),
+    sqlite_autoincrement=True,
+)
+
+logo = Table(
+    "logo",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("mimetype", Text, nullable=False),
+    Column("image", Text, nullable=False),  # in base64, so that the export can hold it
+    Index("logo_place", "place_id", unique=True),
     sqlite_autoincrement=True,
 )
 
@@ -110,6 +127,12 @@ queue = Table(
     Column("restricted", Integer, nullable=False),  # 1: only its callers may work on it
     Column("created_at", Double, nullable=False),
     Column("deleted_at", Double, nullable=True),
+    # Of a call list: the minutes of the contact's day between which calls are handed out.
+    Column("calling_from", Integer, nullable=False, server_default="540"),
+    Column("calling_to", Integer, nullable=False, server_default="1200"),
+    Column("call_order", Text, nullable=False, server_default="due"),  # or "random"
+    Column("requires", Text, nullable=False, server_default=""),  # tags that its callers need, as in contact
+    Column("position", Integer, nullable=False, server_default="0"),  # among the queues of its kind
     Index("queue_prefix", "place_id", "prefix", unique=True, **only_where("deleted_at IS NULL")),
     Index("queue_slug", "place_id", "slug", unique=True, **only_where("deleted_at IS NULL")),
     sqlite_autoincrement=True,
@@ -128,6 +151,8 @@ servicer = Table(
     Column("on_duty", Integer, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("removed_at", Double, nullable=True),
+    Column("tags", Text, nullable=False, server_default=""),  # what they are trained for, as in contact
+    Column("shift_ended_at", Double, nullable=True),  # when they ended their shift; NULL: they didn't
     Index("servicer_place", "place_id"),
     Index("servicer_token", "token", unique=True),
     sqlite_autoincrement=True,
@@ -229,6 +254,20 @@ contact = Table(
         **only_where("forgotten_at IS NULL"),
     ),
     Index("contact_tags", "place_id", "tags", **only_where("tags <> ''")),
+    Index("contact_zone", "place_id", "timezone", **only_where("timezone IS NOT NULL")),
+    sqlite_autoincrement=True,
+)
+
+# The numbers that nobody may call, without extensions. contact.do_not_call is 1 for every contact that has
+# one of them; a number stays here when its contact is forgotten.
+opt_out = Table(
+    "opt_out",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("phone", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index("opt_out_once", "place_id", "phone", unique=True),
     sqlite_autoincrement=True,
 )
 
@@ -267,6 +306,9 @@ ticket = Table(
     Column("started_at", Double, nullable=True),
     Column("ended_at", Double, nullable=True),
     Column("claimed_until", Double, nullable=True),
+    # The number that is being called, without its extension: nobody else may be given it meanwhile.
+    Column("held_phone", Text, nullable=True),
+    Column("agreed", Integer, nullable=False, server_default="0"),  # 1: the contact chose when to be called
     Index("ticket_browser", "browser", **only_where("browser IS NOT NULL")),
     Index("ticket_called", "place_id", "queue_id", **only_where("state IN ('called', 'serving')")),
     Index("ticket_claim", "claim", unique=True, **only_where("claim IS NOT NULL")),
@@ -274,6 +316,7 @@ ticket = Table(
     Index("ticket_contact", "contact_id", **only_where("contact_id IS NOT NULL")),
     Index("ticket_ended_desk", "servicer_id", "ended_at", **only_where("ended_at IS NOT NULL")),
     Index("ticket_ended_queue", "queue_id", "ended_at", **only_where("ended_at IS NOT NULL")),
+    Index("ticket_held", "place_id", "held_phone", unique=True, **only_where("held_phone IS NOT NULL")),
     Index(
         "ticket_line", "queue_id", "priority", "joined_at", "id", "series", **only_where("state = 'waiting'")
     ),
@@ -405,6 +448,7 @@ import_row = Table(
     Column("number", Integer, nullable=False),  # as a spreadsheet numbers rows
     Column("do_not_call", Integer, nullable=False),
     Column("contact", Integer, nullable=True),  # id of the known contact
+    Column("remark", Text, nullable=True),  # what the owner should look at, though the row is stored
     Index("import_row_number", "import_file_id", "number", unique=True),
     sqlite_autoincrement=True,
 )
@@ -418,16 +462,61 @@ mail = Table(
     Column(
         "contact_id", Integer, ForeignKey("contact.id"), nullable=True
     ),  # the contact it is about, even if somebody else receives it
+    Column("kind", Text, nullable=False, server_default="request"),  # see core/outbox.py
     Column("recipient", Text, nullable=False),
+    Column("address_key", Text, nullable=True),  # of the recipient, see core/mail_addresses.py
     Column("subject", Text, nullable=False),
     Column("content", Text, nullable=False),
     Column("why", Text, nullable=True),
     Column("tries", Integer, nullable=False),
     Column("due_at", Double, nullable=False),
     Column("created_at", Double, nullable=False),
+    Index("mail_address_key", "address_key"),
     Index("mail_contact", "contact_id", **only_where("contact_id IS NOT NULL")),
     Index("mail_due", "due_at"),
     Index("mail_place", "place_id"),
+    sqlite_autoincrement=True,
+)
+
+# Addresses that a place has mailed, or wants to: by a key, so that the table holds no addresses.
+mail_address = Table(
+    "mail_address",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("address_key", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("asked_at", Double, nullable=True),
+    Column("confirmed_at", Double, nullable=True),
+    Column("created_at", Double, nullable=False),
+    Index("mail_address_created", "created_at"),
+    Index("mail_address_once", "place_id", "address_key", unique=True),
+    Index("mail_address_token", "token", unique=True),
+    sqlite_autoincrement=True,
+)
+
+# Addresses that want no mail from this server.
+mail_block = Table(
+    "mail_block",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("address_key", Text, nullable=False),
+    Column("blocked_at", Double, nullable=False),
+    Index("mail_block_once", "address_key", unique=True),
+    sqlite_autoincrement=True,
+)
+
+# The mails of the last hour, for the limits.
+mail_log = Table(
+    "mail_log",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("address_key", Text, nullable=False),
+    Column("sent_at", Double, nullable=False),
+    Index("mail_log_address", "address_key", "sent_at"),
+    Index("mail_log_place", "place_id", "sent_at"),
+    Index("mail_log_sent", "sent_at"),
     sqlite_autoincrement=True,
 )
 

@@ -13,6 +13,7 @@ from app.errors import CannotStart
 from app.settings import Settings
 from app.storage.database import Database
 from app.storage.facts import set_fact
+from app.storage.private import create_directory, create_file
 from app.storage.schema import SCHEMA, metadata
 from app.storage.sql import run
 from app.storage.sqlite import make_engine
@@ -64,7 +65,7 @@ def create_or_upgrade(settings: Settings) -> Database:
     """
     path = settings.database_path
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        create_directory(path.parent)
         # Fail with a sentence now rather than with an error at the first ticket.
         (path.parent / ".writable").touch()
         (path.parent / ".writable").unlink()
@@ -84,7 +85,7 @@ def create_or_upgrade(settings: Settings) -> Database:
 
 def create_database(path: Path) -> Database:
     """Create a database file and open it."""
-    path.touch()
+    create_file(path)
     database = Database(path)
     database.write(_create_tables)
     return database
@@ -138,9 +139,10 @@ def _refuse_newer(path: Path, schema: str) -> None:
 def _copy_beside(path: Path) -> None:
     target = path.with_name(f"{path.name}.before-{SCHEMA}")
     try:
+        create_file(target)
         with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(target)) as copy:
             old.backup(copy)
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         raise CannotStart(f"Upgrading {path} failed, so it was left as it was: {error}.") from None
 
 

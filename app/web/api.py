@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import flask
 from flask import Blueprint, request
 
@@ -10,10 +13,12 @@ from app.core import calls, reports
 from app.core.call_stats import caller_stats as stats_of_caller
 from app.core.calls import count_calls
 from app.core.desks import find_desk
-from app.core.models import Place
+from app.core.models import Outcome, Place
+from app.core.wordlists import outcomes_of, plain_name
+from app.errors import BadInput
 from app.web.caller import call_json, earliest_due, report_details, report_json
-from app.web.forms import ListForm, ReportForm
-from app.web.request import parse, parse_query
+from app.web.forms import NextCallForm, ReportForm
+from app.web.request import json_object, parse, parse_json, parse_query
 from app.web.response import Answer, json_response
 from app.web.service import service, write
 
@@ -24,19 +29,25 @@ api = Blueprint("api", __name__, url_prefix="/api")
 def request_call() -> Answer:
     """Claim the next call, or with `?no_claim` only show it."""
     place, token = _authorize()
-    list_slug = parse_query(ListForm).get("list")
+    asked = parse_query(NextCallForm)
+    list_slug, call_id = asked.get("list"), asked.get("id") or _location_id()
     claims = request.args.get("no_claim", "0") in ("0", "false")
-    ticket = write(calls.claim_next, place.slug, token, list_slug=list_slug) if claims else None
+    ticket = None
+    if claims:
+        ticket = write(
+            calls.claim_next, place.slug, token, list_slug=list_slug, call_id=call_id, name=asked.get("name")
+        )
     with service().database.read() as db:
         at = now()
         place, servicer = find_desk(db, place.slug, token)
         call = calls.claimed_call(db, at, servicer) if ticket is None else calls.get_call(db, ticket)
         if call is not None:
-            return json_response({"call": call_json(db, place, servicer, call)})
+            return json_response(_call_with_vial_keys(call_json(db, place, servicer, call)))
         lists = calls.choose_lists(db, servicer, list_slug)
         next_call = None if claims else calls.peek_next(db, at, lists)
         if next_call is not None:
-            return json_response({"call": call_json(db, place, servicer, next_call, is_mine=False)})
+            content = call_json(db, place, servicer, next_call, is_mine=False)
+            return json_response(_call_with_vial_keys(content))
         next_at = earliest_due(place, [count_calls(db, at, call_list) for call_list in lists])
     return json_response({"error": "Nobody is to be called now.", "next_at": next_at}, 404)
 
@@ -45,12 +56,16 @@ def request_call() -> Answer:
 def submit_report() -> Answer:
     """Report how a call went."""
     place, token = _authorize()
-    form = parse(ReportForm, "claim", "outcome")
+    if request.is_json:
+        form = parse_json(ReportForm, _without_vial_keys(json_object(), place, token), "claim", "outcome")
+    else:
+        form = parse(ReportForm, "claim", "outcome")
     report = write(reports.report_call, place.slug, token, form["claim"], report_details(form))
-    return json_response({"report": report_json(place, report), "closed": report.closed})
+    content = {"report": report_json(place, report), "closed": report.closed, "created": [str(report.id)]}
+    return json_response(content)
 
 
-@api.get("/callerStats")
+@api.route("/callerStats", methods=["GET", "POST"])
 def caller_stats() -> Answer:
     """Show how many calls the caller has reported."""
     place, token = _authorize()
@@ -58,6 +73,80 @@ def caller_stats() -> Answer:
         place, servicer = find_desk(db, place.slug, token)
         stats = stats_of_caller(db, now(), place, servicer)
     return json_response({"total": stats.total, "today": stats.today})
+
+
+# ----- the shapes of VIAL, for apps that were written for it
+
+
+def _location_id() -> int | None:
+    """Return the call that `?location_id=…` asks for."""
+    text = request.args.get("location_id")
+    if not text:
+        return None
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise BadInput("location_id: this must be the id of a call.")
+    return int(text)
+
+
+def _call_with_vial_keys(call: dict[str, Any]) -> dict[str, Any]:
+    """Return a call as `call`, and once more under the keys that VIAL uses."""
+    latest = call["reports"][0] if call["reports"] else {}
+    return {
+        "call": call,
+        "id": str(call["id"]),
+        "Name": call["name"],
+        "Phone number": call["phone"],
+        "Address": call["address"],
+        "Internal notes": call["notes"],
+        "Hours": None,
+        "State": None,
+        "County": None,
+        "Location Type": None,
+        "Affiliation": None,
+        "Latest report": latest.get("at"),
+        "Latest report notes": [latest.get("notes")],
+        "Latest Internal Notes": [latest.get("notes")],
+        "Availability Info": [latest["outcome"]] if latest else [],
+        "Number of Reports": len(call["reports"]),
+        "county_record": {},
+        "provider_record": {},
+        "timezone": call["zone"],
+        "confirm_address": False,
+        "confirm_hours": False,
+        "confirm_website": False,
+    }
+
+
+def _without_vial_keys(content: dict[str, Any], place: Place, token: str) -> dict[str, Any]:
+    """Return a report with our own keys; those that it has already stay."""
+    ours = dict(content)
+    if "claim" not in ours and isinstance(content.get("Location"), str | int):
+        text = str(content["Location"])
+        if not re.fullmatch("[0-9]{1,9}", text):
+            raise BadInput("Location: this must be the id of a call.")
+        with service().database.read() as db:
+            _, servicer = find_desk(db, place.slug, token)
+            ours["claim"] = calls.latest_claim(db, servicer, int(text))
+    tags = content.get("Availability")
+    if "outcome" not in ours and isinstance(tags, list) and tags:
+        with service().database.read() as db:
+            ours["outcome"] = _outcome_of(tags, outcomes_of(db, place))
+    notes = [content[key] for key in ("Notes", "Internal Notes") if isinstance(content.get(key), str)]
+    if "notes" not in ours and notes:
+        ours["notes"] = "\n".join(note for note in notes if note)
+    if "call_back_at" not in ours and "Do not call until" in content:
+        ours["call_back_at"] = content["Do not call until"]
+    return ours
+
+
+def _outcome_of(tags: list[Any], outcomes: list[Outcome]) -> Any:
+    """Return the outcome that one of VIAL's tags names, such as "Skip: call back later"."""
+    for tag in tags:
+        plain = plain_name(str(tag)).removeprefix("skip")
+        for outcome in outcomes:
+            if plain_name(outcome.name) == plain or (plain == "callbacklater" and outcome.effect == "later"):
+                return outcome.name
+    return tags[0]
 
 
 def _authorize() -> tuple[Place, str]:

@@ -7,8 +7,10 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from app.core.contacts import count_contacts
+from app.core.mail_addresses import state_of
 from app.core.models import Outcome, Place, Queue, Reason, Service
 from app.core.queues import callers_of
+from app.core.tags import split_tags
 from app.core.wordlists import outcomes_of, reasons_of, services_of
 from app.web.response import link
 from app.web.service import service
@@ -32,6 +34,11 @@ def list_json(db: Connection, place: Place, call_list: Queue) -> dict[str, Any]:
         "most_tries": call_list.most_tries,
         "public_form": call_list.public_form,
         "staff_email": call_list.staff_email,
+        "calling_from": "{:02}:{:02}".format(*divmod(call_list.calling_from, 60)),
+        "calling_to": "{:02}:{:02}".format(*divmod(call_list.calling_to, 60)),
+        "order": call_list.call_order,
+        "requires": split_tags(call_list.requires),
+        "staff_email_state": state_of(db, place, call_list.staff_email) if call_list.staff_email else None,
         "callers": callers_of(db, call_list),
         "waiting": call_list.waiting,
         "links": links,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,9 +21,9 @@ from app.core.reports import ReportDetails
 from app.core.servicers import queues_served
 from app.core.wordlists import outcomes_of, services_of
 from app.errors import BadInput, ServiceError
-from app.web.forms import ClaimForm, IncomingCallForm, ListForm, ReportForm
-from app.web.present import iso, named
-from app.web.request import parse, wants_json
+from app.web.forms import ClaimForm, IncomingCallForm, NextCallForm, ReportForm
+from app.web.present import iso, iso_in, named
+from app.web.request import parse, phone_confirmed, refuse_unknown_fields, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
 
@@ -57,8 +57,17 @@ def back_to_calls(place: str, token: str, message: str | None = None) -> Answer:
 @errors_on(show_calls)
 def claim_next(place: str, token: str) -> Answer:
     """Claim the next call, of one list or of all."""
-    call = write(calls.claim_next, place, token, list_slug=parse(ListForm).get("list"))
-    return back_to_calls(place, token, None if call else "Nobody is to be called now.")
+    refuse_unknown_fields(NextCallForm)
+    form = parse(NextCallForm)
+    call = write(
+        calls.claim_next,
+        place,
+        token,
+        list_slug=form.get("list"),
+        call_id=form.get("id"),
+        name=form.get("name"),
+    )
+    return back_to_calls(place, token, None if call else "No calls are due.")
 
 
 @caller.post("/<place>/desk/<token>/calls/more-time")
@@ -74,7 +83,7 @@ def extend(place: str, token: str) -> Answer:
 def release(place: str, token: str) -> Answer:
     """Give the call back, so that others can claim it."""
     write(calls.release, place, token, parse(ClaimForm, "claim")["claim"])
-    return back_to_calls(place, token, "Others can have this call now.")
+    return back_to_calls(place, token, "Call released.")
 
 
 @caller.post("/<place>/desk/<token>/calls/resume")
@@ -96,7 +105,9 @@ def report_call(place: str, token: str) -> Answer:
     if "outcome" not in form:
         form["outcome"] = _outcome_for_call_back(place, token, form.get("call_back_at"))
     report = write(reports.report_call, place, token, form["claim"], report_details(form))
-    message = "Reported." if report.closed else "It came too late to end the call, and was kept as a note."
+    message = (
+        "Saved." if report.closed else "Someone else has this call now. Your report was saved as a note."
+    )
     return _answer_report(place, token, report, message)
 
 
@@ -125,8 +136,9 @@ def log_incoming(place: str, token: str) -> Answer:
         name=form.get("name"),
         list_slug=form.get("list"),
         request_id=form.get("request_id"),
+        phone_confirmed=phone_confirmed(),
     )
-    message = "The call was noted, and theirs is done." if report.closed else "The call was noted."
+    message = "Saved. Their call is done." if report.closed else "Saved."
     return _answer_report(place, token, report, message)
 
 
@@ -177,7 +189,7 @@ def calls_json(db: Connection, at: float, place: Place, servicer: Servicer) -> d
         "services": [
             {"name": each.name, "phone": each.phone, "link": each.link} for each in services_of(db, place)
         ],
-        "all_lists": [named(each) for each in call_lists(db, place)],
+        "all_lists": [named(each) for each in calls.lists_to_refer_to(db, place, servicer)],
         "stats": {"total": stats.total, "today": stats.today, "reached_today": stats.reached_today},
         "recent": [
             {**report_json(place, each), "name": each.name, "list": each.list}
@@ -234,11 +246,13 @@ def call_json(
 ) -> dict[str, Any]:
     """Return what a caller sees of a call; its claim only if it is their own.
 
-    The notes of earlier reports are left out where they come from a restricted list of other callers.
+    It tells nothing about lists that are restricted to other callers; see _earlier_report_json().
     """
     ticket, contact = call.ticket, call.contact
+    zone = contact.timezone or place.timezone
     hidden_lists = calls.hidden_list_ids(db, servicer)
     earlier_reports = reports.reports_of(db, contact.id, LAST_REPORTS)
+    hidden_names = {each.name for each in call_lists(db, place) if each.id in hidden_lists}
     return {
         "id": ticket.id,
         "claim": ticket.claim if is_mine else None,
@@ -257,19 +271,38 @@ def call_json(
         "reason": ": ".join(text for text in (ticket.reason, ticket.note) if text) or None,
         "priority": ticket.priority,
         "tries": ticket.tries,
-        "zone": contact.timezone or place.timezone,
+        "zone": zone,
+        "local_time": iso_in(now(), ZoneInfo(zone)),
         "claimed_at": iso(ticket.called_at, place) if is_mine else None,
         "claimed_until": iso(ticket.claimed_until, place) if is_mine else None,
         "reports": [
-            {
-                "servicer": report.servicer,
-                "outcome": report.outcome,
-                "notes": None if report.queue_id in hidden_lists else report.notes,
-                "list": report.list,
-                "at": iso(report.created_at, place),
-            }
-            for report in earlier_reports
+            _earlier_report_json(place, report, hidden_lists, hidden_names) for report in earlier_reports
         ],
+    }
+
+
+def _earlier_report_json(
+    place: Place, report: Report, hidden_lists: Collection[int], hidden_names: Collection[str]
+) -> dict[str, Any]:
+    """Return what a caller sees of an earlier report about the same contact.
+
+    Of a call on a list that is restricted to others, they see only that it was made. A note for the callers
+    of such a list is left out.
+    """
+    if report.queue_id in hidden_lists:
+        return {
+            "servicer": None,
+            "outcome": "Called from another list",
+            "notes": None,
+            "list": None,
+            "at": None,
+        }
+    return {
+        "servicer": report.servicer,
+        "outcome": report.outcome,
+        "notes": None if report.referred_to in hidden_names else report.notes,
+        "list": report.list,
+        "at": iso(report.created_at, place),
     }
 
 

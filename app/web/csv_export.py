@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from flask import Response
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+from app.text import escape_formulas
 
 
 def stream_csv(columns: Sequence[str], batches: Iterable[Iterable[Sequence[Any]]]) -> Response:
@@ -41,11 +40,5 @@ def download(content: Iterable[str], mimetype: str = "text/csv") -> Response:
 
 
 def formula_safe(cell: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula.
-
-    Text that looks like one gets an apostrophe in front of it. So does text that begins with apostrophes and
-    then looks like one; whoever reads the file takes one apostrophe off.
-    """
-    if isinstance(cell, str) and _FORMULA.match(cell):
-        return f"'{cell}"
-    return cell
+    """Return a cell that no spreadsheet takes for a formula."""
+    return escape_formulas(cell) if isinstance(cell, str) else cell

@@ -20,10 +20,11 @@ from app.core.steps import Step, latest_steps
 from app.core.tickets import CustomerDetails
 from app.errors import NotFound, ServiceError
 from app.web.forms import CallRequestForm, CustomerForm, PhoneForm
-from app.web.picture_json import RenderedPicture, current_picture, step_json
+from app.web.mail_links import mail_links
+from app.web.picture_json import RenderedPicture, current_content, current_picture, step_json
 from app.web.present import iso, named, seconds_to_undo, wait_json
-from app.web.request import browser_id, limit, parse, wants_json
-from app.web.response import Answer, errors_on, json_response, link, page, see_other
+from app.web.request import browser_id, limit, parse, phone_confirmed, wants_json
+from app.web.response import Answer, base_url, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
 
 customer = Blueprint("customer", __name__)
@@ -48,12 +49,13 @@ def show_place(place: str, error: ServiceError | None = None) -> Answer:
         lists = queues.call_lists(db, row)
     if own_tickets and "stay" not in request.args and error is None:
         return flask.redirect(url_for("customer.show_ticket", place=place, token=own_tickets[0].token))
+    content = picture.content(base_url())
     return page(
         "customers.html",
-        picture.content,
+        content,
         row,
         error,
-        picture=picture.content,
+        picture=content,
         mine=own_tickets,
         values=request.form if "code" not in request.form else {},
         request_id=secrets.token_hex(8),
@@ -63,7 +65,7 @@ def show_place(place: str, error: ServiceError | None = None) -> Answer:
 
 def _picture_response(picture: RenderedPicture) -> Response:
     """Return the picture as JSON, or 304 if the client has it already."""
-    response = flask.Response(picture.text, mimetype="application/json")
+    response = flask.Response(picture.text(base_url()), mimetype="application/json")
     response.headers["Cache-Control"] = "no-cache"
     response.set_etag(picture.etag)
     response.make_conditional(request)
@@ -137,20 +139,14 @@ def take_number(place: str, queue: str) -> Answer:
 def _request_call(place: str, call_list: str) -> Answer:
     """Ask for a call; see take_number()."""
     form = parse(CallRequestForm, "phone")
-    place_url = link("customer.show_place", place=place)
-
-    def ticket_url(token: str) -> str:
-        # The writer's thread has no request, so url_for() doesn't work here.
-        return f"{place_url}/t/{token}"
-
     taken = write(
         call_requests.request_call,
         place,
         call_list,
-        CallRequest(form["phone"], form.get("name"), form.get("email"), form.get("note")),
+        CallRequest(form["phone"], form.get("name"), form.get("email"), form.get("note"), phone_confirmed()),
         request_id=form.get("request_id"),
         browser=None if request.is_json else browser_id(),
-        ticket_url=ticket_url if service().settings.mail_enabled else None,
+        links=mail_links(place),
     )
     if not wants_json():
         return see_other("customer.show_ticket", place=place, token=taken.ticket.token)
@@ -192,7 +188,7 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
         content["links"]["rejoin"] = f"{content['links']['ticket']}/rejoin"
     if wants_json():
         return page("ticket.html", content, row, error)
-    picture = current_picture(place).content
+    picture = current_content(place)
     return page(
         "ticket.html",
         content,
@@ -226,7 +222,7 @@ def rejoin(place: str, token: str) -> Answer:
 @errors_on(show_ticket)
 def call_me(place: str, token: str) -> Answer:
     """Go home, and be phoned when it's their turn."""
-    write(tickets.request_phone_call, place, token, parse(PhoneForm, "phone")["phone"])
+    write(tickets.request_phone_call, place, token, parse(PhoneForm, "phone")["phone"], phone_confirmed())
     return back_to_ticket(place, token)
 
 

@@ -17,12 +17,13 @@ from app.core.places import find_place, find_place_for_staff
 from app.core.queries import current_ticket, recent_tickets, waiting_tickets
 from app.core.queues import call_lists, walk_in_queues
 from app.core.servicers import call_lists_served, queues_served
+from app.core.tags import split_tags
 from app.core.tickets import CustomerDetails
 from app.errors import ServiceError
 from app.web.caller import call_json, lists_json
 from app.web.forms import CustomerForm, MoveForm, NextForm, NumberForm, ServicerForm
 from app.web.present import iso, named, seconds_to_undo
-from app.web.request import browser_id, parse, wants_json
+from app.web.request import browser_id, parse, refuse_unknown_fields, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
 
@@ -62,6 +63,7 @@ def _ticked_at_first(choices: list[Queue]) -> list[str]:
 @errors_on(show_staff)
 def start_serving(place: str, token: str) -> Answer:
     """Give a desk to a servicer."""
+    refuse_unknown_fields(ServicerForm)
     form = parse(ServicerForm, "name")
     servicer = write(
         servicers.start_serving,
@@ -89,7 +91,9 @@ def servicer_json(db: Connection, place: Place, servicer: Servicer) -> dict[str,
         "desk": servicer.desk,
         "all_queues": servicer.all_queues,
         "on_duty": servicer.on_duty,
+        "shift_ended_at": iso(servicer.shift_ended_at, place),
         "queues": [queue.slug for queue in served],
+        "tags": split_tags(servicer.tags),
         "current": None if ticket is None else ticket.number,
         "links": {"desk": link("desk.show_desk", place=place.slug, token=servicer.token)},
     }
@@ -144,6 +148,9 @@ def desk_json(
             "next": f"{url}/next",
             "add": f"{url}/add",
             "undo": f"{url}/undo",
+            "rename": f"{url}/rename",
+            "end_shift": f"{url}/end-shift",
+            "hand_over": f"{url}/hand-over",
             "calls": f"{url}/calls",
             "next_call": f"{url}/calls/next",
         },
@@ -220,6 +227,7 @@ def back_to_desk(place: str, token: str, message: str | None = None) -> Answer:
 @errors_on(show_desk)
 def call_next(place: str, token: str) -> Answer:
     """Finish the current customer and call the next one."""
+    refuse_unknown_fields(NextForm)
     form = parse(NextForm, "finished")
     called = write(
         desks.call_next,
@@ -347,3 +355,34 @@ def resume(place: str, token: str) -> Answer:
     """Go on duty again."""
     write(desks.set_duty, place, token, on_duty=True)
     return back_to_desk(place, token)
+
+
+@desk.post("/<place>/desk/<token>/rename")
+@errors_on(show_desk)
+def rename(place: str, token: str) -> Answer:
+    """Correct the name of the servicer and of their desk."""
+    form = parse(ServicerForm, "name")
+    write(desks.rename_desk, place, token, form["name"], form.get("desk"))
+    return back_to_desk(place, token, "Saved.")
+
+
+@desk.post("/<place>/desk/<token>/end-shift")
+@errors_on(show_desk)
+def end_shift(place: str, token: str) -> Answer:
+    """End the shift. The customer at the desk waits again, first in line."""
+    write(desks.finish_shift, place, token)
+    return back_to_desk(place, token, "Your shift has ended. Press Resume to start again.")
+
+
+@desk.post("/<place>/desk/<token>/hand-over")
+@errors_on(show_desk)
+def hand_over(place: str, token: str) -> Answer:
+    """Hand the desk to somebody else, who gets a link of their own."""
+    form = parse(ServicerForm, "name")
+    browser = None if request.is_json else browser_id()
+    successor = write(desks.hand_over, place, token, form["name"], form.get("desk"), browser)
+    if not wants_json():
+        return see_other("desk.show_desk", place=place, token=successor.token)
+    with service().database.read() as db:
+        content = servicer_json(db, find_place(db, place), successor)
+    return json_response(content, 201)

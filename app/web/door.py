@@ -23,7 +23,7 @@ from app.web.customer import show_place
 from app.web.forms import CodeForm, NumberForm, RecountForm, TapForm
 from app.web.picture_json import public_counter_json
 from app.web.present import iso, named, seconds_to_undo
-from app.web.request import json_object, limit, parse, parse_json, wants_json
+from app.web.request import json_object, limit, limit_network, parse, parse_json, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
 
@@ -31,8 +31,12 @@ door = Blueprint("door", __name__)
 
 MAX_TAPS = 500  # in one request
 MAX_AGO_S = 10**9  # 30 years; no tap waits so long to be sent
-MAX_CODES_PER_ADDRESS = 20  # that one client may try in the time a code is valid
-MAX_CODES_PER_PLACE = 200  # that all clients may try: a guesser can have many addresses
+# How many codes may be tried in the time a code is valid. One network can't use up the limit of a place, so
+# that nobody keeps the right code from working for others. Of 100,000,000 codes, so many guesses find the
+# valid one once in 20,000 times.
+MAX_CODES_PER_CLIENT = 20
+MAX_CODES_PER_NETWORK = 1000
+MAX_CODES_PER_PLACE = 5000
 
 
 # ----- codes
@@ -42,7 +46,8 @@ MAX_CODES_PER_PLACE = 200  # that all clients may try: a guesser can have many a
 @errors_on(show_place, "place")
 def enter_code(place: str) -> Answer:
     """Lead somebody who typed a one-time code to the door or the staff page that it is for."""
-    limit("code", MAX_CODES_PER_ADDRESS, CODE_S)
+    limit("code", MAX_CODES_PER_CLIENT, CODE_S)
+    limit_network("code network", MAX_CODES_PER_NETWORK, CODE_S)
     limit("code of", MAX_CODES_PER_PLACE, CODE_S, place)
     digits = re.sub(r"\D", "", parse(CodeForm, "code")["code"])
     with service().database.read() as db:

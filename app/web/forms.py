@@ -17,6 +17,7 @@ from wtforms.validators import Length, NumberRange, Optional, Regexp, Validation
 from app.core.contact_actions import ACTIONS
 from app.core.contact_search import SORT_COLUMNS
 from app.core.contacts import MAX_LENGTHS
+from app.core.countries import country_names
 from app.core.days import time_zones
 from app.core.models import CALLS, WALK_IN
 from app.core.wordlists import EFFECTS
@@ -47,6 +48,18 @@ def known_time_zone(_form: Form, field: Field) -> None:
     """Refuse a value that isn't a time zone."""
     if field.data not in time_zones():
         raise ValidationError("please choose a time zone such as Europe/Berlin.")
+
+
+def known_country(_form: Form, field: Field) -> None:
+    """Refuse a value that isn't a country."""
+    if field.data not in country_names():
+        raise ValidationError("please choose a country by its two capital letters, such as DE.")
+
+
+def clock_time(_form: Form, field: Field) -> None:
+    """Refuse a value that isn't a time of day; 24:00 is the end of the day."""
+    if field.data and not re.fullmatch("([01]?[0-9]|2[0-3]):[0-5][0-9]|24:00", field.data):
+        raise ValidationError("please write a time such as 09:00.")
 
 
 def iso_date(_form: Form, field: Field) -> None:
@@ -101,15 +114,29 @@ class NameForm(Form):
 
 
 class PlaceForm(Form):
-    """What the owner can change about a place."""
+    """What is known about a place from its beginning."""
 
     name = text_field("Name", 80, not_blank)
     timezone = text_field("Time zone", 60, Optional(), known_time_zone)
-    country = text_field(
-        "Country", 2, Optional(), Regexp("^[A-Z]{2}$", message="please use two capital letters.")
-    )
-    day_starts = int_field("Hour the day starts", 0, 23)
+    country = text_field("Country", 2, Optional(), known_country)
+    day_starts = int_field("Numbers restart at", 0, 23)
     wait_goal_minutes = int_field("Goal for the wait", 1, 1440)
+
+
+class PlaceSettingsForm(PlaceForm):
+    """The settings of a place that is open."""
+
+    thanks = text_field("Thank-you text", 200)
+    colour = text_field(
+        "Colour", 7, Optional(), Regexp("^#[0-9a-fA-F]{6}$", message="choose one such as #0b6b46.")
+    )
+    address = text_field("Address for phones", 60)
+
+
+class StepForm(Form):
+    """A step of the first checklist."""
+
+    step = choice_field("Step", "poster", "backup", "hidden")
 
 
 class NewPlaceForm(PlaceForm):
@@ -131,18 +158,23 @@ class QueueForm(NameForm):
 
     kind = choice_field("Kind", WALK_IN, CALLS)
     prefix = text_field(
-        "Letter", 3, Optional(), Regexp("^[A-Z]{1,3}$", message="please use one to three capitals.")
+        "Prefix", 3, Optional(), Regexp("^[A-Z]{1,3}$", message="please use one to three capitals.")
     )
-    max_waiting = int_field("Most people in line", 1, 1_000_000)
+    max_waiting = int_field("Queue limit", 1, 1_000_000)
+    position = int_field("Position", 1, 10_000)
     asks = SelectMultipleField("Asks for", choices=list(CUSTOMER_FIELDS))  # type: ignore[arg-type]
     shared_tablet = flag_field("Shared tablet")
-    usual_service_s = int_field("Usual service in seconds", 10, 14_400)
-    claim_minutes = int_field("Minutes that a call is its caller's", 1, 600)
-    retry_minutes = int_field("Minutes until the next try", 1, 100_000)
-    most_tries = int_field("Most tries", 1, 100)
+    usual_service_s = int_field("Typical service time in seconds", 10, 14_400)
+    claim_minutes = int_field("Reserve a call for (min)", 1, 600)
+    retry_minutes = int_field("Retry after (min)", 1, 100_000)
+    most_tries = int_field("Maximum attempts", 1, 100)
     public_form = flag_field("Public form")
-    staff_email = email_field("E-mail of the staff")
-    restricted = flag_field("Only those ticked")  # in a form; in JSON, `callers` says it
+    staff_email = email_field("Email new requests to")
+    calling_from = text_field("Calling hours, from", 5, not_blank, clock_time)
+    calling_to = text_field("Calling hours, to", 5, not_blank, clock_time)
+    order = choice_field("Order", "due", "random")
+    requires = list_field("Tags that callers need")
+    restricted = flag_field("Only selected staff")  # in a form; in JSON, `callers` says it
 
 
 class CustomerForm(Form):
@@ -182,6 +214,7 @@ class ServicerForm(Form):
     desk = text_field("Your desk", 40)
     queues = list_field("Queues")
     on_duty = flag_field("On duty")
+    tags = list_field("Tags")
 
 
 class NumberForm(Form):
@@ -217,9 +250,9 @@ class CounterForm(NameForm):
     """A counter."""
 
     capacity = int_field("Capacity", 1, 100_000)
-    empties = choice_field("Empties itself", "day", "never")
-    hold_minutes = int_field("Minutes to come in", 1, 240)
-    admits = text_field("Queue that it admits", 60)
+    empties = choice_field("Resets to zero", "day", "never")
+    hold_minutes = int_field("Hold a place for (min)", 1, 240)
+    admits = text_field("When there's room, admit people from", 60)
 
 
 class TapForm(Form):
@@ -272,6 +305,20 @@ class ListForm(Form):
     """A call list."""
 
     list = text_field("List", 60)
+
+
+class NextCallForm(ListForm):
+    """Which call a caller asks for: the next of a list, or one by its id or the contact's name."""
+
+    id = int_field("Id", 1, MAX_ID)
+    name = text_field("Name", 120)
+
+
+class WaitingCallForm(Form):
+    """Which of the calls that wait to show."""
+
+    reason = text_field("Reason", 80)
+    priority = int_field("Priority", 1, 5)
 
 
 class ClaimForm(Form):
@@ -340,6 +387,8 @@ class ContactFilterForm(Form):
     tag = text_field("Tag", 40)
     called_before = text_field("Called before", 10, Optional(), iso_date)
     do_not_call = flag_field("Do not call")
+    reason = text_field("Reason for a call", 80)
+    priority = int_field("Priority of a call", 1, 5)
     sort = text_field(
         "Sort", 20, Optional(), Regexp(f"^-?({'|'.join(SORT_COLUMNS)})$", message="please choose a column.")
     )
@@ -355,6 +404,19 @@ class PastedTextForm(Form):
     """Rows of contacts that were pasted."""
 
     text = StringField("Text")
+    do_not_call = flag_field("Do not call these numbers")
+
+
+class OptOutForm(Form):
+    """A number that must not be called, or may be called again."""
+
+    phone = text_field("Phone", MAX_LENGTHS["phone"], not_blank)
+
+
+class SearchForm(Form):
+    """A search."""
+
+    q = text_field("Search", 100)
 
 
 class ContactActionForm(Form):

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, request
 
 from app.clock import now
-from app.core.models import BackupStatus
-from app.storage.facts import get_fact, set_fact
+from app.core.models import BackupStatus, OrphanCopy, TakeOver
+from app.storage.facts import get_fact
 from app.web.present import date_in_words, duration, iso_in
 from app.web.response import Answer, json_response
 from app.web.service import service
@@ -17,7 +17,7 @@ from app.web.service import service
 health = Blueprint("health", __name__)
 
 STATE_WORDS = {"green": "Backed up", "amber": "Late", "red": "Not backed up"}
-ROLE_WORDS = {"handing over": "Moving", "read-only": "Handed over"}
+ROLE_WORDS = {"handing over": "Moving", "restoring": "Moving", "standby": "Standby"}
 DAY_S = 86400
 
 
@@ -27,7 +27,7 @@ def show_health() -> Answer:
     database = service().database
     with database.read() as db:
         get_fact(db, "epoch")
-    database.note(set_fact, "pulse", str(now()))
+    service().pulse.check(database)
     content: dict[str, Any] = {"status": "ok"}
     if request.args.get("verbose") == "1":
         content["paused"] = None if database.paused is None else str(database.paused)
@@ -57,9 +57,14 @@ def backup_json(zone: ZoneInfo, for_owner: bool) -> dict[str, Any] | None:
         "verified_tickets": status.verified_tickets,
         "problem": problem,
         "role": status.role,
+        "holder": status.role == "holder",
+        "term": status.term,
+        "confirmed": status.confirmed,
+        "lease": _lease_in_words(status),
+        "orphans": [_orphan_json(orphan, zone) for orphan in status.orphans] if for_owner else [],
         "age_s": age_s,
         "word": _word(status),
-        "said": _sentences(status, problem, age_s, at, zone, for_owner),
+        "said": _sentences(status, problem, age_s, at, zone),
     }
 
 
@@ -72,20 +77,51 @@ def _word(status: BackupStatus) -> str:
 
 
 def _sentences(
-    status: BackupStatus, problem: str | None, age_s: int | None, at: float, zone: ZoneInfo, for_owner: bool
+    status: BackupStatus, problem: str | None, age_s: int | None, at: float, zone: ZoneInfo
 ) -> str:
     sentences = []
     paused = service().database.paused
-    # To the owner of a read-only server, the problem says the same as the pause, and more.
-    if paused and not (problem and for_owner and status.role == "read-only"):
+    if paused:
         sentences.append(str(paused))
     if problem:
         sentences.append(problem)
+    if status.take_over is not None:
+        sentences.append(_take_over_in_words(status.take_over, zone))
     last = "No backup yet" if age_s is None else f"Last backup {duration(age_s)} ago"
     sentences.append(f"{last}, {_verified_in_words(status, at, zone)}.")
     if status.behind_s and status.state != "green":
         sentences.append(f"What changed in the last {duration(status.behind_s)} is not in it.")
     return " ".join(sentences)
+
+
+def _lease_in_words(status: BackupStatus) -> str:
+    """Return whether this server holds the lease, for the owner's page."""
+    if status.role == "standby":
+        return "This server is a standby: another one holds the lease."
+    confirmed = (
+        "confirmed" if status.confirmed else "not confirmed, since the place for backups is unreachable"
+    )
+    return f"This server holds the lease: term {status.term}, {confirmed}."
+
+
+def _take_over_in_words(take_over: TakeOver, zone: ZoneInfo) -> str:
+    """Return what the owner must know after a take-over from a server that didn't answer."""
+    at, copy_at = iso_in(take_over.at, zone) or "", iso_in(take_over.copy_at, zone) or ""
+    return (
+        f"On {date_in_words(at[:10])} at {at[11:16]} this server took over from one that didn't answer, with"
+        f" its backup of {copy_at[11:19]}. What happened there later may be missing, so every queue skipped"
+        " 20 numbers: no number is given twice."
+    )
+
+
+def _orphan_json(orphan: OrphanCopy, zone: ZoneInfo) -> dict[str, Any]:
+    """Return what the owner's page says of the last answers of a server that was replaced."""
+    return {
+        "name": orphan.name,
+        "at": iso_in(orphan.at, zone),
+        "tickets": orphan.tickets,
+        "restore": f"python takeanumber.py restore --copy {orphan.name} --data orphan",
+    }
 
 
 def _verified_in_words(status: BackupStatus, at: float, zone: ZoneInfo) -> str:

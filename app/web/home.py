@@ -13,7 +13,8 @@ from app.core.models import Place
 from app.core.places import all_places
 from app.errors import Forbidden, ServiceError
 from app.web.forms import CounterForm, NewPlaceForm, PlaceForm
-from app.web.owner import back_to_manage, owner_link, show_manage
+from app.web.owner import back_to, owner_link
+from app.web.owner_settings import show_settings
 from app.web.present import named
 from app.web.request import json_object, limit, parse, parse_json, parse_values, wants_json
 from app.web.response import Answer, errors_on, link, page, see_other
@@ -93,7 +94,10 @@ def create_place() -> Answer:
         reserved=RESERVED_SLUGS,
     )
     session["fresh"] = place.slug
-    return back_to_manage(place.slug, place.manage_token, status=201)
+    answer = back_to("owner.show_manage", place.slug, place.manage_token)
+    if wants_json():
+        answer.status_code = 201
+    return answer
 
 
 def _first_counter() -> CounterChanges | None:
@@ -110,7 +114,7 @@ def _first_counter() -> CounterChanges | None:
 
 
 @home.post("/<place>/manage/<token>/delete")
-@errors_on(show_manage)
+@errors_on(show_settings)
 def delete_place(place: str, token: str) -> Answer:
     """Delete a place, once its owner typed its name."""
     name = parse(PlaceForm, "name")["name"]

@@ -1,31 +1,44 @@
-"""The owner's page: everything about a place, and its settings and links."""
+"""The owner's home: what happens today. And what its other sections share."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+import re
+from collections.abc import Callable
+from typing import Any
 
-from flask import Blueprint, session
+import flask
+from flask import Blueprint, request, session, url_for
 from sqlalchemy.engine import Connection
 
 from app.clock import now
-from app.core import places
+from app.core import places, tickets
+from app.core.calls import count_calls
 from app.core.codes import staff_code
 from app.core.counters import counters_of
-from app.core.days import day_begins, day_of, time_zones
-from app.core.models import Place, Queue
+from app.core.days import day_begins, day_of
+from app.core.models import Place, Queue, Ticket
 from app.core.places import find_place_for_owner
 from app.core.queries import called_tickets, waiting_tickets
 from app.core.queues import call_lists, walk_in_queues
 from app.core.servicers import servicers_of
 from app.core.stats import figures
+from app.core.today import (
+    QueueToday,
+    called_last,
+    can_be_restored,
+    has_taken_numbers,
+    mails_that_failed,
+    queues_today,
+)
 from app.core.wait import hit_rate
 from app.errors import ServiceError
 from app.web.call_list_json import list_json, words_json
 from app.web.counter_json import counter_json
 from app.web.desk import servicer_json
-from app.web.forms import PlaceForm
+from app.web.forms import NumberForm, StepForm
 from app.web.health import backup_json
 from app.web.present import iso
+from app.web.public_links import public_address
 from app.web.request import parse, wants_json
 from app.web.response import Answer, errors_on, link, page, see_other
 from app.web.service import service, write
@@ -34,36 +47,49 @@ owner = Blueprint("owner", __name__)
 
 SAVED = "Saved."
 ADDED = "Added."
-NEW_LINK = "The old link is dead. Here is the new one."
+NEW_LINK = "The old link has stopped working. This is the new one."
 WEEK_S = 7 * 86400
 
 
-@owner.get("/<place>/manage/<token>")
-def show_manage(place: str, token: str, error: ServiceError | None = None) -> Answer:
-    """Show everything that the owner sees."""
+# ----- the sections
+
+
+def show_section(
+    template: str,
+    place: str,
+    token: str,
+    error: ServiceError | None,
+    content_of: Callable[[Connection, float, Place], dict[str, Any]],
+    **context: Any,
+) -> Answer:
+    """Show a section of the owner's pages. In JSON, each answers with everything that the owner sees."""
+    at = now()
     with service().database.read() as db:
         row = find_place_for_owner(db, place, token)
-        content = manage_json(db, now(), row)
-    fresh = not wants_json() and session.pop("fresh", None) == place
+        content = manage_json(db, at, row) if wants_json() else place_json(row) | content_of(db, at, row)
     return page(
-        "manage.html",
-        content,
-        row,
-        error,
-        owner=content,
-        fresh=fresh,
-        timezones=time_zones(),
-        today=day_of(row, now()),
+        template, content, row, error, owner=content, panel=_panel(), today=day_of(row, at), **context
     )
 
 
-def back_to_manage(place: str, token: str, message: str | None = None, status: int = 200) -> Answer:
-    """Answer a press of the owner's: the owner's page in JSON, or a redirect to it."""
-    if not wants_json():
-        return see_other("owner.show_manage", message, place=place, token=token)
-    answer = show_manage(place, token)
-    answer.status_code = status
-    return answer
+def back_to(
+    endpoint: str, place: str, token: str, message: str | None = None, *, keep_panel: bool = True
+) -> Answer:
+    """Answer a press of the owner's: everything in JSON, or a redirect to the section that it came from.
+
+    The panel that holds the form stays open, unless it is gone with what it was about.
+    """
+    if wants_json():
+        return show_manage(place, token)
+    panel = _panel() if keep_panel else None
+    values = {"panel": panel, "_anchor": panel} if panel else {}
+    return see_other(endpoint, message, place=place, token=token, **values)
+
+
+def _panel() -> str | None:
+    """Return the id of the panel that the request came from, or that the page is to open."""
+    panel = request.form.get("panel") or request.args.get("panel")
+    return panel if panel and re.fullmatch(r"[\w-]{1,80}", panel) else None
 
 
 def owner_link(place: Place) -> str:
@@ -71,9 +97,166 @@ def owner_link(place: Place) -> str:
     return link("owner.show_manage", place=place.slug, token=place.manage_token)
 
 
+# ----- today
+
+
+@owner.get("/<place>/manage/<token>")
+def show_manage(place: str, token: str, error: ServiceError | None = None) -> Answer:
+    """Show what happens today."""
+    fresh = not wants_json() and session.pop("fresh", None) == place
+    return show_section("today.html", place, token, error, _today_json, fresh=fresh)
+
+
+def _today_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
+    queues = queues_today(db, at, place)
+    servicers = servicers_of(db, place)
+    counters = counters_of(db, place, at)
+    lists = call_lists(db, place)
+    calls = [(each, count_calls(db, at, each).due) for each in lists]
+    backup = backup_json(place.zone, for_owner=True)
+    on_duty = [servicer for servicer in servicers if servicer.on_duty]
+    content = {
+        "queues": [_queue_today_json(each, place) for each in queues],
+        "called_last": [_called_last_json(ticket, place, at) for ticket in called_last(db, at, place)],
+        "counters": [counter_json(db, place, counter) for counter in counters],
+        "lists": [
+            {"slug": each.slug, "name": each.name, "open": each.open, "due": due} for each, due in calls
+        ],
+        "on_duty": len(on_duty),
+        "wait_goal_minutes": place.wait_goal_minutes,
+        "steps": _steps(db, place, has_desk=bool(servicers), has_queue=bool(queues), backup=backup),
+    }
+    content["attention"] = _attention(place, queues, content, backup, mails_that_failed(db, place))
+    return content
+
+
+def _queue_today_json(each: QueueToday, place: Place) -> dict[str, Any]:
+    queue = each.queue
+    first = each.waiting[0] if each.waiting else None
+    return {
+        "slug": queue.slug,
+        "name": queue.name,
+        "open": queue.open,
+        "waiting": [
+            {"number": ticket.number, "name": ticket.name, "taken_at": iso(ticket.taken_at, place)}
+            for ticket in each.waiting
+        ],
+        "first_taken_at": iso(first.taken_at, place) if first else None,
+        "called": [
+            {
+                "number": ticket.number,
+                "desk": ticket.desk or ticket.door or ticket.servicer,
+                "state": ticket.state,
+                "since": iso(ticket.started_at or ticket.called_at, place),
+            }
+            for ticket in each.called
+        ],
+        "called_today": each.called_today,
+        "average_wait_s": each.average_wait_s,
+        "within_goal": each.within_goal,
+        "full": each.is_full,
+    }
+
+
+def _called_last_json(ticket: Ticket, place: Place, at: float) -> dict[str, Any]:
+    return {
+        "number": ticket.number,
+        "name": ticket.name,
+        "queue": ticket.queue,
+        "desk": ticket.desk or ticket.door or ticket.servicer,
+        "state": ticket.state,
+        "called_at": iso(ticket.called_at, place),
+        "can_be_restored": can_be_restored(ticket, at),
+    }
+
+
+def _steps(
+    db: Connection, place: Place, *, has_desk: bool, has_queue: bool, backup: dict[str, Any] | None
+) -> list[dict[str, Any]]:
+    """Return the first checklist of a new place; an empty list when it is done, or hidden."""
+    done = place.steps_done.split()
+    if "hidden" in done:
+        return []
+    steps = [{"name": "poster", "done": "poster" in done}]
+    if has_queue:
+        steps.append({"name": "desk", "done": has_desk})
+        steps.append({"name": "try", "done": has_taken_numbers(db, place)})
+    if all(step["done"] for step in steps):
+        return []
+    return [*steps, {"name": "backup", "done": backup is not None or "backup" in done}]
+
+
+def _attention(
+    place: Place,
+    queues: list[QueueToday],
+    content: dict[str, Any],
+    backup: dict[str, Any] | None,
+    failed_mails: int,
+) -> list[dict[str, str]]:
+    """Return what needs the owner's attention: a sentence each, with the section that it is about."""
+    lines = []
+    at_desks = [each for each in queues if not each.queue.counter_id]
+    waiting = sum(len(each.waiting) for each in at_desks)
+    if waiting and not content["on_duty"]:
+        people = "1 person is" if waiting == 1 else f"{waiting} people are"
+        lines.append(("team", f"{people} waiting, and no one is on duty."))
+    for each in queues:
+        if each.queue.open and each.is_full:
+            lines.append(("queues", f"{each.queue.name} is full: no one can take a number."))
+    for counter in content["counters"]:
+        over = counter["count"] - counter["capacity"]
+        if over > 0:
+            lines.append(("occupancy", f"{counter['name']} is over capacity by {over}."))
+    if backup is not None and backup["state"] != "green":
+        lines.append(("settings", f"Backups: {backup['said']}"))
+    if failed_mails:
+        mails = "1 email" if failed_mails == 1 else f"{failed_mails} emails"
+        lines.append(("calls", f"{mails} could not be sent yet. Trying again."))
+    address = public_address(place)
+    if not address.is_reachable:
+        lines.append(("settings", f"Other devices can't open links to {address.host}."))
+    elif len(address.choices) > 1 and place.address not in address.choices:
+        lines.append(("settings", f"Links and QR codes use {address.host}. Check that phones can open it."))
+    return [{"section": section, "text": text} for section, text in lines]
+
+
+@owner.post("/<place>/manage/<token>/steps")
+@errors_on(show_manage)
+def finish_step(place: str, token: str) -> Answer:
+    """Note that a step of the first checklist is done. The poster's step leads to the poster."""
+    step = parse(StepForm, "step")["step"]
+    write(places.finish_step, place, token, step)
+    if step == "poster" and not wants_json():
+        return flask.redirect(url_for("screens.show_poster", place=place), 303)
+    return back_to("owner.show_manage", place, token)
+
+
+@owner.post("/<place>/manage/<token>/queues/<queue>/restore")
+@errors_on(show_manage)
+def restore_ticket(place: str, token: str, queue: str) -> Answer:
+    """Let a customer who was called wait again, first in line."""
+    ticket = write(tickets.restore_ticket, place, token, queue, parse(NumberForm, "number")["number"])
+    return back_to("owner.show_manage", place, token, f"{ticket.number} is back in the queue, first in line.")
+
+
+# ----- everything that the owner sees, in JSON
+
+
 def manage_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
     """Return everything that the owner sees, as JSON."""
-    code = staff_code(db, at, place)
+    return {
+        **place_json(place),
+        **counters_json(db, at, place),
+        **queues_json(db, at, place),
+        **words_json(db, place),
+        **team_json(db, at, place),
+        "links": links_json(place),
+        "backup": backup_json(place.zone, for_owner=True),
+    }
+
+
+def place_json(place: Place) -> dict[str, Any]:
+    """Return the settings and the links of a place."""
     return {
         "slug": place.slug,
         "name": place.name,
@@ -81,22 +264,40 @@ def manage_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
         "country": place.country,
         "day_starts": place.day_starts,
         "wait_goal_minutes": place.wait_goal_minutes,
-        "counters": [counter_json(db, place, each) for each in counters_of(db, place, at)],
-        "queues": [
-            *(walk_in_json(db, at, place, each) for each in walk_in_queues(db, place)),
-            *(list_json(db, place, each) for each in call_lists(db, place)),
-        ],
-        **words_json(db, place),
-        "servicers": [servicer_json(db, place, each) for each in servicers_of(db, place)],
-        "links": _links(place),
-        "staff_code": code and {"ends_at": iso(code.ends_at, place), "code": code.digits},
-        "backup": backup_json(place.zone, for_owner=True),
+        "thanks": place.thanks,
+        "colour": place.colour,
+        "links": links_json(place),
     }
 
 
-def _links(place: Place) -> dict[str, str]:
-    manage = owner_link(place)
+def counters_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
+    """Return the counters of a place."""
+    return {"counters": [counter_json(db, place, each) for each in counters_of(db, place, at)]}
+
+
+def queues_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
+    """Return the queues and the call lists of a place."""
     return {
+        "queues": [
+            *(walk_in_json(db, at, place, each) for each in walk_in_queues(db, place)),
+            *(list_json(db, place, each) for each in call_lists(db, place)),
+        ]
+    }
+
+
+def team_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
+    """Return the staff of a place, and the one-time code for the staff link."""
+    code = staff_code(db, at, place)
+    return {
+        "servicers": [servicer_json(db, place, each) for each in servicers_of(db, place)],
+        "staff_code": code and {"ends_at": iso(code.ends_at, place), "code": code.digits},
+    }
+
+
+def links_json(place: Place) -> dict[str, str]:
+    """Return the links of a place that the owner may know: all."""
+    manage = owner_link(place)
+    links = {
         "customers": link("customer.show_place", place=place.slug),
         "board": link("screens.show_board", place=place.slug),
         "live": link("screens.stream", place=place.slug),
@@ -112,6 +313,9 @@ def _links(place: Place) -> dict[str, str]:
         "tickets_csv": f"{manage}/tickets.csv",
         "export": f"{manage}/export.json",
     }
+    if place.logo_at is not None:
+        links["logo"] = link("brand.show_logo", place=place.slug)
+    return links
 
 
 def queue_json(db: Connection, at: float, place: Place, queue: Queue) -> dict[str, Any]:
@@ -147,27 +351,3 @@ def walk_in_json(db: Connection, at: float, place: Place, queue: Queue) -> dict[
             "queue": f"{owner_link(place)}/queues/{queue.slug}",
         },
     }
-
-
-@owner.post("/<place>/manage/<token>")
-@errors_on(show_manage)
-def change_place(place: str, token: str) -> Answer:
-    """Save the settings of the place."""
-    write(places.change_place, place, token, cast(places.PlaceChanges, parse(PlaceForm)))
-    return back_to_manage(place, token, SAVED)
-
-
-@owner.post("/<place>/manage/<token>/links/manage/replace")
-@errors_on(show_manage)
-def replace_manage_link(place: str, token: str) -> Answer:
-    """Replace the owner's own link."""
-    fresh = write(places.replace_link, place, token, "manage")
-    return back_to_manage(place, fresh, NEW_LINK)
-
-
-@owner.post("/<place>/manage/<token>/links/staff/replace")
-@errors_on(show_manage)
-def replace_staff_link(place: str, token: str) -> Answer:
-    """Replace the staff link."""
-    write(places.replace_link, place, token, "staff")
-    return back_to_manage(place, token, NEW_LINK)

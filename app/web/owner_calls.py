@@ -16,15 +16,16 @@ from app.core.days import day_begins, day_of, next_day
 from app.core.models import Place, Queue
 from app.core.phones import format_phone
 from app.core.places import find_place_for_owner
-from app.core.queues import find_call_list, find_queue
+from app.core.queues import call_lists, find_call_list, find_queue
 from app.core.reports import ReportRow
-from app.errors import NotFound, ServiceError
+from app.core.servicers import servicers_of
+from app.errors import BadInput, NotFound, ServiceError
 from app.web.call_list_json import list_json, outcome_json, reason_json, service_json, words_json
 from app.web.csv_export import stream_csv
-from app.web.forms import IdForm, OutcomeForm, ReasonForm, ServiceForm
-from app.web.owner import ADDED, back_to_manage, owner_link, show_manage
+from app.web.forms import IdForm, OutcomeForm, ReasonForm, ServiceForm, WaitingCallForm
+from app.web.owner import ADDED, back_to, owner_link, show_section
 from app.web.present import iso
-from app.web.request import parse, query_days, wants_json
+from app.web.request import parse, parse_query, query_days, refuse_unknown_fields, wants_json
 from app.web.response import Answer, errors_on, json_response, page, see_other
 from app.web.service import service, write
 from app.web.urls import ID
@@ -35,27 +36,50 @@ REMOVED = "Removed."
 DAYS_SHOWN = 7  # unless the query string says which
 
 
+@owner_calls.get("/<place>/manage/<token>/calls")
+def show_call_lists(place: str, token: str, error: ServiceError | None = None) -> Answer:
+    """Show the call lists with their settings, and the owner's words for calls."""
+    return show_section("call_lists.html", place, token, error, _call_lists_json)
+
+
+def _call_lists_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
+    lists = call_lists(db, place)
+    return {
+        "lists": [list_json(db, place, each) | {"due": count_calls(db, at, each).due} for each in lists],
+        "servicers": [{"id": each.id, "name": each.name} for each in servicers_of(db, place)],
+        **words_json(db, place),
+    }
+
+
 # ----- a call list
 
 
 @owner_calls.get("/<place>/manage/<token>/queues/<queue>")
 def show_list(place: str, token: str, queue: str, error: ServiceError | None = None) -> Answer:
-    """Show a call list. The page of a walk-in queue is the owner's page."""
+    """Show a call list. Walk-in queues have no pages of their own."""
     at = now()
+    wanted = parse_query(WaitingCallForm)
     with service().database.read_long() as db:
         row = find_place_for_owner(db, place, token)
         call_list = find_queue(db, row, queue)
         if not call_list.is_call_list:
             return _show_walk_in_queue(place, token)
-        first, last = _days_to_show(day_of(row, at))
-        content = _list_page_json(db, at, row, call_list, first, last)
-    return page("list.html", content, row, error, list=content)
+        try:
+            first, last = _days_to_show(day_of(row, at))
+        except BadInput as wrong_days:
+            if wants_json():
+                raise
+            first, last = day_of(row, at), day_of(row, at)
+            error = wrong_days
+        content = _list_page_json(db, at, row, call_list, first, last, wanted)
+        reasons = [reason.name for reason in wordlists.reasons_of(db, row)]
+    return page("list.html", content, row, error, list=content, reasons=reasons, wanted=wanted)
 
 
 def _show_walk_in_queue(place: str, token: str) -> Answer:
     if wants_json():
         raise NotFound("Only call lists have a page of their own. Look at the owner's page.")
-    return flask.redirect(url_for("owner.show_manage", place=place, token=token))
+    return flask.redirect(url_for("owner_queues.show_queues", place=place, token=token))
 
 
 def _days_to_show(today: str) -> tuple[str, str]:
@@ -68,12 +92,11 @@ def _days_to_show(today: str) -> tuple[str, str]:
 @errors_on(show_list, "place", "token", "queue")
 def clear_claim(place: str, token: str, queue: str) -> Answer:
     """Release a call that somebody has claimed."""
+    refuse_unknown_fields(IdForm)
     write(calls.clear_claim, place, token, queue, parse(IdForm, "id")["id"])
     if wants_json():
         return show_list(place, token, queue)
-    return see_other(
-        "owner_calls.show_list", "The call is free again.", place=place, token=token, queue=queue
-    )
+    return see_other("owner_calls.show_list", "Call released.", place=place, token=token, queue=queue)
 
 
 REPORT_COLUMNS = (
@@ -130,7 +153,7 @@ def _report_cells(report: ReportRow, place: Place) -> list[Any]:
 
 
 def _list_page_json(
-    db: Connection, at: float, place: Place, call_list: Queue, first: str, last: str
+    db: Connection, at: float, place: Place, call_list: Queue, first: str, last: str, wanted: dict[str, Any]
 ) -> dict[str, Any]:
     counts = count_calls(db, at, call_list)
     content = list_json(db, place, call_list)
@@ -145,7 +168,9 @@ def _list_page_json(
             _claimed_call_json(call, place) for call in call_stats.calls_being_made(db, at, call_list)
         ],
         "done_today": call_stats.calls_done_since(db, call_list, today_begins),
-        "upcoming": [_waiting_call_json(call, place) for call in call_stats.upcoming_calls(db, call_list)],
+        "upcoming": [
+            _waiting_call_json(call, place) for call in call_stats.upcoming_calls(db, call_list, **wanted)
+        ],
         # The totals by caller replace the ids of `callers`.
         **_list_stats_json(call_stats.list_stats(db, at, place, call_list, first, last)),
         "links": {
@@ -202,16 +227,16 @@ def _list_stats_json(stats: ListStats) -> dict[str, Any]:
 
 @owner_calls.get("/<place>/manage/<token>/<any(reasons, outcomes, services):words>")
 def show_words(place: str, token: str, words: str) -> Answer:
-    """Show one of the owner's word lists as JSON; a browser finds them on the owner's page."""
+    """Show one of the owner's word lists as JSON; a browser finds them in the section Calls."""
     with service().database.read() as db:
         content = words_json(db, find_place_for_owner(db, place, token))
     if wants_json():
         return json_response({words: content[words]})
-    return flask.redirect(url_for("owner.show_manage", place=place, token=token))
+    return flask.redirect(url_for("owner_calls.show_call_lists", place=place, token=token))
 
 
 @owner_calls.post("/<place>/manage/<token>/reasons")
-@errors_on(show_manage)
+@errors_on(show_call_lists)
 def add_reason(place: str, token: str) -> Answer:
     """Add a reason to call."""
     reason = write(wordlists.add_reason, place, token, parse(ReasonForm, "name")["name"])
@@ -219,7 +244,7 @@ def add_reason(place: str, token: str) -> Answer:
 
 
 @owner_calls.post("/<place>/manage/<token>/outcomes")
-@errors_on(show_manage)
+@errors_on(show_call_lists)
 def add_outcome(place: str, token: str) -> Answer:
     """Add a way in which a call can end."""
     form = parse(OutcomeForm, "name", "effect")
@@ -228,7 +253,7 @@ def add_outcome(place: str, token: str) -> Answer:
 
 
 @owner_calls.post("/<place>/manage/<token>/services")
-@errors_on(show_manage)
+@errors_on(show_call_lists)
 def add_service(place: str, token: str) -> Answer:
     """Add a service that callers can refer people to."""
     form = parse(ServiceForm, "name")
@@ -241,28 +266,28 @@ def add_service(place: str, token: str) -> Answer:
 def _answer_added(place: str, token: str, content: dict[str, Any]) -> Answer:
     if wants_json():
         return json_response(content, 201)
-    return back_to_manage(place, token, ADDED)
+    return back_to("owner_calls.show_call_lists", place, token, ADDED)
 
 
 @owner_calls.post(f"/<place>/manage/<token>/reasons/<{ID}:word_id>/remove")
-@errors_on(show_manage)
+@errors_on(show_call_lists)
 def remove_reason(place: str, token: str, word_id: int) -> Answer:
     """Remove a reason to call."""
     write(wordlists.remove_reason, place, token, word_id)
-    return back_to_manage(place, token, REMOVED)
+    return back_to("owner_calls.show_call_lists", place, token, REMOVED)
 
 
 @owner_calls.post(f"/<place>/manage/<token>/outcomes/<{ID}:word_id>/remove")
-@errors_on(show_manage)
+@errors_on(show_call_lists)
 def remove_outcome(place: str, token: str, word_id: int) -> Answer:
     """Remove a way in which a call can end."""
     write(wordlists.remove_outcome, place, token, word_id)
-    return back_to_manage(place, token, REMOVED)
+    return back_to("owner_calls.show_call_lists", place, token, REMOVED)
 
 
 @owner_calls.post(f"/<place>/manage/<token>/services/<{ID}:word_id>/remove")
-@errors_on(show_manage)
+@errors_on(show_call_lists)
 def remove_service(place: str, token: str, word_id: int) -> Answer:
     """Remove a service."""
     write(wordlists.remove_service, place, token, word_id)
-    return back_to_manage(place, token, REMOVED)
+    return back_to("owner_calls.show_call_lists", place, token, REMOVED)

@@ -10,10 +10,11 @@ from flask import Blueprint, request
 from sqlalchemy.engine import Connection
 
 from app.clock import now
-from app.core import contact_actions, contact_search, contacts, imports
+from app.core import contact_actions, contact_search, contacts, imports, opt_outs
 from app.core.contact_actions import ActionOptions, ActionResult
 from app.core.contact_search import ContactFilter
-from app.core.contacts import TEXT_FIELDS, ContactFields, OpenCall, open_calls_of, split_tags
+from app.core.contacts import TEXT_FIELDS, ContactFields, OpenCall, open_calls_of
+from app.core.countries import country_names
 from app.core.days import time_zones
 from app.core.imports import ImportFile, PreviewRow
 from app.core.models import Contact, Place, Report
@@ -21,7 +22,8 @@ from app.core.phones import format_phone
 from app.core.places import find_place_for_owner
 from app.core.queues import call_lists, find_call_list
 from app.core.reports import reports_of
-from app.core.sheets import MAX_ROWS, InputRow
+from app.core.sheets import MAX_ROWS, InputRow, is_opt_out_heading
+from app.core.tags import split_tags
 from app.core.wordlists import outcomes_of, reasons_of
 from app.errors import BadInput, ServiceError, TooLarge
 from app.storage.database import Database
@@ -33,8 +35,10 @@ from app.web.forms import (
     ContactActionForm,
     ContactFilterForm,
     ContactForm,
+    OptOutForm,
     PageForm,
     PastedTextForm,
+    SearchForm,
 )
 from app.web.owner import ADDED, SAVED, owner_link
 from app.web.present import iso, named
@@ -47,6 +51,8 @@ from app.web.request import (
     parse_json,
     parse_query,
     parse_values,
+    phone_confirmed,
+    refuse_unknown_fields,
     wants_json,
 )
 from app.web.response import Answer, errors_on, json_response, page, see_other
@@ -100,9 +106,20 @@ def show_contacts(place: str, token: str, error: ServiceError | None = None) -> 
         "csv": f"{url}.csv",
         "actions": f"{url}/actions",
         "import": f"{url}/import",
+        "do_not_call": f"{url}/do-not-call",
         "manage": owner_link(row),
     }
-    return page("contacts.html", content, row, error, contacts=content, timezones=time_zones(), **choices)
+    return page(
+        "contacts.html",
+        content,
+        row,
+        error,
+        contacts=content,
+        timezones=time_zones(),
+        countries=country_names(),
+        **choices,
+        panel=None,
+    )
 
 
 @owner_contacts.get("/<place>/manage/<token>/contacts.csv")
@@ -127,17 +144,20 @@ def add_contacts(place: str, token: str) -> Answer:
         added = imports.add_contacts(service().database, now, place, token, rows)
         refused = [{"row": each.row, "why": each.why} for each in added.refused]
         return json_response({"added": added.added, "changed": added.changed, "refused": refused})
-    row = InputRow(1, _contact_from_form())
+    row = InputRow(1, _checked_contact(place, token, _contact_from_form()))
     added = imports.add_contacts(service().database, now, place, token, [row])
     if added.refused:
         raise BadInput(added.refused[0].why)
-    return _back_to_contacts(place, token, ADDED if added.added else "Changed, since it was here.")
+    return _back_to_contacts(
+        place, token, ADDED if added.added else "This contact was known, and was changed."
+    )
 
 
 @owner_contacts.post("/<place>/manage/<token>/contacts/actions")
 @errors_on(show_contacts)
 def act_on_contacts(place: str, token: str) -> Answer:
     """Run an action with the contacts that were chosen."""
+    refuse_unknown_fields(ContactActionForm, "ids", "match")
     fields = parse(ContactActionForm, "action")
     action = fields.pop("action")
     if not request.is_json and "tag_named" in request.form:
@@ -186,7 +206,59 @@ def change_contact(place: str, token: str, contact_id: int) -> Answer:
 def forget_contact(place: str, token: str, contact_id: int) -> Answer:
     """Erase everything that is known of a contact."""
     write(contacts.forget_contact, place, token, contact_id)
-    return _back_to_contacts(place, token, "Forgotten: nothing is known of this person any more.")
+    return _back_to_contacts(place, token, "Erased permanently.")
+
+
+# ----- numbers that must not be called
+
+
+@owner_contacts.get("/<place>/manage/<token>/contacts/do-not-call")
+def show_opt_outs(place: str, token: str, error: ServiceError | None = None) -> Answer:
+    """Show the numbers that must not be called, the newest first."""
+    search = parse_query(SearchForm).get("q")
+    with service().database.read() as db:
+        row = find_place_for_owner(db, place, token)
+        found, total = opt_outs.opt_outs_page(db, row, search)
+    url = contacts_link(row)
+    content = {
+        "numbers": [
+            {
+                "phone": format_phone(each.phone, row.country),
+                "tel": f"tel:{each.phone}",
+                "contacts": each.contacts,
+                "since": iso(each.created_at, row),
+            }
+            for each in found
+        ],
+        "total": total,
+        "links": {"do_not_call": f"{url}/do-not-call", "lift": f"{url}/do-not-call/lift", "contacts": url},
+    }
+    return page("opt_outs.html", content, row, error, opt_outs=content, search=search)
+
+
+@owner_contacts.post("/<place>/manage/<token>/contacts/do-not-call")
+@errors_on(show_opt_outs)
+def forbid_number(place: str, token: str) -> Answer:
+    """Let nobody call a number."""
+    refuse_unknown_fields(OptOutForm)
+    write(opt_outs.forbid_number, place, token, parse(OptOutForm, "phone")["phone"], phone_confirmed())
+    return _back_to_opt_outs(place, token, ADDED)
+
+
+@owner_contacts.post("/<place>/manage/<token>/contacts/do-not-call/lift")
+@errors_on(show_opt_outs)
+def lift_number(place: str, token: str) -> Answer:
+    """Let a number be called again."""
+    refuse_unknown_fields(OptOutForm)
+    phone = parse(OptOutForm, "phone")["phone"]
+    write(opt_outs.lift_number, place, token, phone)
+    return _back_to_opt_outs(place, token, f"{phone} may be called again.")
+
+
+def _back_to_opt_outs(place: str, token: str, message: str) -> Answer:
+    if wants_json():
+        return show_opt_outs(place, token)
+    return see_other("owner_contacts.show_opt_outs", message, place=place, token=token)
 
 
 # ----- files
@@ -197,7 +269,10 @@ def forget_contact(place: str, token: str, contact_id: int) -> Answer:
 @errors_on(show_contacts)
 def upload_contacts(place: str, token: str) -> Answer:
     """Read a file, or rows that were pasted; nothing is stored yet."""
-    file = imports.upload(service().database, now(), place, token, _uploaded_content())
+    refuse_unknown_fields(PastedTextForm)
+    content = _uploaded_content()
+    is_opt_out_list = parse(PastedTextForm).get("do_not_call", False)
+    file = imports.upload(service().database, now(), place, token, content, is_opt_out_list)
     return _back_to_import(place, token, file.id, status=201)
 
 
@@ -216,7 +291,7 @@ def show_import(place: str, token: str, file_id: int, error: ServiceError | None
 def store_import(place: str, token: str, file_id: int) -> Answer:
     """Store the contacts of a file."""
     file = imports.store_import(service().database, now(), place, token, file_id)
-    message = f"Added {file.add_rows:,}, changed {file.change_rows:,}, left out {file.refuse_rows:,}."
+    message = f"Added {file.add_rows:,}, changed {file.change_rows:,}, skipped {file.refuse_rows:,}."
     return _back_to_import(place, token, file_id, message)
 
 
@@ -225,7 +300,7 @@ def store_import(place: str, token: str, file_id: int) -> Answer:
 def discard_import(place: str, token: str, file_id: int) -> Answer:
     """Discard a file."""
     write(imports.discard_import, place, token, file_id)
-    return _back_to_contacts(place, token, "Discarded: nothing of it was stored.")
+    return _back_to_contacts(place, token, "Import discarded. Nothing was stored.")
 
 
 # ----- answering
@@ -255,14 +330,26 @@ def _back_to_import(
 # What the page says after an action.
 ACTION_MESSAGES = {
     "add_to_list": "Added {changed} to {list}",
-    "take_off": "Took {changed} off {list}",
-    "raise": "Raised {changed} on {list}",
-    "lower": "Lowered {changed} on {list}",
+    "take_off": "Removed {changed} from {list}",
+    "raise": "Raised the priority of {changed} on {list}",
+    "lower": "Lowered the priority of {changed} on {list}",
     "do_not_call": "Set “do not call” for {changed}",
-    "may_call": "Took “do not call” off {changed}",
+    "may_call": "Allowed calls again for {changed}",
     "tag": "Tagged {changed} with {tag}",
-    "untag": "Took {tag} off {changed}",
-    "forget": "Forgot {changed}",
+    "untag": "Removed {tag} from {changed}",
+    "forget": "Erased {changed}",
+}
+
+
+# Why contacts were skipped, as the page says it; the keys are those of the JSON.
+SKIPPED = {
+    "must not be called": "do-not-call",
+    "so already": "already set",
+    "not there any more": "no longer there",
+    "first already": "already first",
+    "last already": "already last",
+    "tagged so already": "already tagged",
+    "without it already": "without this tag",
 }
 
 
@@ -271,7 +358,9 @@ def _action_message(action: str, result: ActionResult, options: ActionOptions) -
         changed=f"{result.changed:,}", list=result.list_name, tag=options.tag
     )
     if result.skipped:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.skipped.items())
+        reasons = ", ".join(
+            f"{count:,} {SKIPPED.get(reason, reason)}" for reason, count in result.skipped.items()
+        )
         message += f", {result.skipped.total():,} skipped: {reasons}"
     return f"{message}."
 
@@ -335,6 +424,7 @@ def _choices(db: Connection, place: Place) -> dict[str, list[dict[str, Any]]]:
 
 def _import_json(db: Connection, place: Place, file: ImportFile) -> dict[str, Any]:
     refused = imports.refused_rows(db, file, MAX_REFUSED_ROWS)
+    remarks = imports.remarked_rows(db, file, MAX_REFUSED_ROWS)
     url = contacts_link(place)
     import_url = f"{url}/import/{file.id}"
     return {
@@ -349,6 +439,7 @@ def _import_json(db: Connection, place: Place, file: ImportFile) -> dict[str, An
         "columns": file.column_fields,
         "preview": [_preview_json(place, row) for row in imports.preview_rows(db, file)],
         "refused": [{"row": each.row, "why": each.why} for each in refused],
+        "remarks": [{"row": each.row, "remark": each.remark} for each in remarks],
         "links": {
             "import": import_url,
             "store": f"{import_url}/store",
@@ -417,7 +508,10 @@ def _filters_of_request() -> dict[str, Any]:
         name: request.args.getlist(name) for name in names if request.args.get(name)
     }
     if request.endpoint == "owner_contacts.act_on_contacts" and not request.is_json:
-        values |= {name: request.form.getlist(name) for name in names if request.form.get(name)}
+        for name in names:
+            sent_as = f"filter-{name}" if name in ("reason", "priority") else name  # the action has these too
+            if request.form.get(sent_as):
+                values[name] = request.form.getlist(sent_as)
     filters = parse_values(ContactFilterForm, values)
     return {name: value for name, value in filters.items() if value}
 
@@ -456,15 +550,27 @@ def _contact_ids(ids: Any) -> list[int]:
 
 def _contact_from_form() -> ContactFields:
     """Return the fields of a contact in a form; their content is checked when they are stored."""
-    fields: ContactFields = {}
+    fields: ContactFields = {"phone_confirmed": phone_confirmed()}
     for name in TEXT_FIELDS:
         if name in request.form:
             fields[name] = request.form[name]
     if "tags" in request.form:
         fields["tags"] = request.form["tags"]
     ticked = request.form.get("do_not_call", "") not in UNTICKED
-    if ticked or "_boxes" in request.form:
+    # Unticking lifts it only if the page showed it ticked: somebody may have said no since.
+    if ticked or request.form.get("was_do_not_call"):
         fields["do_not_call"] = ticked
+    return fields
+
+
+def _checked_contact(place: str, token: str, fields: ContactFields) -> ContactFields:
+    """Return the fields of a new contact. Raises BadInput with the name of the field that is wrong."""
+    with service().database.read() as db:
+        country = find_place_for_owner(db, place, token).country
+    details = contacts.validate_contact(fields, country)
+    for name in ("name", "phone"):
+        if not details.get(name):
+            raise BadInput(f"{contacts.LABELS[name]}: please fill this in.", field=name)
     return fields
 
 
@@ -492,6 +598,10 @@ def _contact_from_json(content: Any) -> ContactFields:
     """
     if isinstance(content, dict) and isinstance(content.get("tags"), str):
         content = content | {"tags": [content["tags"]]}
+    if isinstance(content, dict):
+        for key in content:
+            if key != "do_not_call" and is_opt_out_heading(key):
+                raise BadInput(f"Do not call: write do_not_call for {key}.")
     values = json_values(ContactForm, content)
     fields: ContactFields = {}
     for name in TEXT_FIELDS:

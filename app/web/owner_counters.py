@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from flask import Blueprint
+from sqlalchemy.engine import Connection
 
 from app.clock import now
 from app.core import counters, doors
@@ -14,11 +15,12 @@ from app.core.counters import CounterChanges, find_counter
 from app.core.days import day_begins, day_of, next_day
 from app.core.models import Counter, Door, Place
 from app.core.places import find_place_for_owner
+from app.errors import BadInput, ServiceError
 from app.storage.database import Database
 from app.web.counter_json import counter_day_json, counter_json, door_json
 from app.web.csv_export import stream_csv
 from app.web.forms import CounterForm, NameForm
-from app.web.owner import ADDED, NEW_LINK, SAVED, back_to_manage, show_manage
+from app.web.owner import ADDED, NEW_LINK, SAVED, back_to, counters_json, queues_json, show_section
 from app.web.present import iso
 from app.web.request import parse, query_day, query_days, wants_json
 from app.web.response import Answer, errors_on, json_response, page
@@ -30,11 +32,21 @@ owner_counters = Blueprint("owner_counters", __name__)
 CSV_BATCH = 1000  # events that are read at once
 
 
+@owner_counters.get("/<place>/manage/<token>/occupancy")
+def show_occupancy(place: str, token: str, error: ServiceError | None = None) -> Answer:
+    """Show the counters, their doors and their settings."""
+    return show_section("occupancy.html", place, token, error, _occupancy_json)
+
+
+def _occupancy_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
+    return counters_json(db, at, place) | queues_json(db, at, place)
+
+
 # ----- counters
 
 
 @owner_counters.post("/<place>/manage/<token>/counters")
-@errors_on(show_manage)
+@errors_on(show_occupancy)
 def add_counter(place: str, token: str) -> Answer:
     """Add a counter, with a door of the same name."""
     fields = parse(CounterForm, "name", "capacity")
@@ -45,7 +57,7 @@ def add_counter(place: str, token: str) -> Answer:
 
 
 @owner_counters.post("/<place>/manage/<token>/counters/<counter>")
-@errors_on(show_manage)
+@errors_on(show_occupancy)
 def change_counter(place: str, token: str, counter: str) -> Answer:
     """Save the settings of a counter."""
     changes = cast(CounterChanges, parse(CounterForm))
@@ -54,16 +66,16 @@ def change_counter(place: str, token: str, counter: str) -> Answer:
 
 
 @owner_counters.post("/<place>/manage/<token>/counters/<counter>/delete")
-@errors_on(show_manage)
+@errors_on(show_occupancy)
 def delete_counter(place: str, token: str, counter: str) -> Answer:
     """Delete a counter and its doors."""
     write(counters.delete_counter, place, token, counter)
-    return back_to_manage(place, token, "The counter was deleted.")
+    return back_to("owner_counters.show_occupancy", place, token, "Deleted.", keep_panel=False)
 
 
 def _counter_answer(place: str, token: str, counter: Counter, message: str, status: int = 200) -> Answer:
     if not wants_json():
-        return back_to_manage(place, token, message)
+        return back_to("owner_counters.show_occupancy", place, token, message)
     with service().database.read() as db:
         row = find_place_for_owner(db, place, token)
         return json_response(counter_json(db, row, counter), status)
@@ -73,7 +85,7 @@ def _counter_answer(place: str, token: str, counter: Counter, message: str, stat
 
 
 @owner_counters.post("/<place>/manage/<token>/counters/<counter>/doors")
-@errors_on(show_manage)
+@errors_on(show_occupancy)
 def add_door(place: str, token: str, counter: str) -> Answer:
     """Add a door to a counter."""
     name = parse(NameForm, "name")["name"]
@@ -82,7 +94,7 @@ def add_door(place: str, token: str, counter: str) -> Answer:
 
 
 @owner_counters.post(f"/<place>/manage/<token>/doors/<{ID}:door_id>/replace")
-@errors_on(show_manage)
+@errors_on(show_occupancy)
 def replace_door_link(place: str, token: str, door_id: int) -> Answer:
     """Replace the link of a door."""
     door = write(doors.replace_door_link, place, token, door_id)
@@ -90,7 +102,7 @@ def replace_door_link(place: str, token: str, door_id: int) -> Answer:
 
 
 @owner_counters.post(f"/<place>/manage/<token>/doors/<{ID}:door_id>/code")
-@errors_on(show_manage)
+@errors_on(show_occupancy)
 def give_door_code(place: str, token: str, door_id: int) -> Answer:
     """Make a one-time code that leads to a door."""
     door = write(doors.give_door_code, place, token, door_id)
@@ -99,16 +111,16 @@ def give_door_code(place: str, token: str, door_id: int) -> Answer:
 
 
 @owner_counters.post(f"/<place>/manage/<token>/doors/<{ID}:door_id>/remove")
-@errors_on(show_manage)
+@errors_on(show_occupancy)
 def remove_door(place: str, token: str, door_id: int) -> Answer:
     """Remove a door."""
     door = write(doors.remove_door, place, token, door_id)
-    return _door_answer(place, token, door, "The door was taken away.")
+    return _door_answer(place, token, door, f"Access for {door.name} removed.")
 
 
 def _door_answer(place: str, token: str, door: Door, message: str, status: int = 200) -> Answer:
     if not wants_json():
-        return back_to_manage(place, token, message)
+        return back_to("owner_counters.show_occupancy", place, token, message)
     with service().database.read() as db:
         row = find_place_for_owner(db, place, token)
     return json_response(door_json(row, door), status)
@@ -121,11 +133,17 @@ def _door_answer(place: str, token: str, door: Door, message: str, status: int =
 def show_counter(place: str, token: str, counter: str) -> Answer:
     """Show how many people were inside over a day: today, or the `day` of the query string."""
     at = now()
+    error: ServiceError | None = None
     with service().database.read() as db:
         row = find_place_for_owner(db, place, token)
         this_counter = find_counter(db, at, row, counter)
         today = day_of(row, at)
-        day = query_day("day", today)
+        try:
+            day = query_day("day", today)
+        except BadInput as wrong_day:
+            if wants_json():
+                raise
+            day, error = today, wrong_day
         content = counter_json(db, row, this_counter)
         history = day_of_counter(db, at, row, this_counter, day)
     url = content["links"]["counter"]
@@ -136,7 +154,13 @@ def show_counter(place: str, token: str, counter: str) -> Answer:
     }
     day_content = counter_day_json(row, history, links)
     return page(
-        "counter.html", content | {"day": day_content}, row, counter=content, day=day_content, today=today
+        "counter.html",
+        content | {"day": day_content},
+        row,
+        error,
+        counter=content,
+        day=day_content,
+        today=today,
     )
 
 

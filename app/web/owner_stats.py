@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import groupby
 from typing import Any, cast
 
 from flask import Blueprint, request
@@ -17,6 +19,7 @@ from app.core.models import Place
 from app.core.places import find_place_for_owner
 from app.core.queues import find_walk_in_queue, walk_in_queues
 from app.core.stats import (
+    DayStats,
     HourStats,
     LongestWait,
     Measure,
@@ -27,11 +30,11 @@ from app.core.stats import (
     WeekBefore,
     period_stats,
 )
-from app.errors import ServiceError
+from app.errors import BadInput, ServiceError
 from app.web.csv_export import csv_text, download
 from app.web.forms import PlaceForm
 from app.web.owner import SAVED, owner_link
-from app.web.present import clock_time, date_in_words, iso, named, rounded
+from app.web.present import clock_time, date_in_words, iso, month_in_words, named, rounded
 from app.web.request import parse, query_days, wants_json
 from app.web.response import Answer, errors_on, link, page, see_other
 from app.web.service import service, write
@@ -39,6 +42,8 @@ from app.web.service import service, write
 owner_stats = Blueprint("owner_stats", __name__)
 
 MAX_SHIFTED_DAYS = 10_000  # a longer period has no "Earlier" and "Later"
+MAX_DAY_BARS = 62  # a chart of more days shows weeks, one of more weeks months
+MAX_WEEK_BARS = 60
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,13 @@ class RequestedStats:
 @owner_stats.get("/<place>/manage/<token>/stats")
 def show_stats(place: str, token: str, error: ServiceError | None = None) -> Answer:
     """Show the statistics of some days, by default of today."""
-    requested = _requested_stats(place, token)
+    try:
+        requested = _requested_stats(place, token)
+    except BadInput as wrong_days:
+        if wants_json():
+            raise
+        # Show the page with the sentence, and with today instead of the days that make no sense.
+        requested, error = _requested_stats(place, token, of_today=True), wrong_days
     row = requested.place
     with service().database.read() as db:
         queues = walk_in_queues(db, row)
@@ -81,6 +92,7 @@ def show_stats(place: str, token: str, error: ServiceError | None = None) -> Ans
         error,
         stats=content,
         queue_choices=queues,
+        bars=_bars(requested),
         ranges=_suggested_ranges(row, requested.first, requested.last),
         today=day_of(row, now()),
     )
@@ -104,12 +116,13 @@ def set_goal(place: str, token: str) -> Answer:
     return see_other("owner_stats.show_stats", SAVED, place=place, token=token, **days)
 
 
-def _requested_stats(slug: str, token: str) -> RequestedStats:
+def _requested_stats(slug: str, token: str, *, of_today: bool = False) -> RequestedStats:
     queue_slug = request.args.get("queue") or None
     with service().database.read() as db:
         place = find_place_for_owner(db, slug, token)
         queue = find_walk_in_queue(db, place, queue_slug) if queue_slug else None
-    first, last = query_days(day_of(place, now()))
+    today = day_of(place, now())
+    first, last = (today, today) if of_today else query_days(today)
     stats = period_stats(service().database, now(), place, first, last, queue)
     return RequestedStats(place, first, last, queue_slug, stats)
 
@@ -120,6 +133,7 @@ def _suggested_ranges(place: Place, first: str, last: str) -> dict[str, tuple[st
     opened = day_of(place, place.created_at)
     ranges = {
         "Today": (today, today),
+        "Yesterday": (next_day(today, -1), next_day(today, -1)),
         "Last 7 days": (next_day(today, -6), today),
         "Last 30 days": (next_day(today, -29), today),
         "A year": (next_day(today, -364), today),
@@ -131,6 +145,50 @@ def _suggested_ranges(place: Place, first: str, last: str) -> dict[str, tuple[st
         if last < today:
             ranges["Later"] = (next_day(last), next_day(last, length))
     return ranges
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of the chart of customers."""
+
+    label: str  # under the bar
+    title: str  # in full
+    joined: int
+    served: int | None  # None: not counted for hours
+
+
+def _bars(requested: RequestedStats) -> list[Bar]:
+    """Return the customers by hour for one day, else by day, by week or by month."""
+    stats = requested.stats
+    if requested.first == requested.last:
+        return [
+            Bar(str(hour.hour), f"{hour.hour}:00 to {(hour.hour + 1) % 24}:00", hour.joined, None)
+            for hour in stats.hours
+        ]
+    days = stats.per_day
+    if len(days) <= MAX_DAY_BARS:
+        return [
+            Bar(str(int(each.day[8:])), date_in_words(each.day), each.joined, each.served) for each in days
+        ]
+    by_week = len(days) <= MAX_WEEK_BARS * 7
+    bars = []
+    for key, some in groupby(days, _week_of if by_week else _month_of):
+        of_bar = list(some)
+        title = f"Week of {date_in_words(key)}" if by_week else month_in_words(key)
+        label = str(int(key[8:])) if by_week else month_in_words(key)[:3]
+        bars.append(
+            Bar(label, title, sum(each.joined for each in of_bar), sum(each.served for each in of_bar))
+        )
+    return bars
+
+
+def _week_of(each: DayStats) -> str:
+    day = date.fromisoformat(each.day)
+    return (day - timedelta(day.weekday())).isoformat()
+
+
+def _month_of(each: DayStats) -> str:
+    return f"{each.day[:7]}-01"
 
 
 def _flattened(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -159,6 +217,9 @@ def stats_json(requested: RequestedStats) -> dict[str, Any]:
         "queue": requested.queue,
         **_tickets_json(stats.tickets),
         "days": stats.days,
+        "per_day": [
+            {"day": each.day, "joined": each.joined, "served": each.served} for each in stats.per_day
+        ],
         "goal_minutes": stats.goal_minutes,
         "within_goal": stats.within_goal,
         "hours": [_hour_json(hour) for hour in stats.hours],
@@ -272,7 +333,7 @@ def desks_in_words(hardest: HardestDay | None, place: Place) -> str:
         return "Nobody was served at a desk."
     prefix = ""
     if hardest.is_one_of_several:
-        prefix = f"The hardest of these days was {date_in_words(hardest.day)}. "
+        prefix = f"The busiest day was {date_in_words(hardest.day)}. "
     waited = _minutes_above(hardest.waited_s)
     more = hardest.more_desks
     if more is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import secrets
 from typing import Any, cast
 
 from app.core.models import Counter, Place, Ticket
@@ -13,29 +13,53 @@ from app.web import response
 from app.web.present import iso, named, wait_json
 from app.web.service import service
 
+# What links begin with until the base URL is inserted. Nobody can write it into a name, since it is random.
+_BASE = secrets.token_hex(16)
 
-@dataclass(frozen=True)
+
 class RenderedPicture:
-    """A picture as clients receive it: rendered once for all who ask under the same base URL."""
+    """A picture as clients receive it: rendered once for all, whatever they call this server.
 
-    etag: str
-    content: dict[str, Any]  # the JSON as Python has it, for templates
-    text: str  # the JSON
-    frame: bytes  # the server-sent event
+    Most clients use the same base URL, so what was made for the last one is kept.
+    """
+
+    def __init__(self, picture: Picture):
+        self.etag = etag_of(picture.revision)
+        self.place = picture.place
+        self._picture = picture
+        self._text = json.dumps(picture_json(picture, _BASE))
+        self._last_frame = ("", b"")
+        self._last_content: tuple[str, dict[str, Any]] = ("", {})
+
+    def text(self, base_url: str) -> str:
+        """Return the JSON."""
+        return self._text.replace(_BASE, base_url)
+
+    def frame(self, base_url: str) -> bytes:
+        """Return the server-sent event."""
+        known_url, frame = self._last_frame
+        if known_url != base_url:
+            frame = f"event: state\nid: {self.etag}\ndata: {self.text(base_url)}\n\n".encode()
+            self._last_frame = base_url, frame
+        return frame
+
+    def content(self, base_url: str) -> dict[str, Any]:
+        """Return the JSON as Python has it, for templates."""
+        known_url, content = self._last_content
+        if known_url != base_url:
+            content = picture_json(self._picture, base_url)
+            self._last_content = base_url, content
+        return content
 
 
 def current_picture(slug: str) -> RenderedPicture:
     """Return the picture of a place as it is now. Raises NotFound."""
-    return cast(RenderedPicture, service().live.current(slug, response.base_url()))
+    return cast(RenderedPicture, service().live.current(slug))
 
 
-def render_picture(picture: Picture, base_url: str) -> RenderedPicture:
-    """Return a picture as clients receive it, with links that begin with `base_url`."""
-    etag = etag_of(picture.revision)
-    content = picture_json(picture, base_url)
-    text = json.dumps(content)
-    frame = f"event: state\nid: {etag}\ndata: {text}\n\n".encode()
-    return RenderedPicture(etag, content, text, frame)
+def current_content(slug: str) -> dict[str, Any]:
+    """Return the picture of a place as it is now, for a template. Raises NotFound."""
+    return current_picture(slug).content(response.base_url())
 
 
 def etag_of(revision: Revision) -> str:

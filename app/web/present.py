@@ -103,13 +103,23 @@ def date_in_words(day: str) -> str:
     return f"{when:%A} {when.day} {when:%B} {when.year}"
 
 
+def month_in_words(day: str) -> str:
+    """Return the month of a day: November 2026."""
+    return f"{date.fromisoformat(day):%B %Y}"
+
+
 def clock_time(at: str) -> str:
     """Return the time of day of an ISO 8601 time: 14:30."""
     return at[11:16]
 
 
+def code_in_groups(digits: str) -> str:
+    """Return the digits of a one-time code as people read them: 1234 5678."""
+    return f"{digits[:4]} {digits[4:]}"
+
+
 TEMPLATE_FILTERS = {
-    "qr": qr_code,
+    "code": code_in_groups,
     "duration": duration,
     "minutes": minutes_in_words,
     "minutes_since": minutes_since,

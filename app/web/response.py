@@ -11,6 +11,7 @@ from typing import Any
 
 import flask
 from flask import Flask, Response, current_app, g, request, url_for
+from flask.sessions import SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -27,10 +28,12 @@ from app.errors import (
     TooLarge,
     TooMany,
     Unavailable,
+    UnsureNumber,
     WritesPaused,
 )
+from app.network import MAX_BODY_BYTES, MAX_CONTACTS_BODY_BYTES
 from app.web.forms import MAX_NOTE
-from app.web.request import MAX_BODY_BYTES, check_request, max_body_bytes, wants_json
+from app.web.request import check_request, max_body_bytes, release_turn, wants_json
 from app.web.service import service
 
 log = logging.getLogger("takeanumber")
@@ -70,7 +73,7 @@ def link(endpoint: str, **values: Any) -> str:
 
 
 def page(
-    template: str, content: Any, place: Any = None, error: ServiceError | None = None, **context: Any
+    template: str, content: Any, place: Place | None = None, error: ServiceError | None = None, **context: Any
 ) -> Response:
     """Return `content` as JSON, or the template for a browser.
 
@@ -80,12 +83,16 @@ def page(
         response = flask.jsonify(content if error is None else {"error": str(error), **content})
     else:
         token = (request.view_args or {}).get("token")
+        g.place = place  # for the filters of public_links.py
         sentence = None if error is None else str(error)
+        field = None if error is None else error.field
+        context["phone_to_confirm"] = error.phone if isinstance(error, UnsureNumber) else None
         html = flask.render_template(
             template,
             place=place,
             token=token,
             error=sentence,
+            error_field=field,
             base_url=base_url(),
             max_note=MAX_NOTE,
             **context,
@@ -204,7 +211,10 @@ def page_url(endpoint: str, values: Mapping[str, Any]) -> str | None:
 def error_response(error: ServiceError, place: Place | None = None) -> Response:
     """Return an error as JSON, or as a page of its own."""
     status = status_of(error)
-    response = page("error.html", {"error": str(error)}, place, sentence=str(error), status=status)
+    retries = isinstance(error, WritesPaused) and not error.for_good
+    response = page(
+        "error.html", {"error": str(error)}, place, sentence=str(error), status=status, retries=retries
+    )
     set_status(response, error)
     return response
 
@@ -222,7 +232,10 @@ def handle_service_error(error: ServiceError) -> Answer:
         return retry_page(error)
     # A missing link: the way back leads to the place, if that exists.
     place = _place_of_url() if isinstance(error, NotFound) and not wants_json() else None
-    return error_response(error, place)
+    response = error_response(error, place)
+    if isinstance(error, WritesPaused) and not error.for_good and not wants_json():
+        response.headers["Refresh"] = str(RETRY_PAUSED_S)  # the page asks again by itself
+    return response
 
 
 def retry_page(error: Unavailable) -> Response:
@@ -267,7 +280,8 @@ def handle_http_error(error: HTTPException) -> Answer:
             return redirect
     status = error.code or 500
     if status == 413:
-        most = "64 KiB" if max_body_bytes() == MAX_BODY_BYTES else "16 MiB"
+        sizes = {MAX_BODY_BYTES: "64 KiB", MAX_CONTACTS_BODY_BYTES: "16 MiB"}
+        most = sizes.get(max_body_bytes(), f"{max_body_bytes() // 2**10} KiB")
         sentence = f"That is too much at once: please send less than {most}."
     else:
         sentence = HTTP_SENTENCES.get(status) or str(error.description)
@@ -304,8 +318,26 @@ def is_public_page(response: Response) -> bool:
     return response.mimetype == "text/html" and response.status_code == 200 and not has_token
 
 
+HSTS_S = 365 * 86400  # for how long a browser shall use nothing but https
+
+
+class SessionCookies(SecureCookieSessionInterface):
+    """Session cookies that are sent over https only, if that is how browsers reach this server."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002
+        """Return True when a cookie must be marked as Secure."""
+        return is_https()
+
+
+def is_https() -> bool:
+    """Return True when browsers reach this server by https."""
+    return base_url().startswith("https://")
+
+
 def add_headers(response: Response) -> Response:
     """Add the headers that every response has."""
+    if is_https():
+        response.headers["Strict-Transport-Security"] = f"max-age={HSTS_S}"
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     response.headers["Referrer-Policy"] = "no-referrer"
     if not is_public_page(response):
@@ -319,8 +351,10 @@ def add_headers(response: Response) -> Response:
 
 def init_app(app: Flask) -> None:
     """Register what happens before views, the error handlers, and the headers."""
+    app.session_interface = SessionCookies()
     app.before_request(check_before_view)
     app.register_error_handler(ServiceError, handle_service_error)
     app.register_error_handler(HTTPException, handle_http_error)
     app.register_error_handler(Exception, handle_unexpected_error)
     app.after_request(add_headers)
+    app.teardown_request(release_turn)

@@ -8,8 +8,11 @@ from functools import partial
 from flask import Blueprint, Response, request
 
 from app.errors import NotFound
+from app.network import ON_DISCONNECT
 from app.web.board import board_of
 from app.web.picture_json import current_picture
+from app.web.public_links import public_url
+from app.web.request import client
 from app.web.response import Answer, base_url, page
 from app.web.service import service
 
@@ -23,33 +26,35 @@ SIGN_OF_LIFE = b": still here\n\n"  # a comment, which pages ignore
 @screens.get("/<place>/board")
 def show_board(place: str) -> Answer:
     """Show who is called and being served, and how many wait."""
-    picture = current_picture(place).content
+    current = current_picture(place)
+    picture = current.content(base_url())
     return page(
         "board.html",
         picture,
-        picture["place"],
+        current.place,
         picture=picture,
         board=board_of(picture),
-        customers_url=picture["links"]["customers"],
+        customers_url=public_url(picture["links"]["customers"], current.place),
     )
 
 
 @screens.get("/<place>/poster")
 def show_poster(place: str) -> Answer:
     """Show a page to print, with the QR code of the place."""
-    picture = current_picture(place).content
-    return page(
-        "poster.html", picture, picture["place"], picture=picture, customers_url=picture["links"]["customers"]
-    )
+    current = current_picture(place)
+    picture = current.content(base_url())
+    url = public_url(picture["links"]["customers"], current.place)
+    return page("poster.html", picture, current.place, picture=picture, customers_url=url)
 
 
 @screens.get("/<place>/counter/<counter>")
 def show_screen(place: str, counter: str) -> Answer:
     """Show how many people are inside, for a screen at the entrance."""
-    picture = current_picture(place).content
+    current = current_picture(place)
+    picture = current.content(base_url())
     for content in picture["counters"]:
         if content["slug"] == counter:
-            return page("screen.html", content, picture["place"], picture=picture, counter=content)
+            return page("screen.html", content, current.place, picture=picture, counter=content)
     raise NotFound("There is no such counter here.")
 
 
@@ -57,10 +62,15 @@ def show_screen(place: str, counter: str) -> Answer:
 def stream(place: str) -> Answer:
     """Send the picture of a place, and each newer one, as server-sent events."""
     live = service().live
-    watcher = live.join(place, base_url(), request.remote_addr or "")
+    watcher = live.join(place, base_url(), client())
+    leave = partial(live.leave, watcher)
+    on_disconnect = request.environ.get(ON_DISCONNECT)
+    if on_disconnect is not None:
+        # Or the stream would notice only when it sends something.
+        on_disconnect(leave)
     response = Response(_events(live.frames(watcher)), mimetype="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # or nginx would hold events back
-    response.call_on_close(partial(live.leave, watcher))
+    response.call_on_close(leave)
     return response
 
 

@@ -1,4 +1,4 @@
-"""How long the server takes to give a caller the next call, and to store her report, with long lists.
+"""How long the server takes to give a caller the next call, and to store the report, with long lists.
 
 python tests/bench/calls.py [--contacts 100000] [--reports 200000] [--calls 200]
 """
@@ -66,7 +66,7 @@ def main() -> None:
         client = AppClient(app)
         place = open_deli(client, timezone="Europe/Berlin")
         for name in ("One", "Two", "Three"):
-            place.owner_post("/queues", name=name, kind="calls")
+            place.owner_post("/queues", name=name, kind="calls", calling_from="00:00", calling_to="24:00")
         caller, *_ = [place.caller(f"Caller {n}") for n in range(20)]
         fill(Path(data), asked.contacts, asked.reports)
 

@@ -145,7 +145,11 @@ def main() -> None:
     with running() as server:
         shop = server.open_shop(timezone="Europe/Berlin")
         manage = shop.links["manage"]
-        ask(server, f"{manage}/queues", {"name": "Follow-ups", "kind": "calls"})
+        ask(
+            server,
+            f"{manage}/queues",
+            {"name": "Follow-ups", "kind": "calls", "calling_from": "00:00", "calling_to": "24:00"},
+        )
         caller = shop.desk().link
         times: list[float] = []
         with takers(server, shop, times):

@@ -87,14 +87,14 @@ SCENARIOS = [
 
 @dataclass
 class Customer:
-    """One who waits, and what was told her: by each estimator, and as a range."""
+    """A waiting customer, and the estimates that were shown: by each estimator, and as a range."""
 
     at: float
     told: tuple[float, ...] = ()
     span: tuple[float, float] = (0.0, 0.0)
     best: float = 0.0  # by the true rate
     leaves_at: float = math.inf
-    path: list[tuple[float, int, int]] = field(default_factory=list)  # what she saw: to, ahead, desks
+    path: list[tuple[float, int, int]] = field(default_factory=list)  # what was shown: to, ahead, desks
     wait: float | None = None
 
 

@@ -76,7 +76,7 @@ def problems() -> list[str]:
 
 @pytest.fixture
 def notices() -> Callable[..., None]:
-    """Waits until a page has rung or buzzed so often, has said so much, or its stream is so; see page_probe.js."""
+    """Wait until the page has these values of sounds, speech and stream state; see page_probe.js."""
 
     def notices(page: Page, **wanted: object) -> None:
         for name, value in wanted.items():
@@ -132,7 +132,7 @@ def nothing_but_refusals(problems: list[str]) -> None:
 
 @pytest.fixture
 def visit(chromium: Browser, problems: list[str]) -> Iterator[Callable[..., Page]]:
-    """Somebody opens a link in a browser of her own: on a phone, unless another size is named.
+    """Open a link in a new browser context: on a phone, unless another size is named.
 
     With a folder as `profile`, it keeps there what it knows, and can be closed and opened again.
     """
@@ -178,7 +178,7 @@ def windows(chromium: Browser) -> Iterator[Callable[[bool], Page]]:
 
 @pytest.fixture
 def look(windows: Callable[[bool], Page], problems: list[str]) -> Iterator[Callable[..., Page]]:
-    """As visit(), for somebody who only looks: in the one browser of them all, which forgets her then."""
+    """As visit(), for tests that only look: in a shared browser context, which is cleared after the test."""
     listeners = {}
 
     def look(link: str, size: str = "phone", scripts: bool = True) -> Page:

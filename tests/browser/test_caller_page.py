@@ -1,4 +1,4 @@
-"""The caller's page by mouse, by keyboard and on a phone; how long a claim lasts; notes that are never lost."""
+"""The caller's page by mouse, by keyboard and on a phone; how long a claim lasts; notes are never lost."""
 
 import re
 from datetime import datetime, timedelta
@@ -38,7 +38,7 @@ def whom(page):
 
 
 def notes(page):
-    """Where she writes about this call."""
+    """The field for notes about this call."""
     return page.locator("#report").get_by_label("Notes")
 
 
@@ -64,7 +64,7 @@ def test_a_day_by_mouse(calling, ana):
     expect(number).to_have_text("030 23451000")
     expect(number).to_have_attribute("href", "tel:+493023451000")
     expect(ana.get_by_label("Your call")).to_contain_text("Blood results")
-    expect(ana.get_by_text("Nothing: this is the first call.")).to_be_visible()
+    expect(ana.get_by_text("No earlier calls.")).to_be_visible()
     notes(ana).fill("She is better.")
     presses(ana, "Reached")
     expect(whom(ana)).to_have_text("1 call to make")
@@ -73,7 +73,7 @@ def test_a_day_by_mouse(calling, ana):
     expect(whom(ana)).to_have_text("Ben Okafor")
     expect(notes(ana)).to_have_value("")
     presses(ana, "No answer")
-    expect(whom(ana)).to_have_text("Nobody to call")
+    expect(whom(ana)).to_have_text("No one to call")
     expect(ana.get_by_text("The next is due on")).to_be_visible()
     expect(ana.get_by_label("Your last calls")).to_contain_text("Ann Lee")
     assert calling.reported() == {"Reached": 1, "No answer": 1}
@@ -146,7 +146,7 @@ def test_notes_outlive_a_refusal_and_a_reload(ana):
     expect(hers).to_have_value("Her knee hurts.")
     ana.reload()
     expect(hers).to_have_value("Her knee hurts.")
-    presses(ana, "I need more time")
+    presses(ana, "Extend")
     expect(hers).to_have_value("Her knee hurts.")
     presses(ana, "Reached")
     expect(whom(ana)).to_have_text("1 call to make")
@@ -166,12 +166,12 @@ def test_the_countdown_says_when_it_nears_its_end_and_when_it_is_over(calling, v
     expect(main).to_have_attribute("data-lasts", "long")
     page.clock.fast_forward("18:10")
     expect(main).to_have_attribute("data-lasts", "soon")
-    expect(lasts).to_contain_text("do you need more time?")
+    expect(lasts).to_contain_text("Extend?")
     expect(said).to_have_text("This call is yours for two more minutes at most.")
     page.clock.fast_forward("02:00")
     expect(main).to_have_attribute("data-lasts", "over")
-    expect(lasts).to_contain_text("Time is over")
-    expect(said).to_contain_text("Time is over")
+    expect(lasts).to_contain_text("Time’s up")
+    expect(said).to_contain_text("Time’s up")
     presses(page, "Reached")
     expect(page.get_by_label("Your last calls")).to_contain_text("Ann Lee")
 
@@ -188,7 +188,7 @@ def test_a_late_report_is_kept_and_closes_nothing(calling, visit):
     assert calling.calls(ben)["call"]["name"] == "Ann Lee"
 
 
-def test_notes_of_a_call_that_is_hers_no_more_can_still_be_sent(calling, visit):
+def test_notes_of_a_lost_call_can_still_be_sent(calling, visit):
     ana, ben = calling.caller("Ana"), calling.caller("Ben")
     call = calling.has_a_call(ana)
     page = visit(ana)
@@ -211,7 +211,7 @@ def test_notes_of_a_call_that_is_hers_no_more_can_still_be_sent(calling, visit):
 def test_it_is_given_back(calling, ana):
     presses(ana, "Next call")
     expect(whom(ana)).to_have_text("Ann Lee")
-    presses(ana, "Give it back")
+    presses(ana, "Release call")
     expect(whom(ana)).to_have_text("2 calls to make")
     assert {calling.has_a_call(calling.caller(name))["name"] for name in ("Ben", "Chloe")} == {
         "Ann Lee",
@@ -238,7 +238,7 @@ def test_a_page_that_waits_notices_a_new_call(calling, visit):
     page = visit("about:blank")
     page.clock.install()
     page.goto(caller.replace("127.0.0.1", "shop.test"))
-    expect(whom(page)).to_have_text("Nobody to call")
+    expect(whom(page)).to_have_text("No one to call")
     calling.put_on([calling.contacts()[0]["id"]])
     page.clock.fast_forward("00:25")
     expect(whom(page)).to_have_text("1 call to make")
@@ -273,33 +273,32 @@ def test_the_desk_leads_to_the_next_call(calling, visit):
 # ----- the owner
 
 
-def test_the_owner_adds_a_list_with_words_of_her_own(calling, shop, visit):
+def test_the_owner_adds_a_list_with_custom_wording(calling, shop, visit):
     ana = calling.caller("Ana")
-    owner = visit(shop.links["manage"])
+    owner = visit(f"{shop.links['manage']}/calls")
     owner.get_by_text("Add a call list", exact=True).click()
-    new = owner.locator("form:has([name=kind])")
+    new = owner.locator("#add-list form")
     new.get_by_label("Name").fill("Housing")
-    new.get_by_label("A public form").check()
+    new.get_by_label("Public form").check()
     presses(owner, "Add the call list")
-    expect(owner.get_by_label("Public form of Housing", exact=True)).to_have_value(
-        re.compile("/housing/tickets$")
-    )
+    form_link = owner.get_by_role("group", name="Public form of Housing").locator("[data-url]")
+    expect(form_link).to_have_attribute("data-url", re.compile("/housing/tickets$"))
     owner.get_by_text("Settings of Housing").click()
     settings = owner.locator("form[action$='/queues/housing']")
-    settings.get_by_label("Only those ticked here").check()
-    settings.get_by_label("Minutes that a call is its caller's").fill("5")
+    settings.get_by_label("Only selected staff").check()
+    settings.get_by_label("Reserve a call for (min)").fill("5")
     presses(owner, "Save Housing")
     expect(owner.get_by_text("Saved.")).to_be_visible()
+    expect(owner.get_by_role("button", name="Save Housing")).to_be_enabled()
     assert [each["name"] for each in calling.calls(ana)["lists"]] == ["Follow-ups"]
-    owner.get_by_text("Settings of Housing").click()
-    settings.get_by_label("Ana").check()
+    settings.get_by_label("Ana").check()  # the panel is still open
     presses(owner, "Save Housing")
     expect(owner.get_by_text("Saved.")).to_be_visible()
+    expect(owner.get_by_role("button", name="Save Housing")).to_be_enabled()
     assert [each["name"] for each in calling.calls(ana)["lists"]] == ["Follow-ups", "Housing"]
     owner.get_by_text("Outcomes of a call").click()
     owner.get_by_label("Outcome", exact=True).fill("Appointment made")
     presses(owner, "Add the outcome")
-    owner.get_by_text("Outcomes of a call").click()
     presses(owner, "Remove Wrong number")
     expect(owner.get_by_text("Removed.")).to_be_visible()
     caller = visit(ana)
@@ -313,15 +312,15 @@ def test_the_owner_clears_a_claim(calling, visit):
     calling.has_a_call(calling.caller("Ana"))
     owner = visit(calling.link, "desktop")
     expect(owner.get_by_text("by Ana, since")).to_be_visible()
-    presses(owner, "Clear a claim of Ana on Ann Lee")
-    expect(owner.get_by_text("The call is free again.")).to_be_visible()
+    presses(owner, "Release call of Ana to Ann Lee")
+    expect(owner.get_by_text("Call released.")).to_be_visible()
     assert calling.server.get(calling.link).body["being_called"] == []
 
 
 # ----- customers who ask for a call
 
 
-def test_somebody_leaves_her_number(calling, visit):
+def test_somebody_leaves_a_number(calling, visit):
     calling.owner(f"/queues/{calling.slug}", public_form=True)
     phone = visit(calling.shop.links["customers"])
     phone.get_by_role("link", name="Leave your number and we'll call you back").click()

@@ -35,23 +35,23 @@ def on_the_list(calling):
 
 def test_shift_ticks_a_range(calling, owner):
     tick(owner, "Ben Okafor")
-    expect(owner.get_by_role("status").get_by_text("1 chosen")).to_be_visible()
+    expect(owner.get_by_role("status").get_by_text("1 selected")).to_be_visible()
     tick(owner, "Emil Jones", modifiers=["Shift"])
-    expect(owner.get_by_text("4 chosen")).to_be_visible()
+    expect(owner.get_by_text("4 selected")).to_be_visible()
     tick(owner, "Dora Jones")
-    expect(owner.get_by_text("3 chosen")).to_be_visible()
+    expect(owner.get_by_text("3 selected")).to_be_visible()
     owner.get_by_label("Reason").fill("Blood results")
-    presses(owner, "Put on the list")
+    presses(owner, "Add to list")
     expect(owner.get_by_text("Added 3 to Follow-ups.")).to_be_visible()
     assert on_the_list(calling) == ["Ben Okafor", "Chloe Jones", "Emil Jones"]
 
 
 def test_a_range_is_unticked_as_well(owner):
     owner.get_by_role("checkbox", name="All on this page").check()
-    expect(owner.get_by_text("6 chosen")).to_be_visible()
+    expect(owner.get_by_text("6 selected")).to_be_visible()
     tick(owner, "Finn Lee")
     tick(owner, "Dora Jones", modifiers=["Shift"])
-    expect(owner.get_by_text("3 chosen")).to_be_visible()
+    expect(owner.get_by_text("3 selected")).to_be_visible()
     expect(owner.get_by_role("checkbox", name="Ann Lee")).to_be_checked()
 
 
@@ -62,16 +62,16 @@ def test_all_that_match_are_put_on_the_list(calling, visit):
     presses(phone, "Search")
     expect(phone.get_by_text("60 contacts found")).to_be_visible()
     phone.get_by_label("Select all 60 that match").check()
-    button = phone.get_by_role("button", name="Put on the list")
+    button = phone.get_by_role("button", name="Add to list")
     expect(button).to_be_in_viewport(ratio=1)
     button.click()
     expect(phone.get_by_text("Added 60 to Follow-ups.")).to_be_visible()
     expect(phone.get_by_text("60 contacts found")).to_be_visible()  # what was looked for is still
     assert calling.server.get(calling.link).body["waiting"] == 60
     phone.get_by_label("Select all 60 that match").check()
-    phone.get_by_text("More", exact=True).click()
+    phone.get_by_text("More actions", exact=True).click()
     phone.get_by_label("Tag", exact=True).last.fill("spring")
-    presses(phone, "Tag")
+    presses(phone, "Add tag")
     expect(phone.get_by_text("Tagged 60 with spring.")).to_be_visible()
 
 
@@ -82,8 +82,8 @@ def test_filters_and_order_stay_in_the_address(calling, owner):
     owner.get_by_text("Filters", exact=True).click()
     owner.get_by_label("On the list").select_option("Follow-ups")
     presses(owner, "Show")
-    expect(owner.get_by_text("Nobody matches.")).to_be_visible()
-    owner.get_by_role("link", name="Show everybody").last.click()
+    expect(owner.get_by_text("No contacts match.")).to_be_visible()
+    owner.get_by_role("link", name="Clear filters").last.click()
     expect(rows).to_have_count(6)
 
 
@@ -93,7 +93,7 @@ def test_the_ticked_ones_go_on_the_list_without_javascript(calling, visit):
     expect(presses_nobody).not_to_be_checked()
     for name in ("Ann Lee", "Finn Lee"):
         page.get_by_role("checkbox", name=name).check()
-    presses(page, "Put on the list")
+    presses(page, "Add to list")
     expect(page.get_by_text("Added 2 to Follow-ups.")).to_be_visible()
     assert on_the_list(calling) == ["Ann Lee", "Finn Lee"]
 
@@ -102,26 +102,26 @@ def test_a_file_is_read_looked_at_and_stored(calling, owner, tmp_path):
     rows = [f"Customer {n};+49 30 5550{n:04};spring" for n in range(6000)]
     file = tmp_path / "customers.csv"
     file.write_text("\n".join(["Name;Phone;Tags", *rows, "Nobody;12;"]))
-    owner.get_by_text("A file", exact=True).click()
-    owner.get_by_label("CSV").set_input_files(file)
+    owner.get_by_text("Upload CSV", exact=True).click()
+    owner.get_by_label("CSV file").set_input_files(file)
     presses(owner, "Upload")
     expect(owner.get_by_role("progressbar", name="Rows read")).to_be_visible()
-    expect(owner.get_by_role("heading", level=1)).to_have_text("Nothing is stored yet", timeout=20_000)
-    expect(owner.get_by_text("6,000")).to_be_visible()
+    expect(owner.get_by_role("heading", level=1)).to_have_text("Review import", timeout=20_000)
+    expect(owner.get_by_text("6,000", exact=True)).to_be_visible()
     expect(owner.get_by_text("Row 6002")).to_be_visible()
     assert len(calling.contacts()) == 6
-    presses(owner, "Store them")
-    expect(owner.get_by_role("heading", level=1)).to_have_text("Stored")
-    owner.get_by_role("link", name="To the contacts").click()
+    presses(owner, "Import 6,000 contacts")
+    expect(owner.get_by_role("heading", level=1)).to_have_text("Imported")
+    owner.get_by_role("link", name="Go to contacts").click()
     expect(owner.get_by_text("6,006 contacts")).to_be_visible()
 
 
 def test_a_contact_is_changed_and_forgotten(calling, owner):
     owner.get_by_role("link", name="Ben Okafor").click()
-    owner.get_by_label("Tags, with commas").fill("spring, home visit")
+    owner.get_by_label("Tags (comma-separated)").fill("spring, home visit")
     presses(owner, "Save")
     expect(owner.get_by_text("Saved.")).to_be_visible()
-    owner.get_by_text("Forget this person").first.click()
-    presses(owner, "Forget this person")
+    owner.get_by_text("Erase permanently").click()
+    presses(owner, "Erase this contact")
     expect(owner.get_by_text("5 contacts")).to_be_visible()
     assert "Ben Okafor" not in [each["name"] for each in calling.contacts()]

@@ -24,6 +24,11 @@ def unfold(page, summary):
     page.locator("summary").filter(has_text=re.compile(f"^{summary}")).click()
 
 
+def shared_link(page, label):
+    """One of the links that the owner gives away."""
+    return page.get_by_role("group", name=label, exact=True).locator("[data-url]").get_attribute("data-url")
+
+
 def field(page, label):
     """What stands in a field."""
     return page.get_by_label(label, exact=True).input_value()
@@ -58,7 +63,7 @@ def test_a_tap_is_on_every_page_within_a_second(inside, door, visit, notices):
 
 
 def test_the_owner_sees_it_too(inside, door, visit):
-    owner = visit(inside.shop.links["manage"], "desktop")
+    owner = visit(f"{inside.shop.links['manage']}/occupancy", "desktop")
     article = owner.get_by_role("article", name="Shop")
     expect(article).to_contain_text("0 of 90 inside")
     taps(door, "In", "+4")
@@ -115,7 +120,7 @@ def keeper(full, visit):
 
 @pytest.fixture
 def take(shop, visit):
-    """Somebody takes a number on a phone of her own."""
+    """Take a number on another phone."""
 
     def take(number):
         phone = visit(shop.links["customers"])
@@ -149,7 +154,7 @@ def test_who_waits_is_called_to_the_door_and_tapped_in(full, keeper, take, visit
     expect(next_phone.locator("#ahead")).to_have_text("You're next")
     expect(screen.get_by_role("complementary")).to_contain_text("A1")
     expect(screen.get_by_role("complementary")).to_contain_text("1 waiting")
-    expect(screen.locator("[data-word]")).to_have_text("Please wait")  # the space is hers
+    expect(screen.locator("[data-word]")).to_have_text("Please wait")  # the customer's space is held
     expect(keeper.locator("#left")).to_have_text("Full, 1 reserved")
 
     button(keeper, "In, A1").tap()
@@ -218,7 +223,7 @@ def test_a_plain_plus_lets_somebody_in_who_has_no_number(full, keeper, take):
     may_come_in(phone)
     taps(keeper, "In")
     shows(keeper, 2)
-    expect(button(keeper, "In, A1")).to_be_visible()  # she keeps her space
+    expect(button(keeper, "In, A1")).to_be_visible()  # the customer keeps the space
     may_come_in(phone)
     expect(keeper.locator("#left")).to_have_text("Full, 1 reserved")
 
@@ -228,28 +233,28 @@ def test_a_plain_plus_lets_somebody_in_who_has_no_number(full, keeper, take):
 
 def enter(page, digits):
     """Types a code on the place's page."""
-    if not page.get_by_label("Six digits").is_visible():
+    if not page.get_by_label("Eight digits").is_visible():
         page.get_by_text("I have a code").click()
-    page.get_by_label("Six digits").fill(digits)
+    page.get_by_label("Eight digits").fill(digits)
     button(page, "Go on").click()
 
 
 @pytest.mark.parametrize(
-    ("about", "leads_to"),
-    [("for the door Shop", "In"), ("for a servicer", "Start serving")],
+    ("section", "about", "leads_to"),
+    [("occupancy", "for the door Shop", "In"), ("team", "for a colleague", "Start serving")],
     ids=["door", "staff"],
 )
-def test_a_code_that_is_read_out_leads_to_the_link(inside, visit, about, leads_to):
-    owner, phone = visit(inside.shop.links["manage"]), visit(inside.shop.links["customers"])
-    button(owner, f"Read out a code {about}").click()
+def test_a_code_that_is_read_out_leads_to_the_link(inside, visit, section, about, leads_to):
+    owner, phone = visit(f"{inside.shop.links['manage']}/{section}"), visit(inside.shop.links["customers"])
+    button(owner, f"Get a one-time code {about}").click()
     code = owner.locator(".code b").inner_text()
-    assert re.fullmatch(r"\d{6}", code)
+    assert re.fullmatch(r"\d{4} \d{4}", code)
     expect(owner.locator(".code")).to_contain_text(["Valid until"])
-    enter(phone, f"{code[:3]} {code[3:]}")  # as it is heard
+    enter(phone, code.replace(" ", "-"))  # however it is written
     expect(button(phone, leads_to)).to_be_visible()
     link = {"In": inside.door(), "Start serving": inside.shop.links["staff"]}[leads_to]
     assert phone.url == link.replace("127.0.0.1", "shop.test")
-    button(owner, f"Another code {about}").click()
+    button(owner, f"Get another code {about}").click()
     expect(owner.locator(".code b")).not_to_have_text(code)
     phone.goto(inside.shop.links["customers"].replace("127.0.0.1", "shop.test"))
     enter(phone, code)
@@ -269,18 +274,21 @@ def test_a_place_is_opened_with_only_a_counter(start_server, visit):
     owner.get_by_label("At most").fill("40")
     button(owner, "Open").click()
     expect(owner).to_have_title("Reading Room · owner")
-    expect(owner.get_by_role("article")).to_have_count(1)
+    expect(owner.get_by_role("article")).to_have_count(0)  # no queue
+    phone_link, board_link = shared_link(owner, "For customers"), shared_link(owner, "Board for a screen")
+    owner.get_by_text("More", exact=True).click()
+    owner.get_by_role("link", name="Occupancy").click()
     expect(owner.get_by_role("article", name="Upstairs")).to_contain_text("0 of 40 inside")
 
-    door = visit(field(owner, "Door Upstairs"), has_touch=True)
+    door = visit(shared_link(owner, "Door Upstairs"), has_touch=True)
     taps(door, "In", "In", "+5")
-    phone = visit(field(owner, "For your customers"))
+    phone = visit(phone_link)
     expect(phone.get_by_role("list", name="How many are inside")).to_contain_text(
         "Upstairs 7 of 40 You may enter"
     )
     expect(phone).to_have_title("Reading Room · How many are inside")
     expect(phone.get_by_role("button", name="Take a number")).to_have_count(0)
-    board = visit(field(owner, "For the board"), "desktop")
+    board = visit(board_link, "desktop")
     expect(board.get_by_role("heading", name="How many are inside")).to_be_visible()
     taps(door, "Out")
     for page in (phone, board):
@@ -288,12 +296,12 @@ def test_a_place_is_opened_with_only_a_counter(start_server, visit):
 
 
 def test_the_owner_of_a_counter(shop, visit):
-    owner = visit(shop.links["manage"], "desktop")
+    owner = visit(f"{shop.links['manage']}/occupancy", "desktop")
     unfold(owner, "Add a counter")
     form = owner.locator("form").filter(has=button(owner, "Add the counter"))
     form.get_by_label("Name").fill("Shop")
     form.get_by_label("Capacity").fill("10")
-    form.get_by_label("Calls to its doors, while there is room").select_option("Deli")
+    form.get_by_label("When there’s room, admit people from").select_option("Deli")
     button(owner, "Add the counter").click()
     counter = owner.get_by_role("article", name="Shop")
     expect(counter).to_contain_text("0 of 10 inside")
@@ -303,18 +311,18 @@ def test_the_owner_of_a_counter(shop, visit):
     button(owner, "Add the door to Shop").click()
     back = counter.get_by_role("group", name="Door Back of Shop")
     back.get_by_text("QR code").click()
-    expect(back.get_by_role("img", name="QR code for the door Back")).to_be_visible()
-    door = visit(field(owner, "Door Back"), has_touch=True)
+    expect(back.get_by_role("img", name="QR code: Door Back")).to_be_visible()
+    door = visit(shared_link(owner, "Door Back"), has_touch=True)
     taps(door, "In")
     shows(door, 1)
 
     unfold(owner, "Settings of Shop")
     settings = owner.locator("form").filter(has=button(owner, "Save Shop"))
-    expect(settings.get_by_label("Calls to its doors, while there is room")).to_have_value("deli")
+    expect(settings.get_by_label("When there’s room, admit people from")).to_have_value("deli")
     settings.get_by_label("Name").fill("Workshop")
     settings.get_by_label("Capacity").fill("1")
-    settings.get_by_label("Minutes a space is held").fill("7")
-    settings.get_by_label("Empties itself").select_option("never")
+    settings.get_by_label("Hold a place for (min)").fill("7")
+    settings.get_by_label("Resets to zero").select_option("never")
     button(owner, "Save Shop").click()
     workshop = owner.get_by_role("article", name="Workshop")
     expect(workshop).to_contain_text("1 of 1 inside Please wait")
@@ -322,7 +330,7 @@ def test_the_owner_of_a_counter(shop, visit):
 
     workshop.get_by_role("group", name="Door Back of Workshop").get_by_text("Remove").first.click()
     button(owner, "Remove Back").click()
-    expect(workshop.get_by_label("Door Back")).to_have_count(0)
+    expect(workshop.get_by_role("group", name="Door Back of Workshop")).to_have_count(0)
     door.reload()
     expect(door.get_by_role("heading", name="Not found")).to_be_visible()
     expect(owner.get_by_role("button", name="Delete Workshop")).to_be_hidden()  # it asks first
@@ -337,7 +345,7 @@ def test_the_owner_looks_at_the_day(open_shop, visit):
     inside.tap(5, -2, door=inside.add_door("Back"))
     inside.recount(10)
     inside.take_hours(3)
-    owner = visit(inside.shop.links["manage"])
+    owner = visit(f"{inside.shop.links['manage']}/occupancy")
     owner.get_by_role("link", name="Chart of Shop").click()
     expect(owner.get_by_role("heading", level=1)).to_have_text("Shop")
     chart = owner.get_by_role("img", name="People inside by time")
@@ -354,12 +362,12 @@ def test_the_owner_looks_at_the_day(open_shop, visit):
     )
     expect(owner.get_by_role("region", name="Recounts").get_by_role("row").last).to_contain_text("-1")
     with owner.expect_download() as download:
-        owner.get_by_role("link", name="Download the taps").click()
+        owner.get_by_role("link", name="Export taps (CSV)").click()
     assert download.value.path().read_text().count("\n") == 5
     today = field(owner, "Day")
     owner.get_by_role("link", name="Earlier day").click()
     expect(owner.get_by_label("Day", exact=True)).not_to_have_value(today)
-    expect(owner.get_by_text("Nobody tapped.")).to_be_visible()
+    expect(owner.get_by_text("No taps.")).to_be_visible()
     owner.get_by_label("Day", exact=True).fill(today)
     button(owner, "Show").click()
     expect(owner.get_by_text("Inside now")).to_be_visible()

@@ -206,7 +206,7 @@ def test_a_replaced_link_keeps_the_taps_and_the_new_one_sends_them(inside, door,
     shows(door, 0)
     taps(door, "In")
     inside.becomes(1)
-    owner = visit(inside.shop.links["manage"])
+    owner = visit(f"{inside.shop.links['manage']}/occupancy")
     owner.get_by_text("New link for the door Shop").click()
     button(owner, "Replace the link of Shop").click()
     expect(owner.get_by_role("status").first).not_to_be_empty()
@@ -216,7 +216,8 @@ def test_a_replaced_link_keeps_the_taps_and_the_new_one_sends_them(inside, door,
     taps(door, "+3")
     shows(door, 6, unsent=2)
     assert inside.count == 1
-    new = owner.get_by_label("Door Shop", exact=True).input_value()
+    door_link = owner.get_by_role("group", name="Door Shop", exact=True).locator("[data-url]")
+    new = door_link.get_attribute("data-url")
     assert new != door.url
     door.goto(new)
     inside.becomes(6)

@@ -81,7 +81,7 @@ def test_a_customer_leaves_the_line(shop, phone, visit):
     expect(phone.get_by_role("heading", name="A3")).to_be_visible()
 
 
-def test_a_customer_hears_that_she_is_called_again(shop, phone, ana, notices):
+def test_a_customer_hears_the_second_call(shop, phone, ana, notices):
     presses(phone, "Take a number")
     presses(phone, "Sound")
     presses(ana, "Next customer")
@@ -91,7 +91,7 @@ def test_a_customer_hears_that_she_is_called_again(shop, phone, ana, notices):
     notices(phone, rings=3, buzzes=2)
 
 
-def test_with_two_queues_she_chooses_one(server, shop, phone):
+def test_with_two_queues_a_customer_chooses_one(server, shop, phone):
     server.post(f"{shop.links['manage']}/queues", {"name": "Bakery"})
     expect(phone.get_by_role("button")).to_have_text(["Take a number: Deli", "Take a number: Bakery"])
     presses(phone, "Take a number: Bakery")
@@ -106,7 +106,7 @@ def test_with_two_queues_she_chooses_one(server, shop, phone):
     ("path", "change", "sentence"),
     [
         ("/close", {}, "Closed. Not taking new numbers right now."),
-        ("", {"max_waiting": 1}, "The line is full at the moment."),
+        ("", {"max_waiting": 1}, "Full at the moment. Please try again a little later."),
     ],
     ids=["closed", "full"],
 )
@@ -275,6 +275,7 @@ def test_it_rings_when_somebody_comes_to_an_empty_line_and_remembers_that_it_may
     ana.get_by_role("main").click()  # browsers let a page sound only after a touch
     switch = ana.get_by_role("button", name="Chime for new customers")
     expect(switch).to_have_attribute("aria-pressed", "true")
+    notices(ana, stream="open")  # or the first picture would already show the customer
     shop.take()
     notices(ana, rings=1)
     shop.take()

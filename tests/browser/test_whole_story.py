@@ -19,7 +19,7 @@ NOTE_THE_TURN = """
 
 def link(page, label):
     """One of the links that the owner gives away."""
-    return page.get_by_label(label, exact=True).input_value()
+    return page.get_by_role("group", name=label, exact=True).locator("[data-url]").get_attribute("data-url")
 
 
 @pytest.mark.alone
@@ -30,10 +30,10 @@ def test_the_whole_story(start_server, visit, notices):
     expect(owner).to_have_title("Corner Deli · owner")
     expect(owner.get_by_text("Bookmark this page now.")).to_be_visible()
     owner.reload()
-    expect(owner.get_by_role("heading", name="Share")).to_be_visible()
+    expect(owner.get_by_role("heading", name="Links")).to_be_visible()
     expect(owner.get_by_text("Bookmark this page now.")).to_have_count(0)
 
-    phone = visit(link(owner, "For your customers"))
+    phone = visit(link(owner, "For customers"))
     phone.get_by_role("button", name="Take a number").click()
     expect(phone.get_by_role("heading", name="A1")).to_be_visible()
     expect(phone.get_by_text("You're next")).to_be_visible()
@@ -42,10 +42,10 @@ def test_the_whole_story(start_server, visit, notices):
     expect(phone.get_by_role("button", name="Sound")).to_have_attribute("aria-pressed", "true")
     notices(phone, rings=1)
 
-    board = visit(link(owner, "For the board"), "desktop")
+    board = visit(link(owner, "Board for a screen"), "desktop")
     expect(board.get_by_text("No one at the moment")).to_be_visible()
 
-    desk = visit(link(owner, "For your servicers"), "desktop")
+    desk = visit(link(owner, "Staff link"), "desktop")
     desk.get_by_label("Your name").fill("Ana")
     desk.get_by_label("Your desk").fill("Window 2")
     desk.get_by_role("button", name="Start serving").click()

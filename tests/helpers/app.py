@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,7 +26,7 @@ HERE = Path(takeanumber.__file__).parent
 
 @pytest.fixture(scope="session", autouse=True)
 def no_settings_from_outside() -> Iterator[None]:
-    """A setting of whoever runs the tests changes none of them."""
+    """Remove settings from the environment, so that they don't change the tests."""
     with pytest.MonkeyPatch.context() as changed:
         for name in [
             name for name in os.environ if name.startswith("TAKEANUMBER_") or name in ("HOST", "PORT")
@@ -37,7 +36,7 @@ def no_settings_from_outside() -> Iterator[None]:
 
 
 class Compiled(BytecodeCache):
-    """Templates, as an earlier service of these tests has compiled them."""
+    """Templates that an earlier application of this process has compiled."""
 
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str], Any] = {}
@@ -51,7 +50,7 @@ class Compiled(BytecodeCache):
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once() -> Iterator[None]:
-    """Addresses and templates are the same in each of a thousand services: the first compiles them."""
+    """Compile routes and templates once, for the thousand applications that the tests create."""
     compile_builder, builders = Rule._compile_builder, {}
 
     def once(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
@@ -82,24 +81,14 @@ def close(app: flask.Flask) -> None:
     app.extensions["takeanumber"].database.close()
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new database, which tests copy: making one takes longer than most of them."""
-    data = tmp_path_factory.mktemp("empty") / "data"
-    close(takeanumber.create_app(data=data))
-    return data / "takeanumber.db"
-
-
 @pytest.fixture
-def start(tmp_path: Path, clock: Clock, empty_database: Path) -> Iterator[Callable[..., flask.Flask]]:
+def start(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., flask.Flask]]:
     """Create applications with these settings on the database of this test; close them all after it."""
     apps = []
 
-    def start(data: Path = tmp_path / "data", **settings: Any) -> flask.Flask:
-        if not data.exists():
-            data.mkdir(parents=True)
-            shutil.copy(empty_database, data)
-        apps.append(takeanumber.create_app(**{"data": data, "takes_per_minute": 10**9} | settings))
+    def start(**settings: Any) -> flask.Flask:
+        defaults = {"data": tmp_path / "data", "takes_per_minute": 10**9}
+        apps.append(takeanumber.create_app(**defaults | settings))
         return apps[-1]
 
     yield start
@@ -109,7 +98,7 @@ def start(tmp_path: Path, clock: Clock, empty_database: Path) -> Iterator[Callab
 
 @pytest.fixture
 def app(start: Callable[..., flask.Flask]) -> flask.Flask:
-    """The service as it comes."""
+    """The application with default settings."""
     return start()
 
 
@@ -148,7 +137,7 @@ def shop(place: Place) -> Place:
 
 @pytest.fixture
 def door(shop: Place) -> Door:
-    """Somebody at the only door of that counter."""
+    """The only door of that counter."""
     return shop.door()
 
 
@@ -160,7 +149,7 @@ def ana(place: Place) -> Desk:
 
 @pytest.fixture
 def ben(place: Place) -> Desk:
-    """Another one, at Window 3."""
+    """A servicer at Window 3."""
     return place.desk("Ben", "Window 3")
 
 
@@ -172,13 +161,13 @@ def cleo(clinic: Place) -> Caller:
 
 @pytest.fixture
 def dan(clinic: Place) -> Caller:
-    """Another one."""
+    """A second caller of that place."""
     return clinic.caller("Dan")
 
 
 @pytest.fixture
 def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `python takeanumber.py …` to its end, on the data directory of this test."""
+    """Run `python takeanumber.py …` to its end, on the data directory of this test."""
 
     def run(*words: str, program: Path = HERE, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

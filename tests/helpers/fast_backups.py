@@ -1,4 +1,4 @@
-"""Servers for whose keeper of backups ten seconds are one; and patience."""
+"""Servers whose backup thread runs ten times as fast."""
 
 from __future__ import annotations
 
@@ -12,33 +12,67 @@ import pytest
 
 from helpers.server import Server
 
-QUICK = """
-import takeanumber
-from app.backup import keeper
+# A poll of the lease each 0.4 s; the holder stops after 3 s, and a standby takes over after 6 s.
+LEASE_FACTOR = 0.2
 
-keeper.CHECK_CHANGES_S, keeper.CHECK_MASTER_S = 0.1, 0.3
-keeper.INTERVAL_PER_MEGABYTE_S, keeper.FIRST_RETRY_S = 1.0, 0.4
-keeper.START_TIMEOUT_S, keeper.STOP_TIMEOUT_S = 1.0, 2.0
+QUICK = """
+import time
+import takeanumber
+from app import clock
+from app.backup import keeper, lease, lease_server
+
+lease_server.START_TIMEOUT_S = 4.0
+clock.source = lambda: time.time() + {clock_offset}
+lease.timing = lease.Timing().scaled({lease_factor})
+keeper.CHECK_CHANGES_S, keeper.CHECK_VERIFICATION_S, keeper.LIST_ORPHANS_S = 0.1, 0.3, 1.0
+keeper.INTERVAL_PER_MEGABYTE_S, keeper.FIRST_RETRY_S, keeper.LAST_COPY_RETRY_S = 1.0, 0.4, 0.2
+keeper.STOP_TIMEOUT_S = {stop_timeout}
 keeper.HOUR_S, keeper.DAY_S = {hour}, {day}
-takeanumber.cli(["serve"])
+takeanumber.cli({words})
 """
+
+
+def quick_command(
+    *words: str,
+    hour: float = 3600,
+    day: float = 86400,
+    lease_factor: float = LEASE_FACTOR,
+    stop_timeout: float = 4.0,
+    clock_offset: float = 0,
+) -> list[str]:
+    """The command that starts such a server, or does something else in a process like it."""
+    code = QUICK.format(
+        hour=hour,
+        day=day,
+        lease_factor=lease_factor,
+        stop_timeout=stop_timeout,
+        clock_offset=clock_offset,
+        words=list(words),
+    )
+    return [sys.executable, "-c", code]
 
 
 @pytest.fixture
 def start_quick(start_server: Callable[..., Server]) -> Callable[..., Server]:
-    """Starts a server for whose keeper ten seconds are one, and an hour and a day so many seconds."""
+    """Start a server whose backup intervals are a tenth, and whose hour and day last this many seconds."""
 
-    def start(backup_url: Path | str, hour: float = 3600, day: float = 86400, **settings: Any) -> Server:
-        command = [sys.executable, "-c", QUICK.format(hour=hour, day=day)]
+    def start(
+        backup_url: Path | str,
+        hour: float = 3600,
+        day: float = 86400,
+        clock_offset: float = 0,
+        **settings: Any,
+    ) -> Server:
+        command = quick_command("serve", hour=hour, day=day, clock_offset=clock_offset)
         return start_server(command=command, backup_url=backup_url, **settings)
 
     return start
 
 
 def wait_for(wanted: Callable[[], Any], within: float = 20) -> Any:
-    """Waits until it is so, and returns what it is."""
+    """Wait until `wanted` returns something true, and return that."""
     until = time.monotonic() + within
-    while not (found := wanted()):
-        assert time.monotonic() < until, "it was not so in time"
+    while not (result := wanted()):
+        assert time.monotonic() < until, f"{wanted} returned nothing true in {within} s"
         time.sleep(0.05)
-    return found
+    return result

@@ -1,4 +1,4 @@
-"""Where backups are kept: a real S3 in a process of its own, and a way to it that can be bad.
+"""Backup storage: an S3 server in a process of its own, a proxy that can fail, and a directory.
 
 def test_a_backup_is_stored(command, bucket):
     command("backup", "--to", bucket.url)
@@ -40,7 +40,7 @@ NOT_HANDED_ON = ("content-length", "connection", "transfer-encoding")
 
 
 class Bucket:
-    """A bucket of this test, with its own client; `url` is a prefix in it."""
+    """A new bucket with a client of its own; `url` is a prefix in it."""
 
     def __init__(self, endpoint: str):
         import boto3  # here: few tests need it
@@ -52,21 +52,21 @@ class Bucket:
         self.client.create_bucket(Bucket=self.name)
 
     def names(self, prefix: str = "") -> list[str]:
-        """What is stored under the URL, sorted."""
+        """Return the names of the objects under the URL, sorted."""
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.name, Prefix=f"deli/{prefix}"
         )
         return [each["Key"].removeprefix("deli/") for page in pages for each in page.get("Contents", [])]
 
     def copies(self) -> list[str]:
-        """The names of the recent copies, the oldest first."""
+        """Return the names of the recent backups, the oldest first."""
         return self.names("0")
 
     def read(self, name: str) -> bytes:
         return self.client.get_object(Bucket=self.name, Key=f"deli/{name}")["Body"].read()
 
     def put(self, name: str, content: bytes) -> None:
-        """Stores it, over whatever is there."""
+        """Store an object, replacing one of the same name."""
         self.client.put_object(Bucket=self.name, Key=f"deli/{name}", Body=content)
 
     def about(self, name: str) -> dict[str, Any]:
@@ -74,26 +74,26 @@ class Bucket:
 
 
 class Folder:
-    """The same in a directory, such as one on a USB stick."""
+    """Backups in a directory, such as one on a USB stick."""
 
     def __init__(self, path: Path):
         self.path, self.url = path, str(path)
         path.mkdir()
 
     def names(self, prefix: str = "") -> list[str]:
-        """What is stored, sorted; hidden files too."""
+        """Return the names of all files, sorted; hidden ones too."""
         files = (each.relative_to(self.path).as_posix() for each in self.path.rglob("*") if each.is_file())
         return sorted(name for name in files if name.startswith(prefix))
 
     def copies(self) -> list[str]:
-        """The names of the recent copies, the oldest first."""
+        """Return the names of the recent backups, the oldest first."""
         return self.names("0")
 
     def read(self, name: str) -> bytes:
         return (self.path / name).read_bytes()
 
     def put(self, name: str, content: bytes) -> None:
-        """Stores it, over whatever is there."""
+        """Store an object, replacing one of the same name."""
         (self.path / name).parent.mkdir(parents=True, exist_ok=True)
         (self.path / name).write_bytes(content)
 
@@ -122,7 +122,7 @@ class Way:
             def do_GET(self) -> None:
                 way.handle(self, port)
 
-            do_PUT = do_HEAD = do_GET
+            do_PUT = do_HEAD = do_GET  # noqa: N815
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -135,7 +135,7 @@ class Way:
         ).start()
 
     def handle(self, request: BaseHTTPRequestHandler, port: int) -> None:
-        """Answers one request."""
+        """Answer one request."""
         method, path = request.command, request.path
         self.asked.append((method, path))
         wrong = self.wrong if method in self.of and self.where in path and self.times != 0 else None
@@ -189,7 +189,7 @@ class Way:
 
 
 class Ended(NamedTuple):
-    """How a command ended."""
+    """The exit status and the output of a command."""
 
     returncode: int
     stdout: str
@@ -197,7 +197,7 @@ class Ended(NamedTuple):
 
     @property
     def said(self) -> str:
-        """The one sentence of a command that failed."""
+        """The error of a command that failed: one sentence."""
         assert (self.returncode, self.stdout) == (1, ""), self
         *warnings, said = self.stderr.splitlines()
         assert all(line.startswith("Warning: ") for line in warnings), self.stderr
@@ -206,8 +206,8 @@ class Ended(NamedTuple):
 
 
 @pytest.fixture
-def typed(tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
-    """Runs a command in this process, where the clock is ours and nothing has to be started."""
+def invoke(tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+    """Run a command in this process, with the clock of the test."""
     monkeypatch.setenv("TAKEANUMBER_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(s3, "READ_TIMEOUT_S", 1)
 
@@ -222,7 +222,7 @@ def typed(tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch) -> Callab
 
 @pytest.fixture(scope="session")
 def s3_port() -> Iterator[int]:
-    """The port of an S3 that runs as long as the tests do."""
+    """The port of an S3 server that runs as long as the tests do."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
@@ -249,7 +249,7 @@ def s3_port() -> Iterator[int]:
 
 @pytest.fixture
 def bucket(s3_port: int, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    """A fresh bucket, to which the environment of this test leads."""
+    """A new bucket; the environment has the credentials and the endpoint."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{s3_port}")
@@ -258,7 +258,7 @@ def bucket(s3_port: int, monkeypatch: pytest.MonkeyPatch) -> Bucket:
 
 @pytest.fixture
 def way(bucket: Bucket, s3_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Way]:
-    """The only way to that bucket, which can be bad."""
+    """A proxy that can fail, as the only endpoint of that bucket."""
     way = Way(s3_port)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", way.url)
     yield way
@@ -273,5 +273,5 @@ def stick(tmp_path: Path) -> Folder:
 
 @pytest.fixture(params=["bucket", "stick"])
 def storage(request: pytest.FixtureRequest) -> Bucket | Folder:
-    """One place for backups after the other."""
+    """Both kinds of storage, one after the other."""
     return request.getfixturevalue(request.param)

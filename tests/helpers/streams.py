@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True)
 class Event:
-    """One server-sent event and when it arrived (time.monotonic()); a comment line has the kind "comment"."""
+    """A server-sent event and the time.monotonic() of its arrival; a comment line has the kind "comment"."""
 
     kind: str
     id: str
@@ -25,16 +25,16 @@ class Event:
 
     @property
     def picture(self) -> dict[str, Any]:
-        """The picture that it brings."""
+        """The picture in the event."""
         return json.loads(self.text)
 
     def shows(self, number: str) -> bool:
-        """Whether this number waits in its picture."""
+        """Return whether this number waits in the picture."""
         return any(number in queue["waiting"] for queue in self.picture["queues"])
 
 
 class Stream:
-    """An open stream of server-sent events, read by a thread of its own that notes when each arrives."""
+    """An open stream of server-sent events. A thread reads it and records when each event arrives."""
 
     def __init__(self, url: str, address: str = "127.0.0.1"):
         parts = urlsplit(url)
@@ -66,7 +66,7 @@ class Stream:
         self._events.put(None)
 
     def next(self, within: float = 5, kind: str = "state") -> Event:
-        """The next event of this kind; fails when none arrives in time."""
+        """Return the next event of this kind; fail if none arrives in time."""
         deadline = time.monotonic() + within
         while True:
             try:
@@ -78,19 +78,19 @@ class Stream:
                 return event
 
     def until(self, wanted: Callable[[Event], bool], within: float = 5) -> list[Event]:
-        """The pictures up to the first that is wanted; fails when it doesn't arrive in time."""
+        """Return the pictures up to the first wanted one; fail if it doesn't arrive in time."""
         deadline, seen = time.monotonic() + within, []
         while not seen or not wanted(seen[-1]):
             seen.append(self.next(max(0.001, deadline - time.monotonic())))
         return seen
 
     def ends(self, within: float) -> bool:
-        """Whether the server ends the stream in time."""
+        """Return whether the server ends the stream in time."""
         self._reader.join(within)
         return not self._reader.is_alive()
 
     def close(self) -> None:
-        """Leaves, as a page does that is closed."""
+        """Close the stream, as a page does that is closed."""
         self._socket.shutdown(socket.SHUT_RDWR)
         self._connection.close()
         self._answer.close()

@@ -23,7 +23,7 @@ from helpers.places import Place
 
 NEXT = f"{int(SCHEMA) + 1:04}"
 HEAD = f'revision = "{NEXT}"\ndown_revision = "{SCHEMA}"\n'
-# As migrations are written: SQLite can't change a column, so the table is made anew and its rows are copied.
+# SQLite can't change a column, so migrations make a new table and copy the rows.
 REBUILDS_PLACE = f"""
 import sqlalchemy as sa
 from alembic import op
@@ -49,19 +49,19 @@ def upgrade() -> None:
 
 
 def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
-    """What a file's SQLite answers."""
+    """Return the rows of a query on a database file."""
     with closing(sqlite3.connect(path)) as db:
         return db.execute(sql).fetchall()
 
 
 def dump(path: Path) -> list[str]:
-    """All that a database holds."""
+    """Return the whole content of a database as SQL."""
     with closing(sqlite3.connect(path)) as db:
         return list(db.iterdump())
 
 
 def make_schema(path: Path, revision: str) -> None:
-    """An empty database of that version."""
+    """Make an empty database of this schema revision."""
     with sa.create_engine(f"sqlite:///{path}").begin() as db:
         config = Config(attributes={"connection": db})
         config.set_main_option("script_location", str(HERE / "migrations"))
@@ -83,7 +83,7 @@ def database(tmp_path: Path, start: Any, client: AppClient, place: Place) -> Pat
 
 @pytest.fixture
 def next_version(tmp_path: Path) -> Callable[[str], Path]:
-    """Makes the next version of the program, with one more migration."""
+    """Make a copy of the program with one more migration."""
     versions = count(1)
 
     def make(migration: str) -> Path:
@@ -104,7 +104,7 @@ def next_version(tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.fixture
 def old_version(tmp_path: Path, database: Path) -> Callable[[str], Path]:
-    """The same shop in a database of an earlier version, as far as that knew of it."""
+    """Copy the place of `database` into a database of an earlier schema revision."""
 
     def make(revision: str) -> Path:
         old = tmp_path / f"version-{revision}" / "takeanumber.db"

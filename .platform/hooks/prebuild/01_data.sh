@@ -13,3 +13,8 @@ esac
 mkdir -p "$data"
 chown "${EB_APP_USER:-webapp}:" "$data"
 chmod 700 "$data"
+# A cloned environment has all properties of the first, TAKEANUMBER_BACKUP_URL too. Only this name tells them apart.
+if name=$("${EB_GET_CONFIG:-/opt/elasticbeanstalk/bin/get-config}" container -k environment_name) && [ -n "$name" ]; then
+  echo "$name" >"$data/environment"
+  chown "${EB_APP_USER:-webapp}:" "$data/environment"
+fi

@@ -1,0 +1,37 @@
+"""Calling hours of a call list: the part of a contact's day in which callers are given their call.
+
+They are minutes of the day by the clocks where the contact is. A list whose hours begin and end at the same
+minute has none; hours that end before they begin last over midnight.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from app.core.days import local_time
+from app.core.models import Queue
+
+MINUTES_PER_DAY = 1440
+
+
+def is_open(call_list: Queue, timezone: str, at: float) -> bool:
+    """Return True if a contact in this time zone may be called at a time."""
+    opens, closes = call_list.calling_from, call_list.calling_to
+    if opens == closes:
+        return True
+    local = datetime.fromtimestamp(at, ZoneInfo(timezone))
+    minute = 60 * local.hour + local.minute
+    if opens < closes:
+        return opens <= minute < closes
+    return minute >= opens or minute < closes
+
+
+def opens_at(call_list: Queue, timezone: str, at: float) -> float:
+    """Return the first time from `at` on at which a contact in this time zone may be called."""
+    if is_open(call_list, timezone, at):
+        return at
+    today = datetime.fromtimestamp(at, ZoneInfo(timezone)).date()
+    opening = time(*divmod(call_list.calling_from % MINUTES_PER_DAY, 60))
+    openings = (local_time(timezone, datetime.combine(today + timedelta(days), opening)) for days in range(3))
+    return next(opening_at for opening_at in openings if opening_at > at)

@@ -1,0 +1,209 @@
+"""What one client can occupy of a real server: connections, time, memory, the disk, streams."""
+
+import json
+import os
+import resource
+import socket
+import time
+from contextlib import ExitStack, suppress
+from http.client import HTTPConnection
+
+import pytest
+from helpers.client import AppClient
+from helpers.places import open_deli
+
+from app.web import picture_json
+
+MIB = 2**20
+HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+
+
+def connect(server, address="127.0.0.1"):
+    return socket.create_connection(("127.0.0.1", server.port), timeout=60, source_address=(address, 0))
+
+
+def is_closed(connection, within):
+    """Whether the server closes a connection in time."""
+    connection.settimeout(within)
+    try:
+        while connection.recv(65536):
+            pass
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def stored_bytes(server):
+    """How much the server's process keeps in files that have no name."""
+    total = 0
+    for name in os.listdir(f"/proc/{server.process.pid}/fd"):
+        with suppress(OSError):
+            path = f"/proc/{server.process.pid}/fd/{name}"
+            if "deleted" in os.readlink(path):
+                total += os.stat(path).st_size
+    return total
+
+
+@pytest.fixture
+def many_files():
+    """Lets this process have a thousand connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_one_address_can_t_have_all_connections(start_server, many_files):
+    server = start_server()
+    with ExitStack() as stack:
+        for _ in range(760):
+            with suppress(OSError):
+                stack.enter_context(connect(server)).sendall(HEAD)
+        other = HTTPConnection("127.0.0.1", server.port, timeout=5, source_address=("127.0.0.9", 0))
+        other.request("GET", "/")
+        assert other.getresponse().status == 200
+    time.sleep(0.5)
+    assert server.get("/").status == 200  # and it has its own back when they are closed
+
+
+def test_behind_a_proxy_its_address_may_have_them(start_server, many_files):
+    server = start_server(proxies=1)
+    with ExitStack() as stack:
+        for _ in range(400):
+            stack.enter_context(connect(server)).sendall(HEAD)
+        assert server.get("/").status == 200
+
+
+def test_a_request_has_thirty_seconds_to_arrive(start_server):
+    server = start_server()
+    shop = server.open_shop()
+    contacts = shop.links["manage"].removeprefix(server.url) + "/contacts"
+    began = time.monotonic()
+    beginnings = [
+        b"",
+        HEAD,
+        f"POST {contacts} HTTP/1.1\r\nHost: a\r\nContent-Length: {16 * MIB}\r\n\r\n".encode(),
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ]
+    connections = [connect(server) for _ in beginnings]
+    for connection, beginning in zip(connections, beginnings, strict=True):
+        connection.sendall(beginning)
+    assert server.get("/").status == 200  # this connection rests from now on, and stays open
+    for _ in range(25):  # a byte now and then doesn't help
+        time.sleep(1)
+        for connection in connections[1:]:
+            connection.sendall(b"1")
+    assert all(is_closed(each, 15) for each in connections)
+    assert 28 < time.monotonic() - began < 40
+    assert server.get("/").status == 200
+
+
+def test_unfinished_bodies_fill_neither_memory_nor_disk(start_server):
+    server = start_server()
+    shop = server.open_shop()
+    contacts = shop.links["manage"].removeprefix(server.url) + "/contacts"
+    paths = [contacts, "/corner-deli", f"/corner-deli/manage/{'x' * 22}/contacts", "/"] * 8
+    with ExitStack() as stack:
+        for path in paths:
+            connection = stack.enter_context(connect(server))
+            with suppress(OSError):
+                connection.sendall(
+                    f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {16 * MIB}\r\n\r\n".encode()
+                )
+                for _ in range(15):
+                    connection.sendall(b"x" * MIB)
+        time.sleep(1)
+        assert stored_bytes(server) <= 64 * MIB
+        assert shop.take().status == 201
+    time.sleep(1)
+    assert stored_bytes(server) == 0
+
+
+def test_a_body_that_is_too_large_is_refused_in_a_sentence_and_the_connection_goes_on(server):
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
+    for size in (70_000, MIB, 5 * MIB):
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", "/places", b"x" * size, headers)
+        answer = connection.getresponse()
+        assert (answer.status, "64 KiB" in json.loads(answer.read())["error"]) == (413, True)
+    chunks = (b"x" * 50_000 for _ in range(4))
+    connection.request("POST", "/places", chunks, headers, encode_chunked=True)
+    answer = connection.getresponse()
+    assert (answer.status, "64 KiB" in json.loads(answer.read())["error"]) == (413, True)
+    connection.request("POST", "/places", iter([b'{"name": ', b'"Deli"}']), headers, encode_chunked=True)
+    assert connection.getresponse().status == 201
+
+
+def test_who_waits_for_permission_to_send_too_much_is_refused_at_once(server):
+    with connect(server) as connection:
+        connection.sendall(
+            b"POST /places HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 10000000\r\nExpect: 100-continue\r\n\r\n"
+        )
+        assert connection.recv(4096).startswith(b"HTTP/1.1 413")
+        assert is_closed(connection, 5)
+
+
+@pytest.mark.parametrize("frame", [b"1;" + b"x" * 5000, b"0\r\n" + b"a: b\r\n" * 5000])
+def test_what_frames_a_chunked_body_is_bounded(server, frame):
+    with connect(server) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + frame)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 400")
+
+
+def test_a_file_of_contacts_still_arrives(server):
+    shop = server.open_shop()
+    rows = "".join(f"Name {n},(202) 555-{n:04},{'x' * 300}\n" for n in range(9000))
+    body = {"text": "name,phone,notes\n" + rows}
+    answer = server.post(f"{shop.links['manage']}/contacts/import", body)
+    assert (answer.status, answer.body["rows"]) == (201, 9000)
+
+
+# ----- streams
+
+
+def test_one_client_has_half_of_the_streams(start_server):
+    server = start_server("--threads", "84")
+    shop = server.open_shop()
+    pages = [shop.watch() for _ in range(12)]
+    others = [shop.watch(address="127.0.0.2") for _ in range(12)]
+    assert [page.status for page in pages] == [200] * 10 + [429] * 2
+    assert [page.status for page in others] == [200] * 10 + [429] * 2
+    for page in (*pages, *others):
+        if page.status == 200:
+            page.close()
+
+
+def test_a_stream_that_ends_frees_its_slot_at_once(start_server):
+    server = start_server("--threads", "84")
+    shop = server.open_shop()
+    for _ in range(5):
+        pages = [shop.watch() for _ in range(10)]
+        assert [page.status for page in pages] == [200] * 10
+        assert shop.watch().status == 429
+        for page in pages:
+            page.close()
+        time.sleep(0.3)
+
+
+def test_each_stream_has_links_for_its_own_host_from_one_picture(start, monkeypatch):
+    client = AppClient(start())
+    place = open_deli(client)
+    rendered = []
+    original = picture_json.RenderedPicture.__init__
+
+    def count(self, picture):
+        rendered.append(picture)
+        original(self, picture)
+
+    monkeypatch.setattr(picture_json.RenderedPicture, "__init__", count)
+    place.customer()
+    rendered.clear()
+    for n in range(30):
+        answer = client.flask_client.get("/corner-deli/live", headers={"Host": f"host-{n}.example"})
+        first = next(answer.response)
+        assert f"http://host-{n}.example/corner-deli/deli/tickets".encode() in first
+        answer.close()
+    assert len(rendered) <= 2  # the second where a minute ends meanwhile

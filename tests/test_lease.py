@@ -1,0 +1,683 @@
+"""Which server may write: one holds the lease, the others stand by, and nothing that was answered is lost."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from helpers.fast_backups import LEASE_FACTOR, wait_for
+from helpers.server import ROOT
+from helpers.versions import rows
+
+from app.backup.lease import Timing
+
+MOVING = "Moving to a new server, a moment please."
+TIMING = Timing().scaled(LEASE_FACTOR)
+YEAR_S = 365 * 86400
+
+
+class Customers:
+    """People who take numbers all the time, and send the same again until somebody has answered."""
+
+    def __init__(self, shop, many=3):
+        self.server, self.take_url = shop.client, shop.take_url
+        self.taken = {}  # number -> by which servers it was answered, for which requests
+        self.paused, self._over, self.longest_wait = 0, threading.Event(), 0.0
+        self._threads = [threading.Thread(target=self._take) for _ in range(many)]
+        for thread in self._threads:
+            thread.start()
+
+    def _take(self):
+        mine, asked_at = uuid4().hex, time.monotonic()
+        while not self._over.wait(0.02):
+            server = self.server
+            try:
+                answer = server.post(self.take_url, {"request_id": mine})
+            except (OSError, HTTPException):
+                time.sleep(0.05)
+                continue
+            if answer.status == 503:
+                self.paused += 1
+                time.sleep(0.05)
+                continue
+            assert answer.status in (200, 201), answer
+            self.taken.setdefault(answer.body["number"], []).append((server, mine))
+            self.longest_wait = max(self.longest_wait, time.monotonic() - asked_at)
+            mine, asked_at = uuid4().hex, time.monotonic()
+
+    def are_served(self, more=5, within=30):
+        """Waits until so many more were answered."""
+        before = len(self.taken)
+        wait_for(lambda: len(self.taken) >= before + more, within)
+
+    def go_home(self):
+        """Ends it; returns all the numbers that were answered."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+        twice = {number: who for number, who in self.taken.items() if len({mine for _, mine in who}) > 1}
+        assert twice == {}, "a number was given twice"
+        return set(self.taken)
+
+
+class Machines:
+    """Where servers of one shop run: the old one, and those that are to replace it."""
+
+    def __init__(self, start_quick, tmp_path, backup_url):
+        self._start, self._tmp_path, self.url = start_quick, tmp_path, str(backup_url)
+
+    def data(self, name):
+        return self._tmp_path / name
+
+    def serve(self, name, **settings):
+        """Starts a server; its keeper is a quick one."""
+        settings = {"backup_url": self.url} | settings
+        return self._start(data=self.data(name), **settings)
+
+    def wait_for_copy(self, tickets):
+        """Waits until there is a copy with so many tickets, and the place."""
+        wait_for(lambda: any(f"-{tickets}t-" in path.name for path in Path(self.url).glob("0*/*")))
+
+    def run(self, *words, data, **settings):
+        """Runs a command on a machine."""
+        settings = {"backup_url": self.url, "data": self.data(data)} | settings
+        variables = {f"TAKEANUMBER_{name.upper()}": str(value) for name, value in settings.items()}
+        return subprocess.run(
+            [sys.executable, str(ROOT / "takeanumber.py"), *words],
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def restore(self, name, *words):
+        """Restores on a machine, as its predeploy hook does; returns what it says."""
+        ended = self.run("restore", "--or-new", *words, data=name)
+        assert ended.returncode == 0, ended
+        return ended.stdout
+
+    def refused(self, name, **settings):
+        """Starts a server that has to end with a sentence, and returns that."""
+        ended = self.run("serve", "--host", "127.0.0.1", "--port", "0", data=name, **settings)
+        assert ended.returncode == 1, ended
+        (sentence,) = [line for line in ended.stderr.splitlines() if line.startswith("Error: ")]
+        return sentence
+
+
+@pytest.fixture
+def machines(start_quick, tmp_path):
+    """Machines that keep their backups in one directory."""
+    (tmp_path / "backups").mkdir()
+    return Machines(start_quick, tmp_path, tmp_path / "backups")
+
+
+@pytest.fixture
+def cloud(start_quick, tmp_path, bucket):
+    """Machines that keep them in S3."""
+    return Machines(start_quick, tmp_path, bucket.url)
+
+
+def backup_of(server):
+    return server.get("/healthz?verbose=1").body["backup"]
+
+
+def role(server):
+    return backup_of(server)["role"]
+
+
+def lease_of(path):
+    """The states in the log of the lease, the oldest first."""
+    return [json.loads(entry.read_text())["state"] for entry in sorted((path / "lease").glob("*.json"))]
+
+
+def numbers(shop, server=None):
+    """All numbers that were ever taken there."""
+    answer = (server or shop.client).get(f"{shop.links['manage']}/tickets.csv")
+    assert answer.status == 200
+    return set(re.findall(r"\b[A-Z]\d+\b", answer.body))
+
+
+def owner_sees(shop, server):
+    return server.get(shop.links["manage"]).body["backup"]
+
+
+# ----- updates
+
+
+@pytest.mark.parametrize("words", [(), ("--hand-over",)], ids=["restore", "restore --hand-over"])
+def test_nothing_that_was_answered_is_lost_in_a_clean_update(cloud, words):
+    old = cloud.serve("old")
+    shop = old.open_shop()
+    customers = Customers(shop)
+    customers.are_served()
+    assert "Restored" in cloud.restore("new", *words)
+    new = cloud.serve("new")
+    customers.are_served()  # the new one takes nothing while customers are at the old one
+    assert (role(old), role(new)) == ("holder", "standby")
+    for page in ("customers", "board", "manage", "live"):  # or a board would show a stale line
+        answer = new.get(shop.links[page])
+        assert (answer.status, answer.body["error"], answer.headers["retry-after"]) == (503, MOVING, "2")
+    assert new.get("/healthz").status == 200
+    assert (role(old), role(new)) == ("holder", "standby")
+
+    answered = set(customers.taken)
+    customers.server = new  # as the balancer leads them
+    customers.are_served(20)
+    assert (role(old), role(new)) == ("standby", "holder")
+    assert customers.longest_wait < 30 * LEASE_FACTOR + 5
+    taken = customers.go_home()
+    assert answered <= taken <= numbers(shop, new)
+    assert len(numbers(shop, new)) == max(
+        int(number[1:]) for number in numbers(shop, new)
+    )  # none was skipped
+    assert old.get(shop.links["board"]).status == old.post(shop.take_url).status == 503
+    assert old.stop() == 0
+    assert new.post(shop.take_url).status == 201
+
+
+def test_open_pages_of_the_old_one_are_led_to_the_new_one(machines):
+    old = machines.serve("old")
+    shop = old.open_shop()
+    board = shop.watch()
+    board.next()
+    machines.restore("new")
+    new = machines.serve("new")
+    wait_for(lambda: new.post(shop.take_url).status == 201)
+    assert board.ends(within=2)
+    assert old.get(shop.links["live"]).status == 503
+
+
+def test_rolled_back_half_way_the_old_one_never_stopped(machines, tmp_path):
+    old = machines.serve("old")
+    shop = old.open_shop()
+    customers = Customers(shop)
+    machines.restore("new")
+    new = machines.serve("new")
+    customers.are_served()
+    new.kill()
+    customers.are_served()
+    time.sleep(TIMING.take_s)
+    assert customers.go_home() == numbers(shop)
+    assert customers.paused == 0
+    assert "releasing" not in lease_of(tmp_path / "backups")
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM], ids=["dies", "is ended"])
+def test_after_a_failed_update_the_old_one_serves_again_with_what_the_new_one_stored(cloud, bucket, end):
+    old = cloud.serve("old")
+    shop = old.open_shop()
+    customers = Customers(shop)
+    customers.are_served()
+    cloud.restore("new")
+    new = cloud.serve("new")
+    customers.server = new
+    customers.are_served()
+    wait_for(lambda: role(old) == "standby")
+    last = max(customers.taken, key=lambda number: int(number[1:]))
+    wait_for(lambda: int(re.search(r"-(\d+)t-", bucket.copies()[-1])[1]) >= int(last[1:]))  # it is in a copy
+    before = set(customers.taken)
+    new.stop(end)
+    died_at = time.monotonic()
+    customers.server = old
+    customers.are_served()
+    assert time.monotonic() - died_at < 120 * LEASE_FACTOR
+    taken = customers.go_home()
+    there = numbers(shop, old)
+    assert {number for number in before if int(number[1:]) <= int(last[1:])} <= there
+    if end == signal.SIGTERM:
+        assert taken <= there
+    assert role(old) == "holder"
+
+
+def test_of_two_new_ones_at_once_one_serves(machines):
+    old = machines.serve("old")
+    shop = old.open_shop()
+    customers = Customers(shop)
+    customers.are_served()
+    for name in ("one", "two"):
+        machines.restore(name)
+    with ThreadPoolExecutor(2) as people:
+        new = [*people.map(machines.serve, ("one", "two"))]
+    old.kill()
+    others = Customers(shop)
+    customers.server, others.server = new
+    wait_for(lambda: sorted(map(role, new)) == ["holder", "standby"], within=30)
+    (holder,) = [server for server in new if role(server) == "holder"]
+    customers.server = others.server = holder
+    customers.are_served()
+    others.are_served()
+    customers.go_home()
+    others.go_home()
+    assert not set(customers.taken) & set(others.taken)
+
+
+def test_a_new_one_whose_old_one_ended_in_order_serves_at_once(machines):
+    old = machines.serve("old")
+    shop = old.open_shop()
+    taken = shop.take().body["number"]
+    machines.restore("new")
+    old.stop()
+    new = machines.serve("new")
+    assert new.post(shop.take_url).status == 201
+    assert taken in numbers(shop, new)
+    assert owner_sees(shop, new)["holder"]
+
+
+def test_without_customers_a_new_one_only_asks_whether_the_old_one_is_there(machines, tmp_path):
+    old = machines.serve("old")
+    shop = old.open_shop()
+    machines.restore("new")
+    machines.serve("new")
+    wait_for(lambda: lease_of(tmp_path / "backups") == ["held", "asked", "held"])
+    time.sleep(TIMING.quiet_s * 2)
+    assert lease_of(tmp_path / "backups") == ["held", "asked", "held"]
+    assert shop.take().status == 201
+
+
+# ----- machines that fail
+
+
+def test_a_frozen_server_that_wakes_up_answers_nothing_and_its_numbers_are_not_given_again(machines):
+    old = machines.serve("old")
+    shop = old.open_shop()
+    customers = Customers(shop, many=1)
+    customers.are_served()
+    machines.wait_for_copy(len(customers.go_home()))
+    lost = shop.take().body["number"]  # the copy of it comes too late
+    old.process.send_signal(signal.SIGSTOP)
+    machines.restore("new")
+    new = machines.serve("new")
+    others = Customers(shop, many=1)
+    others.server = new
+    others.are_served()
+    assert role(new) == "holder"
+    waking = [threading.Thread(target=lambda: results.append(shop.take())) for _ in range(3)]
+    results = []
+    for thread in waking:
+        thread.start()
+    time.sleep(0.3)
+    old.process.send_signal(signal.SIGCONT)
+    for thread in waking:
+        thread.join()
+    assert [answer.status for answer in results] == [503] * 3
+    wait_for(lambda: role(old) == "standby")
+
+    taken = others.go_home()
+    assert lost not in taken
+    assert lost not in numbers(shop, new)
+    assert min(int(number[1:]) for number in taken) > int(lost[1:]) + 10
+    (orphan,) = wait_for(lambda: owner_sees(shop, new)["orphans"])
+    assert re.fullmatch(r"daily/orphans/\d{8}/.*\.db\.gz", orphan["name"])
+    told = owner_sees(shop, new)["said"]
+    assert "took over from one that didn't answer" in told
+    assert "every queue skipped 20 numbers" in told
+    page = machines.run("backups", data="new").stdout
+    assert f"orphan, {orphan['name']}" in page
+
+    words = orphan["restore"].split()[2:]
+    words[words.index("--data") + 1] = str(machines.data("orphan"))
+    ended = machines.run(*words, data="orphan")
+    assert ended.returncode == 0, ended
+    kept = rows(machines.data("orphan") / "takeanumber.db", "SELECT number FROM ticket")
+    assert lost in {number for (number,) in kept}
+
+
+def test_a_process_that_was_frozen_alone_goes_on_once_the_store_confirms_it(machines):
+    old = machines.serve("old")
+    shop = old.open_shop()
+    old.process.send_signal(signal.SIGSTOP)
+    time.sleep(TIMING.stop_s * 1.5)
+    old.process.send_signal(signal.SIGCONT)
+    wait_for(lambda: shop.take().status == 201, within=5)
+    assert (role(old), backup_of(old)["term"]) == ("holder", 1)
+
+
+def test_a_holder_that_was_killed_resumes_without_a_restore(machines, tmp_path):
+    old = machines.serve("old")
+    shop = old.open_shop()
+    shop.take()
+    old.kill()
+    old.start()
+    assert shop.take().body["number"] == "A2"
+    assert lease_of(tmp_path / "backups") == ["held", "held"]
+    assert [path for path in old.data.iterdir() if "before-restore" in path.name] == []
+
+
+def test_a_lost_machine_is_replaced_by_one_that_nobody_visits(machines, tmp_path):
+    old = machines.serve("old")
+    shop = old.open_shop()
+    shop.take()
+    machines.wait_for_copy(1)
+    old.kill()
+    shutil.rmtree(old.data)
+    machines.restore("new")
+    new = machines.serve("new")
+    wait_for(lambda: role(new) == "holder", within=60)
+    assert new.post(shop.take_url).body["number"] == "A22"
+    assert "A1" in numbers(shop, new)
+
+
+def test_what_was_answered_unnoticed_by_the_others_is_kept_as_an_orphan(machines, tmp_path):
+    """The old one is cut off from the store, but customers reach it; a new one reaches the store."""
+    cable = tmp_path / "cable"
+    cable.symlink_to(tmp_path / "backups")
+    old = machines.serve("old", backup_url=cable)
+    shop = old.open_shop()
+    shop.take()
+    machines.wait_for_copy(1)
+    cable.unlink()
+    time.sleep(TIMING.stop_s + TIMING.doubt_s)
+    lost = shop.take()
+    assert lost.status == 201
+    told = owner_sees(shop, old)
+    assert (told["state"], told["confirmed"]) == ("amber", False)
+    assert "when a new server takes over" in told["problem"]
+    machines.restore("new")
+    new = machines.serve("new")
+    wait_for(lambda: new.post(shop.take_url).status == 201, within=60)
+    cable.symlink_to(tmp_path / "backups")
+    wait_for(lambda: role(old) == "standby")
+    assert shop.take().status == 503
+    (orphan,) = wait_for(lambda: owner_sees(shop, new)["orphans"])
+    assert orphan["tickets"] == 2
+    assert new.post(shop.take_url).status == 201
+
+    old.kill()
+    cable.unlink()
+    old.start()  # and can't ask: it knows that it was replaced
+    assert shop.take().status == 503
+
+
+def test_a_holder_that_was_killed_and_replaced_keeps_its_rest_when_it_comes_back(machines):
+    old = machines.serve("old")
+    shop = old.open_shop()
+    shop.take()
+    machines.wait_for_copy(1)
+    lost = shop.take().body["number"]
+    old.kill()
+    machines.restore("new")
+    new = machines.serve("new")
+    wait_for(lambda: new.post(shop.take_url).status == 201, within=60)
+    old.start()
+    assert shop.take().status == 503
+    (orphan,) = wait_for(lambda: owner_sees(shop, new)["orphans"])
+    new.stop()
+    wait_for(lambda: shop.take().status == 201)  # it takes over again, with the data of the new one
+    assert lost not in numbers(shop)
+    kept = [path for path in old.data.iterdir() if "before-restore" in path.name]
+    assert lost in {number for path in kept for (number,) in rows(path, "SELECT number FROM ticket")}
+    assert orphan["name"] in machines.run("backups", "--all", data="old").stdout
+
+
+@pytest.mark.parametrize("offsets", [(YEAR_S, 0), (-YEAR_S, 0), (0, YEAR_S), (0, -YEAR_S)], ids=str)
+def test_a_clock_that_is_wrong_by_a_year_changes_nothing(machines, offsets):
+    old = machines.serve("old", clock_offset=offsets[0])
+    shop = old.open_shop()
+    taken = shop.take().body["number"]
+    machines.restore("new")
+    new = machines.serve("new", clock_offset=offsets[1])
+    wait_for(lambda: new.post(shop.take_url).status == 201)
+    assert role(old) == "standby"
+    assert taken in {ticket for (ticket,) in rows(new.data / "takeanumber.db", "SELECT number FROM ticket")}
+
+
+# ----- storage that fails
+
+
+def test_what_can_not_be_stored_is_not_handed_over(cloud, bucket, way, monkeypatch):
+    """The old one can't store its last copy: it serves on, and hands over later."""
+    old = cloud.serve("old")  # behind the bad way
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", bucket.client.meta.endpoint_url)
+    shop = old.open_shop()
+    wait_for(bucket.copies)
+    cloud.restore("new")
+    new = cloud.serve("new")
+    way.of, way.where, way.wrong = {"PUT"}, "db.gz", (403, "AccessDenied")
+    shop.take()
+    time.sleep(TIMING.quiet_s)
+    wait_for(lambda: new.post(shop.take_url).status == 503 and role(old) == "handing over")
+    assert shop.take().status == 503
+    wait_for(lambda: shop.take().status == 201)
+    assert role(old) == "holder"
+    way.wrong = None
+    wait_for(lambda: new.post(shop.take_url).status == 201)
+    assert numbers(shop, new) >= {"A1", "A2"}
+
+
+def test_a_server_that_starts_while_the_storage_is_away(cloud, bucket, way):
+    old = cloud.serve("old")
+    shop = old.open_shop()
+    assert shop.take().status == 201
+    old.kill()
+    way.wrong = (503, "SlowDown")
+    old.start()
+    wait_for(lambda: shop.take().status == 201)  # nobody had asked for its lease
+    assert backup_of(old)["confirmed"] is False
+    cloud.restore_is_refused = cloud.run("restore", "--or-new", data="new")
+    assert cloud.restore_is_refused.returncode == 1
+    way.wrong = None
+    wait_for(lambda: backup_of(old)["confirmed"])
+    assert shop.take().status == 201
+
+    old.kill()
+    shutil.copytree(old.data, cloud.data("elsewhere"))
+    way.wrong = (503, "SlowDown")
+    ended = cloud.serve("empty")  # which was never restored, and has never served: nobody else can have it
+    assert ended.post("/places", {"name": "Deli"}).status == 201
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [("careless", "overwrites what is there"), ((501, "NotImplemented"), "If-None-Match")],
+    ids=["overwrites", "answers 501"],
+)
+def test_a_store_without_conditional_writes_is_refused(cloud, way, wrong, word):
+    way.of, way.wrong = {"PUT"}, wrong
+    sentence = cloud.refused("old")
+    assert word in sentence
+    assert "If-None-Match" in sentence
+
+
+def test_a_newer_schema_is_not_taken_over(cloud, bucket):
+    old = cloud.serve("old")
+    shop = old.open_shop()
+    cloud.restore("new")
+    new = cloud.serve("new")
+    wait_for(bucket.copies)
+    (name, *_) = bucket.copies()
+    newer = re.sub(r"-\d{4}-(\d+t)", r"-9999-\1", name.replace("/00000000", "/99999999"))
+    bucket.put(newer, b"whatever")
+    new.post(shop.take_url)
+    wait_for(lambda: backup_of(new)["problem"])
+    assert backup_of(new)["state"] == "amber"
+    assert shop.take().status == 201
+    assert role(old) == "holder"
+
+
+# ----- whose lease it is
+
+
+def name_environment(data, name):
+    """Does what the hook does that knows the name of the environment."""
+    data.mkdir(exist_ok=True)
+    (data / "environment").write_text(f"{name}\n")
+
+
+def test_a_cloned_environment_is_refused_with_a_sentence(machines, tmp_path):
+    name_environment(machines.data("old"), "shop")
+    old = machines.serve("old")
+    shop = old.open_shop()
+    shop.take()
+    machines.wait_for_copy(1)
+    name_environment(machines.data("clone"), "shop-test")
+    refused = machines.run("restore", "--or-new", data="clone")
+    assert refused.returncode == 1
+    assert "The environment 'shop' keeps its backups" in refused.stderr
+    assert "this is 'shop-test'" in refused.stderr
+    shutil.copytree(old.data, machines.data("copied"))
+    name_environment(machines.data("copied"), "shop-test")
+    assert machines.run("restore", "--replace", data="copied").returncode == 1
+
+    old.stop()  # also while production is being restarted
+    machines.restore("clone", "--take-over", "shop")
+    assert "'shop'" in machines.refused("clone")
+    assert "'shop'" in machines.refused("clone", take_over="another")
+    old.start()
+    assert shop.take().body["number"] == "A2"
+    old.stop()
+    new = machines.serve("clone", take_over="shop")
+    assert new.post(shop.take_url).body["number"] == "A3"
+    assert "'shop-test'" in machines.refused("old")
+
+
+def test_a_server_without_an_environment_takes_over_from_any(machines):
+    name_environment(machines.data("old"), "shop")
+    old = machines.serve("old")
+    shop = old.open_shop()
+    old.stop()
+    machines.restore("laptop")
+    assert machines.serve("laptop").post(shop.take_url).status == 201
+
+
+def test_a_state_of_earlier_that_was_chosen_by_hand_is_served(machines):
+    old = machines.serve("old")
+    shop = old.open_shop()
+    shop.take()
+    machines.wait_for_copy(1)
+    time.sleep(1.1)
+    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    time.sleep(1.1)
+    shop.take()
+    machines.wait_for_copy(2)
+    for end in (old.stop, old.kill):
+        end()
+        assert machines.run("restore", "--replace", "--at", until, data="old").returncode == 0
+        old.start()
+        assert numbers(shop) == {"A1"} if end == old.stop else True
+        wait_for(lambda: shop.take().status == 201, within=60)
+        assert numbers(shop) == {"A1", "A2"}
+
+
+def test_a_standby_has_nothing_to_back_up(machines):
+    old = machines.serve("old")
+    old.open_shop()
+    machines.restore("new")
+    ended = machines.run("backup", data="new")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "Nothing to back up" in ended.stdout
+
+
+# ----- from the protocol of earlier versions
+
+
+def serve_by_the_old_protocol(machines, path, claim="c0ffee"):
+    """Leaves a database and its backups as a server of an earlier version does."""
+    old = machines.serve("old")
+    shop = old.open_shop()
+    shop.take()
+    old.stop()
+    shutil.rmtree(path / "lease")
+    for folder in (path, path / "hourly", path / "daily"):
+        (folder / "00000001").rename(folder / "00000002")
+    record = path / "masters" / "00000002"
+    record.mkdir(parents=True)
+    (record / "claim").write_text(json.dumps({"claim": claim}))
+    (record / "decided").write_text(json.dumps({"decided": "taken"}))
+    code = f"""import sqlite3
+db = sqlite3.connect({str(old.data / "takeanumber.db")!r})
+db.execute("DELETE FROM fact WHERE name LIKE 'lease%'")
+db.execute("INSERT INTO fact (name, value) VALUES ('backup_generation', '2'), ('backup_claim', '{claim}')")
+db.commit()"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return old, shop
+
+
+def test_an_update_in_place_turns_the_old_protocol_into_the_lease(machines, tmp_path):
+    path = tmp_path / "backups"
+    old, shop = serve_by_the_old_protocol(machines, path)
+    shutil.copytree(old.data, machines.data("other"))
+    (path / "masters" / "00000003").mkdir()
+    (path / "masters" / "00000003" / "claim").write_text('{"claim": "one that gave up"}')
+    assert machines.run("backup", data="old").returncode == 0  # the hook's, while the old version serves
+    assert not (path / "lease").exists()
+    old.start()
+    assert shop.take().body["number"] == "A2"
+    assert sorted(entry.name for entry in (path / "lease").iterdir()) == ["00000005.json", "00000006.json"]
+    assert json.loads((path / "masters/00000003/decided").read_text())["decided"] == "withdrawn"
+    assert json.loads((path / "masters/00000004/decided").read_text())["decided"] == "taken"
+    old.restart()
+    assert shop.take().body["number"] == "A3"
+    machines.restore("new")
+    new = machines.serve("new")
+    wait_for(lambda: new.post(shop.take_url).status == 201)
+    assert numbers(shop, new) == {"A1", "A2", "A3", "A4"}
+
+
+def test_a_newcomer_refuses_beside_a_server_of_an_earlier_version(machines, tmp_path):
+    _, shop = serve_by_the_old_protocol(machines, tmp_path / "backups")
+    machines.restore("new")
+    assert "update that server in place first" in machines.refused("new")
+    assert not (tmp_path / "backups" / "lease").exists()
+    new = machines.serve("new", take_over="earlier-version")
+    wait_for(lambda: new.post(shop.take_url).status == 201)
+    assert "A1" in numbers(shop, new)
+
+
+def test_settings_of_the_old_protocol_do_no_harm(machines):
+    server = machines.serve("old", handover_s=30, rollback_s=180)
+    assert server.open_shop().take().status == 201
+
+
+def test_a_server_without_backups_has_no_lease(start_server):
+    server = start_server()
+    shop = server.open_shop()
+    assert server.get("/healthz?verbose=1").body["backup"] is None
+    assert owner_sees(shop, server) is None
+
+
+# ----- for long
+
+
+@pytest.mark.soak
+def test_twenty_lost_machines_lose_at_most_what_was_not_copied_and_give_no_number_twice(machines):
+    server = machines.serve("machine-0")
+    shop = server.open_shop()
+    customers = Customers(shop, many=2)
+    for count in range(1, 21):
+        customers.are_served(10)
+        server.kill()
+        machines.restore(f"machine-{count}")
+        server = machines.serve(f"machine-{count}")
+        customers.server = server
+    customers.are_served(10)
+    taken = customers.go_home()
+    lost = taken - numbers(shop, server)
+    assert len(lost) < 20 * 20 * 4
+
+
+@pytest.mark.soak
+def test_ten_updates_under_load_lose_nothing(machines):
+    server = machines.serve("machine-0")
+    shop = server.open_shop()
+    customers = Customers(shop)
+    for count in range(1, 11):
+        customers.are_served(10)
+        machines.restore(f"machine-{count}")
+        new = machines.serve(f"machine-{count}")
+        customers.server = new
+        customers.are_served(10)
+        server.stop()
+        server = new
+    taken = customers.go_home()
+    assert taken == numbers(shop, server)
