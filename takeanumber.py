@@ -194,6 +194,7 @@ WAITRESS: dict[str, Any] = {
     "ident": None,
     "clear_untrusted_proxy_headers": False,  # ProxyFix decides which of them to believe
     "asyncore_use_poll": True,  # select() can't watch more than 1,024 files
+    "max_request_body_size": 17 * 2**20,  # what its URL doesn't allow isn't stored, see app/server.py
     "outbuf_high_watermark": 128 * 1024,  # a stalled phone must not hold megabytes
     "channel_request_lookahead": 1,  # otherwise waitress doesn't notice that a page closed its stream
 }

@@ -277,12 +277,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
 def create_server(app: Any, *, is_behind_proxy: bool, **options: Any) -> Any:
     """Return a waitress server that listens, with these adjustments. Raises OSError and ValueError."""
-    adjustments = Adjustments(
-        cleanup_interval=CHECK_S,
-        max_request_header_size=MAX_HEADER_BYTES,
-        max_request_body_size=17 * MIB,
-        **options,
-    )
+    adjustments = Adjustments(cleanup_interval=CHECK_S, max_request_header_size=MAX_HEADER_BYTES, **options)
     max_per_client = None if is_behind_proxy else adjustments.connection_limit // 2
     dispatcher = ThreadedTaskDispatcher()
     dispatcher.set_thread_count(adjustments.threads)

@@ -39,11 +39,11 @@ def test_an_unknown_link_is_unknown_whatever_is_sent(place, path, kind):
 def test_sixteen_mebibytes_of_a_stranger_cost_nothing(place, path, body, kind):
     body *= 16 * MIB // len(body)
     before = resource.getrusage(resource.RUSAGE_SELF)
-    began = time.monotonic()
+    began = time.process_time()
     for _ in range(3):
         assert posts(place.client, path, body, kind).status in (404, 413)
     after = resource.getrusage(resource.RUSAGE_SELF)
-    assert time.monotonic() - began < 3 * 0.1
+    assert time.process_time() - began < 3 * 0.1
     assert after.ru_maxrss - before.ru_maxrss < 20 * KIB  # in KiB
 
 
@@ -80,9 +80,9 @@ def test_a_form_has_so_many_fields(place):
     ids=["brackets", "objects", "twenty", "crossed", "quotes", "latin", "utf-16"],
 )
 def test_odd_json_is_refused(place, body):
-    began = time.monotonic()
+    began = time.process_time()
     assert posts(place.client, f"{place.links['manage']}/contacts", body, JSON).status == 400
-    assert time.monotonic() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize("item", [b"[]", b"{}", b"0", b'""', b'[{"a":[]}]'])
