@@ -20,7 +20,7 @@ if (navigator.share) document.documentElement.classList.add('can-share');
 const isBusy = () => document.hidden || page.querySelector('.wrong')
   || document.activeElement?.closest('main form:has(input:not([type=hidden]), select, textarea)');
 const pause = page.matches('[data-slow]') ? LATER : SOON;
-let timer, shown;
+let timer, shown, counted, version;
 
 function renew() {
   timer = null;
@@ -35,10 +35,12 @@ function later() {
 watch(picture => {
   const { counters, ...rest } = picture;
   const isShown = document.querySelector('[data-counter]') && inside(counters);
-  // Taps at a door come by the dozen, and change nothing else.
   const news = JSON.stringify([rest.epoch, rest.series, rest.queues, isShown || counters.map(({ slug }) => slug)]);
-  if (news !== shown && (shown || !page.matches('[data-slow]'))) later();
-  shown = news;
+  // Taps at a door come by the dozen, and change nothing else. What is not in the picture changes its version only.
+  const counts = JSON.stringify(counters), isTap = counts !== counted;
+  const isNews = news !== shown || (rest.version !== version && !isTap);
+  if (isNews && (shown || !page.matches('[data-slow]'))) later();
+  [shown, counted, version] = [news, counts, rest.version];
 });
 setInterval(later, LOOK);
 
