@@ -15,6 +15,7 @@ import pytest
 from helpers.app import HERE
 from helpers.versions import dump, rows
 
+from app.backup.last import LAST
 from app.storage.schema import SCHEMA
 
 NAME = rf"\d{{8}}/\d{{10}}-\d{{8}}T\d{{6}}Z-{SCHEMA}-\d+t-\d+b\.db\.gz"
@@ -57,7 +58,7 @@ def test_a_backup_is_stored_and_listed(invoke, shop, storage):
     assert re.fullmatch(NAME, name)
     assert name.startswith(f"00000001/0000000001-20261121T100000Z-{SCHEMA}-1t-{len(storage.read(name))}b.")
     assert storage.names("daily/") == [f"daily/{name}"]  # one a day is kept longer
-    assert storage.read("last").endswith(storage.read(name))  # and one without limit
+    assert storage.read(LAST).endswith(storage.read(name))  # and one without limit
     line, kept = invoke("backups", "--from", storage.url).stdout.splitlines()  # one of each hour
     assert re.fullmatch(r"The last backup is also kept without limit: \d+\.\d kB\.", kept)
     recent, daily, _ = invoke("backups", "--all", "--from", storage.url).stdout.splitlines()
@@ -152,7 +153,7 @@ def test_nothing_else_is_left_behind(invoke, shop, storage):
     invoke("backup", "--to", storage.url)
     invoke("verify", "--from", storage.url)
     assert [path.name for path in shop.database.parent.glob(".*")] == []
-    assert [name for name in storage.names() if not re.match(r"0|daily/0|last$|lease/|verified/", name)] == []
+    assert [name for name in storage.names() if not re.match(r"0|daily/0|last/|lease/|verified/", name)] == []
 
 
 def test_what_is_no_copy_is_not_listed(invoke, shop, storage):

@@ -17,6 +17,7 @@ from helpers.places import Place, open_deli
 from helpers.versions import FAILS, NEXT, REBUILDS_PLACE, dump, rows
 
 from app.backup import s3
+from app.backup.last import LAST
 from app.storage.schema import SCHEMA
 
 
@@ -465,7 +466,7 @@ def test_or_new_where_something_else_is_stored(invoke, stick, elsewhere):
 
 
 def test_or_new_where_all_backups_are_gone(invoke, stored, elsewhere):
-    for name in stored.copies() + stored.names("daily/") + ["last"]:
+    for name in stored.copies() + stored.names("daily/") + [LAST]:
         (stored.path / name).unlink()
     where = ("--from", stored.url, "--data", str(elsewhere))
     for words in ([], ["--hand-over"]):
@@ -487,7 +488,7 @@ def test_or_new_after_one_that_never_served(invoke, storage, elsewhere):
 def test_a_shop_that_closed_for_the_winter_is_found_again(invoke, database, storage, elsewhere):
     """Lifecycle rules have removed every copy but one."""
     assert invoke("backup", "--to", storage.url).returncode == 0
-    last = storage.read("last")
+    last = storage.read(LAST)
     assert gzip.decompress(last) == gzip.decompress(storage.read(storage.copies()[0]))
     (name,) = storage.copies()
     remove(storage, [name, f"daily/{name}", *storage.names("verified/")])
@@ -507,8 +508,8 @@ def test_broken_copies_are_skipped_down_to_the_last(invoke, database, stored, el
     ended = invoke("restore", "--from", stored.url, "--data", str(elsewhere))
     assert (ended.returncode, ended.stderr.count("Warning: ")) == (0, 2)
     assert whole(elsewhere / "takeanumber.db") == ["A1", "A2"]
-    for broken in (stored.read("last")[:1000], b"", b"Dear diary"):
-        stored.put("last", broken)
+    for broken in (stored.read(LAST)[:1000], b"", b"Dear diary"):
+        stored.put(LAST, broken)
         ended = invoke("restore", "--replace", "--from", stored.url, "--data", str(elsewhere))
         assert "no whole backup" in ended.said
         assert ended.stderr.count("Warning: ") == 3
@@ -516,9 +517,9 @@ def test_broken_copies_are_skipped_down_to_the_last(invoke, database, stored, el
 
 def test_the_last_of_a_newer_version_ends_it(invoke, database, stored, elsewhere):
     (name,) = stored.copies()
-    newer = stored.read("last").replace(f"-{SCHEMA}-".encode(), b"-9999-", 1)
+    newer = stored.read(LAST).replace(f"-{SCHEMA}-".encode(), b"-9999-", 1)
     remove(stored, [name, f"daily/{name}"])
-    stored.put("last", newer)
+    stored.put(LAST, newer)
     assert "newer version" in invoke("restore", "--from", stored.url, "--data", str(elsewhere)).said
 
 

@@ -85,12 +85,14 @@ class DirectoryStore:
         target = self._root / name
         part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         with self._translate_errors():
+            target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 self._write_synced(part, content)
                 part.replace(target)
             finally:
                 part.unlink(missing_ok=True)
-            fsync(target.parent)
+            for directory in (target.parent, target.parent.parent):
+                fsync(directory)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it exists."""

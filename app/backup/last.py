@@ -17,7 +17,7 @@ from app.backup.copies import Copy, parse_name
 from app.backup.files import CHUNK_BYTES
 from app.backup.store import Store, StoredFile
 
-LAST = "last"
+LAST = "last/takeanumber.db.gz"  # lifecycle rules and bucket policies name the folder
 
 # The header of a gzip member with a file name, see RFC 1952: no time, compressed well, on an unknown system.
 _HEADER = b"\x1f\x8b\x08\x08" + bytes(4) + b"\x02\xff"
