@@ -91,11 +91,11 @@ def test_the_number_stays_when_its_contact_is_forgotten(clinic):
 # ----- lifting it
 
 
-def test_the_owner_lifts_it_for_the_number(clinic, owner, cleo):
+def test_the_owner_lifts_it_for_the_number(clinic, app, cleo):
     stores(clinic, FAMILY[0])
     stores(clinic, FAMILY[1])
     url = clinic.contacts(q="bea")["contacts"][0]["links"]["contact"].partition("localhost")[2]
-    page = Browser(clinic.client.client.application).open(url)
+    page = Browser(app).open(url)
     page.press("Save", do_not_call=None)
     assert (forbidden(clinic), numbers(clinic)) == ([], [])
     put_everybody_on(clinic)
@@ -133,11 +133,11 @@ def test_adding_a_contact_lifts_nothing(clinic, owner):
 
 
 def test_the_owner_sees_and_lifts_numbers_without_contacts(clinic, owner):
-    owner.press("Look at it first", text="+49301234567\n+491712345678\n", do_not_call="1")
-    owner.press("Store them")
+    owner.press("Preview", text="+49301234567\n+491712345678\n", do_not_call="1")
+    owner.press("Import")
     owner.open(f"{clinic.links['manage']}/contacts/do-not-call")
     assert "2 numbers" in owner.html
-    owner.press("May be called again")
+    owner.press("Allow calls")
     assert len(numbers(clinic)) == 1
     owner.press("Do not call", phone="030 5555555")
     assert "030 5555555" in numbers(clinic)
@@ -181,9 +181,9 @@ def test_a_list_of_numbers_as_a_file(clinic, owner):
     form["fields"].append(("do_not_call", "1"))
     owner.form = lambda button: form
     sends_file(owner, b"Phone\n+49301234567\nnonsense\n")
-    assert "Left out" in owner.html
+    assert "Skipped" in owner.html
     del owner.form
-    owner.press("Store them")
+    owner.press("Import")
     assert numbers(clinic) == ["030 1234567"]
 
 
@@ -260,5 +260,5 @@ def test_the_review_shows_how_numbers_were_read(clinic, owner):
     assert [each["row"] for each in upload["remarks"]] == [2, 3]
     assert "Please check" in upload["remarks"][0]["remark"]
     assert upload["remarks"][1]["remark"].endswith("Also there: 030 1234567.")
-    owner.press("Look at it first", text=text)
+    owner.press("Preview", text=text)
     assert "Also there: 030 1234567." in owner.html

@@ -348,12 +348,12 @@ def test_the_time_zone_decides_the_country(client, zone, country):
 
 
 def test_the_owner_chooses_the_country_by_its_name(place, app):
-    owner = Browser(app).open(place.links["manage"])
+    owner = Browser(app).open(f"{place.links['manage']}/settings")
     assert '<option value="" selected>not known</option>' in owner.html
     assert '<option value="DE">Germany</option>' in owner.html
-    owner.press("Save the place", timezone="Asia/Calcutta")
+    owner.press("Save", timezone="Asia/Calcutta")
     assert place.owner_get()["country"] == "IN"  # nothing was chosen, so the new zone decides
-    owner.press("Save the place", country="DE")
+    owner.press("Save", country="DE")
     assert place.owner_get()["country"] == "DE"
     assert '<option value="DE" selected>Germany</option>' in owner.html
 

@@ -254,7 +254,7 @@ def test_a_caller_gets_only_what_they_are_trained_for(two_lists, cleo, dan):
 
 
 def test_the_owner_sets_it_all_by_forms(clinic, cleo, app):
-    owner = Browser(app).open(clinic.links["manage"])
+    owner = Browser(app).open(f"{clinic.links['manage']}/calls")
     owner.press("Save Follow-ups", requires="Spanish, trained", calling_from="08:00", order="random")
     assert owner.redirects == [303]
     found = clinic.owner_get()["queues"][1]
@@ -263,7 +263,7 @@ def test_the_owner_sets_it_all_by_forms(clinic, cleo, app):
         "08:00",
         "random",
     )
-    owner.press("Save Cleo", tags="Spanish, trained")
+    owner.open(f"{clinic.links['manage']}/team").press("Save Cleo", tags="Spanish, trained")
     owner.press("Save Cleo")
     assert clinic.owner_get()["servicers"][0]["tags"] == ["Spanish", "trained"]
     clinic.put_on_list("Ida")
@@ -287,7 +287,7 @@ def test_contacts_and_a_list_by_reason_and_priority(clinic, app):
     owner = Browser(app).open(f"{clinic.links['manage']}/contacts?reason=Flu+shot&priority=1")
     form = next(each for each in owner_forms(owner) if each["action"].endswith("/actions"))
     owner.send(form, action="raise", all="1", list="follow-ups", ids=None, reason="", priority="3")
-    assert "Raised 0" in owner.html  # Ida alone, who is first already
+    assert "Raised the priority of 0" in owner.html  # Ida alone, who is first already
     page = Browser(app).open(f"{clinic.links['manage']}/queues/follow-ups?priority=1")
     assert "Ida" in page.html
     assert "Joe" not in page.html

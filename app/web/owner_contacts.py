@@ -233,7 +233,7 @@ def show_opt_outs(place: str, token: str, error: ServiceError | None = None) -> 
         "total": total,
         "links": {"do_not_call": f"{url}/do-not-call", "lift": f"{url}/do-not-call/lift", "contacts": url},
     }
-    return page("opt_outs.html", content, row, error, opt_outs=content, search=search)
+    return page("opt_outs.html", content, row, error, opt_outs=content, search=search, panel=None)
 
 
 @owner_contacts.post("/<place>/manage/<token>/contacts/do-not-call")
@@ -252,7 +252,7 @@ def lift_number(place: str, token: str) -> Answer:
     refuse_unknown_fields(OptOutForm)
     phone = parse(OptOutForm, "phone")["phone"]
     write(opt_outs.lift_number, place, token, phone)
-    return _back_to_opt_outs(place, token, f"{phone} may be called again.")
+    return _back_to_opt_outs(place, token, f"Calls to {phone} are allowed again.")
 
 
 def _back_to_opt_outs(place: str, token: str, message: str) -> Answer:
