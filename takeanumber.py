@@ -62,6 +62,8 @@ from app.backup.restore import verify as verify_backup
 from app.backup.snapshot import back_up
 from app.backup.store import Store
 from app.backup.stores import open_store
+from app.clock import is_synchronized
+from app.core.clock_check import ClockCheck
 from app.core.imports import fail_unread_imports
 from app.core.places import all_places
 from app.core.wait import WaitEstimator
@@ -105,7 +107,13 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
         database, waits, render_picture, max(1, threads - RESERVED_THREADS), settings.streams_per_address
     )
     app.extensions["takeanumber"] = Service(
-        settings, database, live, waits, backup_status=keeper.status if keeper else None, lease=keeper
+        settings,
+        database,
+        live,
+        waits,
+        ClockCheck(database, *([keeper.confirms_time] if keeper else []), is_synchronized),
+        backup_status=keeper.status if keeper else None,
+        lease=keeper,
     )
     app.extensions["takeanumber.keeper"] = keeper
     if keeper:
@@ -218,7 +226,7 @@ def serve(threads: int, host: str | None, port: int | None, data: Path | None, t
     server = create_server(app, parts.settings, threads)
     if keeper:
         keeper.start()  # before anything is written: another server may hold the lease
-    stop_jobs = start_jobs(parts.database, parts.settings)
+    stop_jobs = start_jobs(parts.database, parts.settings, parts.clock_check)
 
     def stop(*_: Any) -> None:
         parts.live.close()

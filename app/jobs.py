@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.clock import now
+from app.core.clock_check import ClockCheck
 from app.core.contacts import forget_old_contacts
 from app.core.doors import held_too_long, release_spaces
 from app.core.erasure import erase_deleted_places
@@ -27,6 +28,7 @@ from app.storage.database import WRITER_TIMEOUT_S, Database
 log = logging.getLogger("takeanumber")
 
 TICK_S = 1.0  # how often the threads look whether there is something to do
+ERASE_S = 3600.0
 WATCHDOG_EXIT_STATUS = 1
 
 
@@ -39,10 +41,13 @@ class Job:
     run: Callable[[], bool]
 
 
-def start_jobs(database: Database, settings: Settings) -> threading.Event:
+def start_jobs(
+    database: Database, settings: Settings, clock_check: ClockCheck | None = None
+) -> threading.Event:
     """Start the background jobs and the watchdog. Setting the event that is returned ends them."""
     stop = threading.Event()
-    _start_thread("jobs", _run_jobs, stop, _database_jobs(database, settings))
+    clock_check = clock_check or ClockCheck(database)
+    _start_thread("jobs", _run_jobs, stop, _database_jobs(database, settings, clock_check))
     if settings.mail_enabled:
         # In a thread of its own, so that a slow mail server delays nothing else.
         mails = Job("send mails", 5, lambda: send_due_mails(database, now(), settings))
@@ -55,14 +60,27 @@ def _start_thread(name: str, target: Callable[..., None], *args: object) -> None
     threading.Thread(target=target, args=args, name=name, daemon=True).start()
 
 
-def _database_jobs(database: Database, settings: Settings) -> list[Job]:
+def _database_jobs(database: Database, settings: Settings, clock_check: ClockCheck) -> list[Job]:
     keep_days = settings.keep_personal_days
+
+    def when_clock_is_right(run: Callable[[float], bool]) -> Callable[[], bool]:
+        """Return a job that does nothing while the clock is doubtful: it would erase too much."""
+
+        def job() -> bool:
+            at = now()
+            return clock_check.check(at) and run(at)
+
+        return job
+
+    erase = when_clock_is_right(lambda at: database.write(erase_personal_data, at, keep_days))
+    forget = when_clock_is_right(lambda at: forget_old_contacts(database, at, keep_days))
     return [
-        Job("erase personal data", 3600, lambda: database.write(erase_personal_data, now(), keep_days)),
-        Job("forget old contacts", 3600, lambda: forget_old_contacts(database, now(), keep_days)),
+        Job("check the clock", 1, when_clock_is_right(lambda _at: False)),
+        Job("erase personal data", ERASE_S, erase),
+        Job("forget old contacts", ERASE_S, forget),
         Job("erase deleted places", 10, lambda: database.write(erase_deleted_places)),
-        Job("erase old imports", 10, lambda: erase_old_imports(database, now())),
-        Job("release spaces", 1, lambda: _release_spaces(database, now())),
+        Job("erase old imports", 10, when_clock_is_right(lambda at: erase_old_imports(database, at))),
+        Job("release spaces", 1, when_clock_is_right(lambda at: _release_spaces(database, at))),
     ]
 
 

@@ -227,6 +227,11 @@ class Keeper:
         """Note that a customer asked this server for a page of a place."""
         self.server.note_request()
 
+    def confirms_time(self, at: float) -> bool:
+        """Return True if the clock of the store shows about this time."""
+        known = self._store.time()
+        return known is not None and abs(at - known) <= DAY_S
+
     # ----- how the backups are
 
     def _behind_s(self) -> float:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from sqlalchemy.engine import Connection
 
+from app.storage.facts import find_fact
 from app.storage.sql import run
+
+TRUSTED_AT = "clock_trusted_at"  # name of a fact: the newest time that was believed, see clock_check.py
+MAX_DIFFERENCE_S = 86400.0  # between that time and a clock that isn't doubtful
+
+
+def is_behind(db: Connection, at: float) -> bool:
+    """Return True if a server has believed in a time that is more than a day after `at`."""
+    trusted_at = find_fact(db, TRUSTED_AT)
+    return trusted_at is not None and at < float(trusted_at) - MAX_DIFFERENCE_S
 
 
 def record(
