@@ -51,6 +51,7 @@ import flask
 import waitress
 import waitress.adjustments
 from flask_wtf.csrf import CSRFProtect
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.addresses import local_addresses
@@ -73,7 +74,7 @@ from app.live import Live
 from app.settings import Settings
 from app.storage.database import Database
 from app.storage.facts import get_fact
-from app.storage.upgrade import create_or_upgrade, open_database
+from app.storage.upgrade import cannot_write, create_or_upgrade, open_database
 from app.web import public_links, response, standby
 from app.web.blueprints import BLUEPRINTS
 from app.web.picture_json import render_picture
@@ -97,7 +98,11 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     """
     settings = Settings.read(os.environ, **options)
     database = create_or_upgrade(settings)
-    database.write(fail_unread_imports)
+    try:
+        database.write(fail_unread_imports)
+    except SQLAlchemyError as error:
+        database.close()
+        raise cannot_write(settings.database_path, error) from None
     app = flask.Flask(__name__)
     configure(app)
     load_secret_key(app, database)

@@ -53,6 +53,7 @@ def start_jobs(
         mails = Job("send mails", 5, lambda: send_due_mails(database, now(), settings))
         _start_thread("mail", _run_jobs, stop, [mails])
     _start_thread("watchdog", _watch_writer, stop, database)
+    _start_thread("condition", _watch_file, stop, database)
     return stop
 
 
@@ -117,6 +118,16 @@ def _run_jobs(stop: threading.Event, jobs: list[Job]) -> None:
                 postponed.pop(job.name, None)
                 if has_more:
                     due_at[job.name] = started_at  # at the next tick
+
+
+# ----- the database file
+
+
+def _watch_file(stop: threading.Event, database: Database) -> None:
+    """Notice when the database file is removed, replaced or damaged, even if nobody writes."""
+    while not stop.wait(TICK_S):
+        database.check_file()
+        database.check_content()
 
 
 # ----- the watchdog

@@ -429,6 +429,8 @@ class Keeper:
 
     def _store_copies(self, kinds: list[str]) -> Copy:
         """Take a snapshot, store it as these kinds of copies, and return the last of them."""
+        if self._database.failure is not None:
+            raise self._database.failure  # what is at the path now isn't this shop, or is damaged
         term = self.server.lease.term
         began = time.monotonic()
         changes = self._database.changes
