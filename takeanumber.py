@@ -75,6 +75,7 @@ from app.settings import Settings
 from app.storage.database import Database
 from app.storage.facts import get_fact
 from app.storage.upgrade import cannot_write, create_or_upgrade, open_database
+from app.threads import share_memory, start_threads
 from app.web import public_links, response, standby
 from app.web.blueprints import BLUEPRINTS
 from app.web.picture_json import render_picture
@@ -255,6 +256,7 @@ def create_server(app: flask.Flask, settings: Settings, threads: int) -> Any:
             host=settings.host,
             port=settings.port,
             threads=threads,
+            _dispatcher=start_threads(threads),
             connection_limit=2 * threads + 200,
             **WAITRESS,
         )
@@ -288,6 +290,7 @@ def prepare_process(threads: int) -> None:
     # Frequent garbage collection is expensive, and imported modules never become garbage.
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    share_memory()
     threading.stack_size(2**21)  # bytes; the default is 8 MiB for each thread
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = hard if hard > 0 else 2**20
