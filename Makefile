@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BUNDLE ?= takeanumber.zip
 
-.PHONY: run test soak bench bundle lint format screenshots clean install-run install-test
+.PHONY: run test requirements audit soak bench bundle lint format screenshots clean install-run install-test
 
 run: install-run
 	@$(BIN)/python takeanumber.py
@@ -35,6 +35,13 @@ lint: install-test
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy takeanumber.py app
 	@$(BIN)/lint-imports
+
+requirements:
+	@$(PYTHON) tests/lock.py lock $(OPTIONS)
+
+# Tells of known vulnerabilities; where there is no network, it says that nothing was checked.
+audit:
+	@$(PYTHON) tests/lock.py audit
 
 format: install-test
 	@$(BIN)/ruff format .

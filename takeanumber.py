@@ -50,6 +50,7 @@ import click
 import flask
 import waitress.adjustments
 from flask_wtf.csrf import CSRFProtect
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.addresses import local_addresses
@@ -61,6 +62,8 @@ from app.backup.restore import verify as verify_backup
 from app.backup.snapshot import back_up
 from app.backup.store import Store
 from app.backup.stores import open_store
+from app.clock import is_synchronized
+from app.core.clock_check import ClockCheck
 from app.core.imports import fail_unread_imports
 from app.core.places import all_places
 from app.core.wait import WaitEstimator
@@ -73,7 +76,8 @@ from app.server import create_server as create_http_server
 from app.settings import Settings
 from app.storage.database import Database
 from app.storage.facts import get_fact
-from app.storage.upgrade import create_or_upgrade, open_database
+from app.storage.upgrade import cannot_write, create_or_upgrade, open_database
+from app.threads import share_memory, start_threads
 from app.web import public_links, response, standby
 from app.web.blueprints import BLUEPRINTS
 from app.web.host import check_address
@@ -97,7 +101,11 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     """
     settings = Settings.read(os.environ, **options)
     database = create_or_upgrade(settings)
-    database.write(fail_unread_imports)
+    try:
+        database.write(fail_unread_imports)
+    except SQLAlchemyError as error:
+        database.close()
+        raise cannot_write(settings.database_path, error) from None
     app = flask.Flask(__name__)
     configure(app)
     load_secret_key(app, database)
@@ -107,7 +115,13 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     max_per_client = min(settings.streams_per_address, max(1, max_streams // 2))
     live = Live(database, waits, RenderedPicture, max_streams, max_per_client)
     app.extensions["takeanumber"] = Service(
-        settings, database, live, waits, backup_status=keeper.status if keeper else None, lease=keeper
+        settings,
+        database,
+        live,
+        waits,
+        ClockCheck(database, *([keeper.confirms_time] if keeper else []), is_synchronized),
+        backup_status=keeper.status if keeper else None,
+        lease=keeper,
     )
     app.extensions["takeanumber.keeper"] = keeper
     if keeper:
@@ -221,7 +235,7 @@ def serve(threads: int, host: str | None, port: int | None, data: Path | None, t
     server = create_server(app, parts.settings, threads)
     if keeper:
         keeper.start()  # before anything is written: another server may hold the lease
-    stop_jobs = start_jobs(parts.database, parts.settings)
+    stop_jobs = start_jobs(parts.database, parts.settings, parts.clock_check)
 
     def stop(*_: Any) -> None:
         parts.live.close()
@@ -246,6 +260,7 @@ def create_server(app: flask.Flask, settings: Settings, threads: int) -> Any:
             host=settings.host,
             port=settings.port,
             threads=threads,
+            _dispatcher=start_threads(threads),
             connection_limit=2 * threads + 200,
             **WAITRESS,
         )
@@ -264,6 +279,7 @@ def prepare_process(threads: int) -> None:
     # Frequent garbage collection is expensive, and imported modules never become garbage.
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    share_memory()
     threading.stack_size(2**21)  # bytes; the default is 8 MiB for each thread
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = hard if hard > 0 else 2**20

@@ -66,5 +66,12 @@ class WritesPaused(Unavailable):
         self.for_good = for_good
 
 
+class DatabaseFailed(WritesPaused):
+    """The database file is gone, replaced or damaged: nothing is stored until the server is started again."""
+
+    def __init__(self, sentence: str):
+        super().__init__(sentence, for_good=True)
+
+
 class CannotStart(Exception):
     """The reason why a command can't do its work, in one sentence for whoever typed it."""

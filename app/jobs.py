@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.clock import now
+from app.core.clock_check import ClockCheck
 from app.core.contacts import forget_old_contacts
 from app.core.doors import held_too_long, release_spaces
 from app.core.erasure import erase_deleted_places
@@ -28,6 +29,7 @@ from app.storage.database import WRITER_TIMEOUT_S, Database
 log = logging.getLogger("takeanumber")
 
 TICK_S = 1.0  # how often the threads look whether there is something to do
+ERASE_S = 3600.0
 WATCHDOG_EXIT_STATUS = 1
 
 
@@ -40,15 +42,19 @@ class Job:
     run: Callable[[], bool]
 
 
-def start_jobs(database: Database, settings: Settings) -> threading.Event:
+def start_jobs(
+    database: Database, settings: Settings, clock_check: ClockCheck | None = None
+) -> threading.Event:
     """Start the background jobs and the watchdog. Setting the event that is returned ends them."""
     stop = threading.Event()
-    _start_thread("jobs", _run_jobs, stop, _database_jobs(database, settings))
+    clock_check = clock_check or ClockCheck(database)
+    _start_thread("jobs", _run_jobs, stop, _database_jobs(database, settings, clock_check))
     if settings.mail_enabled:
         # In a thread of its own, so that a slow mail server delays nothing else.
         mails = Job("send mails", 5, lambda: send_due_mails(database, now(), settings))
         _start_thread("mail", _run_jobs, stop, [mails])
     _start_thread("watchdog", _watch_writer, stop, database)
+    _start_thread("condition", _watch_file, stop, database)
     return stop
 
 
@@ -56,15 +62,29 @@ def _start_thread(name: str, target: Callable[..., None], *args: object) -> None
     threading.Thread(target=target, args=args, name=name, daemon=True).start()
 
 
-def _database_jobs(database: Database, settings: Settings) -> list[Job]:
+def _database_jobs(database: Database, settings: Settings, clock_check: ClockCheck) -> list[Job]:
     keep_days = settings.keep_personal_days
+
+    def when_clock_is_right(run: Callable[[float], bool]) -> Callable[[], bool]:
+        """Return a job that does nothing while the clock is doubtful: it would erase too much."""
+
+        def job() -> bool:
+            at = now()
+            return clock_check.check(at) and run(at)
+
+        return job
+
+    erase = when_clock_is_right(lambda at: database.write(erase_personal_data, at, keep_days))
+    forget = when_clock_is_right(lambda at: forget_old_contacts(database, at, keep_days))
+    forget_addresses = when_clock_is_right(lambda at: database.write(forget_old_addresses, at))
     return [
-        Job("erase personal data", 3600, lambda: database.write(erase_personal_data, now(), keep_days)),
-        Job("forget old contacts", 3600, lambda: forget_old_contacts(database, now(), keep_days)),
-        Job("forget old mail addresses", 3600, lambda: database.write(forget_old_addresses, now())),
+        Job("check the clock", 1, when_clock_is_right(lambda _at: False)),
+        Job("erase personal data", ERASE_S, erase),
+        Job("forget old contacts", ERASE_S, forget),
+        Job("forget old mail addresses", ERASE_S, forget_addresses),
         Job("erase deleted places", 10, lambda: database.write(erase_deleted_places)),
-        Job("erase old imports", 10, lambda: erase_old_imports(database, now())),
-        Job("release spaces", 1, lambda: _release_spaces(database, now())),
+        Job("erase old imports", 10, when_clock_is_right(lambda at: erase_old_imports(database, at))),
+        Job("release spaces", 1, when_clock_is_right(lambda at: _release_spaces(database, at))),
     ]
 
 
@@ -101,6 +121,16 @@ def _run_jobs(stop: threading.Event, jobs: list[Job]) -> None:
                 postponed.pop(job.name, None)
                 if has_more:
                     due_at[job.name] = started_at  # at the next tick
+
+
+# ----- the database file
+
+
+def _watch_file(stop: threading.Event, database: Database) -> None:
+    """Notice when the database file is removed, replaced or damaged, even if nobody writes."""
+    while not stop.wait(TICK_S):
+        database.check_file()
+        database.check_content()
 
 
 # ----- the watchdog

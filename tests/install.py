@@ -80,7 +80,7 @@ def install_packages(what):
     """Install the packages, and note what was installed, so that the next call has nothing to do."""
     if not succeeds(PYTHON, "-m", "pip", "--version"):
         make_venv()
-    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
     if not run(*pip, "-r", str(REQUIREMENTS[what][-1])):
         sys.exit("pip could not install the packages.")
     for each in ("run", "test") if what == "test" else ("run",):

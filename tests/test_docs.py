@@ -157,7 +157,7 @@ def test_every_file_of_the_application_that_a_page_names_exists(page):
 def test_the_header_of_the_program_lists_the_same_dependencies_as_requirements():
     header = re.search(r"^# /// script\n(.*?)^# ///$", PROGRAM, re.DOTALL | re.MULTILINE)[1]
     script = tomllib.loads(re.sub(r"^# ?", "", header, flags=re.MULTILINE))
-    lines = (HERE / "requirements.txt").read_text().splitlines()
+    lines = (HERE / "requirements.in").read_text().splitlines()
     assert sorted(script["dependencies"]) == sorted(
         line for line in lines if line and not line.startswith("#")
     )
@@ -165,13 +165,48 @@ def test_the_header_of_the_program_lists_the_same_dependencies_as_requirements()
     assert script["requires-python"] == project["requires-python"]
 
 
-def test_every_requirement_is_pinned_to_one_version():
-    for line in (HERE / "requirements.txt").read_text().splitlines():
-        assert line.startswith("#") or re.fullmatch(r"[a-z0-9-]+==[0-9.]+", line)
+def locked(path):
+    """Return the versions that a requirements.txt installs, and the number of hashes of each."""
+    entries = re.findall(
+        r"^([\w.\[\],-]+)==(\S+)(?: ;[^\\\n]*)?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", path, re.M
+    )
+    return {
+        name.lower().replace("_", "-"): (version, hashes.count("sha256:"))
+        for name, version, hashes in entries
+    }
+
+
+LOCKS = ["requirements", "tests/requirements", "tests/tools"]
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_requirement_is_locked_to_one_version_with_hashes(name):
+    text = (HERE / f"{name}.txt").read_text()
+    packages = locked(text)
+    assert len(packages) == text.count("==") - len(re.findall(r" ;.*==", text)), "a line without hashes"
+    wanted = (HERE / f"{name}.in").read_text().splitlines()
+    for line in wanted:
+        if line.startswith("-r "):
+            wanted += (HERE / name).parent.joinpath(line[3:]).read_text().splitlines()
+            continue
+        package, version = re.fullmatch(r"([\w.-]+)(?:\[\w+\])?==(\S+)", line).groups()
+        assert packages[package.lower()][0] == version, f"make requirements: {line} isn't locked"
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_names_no_place_that_packages_come_from(name):
+    for line in (HERE / f"{name}.txt").read_text().splitlines():
+        assert "://" not in line
+        assert not re.match(r"-(?!-hash)|--(?!hash)", line)
+
+
+def test_tests_run_with_the_versions_that_are_served():
+    served, tested = (locked((HERE / f"{name}.txt").read_text()) for name in LOCKS[:2])
+    assert served.items() <= tested.items()
 
 
 def test_every_imported_library_is_in_requirements():
-    required = {line.split("==")[0] for line in (HERE / "requirements.txt").read_text().split()}
+    required = {line.split("==")[0] for line in (HERE / "requirements.in").read_text().split()}
     sources = [PROGRAM, *(path.read_text() for path in PACKAGE.rglob("*.py"))]
     imported = set()
     for node in chain.from_iterable(ast.walk(ast.parse(source)) for source in sources):

@@ -132,8 +132,8 @@ def remove_old_copies(store: Store) -> None:
     """Remove the copies in a directory that were kept long enough. In S3, a lifecycle rule does it."""
     if not isinstance(store, DirectoryStore):
         return
-    at = now()
     copies = copies_among(store.list_files(), with_orphans=True)
+    at = _cautious_time(copies)
     for kind, days in KEEP_DAYS.items():
         candidates = [copy for copy in copies if copy.kind == kind]
         if kind == DAILY:
@@ -142,6 +142,15 @@ def remove_old_copies(store: Store) -> None:
             if copy.at < at - days * DAY_S:
                 store.remove(copy.name)
     store.remove_partial_files(before=at - DAY_S)
+
+
+def _cautious_time(copies: list[Copy]) -> float:
+    """Return the time by which copies are old, given all copies, the newest first.
+
+    A clock that is far ahead must not remove them, so at most two days pass from one copy to the next.
+    """
+    earlier = [copy.at for copy in copies if copy.sequence != copies[0].sequence]
+    return min(now(), earlier[0] + 2 * DAY_S) if earlier else now()
 
 
 def _folder(kind: str) -> str:

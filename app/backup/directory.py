@@ -64,6 +64,10 @@ class DirectoryStore:
             except FileNotFoundError:
                 return None
 
+    def time(self) -> float | None:
+        """Return None: a directory has no clock of its own."""
+        return None
+
     def put(self, name: str, content: Path | bytes) -> None:
         """Store a local file, or a few bytes, completely or not at all. Raises AlreadyStored."""
         target = self._root / name

@@ -227,6 +227,11 @@ class Keeper:
         """Note that a customer asked this server for a page of a place."""
         self.server.note_request()
 
+    def confirms_time(self, at: float) -> bool:
+        """Return True if the clock of the store shows about this time."""
+        known = self._store.time()
+        return known is not None and abs(at - known) <= DAY_S
+
     # ----- how the backups are
 
     def _behind_s(self) -> float:
@@ -424,6 +429,8 @@ class Keeper:
 
     def _store_copies(self, kinds: list[str]) -> Copy:
         """Take a snapshot, store it as these kinds of copies, and return the last of them."""
+        if self._database.failure is not None:
+            raise self._database.failure  # what is at the path now isn't this shop, or is damaged
         term = self.server.lease.term
         began = time.monotonic()
         changes = self._database.changes

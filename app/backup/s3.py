@@ -10,13 +10,14 @@ import hashlib
 import time
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 from app.backup.errors import AlreadyStored, NoConditionalWrites, StorageFailed, reason
 from app.backup.files import CHUNK_BYTES
-from app.backup.store import StoredFile, open_content
+from app.backup.store import StoreClock, StoredFile, open_content
 
 CONNECT_TIMEOUT_S = 3
 READ_TIMEOUT_S = 10
@@ -46,6 +47,17 @@ class S3Store:
         )
         with self._translate_errors():
             self._client: Any = boto3.Session().client("s3", config=config)
+        self._clock = StoreClock()
+        self._client.meta.events.register("after-call.s3", self._read_clock)
+
+    def time(self) -> float | None:
+        """Return the time by the clock of the S3 server, or None while it hasn't answered."""
+        return self._clock.time()
+
+    def _read_clock(self, http_response: Any, **_: Any) -> None:
+        date = http_response.headers.get("Date")
+        with suppress(TypeError, ValueError):
+            self._clock.set(parsedate_to_datetime(date).timestamp())
 
     def list_files(self, prefix: str = "") -> list[StoredFile]:
         """Return all files with names that begin with `prefix`, sorted by name."""

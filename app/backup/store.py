@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
+from app import clock
+
 
 class StoredFile(NamedTuple):
     """A file in a store: its name, relative to the store's URL, and its size in bytes."""
@@ -39,6 +41,27 @@ class Store(Protocol):
 
     def replace(self, name: str, content: Path) -> None:
         """Store a local file over whatever has this name."""
+
+    def time(self) -> float | None:
+        """Return the time by the store's own clock, or None when the store has none."""
+
+
+class StoreClock:
+    """The clock of a store, as far as its answers show it."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[float, float] | None = None  # the time, and when it was, by clock.elapsed()
+
+    def set(self, at: float) -> None:
+        """Remember what the store says the time is."""
+        self._seen = at, clock.elapsed()
+
+    def time(self) -> float | None:
+        """Return what the store would say now, or None when it has never said it."""
+        if self._seen is None:
+            return None
+        at, seen_at = self._seen
+        return at + clock.elapsed() - seen_at
 
 
 @contextmanager

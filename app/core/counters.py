@@ -7,12 +7,13 @@ counter that empties itself reads as 0 from the start of the day, and the first 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, Literal, TypedDict
 
 from sqlalchemy.engine import Connection
 
 from app.core.days import day_begins, day_of, next_day
-from app.core.history import record
+from app.core.history import is_behind, record
 from app.core.models import Counter, Place
 from app.core.places import find_place_for_owner, new_token
 from app.core.queries import SELECT_COUNTERS, called_tickets
@@ -24,6 +25,8 @@ from app.errors import Conflict, NotFound
 from app.storage.sql import insert, insert_returning, load_all, run, update
 
 COUNTED = ("tap", "undo", "recount", "empty")  # kinds of events with a delta that counts
+CLOCK_MARGIN_S = 60  # taps that are younger than this are never from before a recount in the future
+DAY_S = 86400
 HOLD_MINUTES = 5  # for how long a space is reserved, unless the owner says otherwise
 
 
@@ -43,7 +46,14 @@ class CounterChanges(TypedDict, total=False):
 def counters_of(db: Connection, place: Place, at: float) -> list[Counter]:
     """Return the counters of a place as they are at a time, oldest first."""
     sql = f"{SELECT_COUNTERS} ORDER BY counter.id"
-    return load_all(Counter, run(db, sql, place=place.id, day=day_of(place, at)))
+    today = day_of(place, at)
+    counters = load_all(Counter, run(db, sql, place=place.id, day=today))
+    return [
+        counter
+        if counter.day == today
+        else replace(counter, people=_people_today(db, at, place, counter, today))
+        for counter in counters
+    ]
 
 
 def find_counter(db: Connection, at: float, place: Place, slug: str) -> Counter:
@@ -60,16 +70,70 @@ def counter_today(db: Connection, at: float, place: Place, counter: Counter) -> 
     A counter that empties itself is set to 0. Whatever was left in it at the end of its last day had drifted.
     """
     today = day_of(place, at)
-    if counter.day >= today:
+    if counter.recounted_at > at:
+        # The clock was ahead. Taps on the way to this server are from after that recount.
+        counter = _changed(db, at, place, counter, recounted_at=at - CLOCK_MARGIN_S)
+    if counter.day == today or (counter.day > today and is_behind(db, at)):
         return counter
-    if counter.empties == "day":
-        update(db, "counter", counter.id, inside=0, recounted_at=day_begins(place, today))
-        last_day_ended_at = day_begins(place, next_day(counter.day))
+    if counter.day == next_day(today) and not _emptied_early(db, at, place, counter, today):
+        return counter  # the owner has just chosen another time zone, or another hour for the day to start
+    people = _people_today(db, at, place, counter, today)
+    columns: dict[str, Any] = {"day": today, "inside": people}
+    if people == 0:
+        columns["recounted_at"] = day_begins(place, today)
+    if people == 0 or people != counter.inside:
+        # At the end of the day that was left. If the clock was ahead, this takes back an earlier event.
+        ended_day = min(counter.day, today)
         record(
-            db, last_day_ended_at, place.id, "empty", counter_id=counter.id, delta=-counter.inside, detail="0"
+            db,
+            day_begins(place, next_day(ended_day)),
+            place.id,
+            "empty",
+            counter_id=counter.id,
+            delta=people - counter.inside,
+            detail=str(people),
         )
-    update(db, "counter", counter.id, day=today)
+    return _changed(db, at, place, counter, **columns)
+
+
+def _changed(db: Connection, at: float, place: Place, counter: Counter, **columns: Any) -> Counter:
+    update(db, "counter", counter.id, **columns)
     return find_counter(db, at, place, counter.slug)
+
+
+def _people_today(db: Connection, at: float, place: Place, counter: Counter, today: str) -> int:
+    """Return how many people are in a counter whose last change was on another day than today.
+
+    A counter that empties itself has nobody in it then, unless the clock was wrong: if it counted today
+    already, this day didn't begin just now.
+    """
+    if counter.empties != "day":
+        return counter.inside
+    removed = _emptied_early(db, at, place, counter, today)
+    begins_at = day_begins(place, today)
+    if removed or _was_used(db, counter, begins_at, at):
+        return counter.inside + removed
+    if counter.day <= today:
+        return 0
+    # The clock was ahead, or is behind. If the counter was used yesterday, that was not long ago.
+    is_next_day = counter.day > next_day(today) and _was_used(db, counter, begins_at - DAY_S, begins_at)
+    return 0 if is_next_day else counter.inside
+
+
+def _emptied_early(db: Connection, at: float, place: Place, counter: Counter, today: str) -> int:
+    """Return how many people a counter lost since a clock that was ahead had ended today."""
+    ends_at = day_begins(place, next_day(today))
+    sql = """SELECT coalesce(sum(delta), 0) FROM event
+             WHERE counter_id = :counter AND kind = 'empty'
+             AND happened_at = :ends_at AND happened_at > :at"""
+    return -int(run(db, sql, counter=counter.id, ends_at=ends_at, at=at).scalar_one())
+
+
+def _was_used(db: Connection, counter: Counter, since: float, until: float) -> bool:
+    """Return True if somebody changed a counter at a door between two times."""
+    sql = """SELECT id FROM event WHERE counter_id = :counter AND kind IN ('tap', 'undo', 'recount')
+             AND happened_at >= :since AND happened_at <= :until LIMIT 1"""
+    return run(db, sql, counter=counter.id, since=since, until=until).first() is not None
 
 
 # ----- adding, changing, deleting

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
+from app.storage.facts import find_fact
 from app.storage.sql import load_first, run
 
 UNDO_S = 10  # for how long a page offers to undo a press
@@ -35,6 +36,16 @@ def last_event(db: Connection, ticket_id: int, before: int | None = None) -> Tic
 def can_be_undone(at: float, happened_at: float) -> bool:
     """Return True while a press of that time can be undone."""
     return at - happened_at <= UNDO_S + UNDO_GRACE_S
+
+
+TRUSTED_AT = "clock_trusted_at"  # name of a fact: the newest time that was believed, see clock_check.py
+MAX_DIFFERENCE_S = 86400.0  # between that time and a clock that isn't doubtful
+
+
+def is_behind(db: Connection, at: float) -> bool:
+    """Return True if a server has believed in a time that is more than a day after `at`."""
+    trusted_at = find_fact(db, TRUSTED_AT)
+    return trusted_at is not None and at < float(trusted_at) - MAX_DIFFERENCE_S
 
 
 def record(

@@ -27,7 +27,7 @@ log = logging.getLogger("takeanumber")
 TIMEOUT_S = 10.0  # for each answer of the mail server
 FIRST_PAUSE_S = 60  # after the first failure; doubled after each further one
 MAX_PAUSE_S = 6 * 3600
-GIVE_UP_S = 3 * 86400
+MAX_TRIES = 20  # in about three days. Counted, since a clock that jumps must not lose a mail
 MAX_MAILS = 20  # over one connection
 MAX_REASON_LENGTH = 200
 PERMANENT_FAILURE = 500  # SMTP codes from here on mean that the server will never accept the mail
@@ -132,8 +132,9 @@ def _due_mails(db: Connection, at: float) -> list[Mail]:
     result = run(
         db,
         """SELECT mail.* FROM mail JOIN place ON place.id = place_id AND deleted_at IS NULL
-           WHERE due_at <= :at ORDER BY due_at, mail.id LIMIT :limit""",
+           WHERE due_at <= :at OR due_at > :latest ORDER BY due_at, mail.id LIMIT :limit""",
         at=at,
+        latest=at + MAX_PAUSE_S,  # a later one was postponed by a clock that was ahead
         limit=MAX_MAILS,
     )
     return load_all(Mail, result)
@@ -223,14 +224,13 @@ def _delete(db: Connection, letter: list[Mail]) -> None:
 
 def _postpone(db: Connection, at: float, letter: list[Mail], reason: str) -> None:
     for mail in letter:
-        pause_s = min(FIRST_PAUSE_S * 2**mail.tries, MAX_PAUSE_S)
-        if at + pause_s > mail.created_at + GIVE_UP_S:
+        if mail.tries + 1 >= MAX_TRIES:
             _delete(db, [mail])
             continue
         run(
             db,
             "UPDATE mail SET tries = tries + 1, due_at = :due_at, why = :reason WHERE id = :id",
-            due_at=at + pause_s,
+            due_at=at + min(FIRST_PAUSE_S * 2**mail.tries, MAX_PAUSE_S),
             reason=_without_recipient(reason, mail),
             id=mail.id,
         )

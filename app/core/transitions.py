@@ -42,6 +42,7 @@ TRANSITIONS = {
     "move": Transition(OPEN_STATES, "waiting"),
     "bring-back": Transition(("done", "no_show", "cancelled"), "waiting"),
     "restore": Transition(("no_show", "waiting"), "called"),  # undoes "no-show" or "move" at a desk
+    "wait-again": Transition(("expired",), "waiting"),  # the clock was wrong: its day isn't over
     # The following are for calls.
     "claim": Transition(("waiting",), "called"),
     "give-back": Transition(("called",), "waiting"),
@@ -73,6 +74,8 @@ class Position(TypedDict, total=False):
 
 # ----- the day of a place
 
+WALK_IN_QUEUES = "SELECT id FROM queue WHERE place_id = :place AND kind = 'walk-in' AND deleted_at IS NULL"
+
 
 def current_series(place: Place, at: float) -> str:
     """Return the series in which numbers are given at a time."""
@@ -81,16 +84,31 @@ def current_series(place: Place, at: float) -> str:
 
 
 def start_day(db: Connection, at: float, place: Place) -> str:
-    """Return the current series. The first write of a day ends what still waits from the days before."""
+    """Return the current series. The first write of a day ends what still waits from the days before.
+
+    If that day had ended before, because the clock was ahead, those who waited in it wait again.
+    """
     series = current_series(place, at)
     if series != place.series:
         update(db, "place", place.id, series=series)
+        if series < place.series:
+            _reopen_day(db, at, place, series[:10])
         sql = """SELECT * FROM ticket WHERE place_id = :place AND state = 'waiting' AND series < :day
                  AND queue_id IN (SELECT id FROM queue WHERE place_id = :place AND kind = 'walk-in')"""
         for ticket in load_all(Ticket, run(db, sql, place=place.id, day=series[:10])):
             day_ended_at = day_begins(place, next_day(ticket.series[:10]))
             change_state(db, at, ticket, "expire", ended_at=day_ended_at)
     return series
+
+
+def _reopen_day(db: Connection, at: float, place: Place, day: str) -> None:
+    """Let tickets wait again that expired at the end of a day that isn't over."""
+    sql = f"""SELECT * FROM ticket WHERE place_id = :place AND series >= :day AND series < :next_day
+              AND state = 'expired' AND ended_at > :at AND contact_id IS NULL
+              AND queue_id IN ({WALK_IN_QUEUES}) ORDER BY id"""
+    result = run(db, sql, place=place.id, day=day, next_day=next_day(day), at=at)
+    for ticket in load_all(Ticket, result):
+        change_state(db, at, ticket, "wait-again")
 
 
 def state_at(ticket: Ticket, place: Place, at: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 import time
@@ -12,10 +13,14 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.errors import Unavailable, WritesPaused
+from app.errors import DatabaseFailed, Unavailable, WritesPaused
+from app.storage.condition import find_damage, identity_of, is_damage, is_doubtful
 from app.storage.sqlite import BUSY_TIMEOUT_MS, make_engine
+
+log = logging.getLogger("takeanumber")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,6 +29,14 @@ WRITER_TIMEOUT_S = 10.0  # how long a request waits for the writer, and how long
 MOVING_SENTENCE = "Moving to a new server, a moment please."
 MAX_BATCH = 256  # writes in one transaction
 WRITER_CACHE = "cache_size = -16000"  # in KiB: storing 50,000 contacts takes half the time
+
+WHAT_TO_DO = "Stop the server, restore a backup (see docs/backups.md), and start it again."
+GONE = f"The database file of this server is gone, so nothing can be stored. {WHAT_TO_DO}"
+REPLACED = (
+    "The database file of this server was replaced while it ran, so nothing can be stored. "
+    "Stop the server, and start it again."
+)
+DAMAGED = f"The database file of this server is damaged, so nothing can be stored. {WHAT_TO_DO}"
 
 
 class WriteGuard(Protocol):
@@ -75,11 +88,16 @@ class Database:
         # Time of the oldest change that is not backed up yet, by time.monotonic(). Whoever has stored every
         # change sets it to None.
         self.changed_since: float | None = None
+        self.failure: DatabaseFailed | None = None  # the reason why the file can't be used any more
+        self._path = path
+        self._identity = identity_of(path)
+        self._may_be_damaged = False  # SQLite said so; check_content() finds out
         self._paused: WritesPaused | None = None
         self._paused_for_good: WritesPaused | None = None
         self._readers = make_engine(path, "query_only = ON", pool_timeout_s=WRITER_TIMEOUT_S)
         self._writers = make_engine(path, WRITER_CACHE)
-        self._path = path
+        for engine in (self._readers, self._writers):
+            sa.event.listen(engine, "handle_error", lambda context: self._notice(context.original_exception))
         self._long_read = threading.Lock()
         self._transaction = threading.Lock()  # held during a transaction of the writer
         self._connection: Connection | None = None
@@ -119,7 +137,7 @@ class Database:
     @property
     def paused(self) -> WritesPaused | None:
         """The reason why writes are refused, or None."""
-        if paused := self._paused_for_good or self._paused:
+        if paused := self.failure or self._paused_for_good or self._paused:
             return paused
         return None if self.guard.may_write() else WritesPaused(MOVING_SENTENCE)
 
@@ -149,8 +167,52 @@ class Database:
             with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(self._path)) as target:
                 target.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
                 source.backup(target)
+        self._may_be_damaged = self.failure is not None  # it may be whole now
         self.changes += 1
         self.on_commit()
+
+    def check_file(self) -> None:
+        """Find out whether the file is still the one that was opened; if not, writes fail from now on.
+
+        A file that was only moved away for a moment is accepted again.
+        """
+        identity = identity_of(self._path)
+        if identity == self._identity:
+            if self.failure is not None and str(self.failure) in (GONE, REPLACED):
+                self._end_failure()
+        elif self.failure is None:
+            self._fail(GONE if identity is None else REPLACED, "")
+
+    def check_content(self) -> None:
+        """If SQLite said that the file is damaged, find out whether it is. Large files take a second."""
+        if not self._may_be_damaged:
+            return
+        self._may_be_damaged = False
+        try:
+            damage = find_damage(self._path)
+        except sqlite3.Error:
+            self._may_be_damaged = True  # it can't be read just now
+            return
+        if damage is not None:
+            self._fail(DAMAGED, f" ({damage})")
+        elif self.failure is not None and str(self.failure) == DAMAGED:
+            self._end_failure()
+
+    def _notice(self, error: BaseException | None) -> None:
+        """Stop writing at once when an error says that the file is damaged."""
+        if is_doubtful(error):
+            self._may_be_damaged = True
+            if self.failure is None and is_damage(error):
+                self._fail(DAMAGED, f" ({error})")
+
+    def _fail(self, sentence: str, details: str) -> None:
+        if self.failure is None or str(self.failure) != sentence:
+            log.critical("%s The file is %s%s.", sentence, self._path.absolute(), details)
+        self.failure = DatabaseFailed(sentence)
+
+    def _end_failure(self) -> None:
+        log.warning("The database file %s can be used again.", self._path.absolute())
+        self.failure = None
 
     def close(self) -> None:
         """Finish the waiting writes and close the file."""
@@ -187,6 +249,9 @@ class Database:
         self.busy_since = time.monotonic()
         began = False
         try:
+            self.check_file()
+            if self.failure is not None:
+                raise self.failure
             if self._connection is None:
                 self._connection = self._writers.connect()
             db = self._connection
@@ -199,6 +264,8 @@ class Database:
             _driver(db).execute("COMMIT")
             self._count_changes(jobs)
         except Exception as error:  # noqa: BLE001
+            # The callers get the error, whatever it is.
+            self._notice(error)
             self._drop_connection()
             if began and len(jobs) > 1:
                 # The transaction is lost, and any job may be the cause: run each again in its own.

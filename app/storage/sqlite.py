@@ -31,6 +31,7 @@ def make_engine(path: Path, *pragmas: str, pool_timeout_s: float = 10.0) -> Engi
         pool_size=8,
         max_overflow=0,
         pool_timeout=pool_timeout_s,
+        pool_use_lifo=True,  # each connection has a cache: use few of them while few are enough
     )
 
     @sa.event.listens_for(engine, "connect")

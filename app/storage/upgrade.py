@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
 from app.errors import CannotStart
 from app.settings import Settings
+from app.storage.condition import find_damage, has_room, is_damage
 from app.storage.database import Database
 from app.storage.facts import set_fact
 from app.storage.private import create_directory, create_file
@@ -37,7 +38,45 @@ def schema_of(path: Path) -> str | None:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY:
             raise CannotStart(f"{path} is being restored or upgraded. Try again when that is done.") from None
-        raise CannotStart(f"{path} is no database ({error}). Restore it from a backup.") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: sqlite3.Error) -> CannotStart:
+    """Return why a file can't be read. Only a damaged one is to be replaced by a backup."""
+    if is_damage(error):
+        return CannotStart(f"{path} is no database ({error}). Restore it from a backup.")
+    with suppress(OSError):
+        if not has_room(path.parent):
+            return _disk_full(path)
+    return CannotStart(f"{path} can't be read ({error}). Check the disk and the rights to the file.")
+
+
+def cannot_write(path: Path, error: Exception) -> CannotStart:
+    """Return why an intact database can't be written to when the server starts."""
+    reason = getattr(error, "orig", None) or error
+    with suppress(OSError):
+        if not has_room(path.parent):
+            return _disk_full(path)
+    return CannotStart(f"{path} can't be written to ({reason}). Check the disk and the rights to the file.")
+
+
+def _disk_full(path: Path) -> CannotStart:
+    return CannotStart(
+        f"The disk is full: nothing can be written to {path.parent}. Make room, and start the server again."
+        " The database is unchanged."
+    )
+
+
+def _refuse_damaged(path: Path) -> None:
+    try:
+        damage = find_damage(path)
+    except sqlite3.Error as error:
+        raise _unreadable(path, error) from None
+    if damage is not None:
+        raise CannotStart(
+            f"{path} is damaged ({damage}). Restore a backup: python takeanumber.py restore --replace."
+            " The damaged file is kept beside it."
+        )
 
 
 def is_newer(schema: str) -> bool:
@@ -67,8 +106,8 @@ def create_or_upgrade(settings: Settings) -> Database:
     try:
         create_directory(path.parent)
         # Fail with a sentence now rather than with an error at the first ticket.
-        (path.parent / ".writable").touch()
-        (path.parent / ".writable").unlink()
+        if not has_room(path.parent):
+            raise _disk_full(path)
     except OSError as error:
         raise _unusable(path, error) from None
     schema = _existing_schema(path)
@@ -77,6 +116,7 @@ def create_or_upgrade(settings: Settings) -> Database:
             raise CannotStart(f"There is no database at {path}. Restore a backup.")
         return create_database(path)
     _refuse_newer(path, schema)
+    _refuse_damaged(path)
     if schema != SCHEMA:
         _copy_beside(path)
         upgrade_file(path)

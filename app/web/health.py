@@ -25,6 +25,9 @@ DAY_S = 86400
 def show_health() -> Answer:
     """Answer 200 when a reader and the writer answer; `?verbose=1` adds the state of the backups."""
     database = service().database
+    database.check_file()
+    if database.failure is not None:
+        raise database.failure
     with database.read() as db:
         get_fact(db, "epoch")
     service().pulse.check(database)

@@ -42,6 +42,7 @@ from app.web.public_links import public_address
 from app.web.request import parse, wants_json
 from app.web.response import Answer, errors_on, link, page, see_other
 from app.web.service import service, write
+from app.web.warnings import warnings_of
 
 owner = Blueprint("owner", __name__)
 
@@ -126,7 +127,10 @@ def _today_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
         "wait_goal_minutes": place.wait_goal_minutes,
         "steps": _steps(db, place, has_desk=bool(servicers), has_queue=bool(queues), backup=backup),
     }
-    content["attention"] = _attention(place, queues, content, backup, mails_that_failed(db, place))
+    content["attention"] = [
+        *({"section": "settings", "text": sentence} for sentence in warnings_of(db, at, place)),
+        *_attention(place, queues, content, backup, mails_that_failed(db, place)),
+    ]
     return content
 
 
@@ -252,6 +256,7 @@ def manage_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
         **team_json(db, at, place),
         "links": links_json(place),
         "backup": backup_json(place.zone, for_owner=True),
+        "warnings": warnings_of(db, at, place),
     }
 
 

@@ -295,6 +295,9 @@ def handle_unexpected_error(error: Exception) -> Answer:
     # The rule and not the URL, which holds a token.
     log.error("Failed at %s", request.url_rule, exc_info=error)
     if isinstance(error, SQLAlchemyError | sqlite3.Error):
+        failure = service().database.failure
+        if failure is not None:
+            return handle_service_error(failure)
         reason = getattr(error, "orig", error if isinstance(error, sqlite3.Error) else "too busy")
         return handle_service_error(
             Unavailable(

@@ -11,6 +11,7 @@ from flask import current_app
 from sqlalchemy.engine import Connection
 
 from app.clock import now
+from app.core.clock_check import ClockCheck
 from app.core.models import BackupStatus
 from app.core.wait import WaitEstimator
 from app.settings import Settings
@@ -40,6 +41,7 @@ class Service:
     database: Database
     live: Any  # an app.live.Live, which stands beside this package
     waits: WaitEstimator
+    clock_check: ClockCheck
     backup_status: Callable[[], BackupStatus] | None = None  # None: no backups are configured
     lease: LeaseView | None = None  # None as well
     limiter: RateLimiter = field(default_factory=RateLimiter)
