@@ -16,7 +16,7 @@ from werkzeug.datastructures import Headers
 
 
 class Response(NamedTuple):
-    """A response. `body` is the parsed JSON, or else text without a byte order mark, as a spreadsheet reads it.
+    """A response. `body` is the parsed JSON, or else text without a byte order mark.
 
     The names in `headers` may have any case.
     """
