@@ -17,7 +17,7 @@ from app.clock import now
 from app.core.contacts import forget_old_contacts
 from app.core.doors import held_too_long, release_spaces
 from app.core.erasure import erase_deleted_places
-from app.core.imports import erase_old_imports
+from app.core.imports import erase_old_imports, finish_imports
 from app.core.mail import send_due_mails
 from app.core.mail_addresses import forget_old_addresses
 from app.core.tickets import erase_personal_data
@@ -63,6 +63,7 @@ def _database_jobs(database: Database, settings: Settings) -> list[Job]:
         Job("forget old contacts", 3600, lambda: forget_old_contacts(database, now(), keep_days)),
         Job("forget old mail addresses", 3600, lambda: database.write(forget_old_addresses, now())),
         Job("erase deleted places", 10, lambda: database.write(erase_deleted_places)),
+        Job("finish imports", 10, lambda: finish_imports(database, now())),
         Job("erase old imports", 10, lambda: erase_old_imports(database, now())),
         Job("release spaces", 1, lambda: _release_spaces(database, now())),
     ]
