@@ -18,7 +18,7 @@ from app.core.clock_check import ClockCheck
 from app.core.contacts import forget_old_contacts
 from app.core.doors import held_too_long, release_spaces
 from app.core.erasure import erase_deleted_places
-from app.core.imports import erase_old_imports
+from app.core.imports import erase_old_imports, finish_imports
 from app.core.mail import send_due_mails
 from app.core.mail_addresses import forget_old_addresses
 from app.core.tickets import erase_personal_data
@@ -83,6 +83,7 @@ def _database_jobs(database: Database, settings: Settings, clock_check: ClockChe
         Job("forget old contacts", ERASE_S, forget),
         Job("forget old mail addresses", ERASE_S, forget_addresses),
         Job("erase deleted places", 10, lambda: database.write(erase_deleted_places)),
+        Job("finish imports", 10, lambda: finish_imports(database, now())),
         Job("erase old imports", 10, when_clock_is_right(lambda at: erase_old_imports(database, at))),
         Job("release spaces", 1, when_clock_is_right(lambda at: _release_spaces(database, at))),
     ]

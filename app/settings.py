@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from email.headerregistry import Address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from app.errors import CannotStart
 from app.text import EMAIL_ADDRESS
@@ -16,8 +18,11 @@ BACKUP_URL_EXAMPLES = "s3://bucket/prefix or /a/directory"
 _HOST = r"(\[[0-9a-f:]+\]|[\w.-]+)"
 _PORT = r"(:([1-9][0-9]{0,4}))?"
 _HTTP_URL = re.compile(rf"https?://{_HOST}{_PORT}/?")
-_SMTP_URL = re.compile(rf"smtps?://([^@/\s]+@)?{_HOST}{_PORT}/?")
-_SENDER = re.compile(rf"{EMAIL_ADDRESS}|[^<>\s][^<>\r\n]*<{EMAIL_ADDRESS}>")
+_SMTP_URL = re.compile(rf"smtps?://([^@/?#\[\]\s]+@)?{_HOST}{_PORT}/?")
+# An address, or a name and an address. The name may be written as it is read, with commas and all, or quoted
+# as in the header of a mail.
+_SENDER = re.compile(rf"(?P<bare>{EMAIL_ADDRESS})|(?P<name>[^<>]*)<\s*(?P<address>{EMAIL_ADDRESS})\s*>")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
 def _int_setting(default: int, minimum: int, maximum: int) -> Any:
@@ -99,16 +104,54 @@ class Settings:
         if self.smtp_url and not _has_valid_port(_SMTP_URL.fullmatch(self.smtp_url), group=4):
             # The value may hold a password, so the message doesn't repeat it.
             raise CannotStart(
-                "TAKEANUMBER_SMTP_URL must look like smtp://user:password@mail.example.org:587."
+                "TAKEANUMBER_SMTP_URL must look like smtp://user:password@mail.example.org:587. In the user "
+                "and the password, write @ as %40, / as %2F, : as %3A, # as %23 and % as %25."
             )
-        if self.smtp_from and not _SENDER.fullmatch(self.smtp_from):
-            raise CannotStart("TAKEANUMBER_SMTP_FROM must be an address such as queue@example.org.")
+        if self.smtp_from:
+            read_sender(self.smtp_from)
         if self.smtp_url and not self.url:
             # Without it, links would lead to whatever host a request names.
             raise CannotStart(
                 "With TAKEANUMBER_SMTP_URL, set TAKEANUMBER_URL too, such as https://queue.example.org:"
                 " the links in mails begin with it."
             )
+
+
+def read_sender(text: str) -> Address:
+    """Return the name and the address that mails are sent from. Raises CannotStart."""
+    match = _SENDER.fullmatch(text.strip())
+    name = (match["name"] or "").strip() if match else ""
+    quoted = _QUOTED.fullmatch(name)
+    if quoted:
+        name = re.sub(r"\\(.)", r"\1", quoted[1])
+    is_name = name.isprintable() and not re.search(r"\S@\S", name) and (quoted or name.count('"') % 2 == 0)
+    if match is None or not is_name:
+        raise CannotStart(
+            "TAKEANUMBER_SMTP_FROM must be one address, such as queue@example.org, or a name and one "
+            f"address, such as Corner Deli <queue@example.org>, not '{text}'."
+        )
+    user, _, domain = (match["bare"] or match["address"]).rpartition("@")
+    if not user.isascii():
+        raise CannotStart("TAKEANUMBER_SMTP_FROM: the part of the address before the @ must be ASCII.")
+    return Address(display_name=name, username=user, domain=_ascii_host(domain))
+
+
+def greeting_name(url: str) -> str | None:
+    """Return the name that this server gives itself when it greets a mail server (EHLO): the host of its URL.
+
+    Returns None without a URL; then the name of the machine is used.
+    """
+    host = urlsplit(url).hostname if url else None
+    if host is None:
+        return None
+    if ":" in host:
+        return f"[IPv6:{host}]"
+    return f"[{host}]" if re.fullmatch(r"[0-9.]+", host) else _ascii_host(host)
+
+
+def _ascii_host(host: str) -> str:
+    """Return a host name as it is looked up: bücher.example as xn--bcher-kva.example."""
+    return host if host.isascii() else host.encode("idna").decode("ascii")
 
 
 def _has_valid_port(match: re.Match[str] | None, group: int) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from app.core.calls import add_calls, cancel_calls, change_priority
 from app.core.contact_search import IN_PLACE, ContactFilter, matching_ids
-from app.core.contacts import forget_contacts
+from app.core.contacts import erase_import_details, forget_contacts
 from app.core.models import Place, Queue
 from app.core.opt_outs import forbid_numbers, lift_numbers, record_change_of_many
 from app.core.places import find_place_for_owner
@@ -232,6 +232,7 @@ def forget(
 ) -> ActionResult:
     """Erase everything that is known of the contacts."""
     forget_contacts(db, at, place.id, contact_ids)
+    erase_import_details(db, place.id)
     return ActionResult(len(contact_ids), Counter())
 
 

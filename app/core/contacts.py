@@ -353,6 +353,23 @@ def forget_contact(db: Connection, at: float, slug: str, token: str, contact_id:
     place = find_place_for_owner(db, slug, token)
     contact = find_contact(db, place, contact_id)
     forget_contacts(db, at, place.id, [contact.id])
+    erase_import_details(db, place.id)
+
+
+def erase_import_details(db: Connection, place_id: int) -> None:
+    """Erase what the files of a place say beside contacts: a contact that was forgotten may be in there."""
+    files = "import_file_id IN (SELECT id FROM import_file WHERE place_id = :place)"
+    run(db, f"DELETE FROM import_content WHERE {files}", place=place_id)
+    run(
+        db,
+        f"UPDATE import_remark SET value = '', sentence = why WHERE {files} AND value <> ''",
+        place=place_id,
+    )
+    run(
+        db,
+        f"UPDATE import_row SET value = NULL, cells = NULL WHERE {files} AND what = 'refuse'",
+        place=place_id,
+    )
 
 
 def forget_contacts(db: Connection, at: float, place_id: int, contact_ids: list[int]) -> None:

@@ -16,6 +16,8 @@ _CONDITIONS = {
     "servicer_queue": "queue_id IN (SELECT id FROM queue WHERE place_id = :place)",
     "caller": "queue_id IN (SELECT id FROM queue WHERE place_id = :place)",
     "import_row": "import_file_id IN (SELECT id FROM import_file WHERE place_id = :place)",
+    "import_content": "import_file_id IN (SELECT id FROM import_file WHERE place_id = :place)",
+    "import_remark": "import_file_id IN (SELECT id FROM import_file WHERE place_id = :place)",
 }
 
 

@@ -1,8 +1,9 @@
 """Imports: contacts from a file, or from a program.
 
-An import has two steps. First its rows are staged: each is validated, matched with the known contacts, and
-kept in the table import_row with what will become of it. Then, when the owner agrees, all rows are stored in
-one transaction. Staging takes many small writes, so that nobody has to wait long for the writer.
+An import has two steps. First its rows are staged: each is read, matched with the known contacts, and kept in
+the table import_row with what will become of it. If the columns can't be told by their headings, the owner
+chooses them before that. Then, when the owner agrees, the rows are stored; see import_storing.py. Both steps
+take many small writes, so that nobody has to wait long for the writer.
 
 add_contacts() does both steps, which may take minutes. So it takes a `clock`, which returns the time of each.
 """
@@ -12,87 +13,58 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import islice
-from operator import attrgetter
-from typing import Literal
+from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection
 
-from app.core.contacts import TEXT_FIELDS, ContactDetails, ContactFields, search_text, validate_contact
-from app.core.history import record
-from app.core.models import Contact, Place
-from app.core.opt_outs import forbid_numbers, mark_opted_out
-from app.core.phones import format_phone, read_phone, scan_phone
+from app.core.columns import FIELDS, NAME_PARTS, Column
+from app.core.contacts import ContactDetails, ContactFields, validate_contact
+from app.core.import_matching import ADD, REFUSE, SAME_CONTACT, EarlierRows, StagedRow, match_rows
+from app.core.import_rows import ReadRow, Remark, read_number, read_row
+from app.core.import_storing import ImportFile, finish_storing, store_rows
+from app.core.models import Place
+from app.core.phones import read_phone
 from app.core.places import find_place_for_owner
-from app.core.sheets import InputRow, numbers_of, open_sheet, rows_of
-from app.core.tags import split_tags
+from app.core.sheets import (
+    PROBLEM,
+    BadCell,
+    Layout,
+    Sheet,
+    check_sheet,
+    first_rows,
+    missing_columns,
+    open_sheet,
+    reopen_sheet,
+    rows_of,
+)
+from app.core.spreadsheets import ZIP_MARK
 from app.errors import BadInput, Conflict, NotFound
 from app.storage.database import Database
-from app.storage.sql import insert_many, insert_returning, load, load_all, load_first, run
+from app.storage.sql import insert, insert_many, insert_returning, load, load_all, load_first, run
 
 log = logging.getLogger("takeanumber")
 
 MAX_BATCH = 500  # rows that one write stages
 MAX_ERASED = 2000  # rows that one write erases
 MAX_ROWS_IN_REQUEST = 1000  # up to so many rows are staged while the browser waits
+MAX_SPREADSHEET_IN_REQUEST = 300_000  # bytes of an .xlsx file that is opened while the browser waits
 KEPT_S = 86_400  # how long an import can be stored, and looked at
-
-# What will become of a row.
-ADD = "add"
-CHANGE = "change"
-SAME = "same"  # nothing in the row is new
-REFUSE = "refuse"
-FORBID = "do-not-call"  # nothing in the row is stored but that nobody may call the number
+MAX_CHOICES = 100  # choices of columns that a place remembers
+MAX_GROUPS = 50  # groups of equal remarks on the page of an import
+MAX_EXAMPLES = 5  # rows of each
+SAMPLE_ROWS = 5  # rows that are shown while the owner chooses the columns
 
 
-@dataclass(frozen=True)
-class ImportFile:
-    """An import and the figures of its rows."""
-
-    id: int
-    place_id: int
-    state: str  # "reading", then "ready" or "failed", then "stored" or "discarded"
-    columns: str  # as stored; see column_fields
-    why: str | None  # why it failed
-    rows: int  # of the file; 0 for contacts from a program
-    read: int  # rows staged so far
-    add_rows: int
-    change_rows: int  # also counts rows in which nothing is new
-    refuse_rows: int
-    created_at: float
-
-    @property
-    def column_fields(self) -> dict[str, str | None]:
-        """The field of a contact that each column is read as, by its heading."""
-        fields: dict[str, str | None] = json.loads(self.columns or "{}")
-        return fields
-
-
-@dataclass(frozen=True)
-class StagedRow:
-    """A row of the table import_row.
-
-    A row to add holds the new contact in full. A row to change holds only what changes, and the tags that
-    are added, as "a\\nb\\n".
-    """
+class InputRow(NamedTuple):
+    """A contact from a program: what it says, or why it can't be read."""
 
     number: int
-    what: str
-    why: str | None = None  # why it is refused
-    contact: int | None = None  # id of the known contact
-    do_not_call: int = 0
-    name: str | None = None
-    phone: str | None = None
-    email: str | None = None
-    address: str | None = None
-    notes: str | None = None
-    tags: str | None = None
-    reference: str | None = None
-    timezone: str | None = None
-    search: str | None = None
-    remark: str | None = None  # what the owner should look at, though the row is stored
+    contact: ContactFields | BadInput
 
 
 @dataclass(frozen=True)
@@ -118,6 +90,7 @@ class RefusedRow:
 
     row: int
     why: str
+    value: str | None  # the cell that is wrong
 
 
 @dataclass(frozen=True)
@@ -126,6 +99,26 @@ class RemarkedRow:
 
     row: int
     remark: str
+    why: str
+    value: str
+
+
+@dataclass(frozen=True)
+class RemarkExample:
+    """A row that a remark is about, and the cell."""
+
+    row: int
+    value: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class RemarkGroup:
+    """A remark that is about several rows."""
+
+    why: str
+    rows: int
+    examples: list[RemarkExample]
 
 
 @dataclass(frozen=True)
@@ -137,7 +130,16 @@ class AddedContacts:
     refused: list[RefusedRow]
 
 
-# ----- staging
+@dataclass(frozen=True)
+class ColumnSample:
+    """A column of a file: its heading, what it is read as, and its first cells."""
+
+    heading: str
+    field: str | None
+    cells: list[str]
+
+
+# ----- uploading
 
 
 def upload(
@@ -145,20 +147,22 @@ def upload(
 ) -> ImportFile:
     """Stage the rows of a file, for the owner. Raises BadInput for a file that holds no contacts.
 
-    With `is_opt_out_list`, the file holds numbers that must not be called, and no contact is added.
+    With `is_opt_out_list`, the file holds numbers that must not be called, and no contact is added. If it
+    isn't
+    clear what its columns are, nothing is staged until the owner has chosen them; see choose_columns().
 
     A long file is staged by a thread of its own, while its page shows the progress.
     """
     with database.read() as db:
         place = find_place_for_owner(db, slug, token)
-    sheet = open_sheet(content, is_opt_out_list=is_opt_out_list)
-    rows = numbers_of(sheet) if is_opt_out_list else rows_of(sheet)
-    file = database.write(_begin_import, at, slug, token, sheet.rows, sheet.columns())
-    if sheet.rows <= MAX_ROWS_IN_REQUEST:
-        _stage_sheet(database, place, file, rows)
-    else:
-        arguments = (database, place, file, rows)
-        threading.Thread(target=_stage_sheet, args=arguments, name="import", daemon=True).start()
+    is_spreadsheet = isinstance(content, bytes) and content.startswith(ZIP_MARK)
+    if is_spreadsheet and len(content) > MAX_SPREADSHEET_IN_REQUEST:
+        file = database.write(_begin_import, at, slug, token, 0)
+        _start_thread(_open_and_stage, database, place, file, content, is_opt_out_list)
+        return file
+    sheet = _open_for(database, place, content, is_opt_out_list)
+    file = database.write(_begin_import, at, slug, token, sheet.rows)
+    _accept_sheet(database, place, file, sheet)
     return file
 
 
@@ -168,9 +172,9 @@ def add_contacts(
     """Add or change contacts at once, for the owner; rows that can't be stored are refused one by one."""
     with database.read() as db:
         place = find_place_for_owner(db, slug, token)
-    file = database.write(_begin_import, clock(), slug, token, 0, {})
-    _stage_rows(database, place, file, contacts)
-    file = database.write(_store, clock(), slug, token, file.id)
+    file = database.write(_begin_import, clock(), slug, token, 0)
+    _stage_rows(database, place, file, (_read_input(row, place.country) for row in contacts))
+    file = store_rows(database, clock(), slug, token, file.id)
     with database.read() as db:
         refused = refused_rows(db, file)
     database.write(_set_discarded, file.id)
@@ -184,16 +188,60 @@ def fail_unread_imports(db: Connection) -> None:
     run(db, "UPDATE import_file SET state = 'failed', why = :why WHERE state = 'reading'", why=why)
 
 
-def _begin_import(
-    db: Connection, at: float, slug: str, token: str, rows: int, columns: Mapping[str, str | None]
-) -> ImportFile:
+def _open_and_stage(
+    database: Database, place: Place, file: ImportFile, content: bytes, is_opt_out_list: bool
+) -> None:
+    """Open a spreadsheet and stage it; an error ends up in the file's row, where its page shows it."""
+    try:
+        sheet = _open_for(database, place, content, is_opt_out_list)
+        database.write(_set_rows, file.id, sheet.rows)
+        _accept_sheet(database, place, file, sheet, in_thread=True)
+    except BadInput as error:
+        database.write(_set_failed, file.id, str(error))
+    except Exception:
+        log.exception("A spreadsheet could not be opened")
+        database.write(_set_failed, file.id, _OUR_FAULT)
+
+
+def _open_for(database: Database, place: Place, content: bytes | str, is_opt_out_list: bool) -> Sheet:
+    """Open a file, with the columns that the owner chose for the last one with these headings."""
+    sheet = open_sheet(content, country=place.country, is_opt_out_list=is_opt_out_list)
+    if not is_opt_out_list:
+        with database.read() as db:
+            fields = _remembered_fields(db, place, sheet)
+        if fields is not None:
+            sheet = sheet.with_fields(fields)
+    if sheet.is_usable or len(sheet.columns) == 1:
+        check_sheet(sheet)
+    return sheet
+
+
+def _accept_sheet(
+    database: Database, place: Place, file: ImportFile, sheet: Sheet, in_thread: bool = False
+) -> None:
+    """Keep the text of a file, then stage its rows if it is clear what its columns are."""
+    content = zlib.compress(sheet.text.encode("utf-8", "surrogatepass"), level=3)
+    database.write(_keep_sheet, file.id, sheet, content)
+    if not sheet.is_usable:
+        database.write(_set_unmapped, file.id, missing_columns(sheet))
+    elif in_thread or sheet.rows <= MAX_ROWS_IN_REQUEST:
+        _stage_sheet(database, place, file, sheet)
+    else:
+        _start_thread(_stage_sheet, database, place, file, sheet)
+
+
+def _start_thread(target: Callable[..., None], *args: object) -> None:
+    threading.Thread(target=target, args=args, name="import", daemon=True).start()
+
+
+def _begin_import(db: Connection, at: float, slug: str, token: str, rows: int) -> ImportFile:
     place = find_place_for_owner(db, slug, token)
     row = insert_returning(
         db,
         "import_file",
         place_id=place.id,
         state="reading",
-        columns=json.dumps(columns),
+        columns="{}",
         rows=rows,
         read=0,
         add_rows=0,
@@ -204,234 +252,273 @@ def _begin_import(
     return load(ImportFile, row)
 
 
-def _stage_sheet(database: Database, place: Place, file: ImportFile, rows: Iterator[InputRow]) -> None:
-    """Stage a file; an error ends up in the file's row, where its page shows it."""
+def _set_rows(db: Connection, file_id: int, rows: int) -> None:
+    run(db, "UPDATE import_file SET rows = :rows WHERE id = :id", id=file_id, rows=rows)
+
+
+def _keep_sheet(db: Connection, file_id: int, sheet: Sheet, content: bytes) -> None:
+    _keep_columns(db, file_id, sheet)
+    insert(db, "import_content", import_file_id=file_id, content=content)
+
+
+def _keep_columns(db: Connection, file_id: int, sheet: Sheet) -> None:
+    fields = {
+        column.heading: "name" if column.field in (*NAME_PARTS, "company") else column.field
+        for column in sheet.columns
+    }
+    layout = {
+        "layout": sheet.layout._asdict(),
+        "columns": [[column.heading, column.field, column.group] for column in sheet.columns],
+        "is_opt_out_list": sheet.is_opt_out_list,
+    }
+    sql = "UPDATE import_file SET columns = :columns, layout = :layout WHERE id = :id"
+    run(db, sql, id=file_id, columns=json.dumps(fields), layout=json.dumps(layout))
+
+
+# ----- choosing columns
+
+
+def choose_columns(
+    database: Database,
+    at: float,
+    slug: str,
+    token: str,
+    file_id: int,
+    fields: Sequence[str | None],
+    is_opt_out_list: bool | None = None,
+) -> ImportFile:
+    """Say what each column of a file is, for the owner, and stage its rows.
+
+    `fields` holds one of columns.FIELDS or None for each column; `is_opt_out_list` says whether the file
+    holds
+    numbers that must not be called, None leaves that as it is. The choice is remembered for the next file
+    with
+    the same headings. The same choice again, while the file is read, changes nothing. Raises BadInput for
+    columns that can't be used, and Conflict.
+    """
+    with database.read() as db:
+        place = find_place_for_owner(db, slug, token)
+        file = find_import(db, place, file_id)
+        _check_choosable(file)
+        sheet = _kept_sheet(db, file)
+    if is_opt_out_list is not None:
+        sheet = replace(sheet, is_opt_out_list=is_opt_out_list)
+    if len(fields) != len(sheet.columns):
+        raise BadInput(f"Columns: this file has {len(sheet.columns)}, and {len(fields)} were given.")
+    if file.state == "reading":
+        return file  # pressed twice
+    sheet = sheet.with_fields(fields)
+    check_sheet(sheet)
+    if database.write(_begin_again, at, slug, token, file, sheet):
+        if sheet.rows <= MAX_ROWS_IN_REQUEST:
+            _erase_rows_and_stage(database, place, file, sheet)
+        else:
+            _start_thread(_erase_rows_and_stage, database, place, file, sheet)
+    return file
+
+
+def column_samples(db: Connection, file: ImportFile) -> list[ColumnSample]:
+    """Return the columns of a file with the cells of its first rows; none if the file isn't kept any more."""
     try:
-        _stage_rows(database, place, file, rows)
+        sheet = _kept_sheet(db, file)
+    except Conflict:
+        return []
+    rows = first_rows(sheet, SAMPLE_ROWS)
+    return [
+        ColumnSample(column.heading, column.field, [row[number] for row in rows])
+        for number, column in enumerate(sheet.columns)
+    ]
+
+
+def _check_choosable(file: ImportFile) -> None:
+    if file.state not in ("unmapped", "ready", "reading"):
+        raise Conflict("The columns of this file can't be chosen any more. Please upload it again.")
+
+
+def _kept_sheet(db: Connection, file: ImportFile) -> Sheet:
+    sql = """SELECT content, layout FROM import_content JOIN import_file ON import_file.id = import_file_id
+             WHERE import_file_id = :id"""
+    row = run(db, sql, id=file.id).first()
+    if row is None:
+        raise Conflict("This file is not kept any more. Please upload it again.")
+    kept: dict[str, Any] = json.loads(row.layout)
+    text = zlib.decompress(row.content).decode("utf-8", "surrogatepass")
+    columns = [Column(heading, field, group) for heading, field, group in kept["columns"]]
+    return reopen_sheet(text, Layout(**kept["layout"]), columns, kept["is_opt_out_list"])
+
+
+def _begin_again(db: Connection, at: float, slug: str, token: str, file: ImportFile, sheet: Sheet) -> bool:
+    """Let a file be read with other columns. Returns False if somebody else did so since."""
+    place = find_place_for_owner(db, slug, token)
+    sql = """UPDATE import_file SET state = 'reading', why = NULL, read = 0, add_rows = 0, change_rows = 0,
+                    refuse_rows = 0, created_at = :at WHERE id = :id AND state = :state"""
+    if run(db, sql, at=at, id=file.id, state=file.state).rowcount == 0:
+        return False
+    _keep_columns(db, file.id, sheet)
+    if sheet.layout.headings_row is not None and not sheet.is_opt_out_list:
+        _remember_fields(db, at, place, sheet)
+    return True
+
+
+def _remembered_fields(db: Connection, place: Place, sheet: Sheet) -> list[str | None] | None:
+    """Return what the owner chose for the columns of the last file with these headings."""
+    sql = "SELECT fields FROM column_choice WHERE place_id = :place AND headings = :headings"
+    headings = [*sheet.headings]
+    is_download = headings[:1] == [PROBLEM]  # the rejected rows of a file have a column before its own
+    key = json.dumps(headings[1:] if is_download else headings)
+    row = run(db, sql, place=place.id, headings=key).first()
+    if row is None:
+        return None
+    fields: list[str | None] = json.loads(row.fields)
+    return [None, *fields] if is_download else fields
+
+
+def _remember_fields(db: Connection, at: float, place: Place, sheet: Sheet) -> None:
+    headings, fields = sheet.headings, sheet.fields
+    if headings[:1] == [PROBLEM]:
+        headings, fields = headings[1:], fields[1:]
+    key, chosen = json.dumps(headings), json.dumps(fields)
+    sql = """INSERT INTO column_choice (place_id, headings, fields, used_at)
+             VALUES (:place, :headings, :fields, :at)
+             ON CONFLICT (place_id, headings) DO UPDATE SET fields = excluded.fields, used_at =
+             excluded.used_at"""
+    run(db, sql, place=place.id, headings=key, fields=chosen, at=at)
+    sql = """DELETE FROM column_choice WHERE place_id = :place AND id NOT IN
+             (SELECT id FROM column_choice WHERE place_id = :place ORDER BY used_at DESC, id DESC LIMIT
+             :most)"""
+    run(db, sql, place=place.id, most=MAX_CHOICES)
+
+
+def parse_fields(file: ImportFile, columns: object) -> list[str | None]:
+    """Return the fields that a JSON list, or an object with headings as keys, chooses. Raises BadInput.
+
+    A column that an object leaves out stays what it is.
+    """
+    kept: list[list[str]] = json.loads(file.layout or "{}").get("columns", [])
+    headings = [column[0] for column in kept]
+    if isinstance(columns, list):
+        chosen = list(columns)
+    elif isinstance(columns, dict):
+        unknown = [heading for heading in columns if heading not in headings]
+        if unknown:
+            raise BadInput(f"Columns: this file has no column “{unknown[0]}”.")
+        chosen = [columns.get(heading, field) for heading, field, _ in kept]
+    else:
+        raise BadInput('Columns: this must be a list, or an object such as {"Heading": "name"}.')
+    for field in chosen:
+        if field is not None and field not in FIELDS:
+            raise BadInput(f"Columns: each must be null or one of {', '.join(FIELDS)}.")
+    return chosen
+
+
+# ----- staging
+
+_OUR_FAULT = "Something went wrong on our side. Nothing was stored; please try again."
+
+
+def _erase_rows_and_stage(database: Database, place: Place, file: ImportFile, sheet: Sheet) -> None:
+    while database.write(_erase_staged, file.id):
+        pass
+    _stage_sheet(database, place, file, sheet)
+
+
+def _stage_sheet(database: Database, place: Place, file: ImportFile, sheet: Sheet) -> None:
+    """Stage a file; an error ends up in the file's row, where its page shows it."""
+    read = read_number if sheet.is_opt_out_list else read_row
+    try:
+        _stage_rows(database, place, file, _read_sheet(sheet, place.country, read))
     except NotFound:
         log.info("An import was discarded while it was read")
     except Exception:
         log.exception("An import failed")
-        why = "Something went wrong on our side. Nothing was stored; please try again."
-        database.write(_set_failed, file.id, why)
+        database.write(_set_failed, file.id, _OUR_FAULT)
 
 
-def _stage_rows(database: Database, place: Place, file: ImportFile, rows: Iterable[InputRow]) -> None:
-    earlier = _EarlierRows()
-    rows = iter(rows)
-    while batch := list(islice(rows, MAX_BATCH)):
-        valid, refused = _validate_rows(batch, place.country)
-        remarks = {number: _remark(contact, place.country) for number, contact in batch}
-        with database.read() as db:
-            matched = _match_rows(db, place, valid, earlier)
-        matched = [replace(row, remark=remarks[row.number]) if row.what != REFUSE else row for row in matched]
-        staged = sorted(refused + matched, key=attrgetter("number"))
-        database.write(_insert_staged, file.id, staged)
-    database.write(_set_ready, file.id)
+@dataclass(frozen=True)
+class _Row:
+    """A row that was read, with its cells if they come from a file."""
+
+    read: ReadRow
+    cells: list[str] | None = None
 
 
-def _validate_rows(
-    rows: list[InputRow], country: str
-) -> tuple[list[tuple[int, ContactDetails]], list[StagedRow]]:
-    """Return the valid rows with their numbers, and the others as they are staged."""
-    valid: list[tuple[int, ContactDetails]] = []
-    refused: list[StagedRow] = []
-    for number, contact in rows:
-        try:
-            valid.append((number, _validate_row(contact, country)))
-        except BadInput as error:
-            opt_out = _opt_out_of(contact, country)
-            if opt_out is None:
-                refused.append(StagedRow(number, REFUSE, why=str(error)))
-            else:
-                valid.append((number, opt_out))
-    return valid, refused
+def _read_sheet(sheet: Sheet, country: str, read: Callable[[Any, str], ReadRow]) -> Iterator[_Row]:
+    for row in rows_of(sheet):
+        yield _Row(read(row, country), row.cells)
 
 
-def _validate_row(contact: ContactFields | BadInput, country: str) -> ContactDetails:
-    if isinstance(contact, BadInput):
-        raise contact
-    details = validate_contact(contact, country)
-    if not details.get("name"):
-        raise BadInput("Name: please fill this in.")
-    if not details.get("phone"):
-        raise BadInput("Phone: please fill this in.")
+def _read_input(row: InputRow, country: str) -> _Row:
+    """Return a contact from a program. Programs are told about every value that can't be used."""
+    try:
+        if isinstance(row.contact, BadInput):
+            raise row.contact
+        details = validate_contact(row.contact, country)
+        for field, label in (("name", "Name"), ("phone", "Phone")):
+            if not details.get(field):
+                raise BadInput(f"{label}: please fill this in.")
+    except BadInput as error:
+        bad_cell = error if isinstance(error, BadCell) else BadCell(str(error), "")
+        return _Row(ReadRow(row.number, _opt_out_of(row.contact, country), bad_cell))
+    return _Row(ReadRow(row.number, details))
+
+
+def _opt_out_of(contact: ContactFields | BadInput, country: str) -> ContactDetails:
+    """Return what counts of a contact that can't be stored: that somebody must not be called."""
+    if isinstance(contact, BadInput) or not contact.get("do_not_call"):
+        return {}
+    details: ContactDetails = {"do_not_call": True, "phone": None, "reference": contact.get("reference")}
+    with suppress(BadInput):
+        details["phone"] = read_phone(contact.get("phone") or "", country)
     return details
 
 
-def _opt_out_of(contact: ContactFields | BadInput, country: str) -> ContactDetails | None:
-    """Return what counts of a row that can't be stored: that somebody must not be called."""
-    if isinstance(contact, BadInput) or not contact.get("do_not_call"):
-        return None
-    phone, reference = contact.get("phone"), contact.get("reference")
-    try:
-        return {"do_not_call": True, "phone": read_phone(phone or "", country), "reference": reference}
-    except BadInput:
-        return {"do_not_call": True, "phone": None, "reference": reference} if reference else None
+def _stage_rows(database: Database, place: Place, file: ImportFile, rows: Iterable[_Row]) -> None:
+    earlier = EarlierRows()
+    rows = iter(rows)
+    while batch := list(islice(rows, MAX_BATCH)):
+        with database.read() as db:
+            staged, remarks = _stage_batch(db, place, batch, earlier)
+        database.write(_insert_staged, file.id, staged, remarks)
+    database.write(_set_ready, file.id)
 
 
-def _remark(contact: ContactFields | BadInput, country: str) -> str | None:
-    """Return what the owner should know of how a number was read."""
-    phone = None if isinstance(contact, BadInput) else contact.get("phone")
-    if not phone:
-        return None
-    try:
-        reading = scan_phone(phone, country)
-    except BadInput:
-        return None
-    shown = format_phone(reading.phone, country)
-    if reading.others:
-        return f"“{phone.strip()}” was read as {shown}. Also there: {', '.join(reading.others)}."
-    return None if reading.is_certain else f"“{phone.strip()}” was read as {shown}. Please check it."
-
-
-@dataclass
-class _EarlierRows:
-    """Which row of an import had a reference, a phone number or a known contact before.
-
-    Several contacts can share a phone number if their references differ. So two rows with the same number
-    are about the same contact if one of them has no reference.
-    """
-
-    references: dict[str, int] = field(default_factory=dict)
-    contacts: dict[int, int] = field(default_factory=dict)  # by the id of the known contact
-    phones_with_reference: dict[str, int] = field(default_factory=dict)
-    phones_without_reference: dict[str, int] = field(default_factory=dict)
-
-    def find(self, phone: str, reference: str | None, contact: Contact | None) -> int | None:
-        """Return the number of an earlier row about the same contact."""
-        matches = [self.contacts.get(contact.id)] if contact else []
-        matches.append(self.phones_without_reference.get(phone))
-        if reference:
-            matches.append(self.references.get(reference))
-        else:
-            matches.append(self.phones_with_reference.get(phone))
-        return next((number for number in matches if number is not None), None)
-
-    def add(self, number: int, phone: str, reference: str | None, contact: Contact | None) -> None:
-        """Remember a row."""
-        if reference:
-            self.references[reference] = number
-            self.phones_with_reference[phone] = number
-        else:
-            self.phones_without_reference[phone] = number
-        if contact:
-            self.contacts[contact.id] = number
-
-
-def _match_rows(
-    db: Connection, place: Place, rows: list[tuple[int, ContactDetails]], earlier: _EarlierRows
-) -> list[StagedRow]:
-    """Return what becomes of each row.
-
-    It changes the contact that has its reference, or else one that has its phone number, if not both have
-    a reference. Otherwise it adds a contact.
-    """
-    known_references = _known_contacts(
-        db, place, "reference", [details.get("reference") for _, details in rows]
-    )
-    by_reference = {contact.reference: contact for contact in known_references}
-    by_phone: dict[str, list[Contact]] = {}
-    for contact in _known_contacts(db, place, "phone", [details["phone"] for _, details in rows]):
-        by_phone.setdefault(contact.phone, []).append(contact)
-
+def _stage_batch(
+    db: Connection, place: Place, batch: list[_Row], earlier: EarlierRows
+) -> tuple[list[StagedRow], list[dict[str, Any]]]:
+    """Return what becomes of each row, and the remarks about the rows."""
+    by_number = {row.read.number: row for row in batch}
+    valid: list[tuple[int, ContactDetails]] = []
     staged: list[StagedRow] = []
-    for number, details in rows:
-        phone, reference = details["phone"] or "", details.get("reference")
-        known = by_reference.get(reference) if reference else None
-        forbids = details.get("do_not_call", False)
-        if not details.get("name"):
-            staged.append(_row_to_forbid(number, phone or (known.phone if known else "")))
+    for number, row in by_number.items():
+        details = row.read.details if row.read.error is None else row.read.opt_out
+        if details is not None:
+            valid.append((number, details))
+        elif row.read.error is not None:
+            staged.append(StagedRow(number, REFUSE, why=str(row.read.error), value=row.read.error.value))
+    staged += match_rows(db, place, valid, earlier)
+    staged.sort(key=lambda row: row.number)
+    remarks: list[dict[str, Any]] = []
+    for index, staged_row in enumerate(staged):
+        row = by_number[staged_row.number]
+        if staged_row.what != REFUSE:
+            remarks += [{"number": staged_row.number, "refused": 0, **r._asdict()} for r in row.read.remarks]
             continue
-        if known is None:
-            known = _sharing_contact(by_phone.get(phone, []), details)
-            # Whoever says no at a number need not be the contact that has it.
-            if forbids and known is not None and known.name.casefold() != (details["name"] or "").casefold():
-                staged.append(_row_to_forbid(number, phone))
-                continue
-        same_as = earlier.find(phone, reference, known)
-        if same_as is not None and forbids:
-            staged.append(_row_to_forbid(number, phone))
-            continue
-        if same_as is not None:
-            staged.append(StagedRow(number, REFUSE, why=f"This is the same contact as in row {same_as}."))
-            continue
-        earlier.add(number, phone, reference, known)
-        staged.append(
-            _row_to_add(number, details) if known is None else _row_to_change(number, details, known)
-        )
-    return staged
+        if row.cells is not None:
+            staged[index] = replace(staged_row, cells=json.dumps(row.cells))
+        remark = _refusal(staged_row)
+        remarks.append({"number": staged_row.number, "refused": 1, **remark._asdict()})
+    return staged, remarks
 
 
-def _sharing_contact(sharing: list[Contact], details: ContactDetails) -> Contact | None:
-    """Return the contact with the phone number of a row that the row is about, by its name if it can be."""
-    possible = [each for each in sharing if not (details.get("reference") and each.reference)]
-    name = (details.get("name") or "").casefold()
-    return next((each for each in possible if each.name.casefold() == name), next(iter(possible), None))
+def _refusal(row: StagedRow) -> Remark:
+    """Return why a row is refused, in words that are the same for all rows of this kind."""
+    why, value = row.why or "", row.value or ""
+    return Remark(SAME_CONTACT if value.startswith("row ") else why, value, why)
 
 
-def _row_to_forbid(number: int, phone: str) -> StagedRow:
-    if not phone:
-        return StagedRow(number, REFUSE, why="Do not call: there is no number that this can be about.")
-    return StagedRow(number, FORBID, do_not_call=1, phone=phone)
-
-
-def _known_contacts(
-    db: Connection, place: Place, column: Literal["reference", "phone"], values: Iterable[str | None]
-) -> list[Contact]:
-    """Return the contacts that have one of these references or phone numbers, by id."""
-    present = sorted({value for value in values if value})
-    sql = f"""SELECT * FROM contact WHERE place_id = :place AND forgotten_at IS NULL AND {column} IN :values
-              ORDER BY id"""
-    return load_all(Contact, run(db, sql, place=place.id, values=present))
-
-
-def _row_to_add(number: int, details: ContactDetails) -> StagedRow:
-    name, phone = details["name"], details["phone"]
-    reference, email = details.get("reference"), details.get("email")
-    return StagedRow(
-        number,
-        ADD,
-        do_not_call=int(details.get("do_not_call", False)),
-        name=name,
-        phone=phone,
-        email=email,
-        address=details.get("address"),
-        notes=details.get("notes"),
-        tags=details.get("tags", ""),
-        reference=reference,
-        timezone=details.get("timezone"),
-        search=search_text(name, phone, reference, email),
-    )
-
-
-def _row_to_change(number: int, details: ContactDetails, contact: Contact) -> StagedRow:
-    """Return a row with what is new in it.
-
-    An empty cell erases nothing, and an import never clears "do not call".
-    """
-    new: dict[str, str | None] = {
-        name: details[name]
-        for name in TEXT_FIELDS
-        if details.get(name) and details[name] != getattr(contact, name)
-    }
-    known_tags = {tag.casefold() for tag in contact.tag_list}
-    tags = [tag for tag in split_tags(details.get("tags")) if tag.casefold() not in known_tags]
-    if tags:
-        new["tags"] = "".join(f"{tag}\n" for tag in tags)
-    do_not_call = details.get("do_not_call", False)
-    if not new and (contact.do_not_call or not do_not_call):
-        return StagedRow(number, SAME, contact=contact.id, do_not_call=int(do_not_call))
-    search = search_text(
-        new.get("name", contact.name),
-        new.get("phone", contact.phone),
-        new.get("reference", contact.reference),
-        new.get("email", contact.email),
-    )
-    return StagedRow(number, CHANGE, contact=contact.id, do_not_call=int(do_not_call), search=search, **new)
-
-
-def _insert_staged(db: Connection, file_id: int, rows: list[StagedRow]) -> None:
+def _insert_staged(
+    db: Connection, file_id: int, rows: list[StagedRow], remarks: list[dict[str, Any]]
+) -> None:
     added = sum(row.what == ADD for row in rows)
     refused = sum(row.what == REFUSE for row in rows)
     sql = """UPDATE import_file SET read = read + :rows, add_rows = add_rows + :added,
@@ -442,10 +529,16 @@ def _insert_staged(db: Connection, file_id: int, rows: list[StagedRow]) -> None:
     if result.rowcount == 0:
         raise NotFound("This import is not there any more.")
     insert_many(db, "import_row", [{"import_file_id": file_id, **vars(row)} for row in rows])
+    insert_many(db, "import_remark", [{"import_file_id": file_id, **remark} for remark in remarks])
 
 
 def _set_ready(db: Connection, file_id: int) -> None:
     run(db, "UPDATE import_file SET state = 'ready' WHERE id = :id AND state = 'reading'", id=file_id)
+
+
+def _set_unmapped(db: Connection, file_id: int, why: str | None) -> None:
+    sql = "UPDATE import_file SET state = 'unmapped', why = :why WHERE id = :id AND state = 'reading'"
+    run(db, sql, id=file_id, why=why)
 
 
 def _set_failed(db: Connection, file_id: int, why: str) -> None:
@@ -486,167 +579,155 @@ def preview_rows(db: Connection, file: ImportFile, limit: int = 20) -> list[Prev
 
 
 def remarked_rows(db: Connection, file: ImportFile, limit: int) -> list[RemarkedRow]:
-    """Return the first rows that the owner should look at."""
-    sql = """SELECT number AS row, remark FROM import_row WHERE import_file_id = :file AND remark IS NOT NULL
-             ORDER BY number LIMIT :limit"""
+    """Return the first remarks about rows that are stored."""
+    sql = """SELECT number AS row, sentence AS remark, why, value FROM import_remark
+             WHERE import_file_id = :file AND refused = 0 ORDER BY number, id LIMIT :limit"""
     return load_all(RemarkedRow, run(db, sql, file=file.id, limit=limit))
+
+
+def remark_groups(db: Connection, file: ImportFile, *, refused: bool) -> list[RemarkGroup]:
+    """Return the remarks about rows that are refused, or about those that are stored; the most frequent
+    first."""
+    sql = """SELECT why, count(*) AS rows FROM import_remark WHERE import_file_id = :file AND refused =
+             :refused
+             GROUP BY why ORDER BY count(*) DESC, min(number) LIMIT :limit"""
+    groups = run(db, sql, file=file.id, refused=int(refused), limit=MAX_GROUPS).all()
+    sql = """SELECT number AS row, value, sentence FROM import_remark
+             WHERE import_file_id = :file AND refused = :refused AND why = :why ORDER BY number, id LIMIT
+             :limit"""
+    return [
+        RemarkGroup(
+            group.why,
+            group.rows,
+            load_all(
+                RemarkExample,
+                run(db, sql, file=file.id, refused=int(refused), why=group.why, limit=MAX_EXAMPLES),
+            ),
+        )
+        for group in groups
+    ]
 
 
 def refused_rows(db: Connection, file: ImportFile, limit: int | None = None) -> list[RefusedRow]:
     """Return the rows that can't be stored, or the first of them."""
-    sql = """SELECT number AS row, why FROM import_row WHERE import_file_id = :file AND what = 'refuse'
+    sql = """SELECT number AS row, why, value FROM import_row WHERE import_file_id = :file AND what = 'refuse'
              ORDER BY number LIMIT :limit"""
     limit = file.refuse_rows if limit is None else limit
     return load_all(RefusedRow, run(db, sql, file=file.id, limit=limit))
 
 
-# ----- storing
+def refused_headings(file: ImportFile) -> list[str]:
+    """Return the headings of a download of the rows that can't be stored, so that they can be uploaded
+    again."""
+    kept: dict[str, Any] = json.loads(file.layout or "{}")
+    has_headings = kept.get("layout", {}).get("headings_row") is not None
+    columns = kept.get("columns", [])
+    names = [heading if has_headings else (field or heading) for heading, field, _ in columns]
+    return names if names[:1] == [PROBLEM] else [PROBLEM, *names]
+
+
+def refused_cells(database: Database, file: ImportFile) -> Iterator[list[list[str]]]:
+    """Yield the rows that can't be stored in batches: why, then the cells as they came."""
+    headings = refused_headings(file)
+    is_download = json.loads(file.layout or "{}").get("columns", [[None]])[0][0] == PROBLEM
+    sql = """SELECT number, why, cells FROM import_row
+             WHERE import_file_id = :file AND what = 'refuse' AND number > :after ORDER BY number LIMIT
+             :limit"""
+    after = 0
+    while True:
+        with database.read() as db:
+            rows = run(db, sql, file=file.id, after=after, limit=MAX_ERASED).all()
+        if not rows:
+            return
+        batch = []
+        for row in rows:
+            cells: list[str] = json.loads(row.cells or "[]")
+            problem = f"Row {row.number}: {row.why}"
+            line = [problem, *(cells[1:] if is_download else cells)]
+            batch.append([*line, *[""] * (len(headings) - len(line))])
+        yield batch
+        after = rows[-1].number
+
+
+# ----- storing and discarding
 
 
 def store_import(database: Database, at: float, slug: str, token: str, file_id: int) -> ImportFile:
-    """Store the rows of an import, all or none, for the owner; a second press stores nothing more.
+    """Store the rows of an import, for the owner; a second press stores nothing more.
 
     Raises Conflict while the file is read, and when one of its contacts was added or changed meanwhile.
     """
-    file = database.write(_store, at, slug, token, file_id)
-    _erase_stored_rows(database, file)
-    return file
+    return store_rows(database, at, slug, token, file_id)
+
+
+def finish_imports(database: Database, at: float) -> bool:
+    """Store the rest of imports that a server was storing when it stopped. Returns False: there is no
+    more."""
+    with database.read() as db:
+        sql = "SELECT * FROM import_file WHERE state = 'storing' ORDER BY id"
+        interrupted = load_all(ImportFile, run(db, sql))
+    for file in interrupted:
+        finish_storing(database, at, file)
+    return False
 
 
 def discard_import(db: Connection, _at: float, slug: str, token: str, file_id: int) -> None:
     """Discard an import, for the owner; erase_old_imports() then erases its rows."""
     place = find_place_for_owner(db, slug, token)
     file = find_import(db, place, file_id)
+    if file.state == "storing":
+        raise Conflict("These contacts are being stored already.")
     if file.state != "stored":
         _set_discarded(db, file.id)
-
-
-def _store(db: Connection, at: float, slug: str, token: str, file_id: int) -> ImportFile:
-    place = find_place_for_owner(db, slug, token)
-    file = find_import(db, place, file_id)
-    if file.state == "stored":
-        return file
-    if file.state == "reading":
-        raise Conflict("This file is being read still.")
-    if file.state != "ready":
-        raise Conflict(file.why or "")
-    _check_unchanged(db, place, file)
-    _add_new_contacts(db, at, place, file)
-    _change_known_contacts(db, at, file)
-    _forbid_numbers(db, at, place, file)
-    # An event with a contact is private; any contact of the place will do.
-    last_id = run(db, "SELECT max(id) FROM contact WHERE place_id = :place", place=place.id).scalar()
-    record(db, at, place.id, "import", contact_id=last_id, detail=f"{file.add_rows} {file.change_rows}")
-    sql = "UPDATE import_file SET state = 'stored' WHERE id = :id RETURNING *"
-    return load(ImportFile, run(db, sql, id=file.id).one())
-
-
-def _check_unchanged(db: Connection, place: Place, file: ImportFile) -> None:
-    """Raise Conflict if a contact was added or changed since the upload that a row would be matched with."""
-    changed = "SELECT 1 FROM contact WHERE place_id = :place AND changed_at > :since AND forgotten_at IS NULL"
-    sql = f"""SELECT min(number) FROM import_row AS staged WHERE import_file_id = :file
-              AND (EXISTS ({changed} AND contact.reference = staged.reference)
-                   OR what = 'add' AND EXISTS (
-                       {changed} AND contact.phone = staged.phone
-                       AND (contact.reference IS NULL OR staged.reference IS NULL)))"""
-    row = run(db, sql, place=place.id, since=file.created_at, file=file.id).scalar()
-    if row is not None:
-        raise Conflict(
-            f"Contacts were changed since this file was read, the one of row {row} too. "
-            "Please upload it again."
-        )
-
-
-def _add_new_contacts(db: Connection, at: float, place: Place, file: ImportFile) -> None:
-    sql = """INSERT INTO contact (place_id, created_at, changed_at, name, phone, email, address, notes, tags,
-                                  reference, timezone, search, do_not_call)
-             SELECT :place, :at, :at, name, phone, email, address, notes, tags, reference, timezone, search,
-                    do_not_call
-             FROM import_row WHERE import_file_id = :file AND what = 'add' ORDER BY number"""
-    run(db, sql, place=place.id, at=at, file=file.id)
-
-
-def _change_known_contacts(db: Connection, at: float, file: ImportFile) -> None:
-    sql = """UPDATE contact SET
-                    name = coalesce(staged.name, contact.name),
-                    phone = coalesce(staged.phone, contact.phone),
-                    email = coalesce(staged.email, contact.email),
-                    address = coalesce(staged.address, contact.address),
-                    notes = coalesce(staged.notes, contact.notes),
-                    reference = coalesce(staged.reference, contact.reference),
-                    timezone = coalesce(staged.timezone, contact.timezone),
-                    search = coalesce(staged.search, contact.search),
-                    tags = CASE WHEN staged.tags IS NULL THEN contact.tags
-                                WHEN contact.tags = '' THEN :separator || staged.tags
-                                ELSE contact.tags || staged.tags END,
-                    changed_at = :at
-             FROM import_row AS staged
-             WHERE staged.import_file_id = :file AND staged.what = 'change'
-             AND staged.contact = contact.id AND contact.forgotten_at IS NULL"""
-    run(db, sql, at=at, file=file.id, separator="\n")
-
-
-def _forbid_numbers(db: Connection, at: float, place: Place, file: ImportFile) -> None:
-    """Opt out the numbers of the rows that say so, then mark who has them.
-
-    An opt-out of a known contact moves along to a new number.
-    """
-    sql = """SELECT coalesce(import_row.phone, contact.phone) FROM import_row
-             LEFT JOIN contact ON contact.id = import_row.contact
-             WHERE import_file_id = :file AND what <> 'refuse'
-             AND (import_row.do_not_call = 1 OR contact.do_not_call = 1)"""
-    phones = list(run(db, sql, file=file.id).scalars())
-    if phones:
-        forbid_numbers(db, at, place.id, phones)
-    mark_opted_out(db, at, place.id)
 
 
 # ----- erasing
 
 
 def erase_old_imports(database: Database, at: float) -> bool:
-    """Erase one batch of rows that nobody needs any more. Returns True when there may be more.
+    """Erase one batch of what nobody needs any more. Returns True when there may be more.
 
     Those are the rows of imports that were discarded or failed, and of all that are a day old.
     """
     with database.read() as db:  # reading first, so that nothing is written when there is nothing to do
-        batch = _next_batch_to_erase(db, before=at - KEPT_S)
-    if batch is None:
+        file_id = _next_to_erase(db, before=at - KEPT_S)
+    if file_id is None:
         return False
-    file_id, row_ids = batch
-    database.write(_erase, file_id, row_ids)
+    if not database.write(_erase_staged, file_id):
+        database.write(_erase_file, file_id, at - KEPT_S)
     return True
 
 
-def _next_batch_to_erase(db: Connection, before: float) -> tuple[int, list[int]] | None:
-    sql = """SELECT * FROM import_file WHERE state IN ('discarded', 'failed') OR created_at < :before
-             ORDER BY id"""
-    for file in load_all(ImportFile, run(db, sql, before=before)):
-        sql = "SELECT id FROM import_row WHERE import_file_id = :id ORDER BY number LIMIT :limit"
-        row_ids = list(run(db, sql, id=file.id, limit=MAX_ERASED).scalars())
+def _next_to_erase(db: Connection, before: float) -> int | None:
+    sql = """SELECT id, state, created_at FROM import_file
+             WHERE state IN ('discarded', 'failed') OR (created_at < :before AND state <> 'storing') ORDER
+             BY id"""
+    for file in run(db, sql, before=before).all():
         # A failed import stays without rows for a day, because its page says why it failed.
-        if row_ids or file.state == "discarded" or file.created_at < before:
-            return file.id, row_ids
+        if file.state == "discarded" or file.created_at < before or _holds_anything(db, file.id):
+            return int(file.id)
     return None
 
 
-def _erase(db: Connection, file_id: int, row_ids: list[int]) -> None:
-    """Erase rows of an import, or the import itself when no rows are left."""
-    if row_ids:
-        run(db, "DELETE FROM import_row WHERE id IN :ids", ids=row_ids)
-    else:
-        run(db, "DELETE FROM import_file WHERE id = :id", id=file_id)
+def _holds_anything(db: Connection, file_id: int) -> bool:
+    return any(
+        run(db, f"SELECT 1 FROM {table} WHERE import_file_id = :id LIMIT 1", id=file_id).first()
+        for table in ("import_row", "import_remark", "import_content")
+    )
 
 
-def _erase_stored_rows(database: Database, file: ImportFile) -> None:
-    """Erase the rows that became contacts; those that were refused can be read for a day."""
-    sql = """SELECT id, number FROM import_row WHERE import_file_id = :id AND what <> 'refuse'
-             AND number > :after ORDER BY number LIMIT :limit"""
-    after = 0
-    while True:
-        with database.read() as db:
-            rows = run(db, sql, id=file.id, after=after, limit=MAX_ERASED).all()
-        if not rows:
-            return
-        after = rows[-1].number
-        database.write(_erase, file.id, [row.id for row in rows])
+def _erase_staged(db: Connection, file_id: int) -> bool:
+    """Erase some rows of an import, and the remarks about them. Returns True if there were any."""
+    erased = 0
+    for table in ("import_row", "import_remark"):
+        sql = f"""DELETE FROM {table} WHERE id IN
+                  (SELECT id FROM {table} WHERE import_file_id = :id LIMIT :limit)"""
+        erased += run(db, sql, id=file_id, limit=MAX_ERASED).rowcount
+    return erased > 0
+
+
+def _erase_file(db: Connection, file_id: int, before: float) -> None:
+    """Erase the text of an import without rows; and the import itself, unless its page says why it failed."""
+    run(db, "DELETE FROM import_content WHERE import_file_id = :id", id=file_id)
+    sql = "DELETE FROM import_file WHERE id = :id AND (state <> 'failed' OR created_at < :before)"
+    run(db, sql, id=file_id, before=before)

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from app.core.mail_addresses import address_key, is_blocked, is_confirmed, log_mail, next_mail_at
 from app.core.outbox import REQUEST
-from app.settings import Settings
+from app.settings import Settings, greeting_name, read_sender
 from app.storage.database import Database
 from app.storage.facts import get_fact
 from app.storage.sql import load_all, run
@@ -145,11 +145,14 @@ def _connect(settings: Settings) -> smtplib.SMTP:
     url = urlsplit(settings.smtp_url)
     host = url.hostname or ""
     context = ssl.create_default_context()
+    own_name = greeting_name(settings.url)
     server: smtplib.SMTP
     if url.scheme == "smtps":
-        server = smtplib.SMTP_SSL(host, url.port or 465, timeout=TIMEOUT_S, context=context)
+        server = smtplib.SMTP_SSL(
+            host, url.port or 465, local_hostname=own_name, timeout=TIMEOUT_S, context=context
+        )
     else:
-        server = smtplib.SMTP(host, url.port or 587, timeout=TIMEOUT_S)
+        server = smtplib.SMTP(host, url.port or 587, local_hostname=own_name, timeout=TIMEOUT_S)
     try:
         server.ehlo()
         if url.scheme == "smtp" and server.has_extn("starttls"):
@@ -171,7 +174,9 @@ def _send(
     """Send mails as one message, and delete them from the outbox or postpone them."""
     mail = letter[0]
     try:
-        server.send_message(_message(settings, letter, epoch), to_addrs=[mail.recipient])
+        sender = read_sender(settings.smtp_from).addr_spec
+        message = _message(settings, letter, epoch)
+        server.send_message(message, from_addr=sender, to_addrs=[mail.recipient])
     except smtplib.SMTPRecipientsRefused as error:
         ((code, answer),) = error.recipients.values()
         reason = f"{code} {_reason(answer)}"
@@ -194,14 +199,14 @@ def _send(
 def _message(settings: Settings, letter: list[Mail], epoch: str) -> EmailMessage:
     mail = letter[0]
     message = EmailMessage()
-    message["From"] = settings.smtp_from
+    sender = read_sender(settings.smtp_from)
+    message["From"] = sender
     message["To"] = mail.recipient
     message["Subject"] = mail.subject if len(letter) == 1 else f"{mail.subject}, and {len(letter) - 1} more"
     message["Date"] = formatdate(mail.created_at)
     # The same id each time: if the server stops before it stores that a mail was sent, it sends the mail
     # twice, and mail programs show it once.
-    domain = settings.smtp_from.rpartition("@")[2].strip(">")
-    message["Message-ID"] = f"<{mail.id}.{epoch}@{domain}>"
+    message["Message-ID"] = f"<{mail.id}.{epoch}@{sender.domain}>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content("\n\n".join(each.content for each in letter))
     return message

@@ -1,7 +1,8 @@
-"""Tables of contacts: CSV files, and rows pasted from a spreadsheet.
+"""Tables of contacts: CSV files, spreadsheets, and rows pasted from one.
 
-The first row holds headings. They tell which field of a contact each column is; several columns can make up
-one field, such as street and town. Rows are numbered as a spreadsheet numbers them.
+A row of headings tells which field of a contact each column is; it may stand below a title. Several columns
+can
+make up one field, such as street and town. Rows are numbered as a spreadsheet numbers them.
 """
 
 from __future__ import annotations
@@ -9,212 +10,248 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import NamedTuple
 
-from app.core.contacts import MULTILINE_FIELDS, TEXT_FIELDS, ContactFields
+from app.core.columns import NAME_PARTS, Column, count_known, is_usable, looks_like_a_row, recognise
+from app.core.contacts import MULTILINE_FIELDS
+from app.core.encodings import decode, not_a_text_file
 from app.core.opt_outs import means_do_not_call
+from app.core.spreadsheets import ZIP_MARK, csv_of
 from app.errors import BadInput
 from app.text import unescape_formulas
 
-MAX_ROWS = 50_000
-
-# The headings of each field, in lower case and without spaces and punctuation. `first` and `last` are parts
-# of the name.
-HEADINGS = {
-    "name": "name fullname contact contactname customer customername client clientname patient patientname "
-    "person member membername",
-    "first": "firstname givenname forename vorname",
-    "last": "lastname surname familyname nachname",
-    "phone": "phone phonenumber phoneno phones telephone telephonenumber tel telno mobile mobilephone "
-    "mobilenumber cell cellphone cellnumber homephone workphone contactnumber telefon telefonnummer handy",
-    "email": "email emailaddress mail mailaddress",
-    "address": "address street streetaddress address1 address2 addressline1 addressline2 city town zip "
-    "zipcode postcode postalcode state adresse anschrift strasse straße plz ort",
-    "notes": "notes note comment comments remark remarks notiz notizen",
-    "tags": "tags tag label labels group groups category categories",
-    "reference": "reference ref id yourreference externalid customerid customernumber clientid clientnumber "
-    "patientid patientnumber memberid membernumber referenz",
-    "timezone": "timezone tz zone",
-    "do_not_call": "donotcall dnc dontcall donotcontact nocalls optout optedout",
-}
-# A column whose heading has one of these in it says who must not be called, whatever else the heading says.
-OPT_OUT_PARTS = (
-    "donotcall",
-    "dontcall",
-    "donotcontact",
-    "dontcontact",
-    "donotphone",
-    "dnc",
-    "nocall",
-    "optout",
-    "optedout",
-    "unsubscribe",
-    "nichtanrufen",
-    "nichtkontaktieren",
-    "anrufsperre",
-    "werbesperre",
-    "sperrvermerk",
-    "nepasappeler",
-    "neplusappeler",
-    "nollamar",
-    "nonchiamare",
-    "naoligar",
-    "nãoligar",
-    "nietbellen",
-    "niedzwonić",
-)
-FIELD_OF_HEADING = {heading: field for field, headings in HEADINGS.items() for heading in headings.split()}
-NAME_PARTS = ("first", "last")
-# Fields that several columns may make up, and what is put between them. Of other fields, the first column
-# that isn't empty is taken.
-SEPARATORS = {"address": ", ", "notes": "\n", "tags": ", "}
+MAX_ROWS = 100_000
+MAX_COLUMNS = 500
+HEADING_ROWS = 20  # the headings are looked for in these
 
 DELIMITERS = ",;\t|"
-BINARY_FORMATS = (b"PK\3\4", b"%PDF", b"\xd0\xcf\x11\xe0")  # how .xlsx, PDF and .xls files begin
-UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+OLD_EXCEL_MARK = b"\xd0\xcf\x11\xe0"  # how .xls files begin, and .xlsx files with a password
+BINARY_MARKS = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"\x1f\x8b")
 # A line after the last one. No text holds this character, so a cell that does has an unclosed quote.
 _END = "\0"
+_GOOGLE_SEPARATOR = ":::"  # between several values in a cell of Google Contacts
+_SHOWN = 100  # characters of a cell that an error repeats
+PROBLEM = "Problem"  # heading of the column that a download of rejected rows has first
 
 
-class InputRow(NamedTuple):
-    """A row of contacts: what it says, or why it can't be read."""
+class BadCell(BadInput):
+    """A row that can't be used because of a cell; `value` is what the cell holds."""
+
+    def __init__(self, sentence: str, value: str):
+        super().__init__(sentence)
+        self.value = shortened(value)
+
+
+@dataclass(frozen=True)
+class SheetRow:
+    """A row of a sheet: what its cells hold, or why it can't be read."""
 
     number: int
-    contact: ContactFields | BadInput
+    cells: list[str]
+    values: dict[str, list[str]] = field(default_factory=dict)  # by field: what its columns hold, if anything
+    error: BadCell | None = None
+
+
+class Layout(NamedTuple):
+    """How the text of a sheet is read, apart from what its columns mean."""
+
+    delimiter: str
+    is_csv: bool  # False: made from a spreadsheet, so quotes are right
+    headings_row: int | None  # its number; None: all rows hold contacts
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table with headings."""
+    """A table."""
 
     text: str
-    delimiter: str
-    headings: list[str]
-    fields: list[str | None]  # what each column is; None is left out
+    layout: Layout
+    columns: list[Column]
+    is_opt_out_list: bool = False
     rows: int = 0  # number of rows below the headings
-    has_headings: bool = True
 
-    def columns(self) -> dict[str, str | None]:
-        """Return the field of a contact for each heading, or None."""
-        return {
-            heading: "name" if field in NAME_PARTS else field
-            for heading, field in zip(self.headings, self.fields, strict=True)
-        }
+    @property
+    def headings(self) -> list[str]:
+        """The headings; without any, "Column 1" and so on."""
+        return [column.heading for column in self.columns]
+
+    @property
+    def fields(self) -> list[str | None]:
+        """What each column holds; None is left out."""
+        return [column.field for column in self.columns]
+
+    @property
+    def is_usable(self) -> bool:
+        """True if the columns hold what the file is for."""
+        return "phone" in self.fields if self.is_opt_out_list else is_usable(self.fields)
+
+    def with_fields(self, fields: Sequence[str | None]) -> Sheet:
+        """Return the sheet with other meanings of its columns."""
+        columns = [
+            column if column.field == name else Column(column.heading, name)
+            for column, name in zip(self.columns, fields, strict=True)
+        ]
+        return replace(self, columns=columns)
+
+
+def shortened(text: str) -> str:
+    """Return the start of a cell, on one line, as an error repeats it."""
+    text = " ".join(text.split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 # ----- opening
 
 
-def open_sheet(content: bytes | str, *, is_opt_out_list: bool = False) -> Sheet:
-    """Return the table in a file, or in a text that was pasted.
+def open_sheet(content: bytes | str, *, country: str = "", is_opt_out_list: bool = False) -> Sheet:
+    """Return the table in a file, or in a text that was pasted. Its columns may not be known; see is_usable.
 
-    A list of numbers that must not be called needs a column with phone numbers only, and no headings. Raises
-    BadInput, with a sentence that says what to do, for anything else, and if it can't be understood who must
-    not be called.
+    `country` is the place's: it decides between encodings. A list of numbers that must not be called needs a
+    column with phone numbers only, and no headings. Raises BadInput, with a sentence that says what to do,
+    for
+    a file that holds no table.
     """
-    text = content if isinstance(content, str) else _decode(content)
+    is_csv = isinstance(content, str) or not content.startswith(ZIP_MARK)
+    text = content if isinstance(content, str) else _text_of(content, country)
     if "\0" in text:
-        raise _not_a_text_file()
+        raise not_a_text_file()
     text = text.removeprefix("\ufeff")
     if not text.strip():
         raise BadInput("There is nothing in this file.")
-    delimiters = DELIMITERS
+    if re.match(r"\s*<(!doctype|html|\?xml)", text, re.IGNORECASE):
+        raise BadInput("This is a web page. Please save the table as CSV or .xlsx, and upload that.")
+    delimiters = DELIMITERS if is_csv else ","
     declared = re.match(r"sep=(.)\r?\n", text)  # a line for Excel
     if declared:
         delimiters = declared[1]
         text = text[declared.end() :]
-    sheet = max((_read_headings(text, delimiter) for delimiter in delimiters), key=_plausibility)
-    if is_opt_out_list:
-        return _open_opt_out_list(sheet)
-    for field, description in (("name", "names"), ("phone", "phone numbers")):
-        if field not in sheet.columns().values():
-            raise BadInput(
-                f"No column with {description} was found. "
-                "The first row must hold headings such as name, phone. "
-                "If these are numbers that must not be called, choose “Do not call these numbers”."
-            )
-    _check_opt_outs(sheet)
-    return replace(sheet, rows=_count_rows(sheet))
-
-
-def _open_opt_out_list(sheet: Sheet) -> Sheet:
-    """Return a list of numbers. Without headings, the first column with a digit holds them."""
-    if "phone" not in sheet.fields:
-        _, first = next(_numbered_cells(sheet), (1, []))
-        column = next((n for n, cell in enumerate(first) if re.search(r"\d", cell)), None)
-        if column is None:
-            raise BadInput("No column with phone numbers was found. Its heading must be “phone”.")
-        fields = ["phone" if n == column else None for n in range(len(first))]
-        sheet = replace(sheet, fields=fields, has_headings=False)
-    return replace(sheet, rows=_count_rows(sheet))
-
-
-def _check_opt_outs(sheet: Sheet) -> None:
-    """Raise BadInput if a cell that says who must not be called can't be understood."""
-    columns = [n for n, field in enumerate(sheet.fields) if field == "do_not_call"]
-    if not columns:
-        return
-    for number, cells in islice(_numbered_cells(sheet), 1, None):
-        for column in columns:
-            if column < len(cells) and means_do_not_call(cells[column]) is None:
-                raise BadInput(
-                    f"Row {number}: does “{cells[column].strip()}” in the column “{sheet.headings[column]}” "
-                    "mean that nobody may call this number? Write yes or no there, and upload the file again."
-                )
-
-
-def _decode(content: bytes) -> str:
-    if content.startswith(UTF_16_MARKS):
+    layouts = [_find_headings(text, Layout(delimiter, is_csv, None)) for delimiter in delimiters]
+    sheet = max(layouts, key=_plausibility)
+    if len(sheet.columns) > MAX_COLUMNS:
         raise BadInput(
-            "This file is in UTF-16 (“Unicode text”). Please save it as “CSV UTF-8”, and upload that."
+            f"This file has {len(sheet.columns):,} columns. Please leave out those you don't need."
         )
-    if content.startswith(BINARY_FORMATS) or b"\0" in content[:10_000]:
-        raise _not_a_text_file()
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+    if is_opt_out_list:
+        sheet = _as_opt_out_list(sheet)
+    return replace(sheet, rows=_count_rows(sheet))
+
+
+def reopen_sheet(text: str, layout: Layout, columns: list[Column], is_opt_out_list: bool) -> Sheet:
+    """Return a sheet that was opened before."""
+    sheet = Sheet(text, layout, columns, is_opt_out_list)
+    return replace(sheet, rows=_count_rows(sheet))
+
+
+def check_sheet(sheet: Sheet) -> None:
+    """Raise BadInput if it isn't clear what the columns are, or who must not be called."""
+    problem = missing_columns(sheet)
+    if problem:
+        raise BadInput(problem)
+    _check_opt_outs(sheet)
+
+
+def missing_columns(sheet: Sheet) -> str | None:
+    """Return a sentence about the columns that a sheet lacks, or None."""
+    if sheet.is_usable:
+        return None
+    has_phone = "phone" in sheet.fields
+    if sheet.is_opt_out_list or is_usable([*sheet.fields, "phone"]):
+        sentence = "No column with phone numbers was found."
+    elif has_phone:
+        sentence = "No column with names was found."
+    else:
+        sentence = "No column with names was found, and none with phone numbers."
+    if len(sheet.columns) > 1 or sheet.is_opt_out_list:
+        return sentence
+    return (
+        f"{sentence} The first row must hold headings such as name, phone. "
+        "If these are numbers that must not be called, choose “Do not call these numbers”."
+    )
+
+
+def _text_of(content: bytes, country: str) -> str:
+    if content.startswith(ZIP_MARK):
+        return csv_of(content)
+    if content.startswith(OLD_EXCEL_MARK):
         raise BadInput(
-            f"Line {line} has a letter that is not UTF-8. Please save the table as “CSV UTF-8” again."
-        ) from None
+            "This is an old Excel file, or one with a password. Please save it as .xlsx or “CSV UTF-8” "
+            "without a password, and upload that."
+        )
+    if content.startswith(BINARY_MARKS):
+        raise not_a_text_file()
+    return decode(content, country)
 
 
-def _not_a_text_file() -> BadInput:
-    return BadInput("This is not a text file. Please save the table as CSV, and upload that.")
+def _find_headings(text: str, layout: Layout) -> Sheet:
+    """Return the sheet with the row of headings: the first with the most known ones, below a title if need
+    be."""
+    sheet = Sheet(text, layout, columns=[])
+    first_rows: list[tuple[int, list[str]]] = []
+    try:
+        first_rows.extend(islice(_numbered_cells(sheet), HEADING_ROWS))
+    except BadInput:
+        if not first_rows:
+            return sheet
+    known = [0 if looks_like_a_row(cells) else count_known(cells) for _, cells in first_rows]
+    best = max(known, default=0)
+    if best >= 2 or (best == 1 and known[0] == 1):
+        number, cells = first_rows[known.index(best)]
+    else:
+        number, cells = _widest_row(first_rows)
+    if looks_like_a_row(cells):
+        headings = [f"Column {n}" for n in range(1, max(len(row) for _, row in first_rows) + 1)]
+        return replace(sheet, columns=[Column(heading, None) for heading in headings])
+    while cells and not cells[-1].strip():
+        cells.pop()
+    return replace(sheet, layout=layout._replace(headings_row=number), columns=recognise(cells))
 
 
-def _read_headings(text: str, delimiter: str) -> Sheet:
-    sheet = Sheet(text, delimiter, headings=[], fields=[])
-    _, headings = next(_numbered_cells(sheet), (1, []))
-    return Sheet(text, delimiter, headings, [_field_of(heading) for heading in headings])
-
-
-def _field_of(heading: str) -> str | None:
-    if is_opt_out_heading(heading):
-        return "do_not_call"
-    return FIELD_OF_HEADING.get(_plain_heading(heading))
-
-
-def _plain_heading(heading: str) -> str:
-    return re.sub(r"[\W_]+", "", heading.casefold())
-
-
-def is_opt_out_heading(heading: str) -> bool:
-    """Return True for the heading of a column that says who must not be called."""
-    plain = _plain_heading(heading)
-    return any(part in plain for part in OPT_OUT_PARTS)
+def _widest_row(rows: list[tuple[int, list[str]]]) -> tuple[int, list[str]]:
+    """Return the first row that is about as wide as the widest: a title has one cell."""
+    widths = [sum(1 for cell in cells if cell.strip()) for _, cells in rows]
+    wide = (n for n, width in enumerate(widths) if width >= 0.6 * max(widths))
+    return rows[next(wide)] if rows else (1, [])
 
 
 def _plausibility(sheet: Sheet) -> tuple[int, int]:
     """Return how well a delimiter fits: the number of known fields, then the number of columns."""
-    return len({*sheet.fields} - {None}), len(sheet.fields)
+    return len({*sheet.fields} - {None}), len(sheet.columns)
+
+
+def _as_opt_out_list(sheet: Sheet) -> Sheet:
+    """Return a list of numbers. Without headings, the first column with a digit holds them."""
+    sheet = replace(sheet, is_opt_out_list=True)
+    if "phone" in sheet.fields:
+        return sheet
+    sheet = replace(sheet, layout=sheet.layout._replace(headings_row=None))
+    _, first = next(_numbered_cells(sheet), (1, []))
+    column = next((n for n, cell in enumerate(first) if re.search(r"\d", cell)), None)
+    if column is None:
+        raise BadInput("No column with phone numbers was found. Its heading must be “phone”.")
+    columns = [Column(f"Column {n + 1}", "phone" if n == column else None) for n in range(len(first))]
+    return replace(sheet, columns=columns)
+
+
+def _check_opt_outs(sheet: Sheet) -> None:
+    """Raise BadInput if a cell that says who must not be called can't be understood."""
+    opt_outs = [n for n, name in enumerate(sheet.fields) if name == "do_not_call"]
+    if not opt_outs or sheet.is_opt_out_list:
+        return
+    for number, cells in _data_rows(sheet):
+        for column in opt_outs:
+            if column < len(cells) and means_do_not_call(cells[column]) is None:
+                raise BadInput(
+                    f"Row {number}: does “{shortened(cells[column])}” in the column "
+                    f"“{sheet.headings[column]}” mean that nobody may call this number? Write yes or no "
+                    "there, and upload the file again."
+                )
 
 
 def _count_rows(sheet: Sheet) -> int:
-    rows = sum(1 for _ in _numbered_cells(sheet)) - int(sheet.has_headings)
+    rows = sum(1 for _ in _data_rows(sheet))
     if rows > MAX_ROWS:
         raise BadInput(
             f"This file has {rows:,} rows. Please upload at most {MAX_ROWS:,} at once, in several files."
@@ -224,12 +261,18 @@ def _count_rows(sheet: Sheet) -> int:
     return rows
 
 
+def _data_rows(sheet: Sheet) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows below the headings that aren't empty, with their numbers."""
+    headings_row = sheet.layout.headings_row or 0
+    return ((number, cells) for number, cells in _numbered_cells(sheet) if number > headings_row)
+
+
 def _numbered_cells(sheet: Sheet) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows that aren't empty, the headings first. Raises BadInput for a missing quote."""
+    """Yield the rows that aren't empty. Raises BadInput for a missing quote."""
     lines = chain(io.StringIO(sheet.text, newline=""), [_END])
     number = 0
     try:
-        for number, cells in enumerate(csv.reader(lines, delimiter=sheet.delimiter), 1):
+        for number, cells in enumerate(csv.reader(lines, delimiter=sheet.layout.delimiter), 1):
             if cells == [_END]:
                 return
             if cells and _END in cells[-1]:
@@ -243,63 +286,72 @@ def _numbered_cells(sheet: Sheet) -> Iterator[tuple[int, list[str]]]:
 # ----- rows
 
 
-def rows_of(sheet: Sheet) -> Iterator[InputRow]:
+def first_rows(sheet: Sheet, limit: int) -> list[list[str]]:
+    """Return the cells of the first rows below the headings."""
+    width = len(sheet.columns)
+    return [[*cells, *[""] * width][:width] for _, cells in islice(_data_rows(sheet), limit)]
+
+
+def rows_of(sheet: Sheet) -> Iterator[SheetRow]:
     """Yield the rows below the headings."""
-    for number, cells in islice(_numbered_cells(sheet), int(sheet.has_headings), None):
+    for number, cells in _data_rows(sheet):
         try:
-            yield InputRow(number, _read_row(sheet, cells))
-        except BadInput as error:
-            yield InputRow(number, error)
+            yield SheetRow(number, cells, _values_of(sheet, cells))
+        except BadCell as error:
+            yield SheetRow(number, cells, error=error)
 
 
-def _read_row(sheet: Sheet, cells: list[str]) -> ContactFields:
-    columns = len(sheet.headings)
-    if any(cell.strip() for cell in cells[columns:]):
-        raise BadInput(
-            f"It has {len(cells)} cells, and there are {columns} headings. A quote may be missing."
+def _values_of(sheet: Sheet, cells: list[str]) -> dict[str, list[str]]:
+    columns = len(sheet.columns)
+    surplus = [cell for cell in cells[columns:] if cell.strip()]
+    if surplus and not sheet.is_opt_out_list:
+        raise BadCell(
+            f"It has {len(cells)} cells, and there are {columns} headings. A quote may be missing.",
+            ", ".join(surplus),
         )
-    values: dict[str, list[str]] = {}  # the cells of each field that aren't empty
-    for heading, field, cell in zip(sheet.headings, sheet.fields, cells, strict=False):
-        if field not in MULTILINE_FIELDS and re.search(r"[\r\n]", cell.strip()):
-            raise BadInput(f"{heading.strip()}: it has a line break. A quote may be missing.")
-        if field and cell.strip():
-            values.setdefault(field, []).append(unescape_formulas(cell))
-    contact: ContactFields = {"do_not_call": _is_opt_out(values.get("do_not_call", []))}
-    for text_field in TEXT_FIELDS:
-        if text_field in values:
-            contact[text_field] = _join(text_field, values[text_field])
-    if "tags" in values:
-        contact["tags"] = _join("tags", values["tags"])
-    first, last = (values.get(part, [""])[0] for part in NAME_PARTS)
-    if first or last:
-        contact["name"] = _full_name(first, last, contact.get("name") or "")
-    return contact
+    values: dict[str, list[str]] = {}
+    groups: dict[str, str] = {}  # of several addresses, the first one that isn't empty is taken
+    for column, cell in zip(sheet.columns, cells, strict=False):
+        text = cell.strip()
+        if not text:
+            continue
+        if column.field not in MULTILINE_FIELDS and sheet.layout.is_csv:
+            _check_quotes(column, text, sheet.layout.delimiter)
+        if column.field and groups.setdefault(column.field, column.group) == column.group:
+            values.setdefault(column.field, []).extend(_parts_of(unescape_formulas(text)))
+    return values
 
 
-def _join(field: str, cells: list[str]) -> str:
-    return SEPARATORS[field].join(cells) if field in SEPARATORS else cells[0]
+def _check_quotes(column: Column, text: str, delimiter: str) -> None:
+    """Raise BadCell for a cell that holds the next row too, because a quote is missing."""
+    _, line_break, rest = text.replace("\r", "\n").partition("\n")
+    if line_break and delimiter in rest:
+        raise BadCell(f"{column.heading.strip()}: it has a line break. A quote may be missing.", text)
 
 
-def _full_name(first: str, last: str, name: str) -> str:
-    """Return the name for columns of which some are parts of it.
+def _parts_of(cell: str) -> list[str]:
+    """Return the values in a cell: Google Contacts writes several as "a ::: b"."""
+    if _GOOGLE_SEPARATOR not in cell:
+        return [cell]
+    return [part.strip() for part in cell.split(_GOOGLE_SEPARATOR) if part.strip()]
 
-    A column "name" beside a last name is the full name; beside a first name only, it is the last name.
+
+def full_name(values: dict[str, list[str]]) -> str:
+    """Return the name in a row, for columns of which some may hold parts of it.
+
+    A column "name" can be the full name, or what the other columns lack: the last name beside a first name,
+    the
+    first name beside a last name. A company is the name of a row that has no other.
     """
-    if name and last:
+    first, middle, last = (" ".join(values.get(part, [])) for part in NAME_PARTS)
+    name = values.get("name", [""])[0]
+    known = {word.casefold() for word in name.split()}
+    if name and all(word.casefold() in known for word in f"{first} {last}".split()):
         return name
-    return f"{first} {last or name}"
-
-
-def _is_opt_out(cells: list[str]) -> bool:
-    """Return True if one of the columns says that nobody may call; none may be unclear."""
-    answers = [means_do_not_call(cell) for cell in cells]
-    if None in answers:
-        raise BadInput("Do not call: please write yes or no.")
-    return True in answers
-
-
-def numbers_of(sheet: Sheet) -> Iterator[InputRow]:
-    """Yield the numbers of a list of numbers that must not be called."""
-    column = sheet.fields.index("phone")
-    for number, cells in islice(_numbered_cells(sheet), int(sheet.has_headings), None):
-        yield InputRow(number, {"phone": cells[column] if column < len(cells) else "", "do_not_call": True})
+    if first and last and name:
+        return name if len(name.split()) > 1 else f"{first} {middle} {last}"
+    if first:
+        return f"{first} {middle} {last or name}"
+    if last:
+        return f"{name} {middle} {last}"
+    return name or values.get("company", [""])[0]

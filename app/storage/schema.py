@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
-SCHEMA = "0007"  # the newest file in migrations/versions: the schema that this code reads and writes
+SCHEMA = "0009"  # the newest file in migrations/versions: the schema that this code reads and writes
 
 metadata = MetaData()
 
@@ -309,6 +309,7 @@ ticket = Table(
     # The number that is being called, without its extension: nobody else may be given it meanwhile.
     Column("held_phone", Text, nullable=True),
     Column("agreed", Integer, nullable=False, server_default="0"),  # 1: the contact chose when to be called
+    Column("mail_to", Text, nullable=True),  # who wants to be mailed when the request for this call is over
     Index("ticket_browser", "browser", **only_where("browser IS NOT NULL")),
     Index("ticket_called", "place_id", "queue_id", **only_where("state IN ('called', 'serving')")),
     Index("ticket_claim", "claim", unique=True, **only_where("claim IS NOT NULL")),
@@ -424,6 +425,7 @@ import_file = Table(
     Column("change_rows", Integer, nullable=False),
     Column("refuse_rows", Integer, nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("layout", Text, nullable=True),  # JSON: how the content is read again
     Index("import_file_place", "place_id"),
     sqlite_autoincrement=True,
 )
@@ -448,8 +450,49 @@ import_row = Table(
     Column("number", Integer, nullable=False),  # as a spreadsheet numbers rows
     Column("do_not_call", Integer, nullable=False),
     Column("contact", Integer, nullable=True),  # id of the known contact
-    Column("remark", Text, nullable=True),  # what the owner should look at, though the row is stored
+    Column("value", Text, nullable=True),  # of a refused row: the cell that is wrong
+    Column("cells", Text, nullable=True),  # JSON, of a refused row: its cells, so that they can be downloaded
     Index("import_row_number", "import_file_id", "number", unique=True),
+    sqlite_autoincrement=True,
+)
+
+# The text of such a file, compressed, so that the owner can choose what its columns are.
+import_content = Table(
+    "import_content",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("import_file_id", Integer, ForeignKey("import_file.id"), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Index("import_content_file", "import_file_id", unique=True),
+    sqlite_autoincrement=True,
+)
+
+# What the owner should know about a row; rows with the same `why` are shown together.
+import_remark = Table(
+    "import_remark",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("import_file_id", Integer, ForeignKey("import_file.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("refused", Integer, nullable=False),  # 1: the row can't be stored
+    Column("why", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("sentence", Text, nullable=False),
+    Index("import_remark_number", "import_file_id", "number"),
+    Index("import_remark_why", "import_file_id", "refused", "why", "number"),
+    sqlite_autoincrement=True,
+)
+
+# What the owner chose for the columns of a file, for the next file with the same headings.
+column_choice = Table(
+    "column_choice",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("headings", Text, nullable=False),  # JSON
+    Column("fields", Text, nullable=False),  # JSON: a field or null for each
+    Column("used_at", Double, nullable=False),
+    Index("column_choice_once", "place_id", "headings", unique=True),
     sqlite_autoincrement=True,
 )
 

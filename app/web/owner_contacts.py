@@ -11,18 +11,20 @@ from sqlalchemy.engine import Connection
 
 from app.clock import now
 from app.core import contact_actions, contact_search, contacts, imports, opt_outs
+from app.core.columns import is_opt_out_heading
 from app.core.contact_actions import ActionOptions, ActionResult
 from app.core.contact_search import ContactFilter
 from app.core.contacts import TEXT_FIELDS, ContactFields, OpenCall, open_calls_of
 from app.core.countries import country_names
 from app.core.days import time_zones
-from app.core.imports import ImportFile, PreviewRow
+from app.core.import_storing import ImportFile
+from app.core.imports import InputRow, PreviewRow, RemarkGroup
 from app.core.models import Contact, Place, Report
 from app.core.phones import format_phone
 from app.core.places import find_place_for_owner
 from app.core.queues import call_lists, find_call_list
 from app.core.reports import reports_of
-from app.core.sheets import MAX_ROWS, InputRow, is_opt_out_heading
+from app.core.sheets import MAX_ROWS
 from app.core.tags import split_tags
 from app.core.wordlists import outcomes_of, reasons_of
 from app.errors import BadInput, ServiceError, TooLarge
@@ -59,6 +61,23 @@ from app.web.response import Answer, errors_on, json_response, page, see_other
 from app.web.service import service, write
 
 owner_contacts = Blueprint("owner_contacts", __name__)
+
+# What a column of a file can be, in the words of the page.
+COLUMN_FIELDS = {
+    "name": "Name",
+    "first_name": "First name",
+    "middle_name": "Middle name",
+    "last_name": "Last name",
+    "company": "Company",
+    "phone": "Phone",
+    "email": "E-mail",
+    "address": "Address",
+    "notes": "Notes",
+    "tags": "Tags",
+    "reference": "Your reference",
+    "timezone": "Time zone",
+    "do_not_call": "Do not call",
+}
 
 MAX_REPORTS = 100  # on the page of a contact
 MAX_REFUSED_ROWS = 200  # on the page of an import
@@ -283,7 +302,28 @@ def show_import(place: str, token: str, file_id: int, error: ServiceError | None
         row = find_place_for_owner(db, place, token)
         file = imports.find_import(db, row, file_id)
         content = _import_json(db, row, file)
-    return page("import.html", content, row, error, upload=content)
+    return page("import.html", content, row, error, upload=content, column_fields=COLUMN_FIELDS)
+
+
+@owner_contacts.post(f"/<place>/manage/<token>/contacts/import/<int(max={MAX_ID}):file_id>/columns")
+@errors_on(show_import, "place", "token", "file_id")
+def choose_columns(place: str, token: str, file_id: int) -> Answer:
+    """Say what each column of a file is; it is then read again."""
+    database = service().database
+    with database.read() as db:
+        file = imports.find_import(db, find_place_for_owner(db, place, token), file_id)
+    fields, is_opt_out_list = _chosen_columns(file)
+    imports.choose_columns(database, now(), place, token, file_id, fields, is_opt_out_list)
+    return _back_to_import(place, token, file_id)
+
+
+@owner_contacts.get(f"/<place>/manage/<token>/contacts/import/<int(max={MAX_ID}):file_id>/refused.csv")
+def download_refused(place: str, token: str, file_id: int) -> Answer:
+    """Download the rows of a file that can't be stored, with the reasons; they can be uploaded again."""
+    database = service().database
+    with database.read() as db:
+        file = imports.find_import(db, find_place_for_owner(db, place, token), file_id)
+    return stream_csv(imports.refused_headings(file), imports.refused_cells(database, file))
 
 
 @owner_contacts.post(f"/<place>/manage/<token>/contacts/import/<int(max={MAX_ID}):file_id>/store")
@@ -437,16 +477,40 @@ def _import_json(db: Connection, place: Place, file: ImportFile) -> dict[str, An
         "change": file.change_rows,
         "refuse": file.refuse_rows,
         "columns": file.column_fields,
+        "column_list": [
+            {"heading": column.heading, "field": column.field, "cells": column.cells}
+            for column in imports.column_samples(db, file)
+        ],
+        "is_opt_out_list": file.is_opt_out_list,
         "preview": [_preview_json(place, row) for row in imports.preview_rows(db, file)],
-        "refused": [{"row": each.row, "why": each.why} for each in refused],
-        "remarks": [{"row": each.row, "remark": each.remark} for each in remarks],
+        "refused": [{"row": each.row, "why": each.why, "value": each.value} for each in refused],
+        "refused_groups": _groups_json(imports.remark_groups(db, file, refused=True)),
+        "remarks": [
+            {"row": each.row, "remark": each.remark, "why": each.why, "value": each.value} for each in remarks
+        ],
+        "remark_groups": _groups_json(imports.remark_groups(db, file, refused=False)),
         "links": {
             "import": import_url,
+            "columns": f"{import_url}/columns",
+            "refused_csv": f"{import_url}/refused.csv",
             "store": f"{import_url}/store",
             "discard": f"{import_url}/discard",
             "contacts": url,
         },
     }
+
+
+def _groups_json(groups: list[RemarkGroup]) -> list[dict[str, Any]]:
+    return [
+        {
+            "why": group.why,
+            "rows": group.rows,
+            "examples": [
+                {"row": each.row, "value": each.value, "remark": each.sentence} for each in group.examples
+            ],
+        }
+        for group in groups
+    ]
 
 
 def _preview_json(place: Place, row: PreviewRow) -> dict[str, Any]:
@@ -617,6 +681,27 @@ def _contact_from_json(content: Any) -> ContactFields:
 
 def _first(texts: list[str] | None) -> str | None:
     return texts[0] if texts else None
+
+
+def _chosen_columns(file: ImportFile) -> tuple[list[str | None], bool | None]:
+    """Return what each column of a file is, and whether it is a list of numbers not to call. Raises BadInput.
+
+    In a form, each column has a menu: column-0, column-1 and so on.
+    """
+    if request.is_json:
+        content = json_object()
+        unknown = content.keys() - {"columns", "do_not_call"}
+        if unknown:
+            raise BadInput(f"There is no field {min(unknown)} here: the fields are columns, do_not_call.")
+        is_opt_out_list = content.get("do_not_call")
+        if is_opt_out_list is not None and type(is_opt_out_list) is not bool:
+            raise BadInput("Do not call: this must be true or false.")
+        if "columns" not in content:
+            raise BadInput("Columns: please fill this in.")
+        return imports.parse_fields(file, content["columns"]), is_opt_out_list
+    names = [name for name in request.form if re.fullmatch("column-[0-9]{1,3}", name)]
+    chosen = [request.form.get(f"column-{number}") or None for number in range(len(names))]
+    return imports.parse_fields(file, chosen), "do_not_call" in request.form
 
 
 def _uploaded_content() -> bytes | str:

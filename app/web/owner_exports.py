@@ -12,11 +12,10 @@ from flask import Blueprint
 
 from app.clock import now
 from app.core import export
-from app.core.models import Place, Ticket
+from app.core.export import TicketRow
 from app.core.places import find_place_for_owner
-from app.core.transitions import state_at
 from app.web.csv_export import download, stream_csv
-from app.web.present import iso, rounded
+from app.web.present import Times, rounded
 from app.web.request import query_days
 from app.web.response import Answer
 from app.web.service import service
@@ -43,6 +42,19 @@ TICKET_COLUMNS = (
     "phone",
     "note",
 )
+NUMBER_AND_TIME_COLUMNS = (
+    "state",
+    "series",
+    "taken_at",
+    "first_called_at",
+    "called_at",
+    "started_at",
+    "ended_at",
+    "wait_s",
+    "service_s",
+    "total_s",
+    "party",
+)
 
 
 @owner_exports.get("/<place>/manage/<token>/tickets.csv")
@@ -51,22 +63,24 @@ def download_tickets(place: str, token: str) -> Answer:
     first, last = query_days()
     with service().database.read() as db:
         row = find_place_for_owner(db, place, token)
-    batches = export.tickets_of_days(service().database, row, first, last)
-    return stream_csv(TICKET_COLUMNS, ([_ticket_cells(ticket, row) for ticket in batch] for batch in batches))
+    times = Times(row.zone)
+    batches = export.tickets_of_days(service().database, now(), row, first, last)
+    cells = ([_ticket_cells(ticket, times) for ticket in batch] for batch in batches)
+    return stream_csv(TICKET_COLUMNS, cells, safe_columns=NUMBER_AND_TIME_COLUMNS)
 
 
-def _ticket_cells(ticket: Ticket, place: Place) -> list[Any]:
+def _ticket_cells(ticket: TicketRow, times: Times) -> tuple[Any, ...]:
     """Return the cells of a ticket, in the order of TICKET_COLUMNS."""
-    return [
-        state_at(ticket, place, now()),
+    return (
+        ticket.state,
         ticket.number,
         ticket.queue_name,
         ticket.series,
-        iso(ticket.taken_at, place),
-        iso(ticket.first_called_at, place),
-        iso(ticket.called_at, place),
-        iso(ticket.started_at, place),
-        iso(ticket.ended_at, place),
+        times.iso(ticket.taken_at),
+        times.iso(ticket.first_called_at),
+        times.iso(ticket.called_at),
+        times.iso(ticket.started_at),
+        times.iso(ticket.ended_at),
         rounded(ticket.wait_s),
         rounded(ticket.service_s),
         rounded(ticket.total_s),
@@ -76,7 +90,7 @@ def _ticket_cells(ticket: Ticket, place: Place) -> list[Any]:
         ticket.name,
         ticket.phone,
         ticket.note,
-    ]
+    )
 
 
 @owner_exports.get("/<place>/manage/<token>/export.json")

@@ -31,7 +31,7 @@ from app.core.stats import (
     period_stats,
 )
 from app.errors import BadInput, ServiceError
-from app.web.csv_export import csv_text, download
+from app.web.csv_export import stream_csv
 from app.web.forms import PlaceForm
 from app.web.owner import SAVED, owner_link
 from app.web.present import clock_time, date_in_words, iso, month_in_words, named, rounded
@@ -102,7 +102,7 @@ def show_stats(place: str, token: str, error: ServiceError | None = None) -> Ans
 def download_stats(place: str, token: str) -> Answer:
     """Download the statistics of some days: one figure in each row, named by its path in the JSON."""
     content = stats_json(_requested_stats(place, token))
-    return download([csv_text([("figure", "value"), *_flattened(content)])])
+    return stream_csv(("figure", "value"), [_flattened(content)])
 
 
 @owner_stats.post("/<place>/manage/<token>/stats")

@@ -24,7 +24,6 @@ def upgrade() -> None:
     op.add_column("queue", sa.Column("call_order", sa.Text(), nullable=False, server_default="due"))
     op.add_column("queue", sa.Column("requires", sa.Text(), nullable=False, server_default=""))
     op.add_column("servicer", sa.Column("tags", sa.Text(), nullable=False, server_default=""))
-    op.add_column("import_row", sa.Column("remark", sa.Text(), nullable=True))
     op.add_column("ticket", sa.Column("held_phone", sa.Text(), nullable=True))
     op.add_column("ticket", sa.Column("agreed", sa.Integer(), nullable=False, server_default="0"))
     held = sa.text("held_phone IS NOT NULL")

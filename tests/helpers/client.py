@@ -16,7 +16,10 @@ from werkzeug.datastructures import Headers
 
 
 class Response(NamedTuple):
-    """A response. `body` is the parsed JSON, or else text; the names in `headers` may have any case."""
+    """A response. `body` is the parsed JSON, or else text without a byte order mark.
+
+    The names in `headers` may have any case.
+    """
 
     status: int
     body: Any
@@ -59,7 +62,7 @@ class AppClient(Client):
 
     def _send(self, method: str, url: str, headers: dict[str, str], **request: Any) -> Response:
         answer = self.flask_client.open(url, method=method, headers=headers, **request)
-        body = answer.json if answer.is_json and answer.data else answer.text
+        body = answer.json if answer.is_json and answer.data else answer.text.removeprefix("\ufeff")
         return Response(answer.status_code, body, answer.headers)
 
 
@@ -119,4 +122,6 @@ class HttpClient(Client):
             raise
         response_headers = Headers(answer.getheaders())
         is_json = response_headers.get("Content-Type", "").startswith("application/json")
-        return Response(answer.status, json.loads(text) if is_json else text, response_headers)
+        return Response(
+            answer.status, json.loads(text) if is_json else text.removeprefix("\ufeff"), response_headers
+        )

@@ -1,0 +1,238 @@
+"""Columns: which field of a contact a column of a table holds, by its heading.
+
+Headings are those of the exports of Google Contacts and Outlook, and what people write in English, German,
+French, Spanish, Italian, Portuguese, Dutch, Polish and Turkish. A heading is only recognised if each of its
+words is understood: "Phone (home)" is a phone number, but "Emergency contact phone", "Phone type" and "Fax"
+are
+not the number of this person.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+# What a column can hold. The first four are parts of the name; a company is the name if there is no other.
+NAME_PARTS = ("first_name", "middle_name", "last_name")
+FIELDS = (
+    "name",
+    *NAME_PARTS,
+    "company",
+    "phone",
+    "email",
+    "address",
+    "notes",
+    "tags",
+    "reference",
+    "timezone",
+    "do_not_call",
+)
+
+# The headings of each field: lower-case words without accents, with no spaces in them.
+_HEADINGS = {
+    "name": """name fullname contact contactname customer customername client clientname patient patientname
+        person
+        member membername displayname kunde kundenname mitglied ansprechpartner ansprechperson nameundvorname
+        namevorname vorundnachname vornamenachname vornameundnachname nom nomcomplet nometprenom prenometnom
+        nomprenom nombre nombrecompleto nombreyapellidos nome nomecompleto nomecognome cognomenome
+        nomeecognome nomeesobrenome nominativo naam volledigenaam klant klantnaam contactpersoon nazwa
+        imieinazwisko nazwiskoiimie imienazwisko pacjent klient ad adi adsoyad adisoyadi adivesoyadi advesoyad
+        isim isimsoyisim namn""",
+    "first_name": """firstname first givenname forename vorname rufname prenom primernombre nombredepila
+        primeironome voornaam imie onisim fornamn""",
+    "middle_name": "middlename additionalname weiterevornamen zweitervorname secondname deuxiemeprenom",
+    "last_name": """lastname last surname familyname nachname familienname zuname nomdefamille apellido
+        apellidos primerapellido cognome sobrenome apelido apelidos achternaam familienaam nazwisko soyad
+        soyadi
+        soyisim efternamn""",
+    "company": """company companyname organization organisation organizationname organisationname firma
+        firmenname unternehmen societe entreprise empresa compania azienda societa ditta bedrijf bedrijfsnaam
+        sirket kurum foretag""",
+    "phone": """phone phonenumber phoneno phones telephone telephonenumber tel telno mobile mobilephone
+        mobilenumber cell cellphone cellnumber homephone workphone contactnumber callback callbacknumber
+        telefon telefonnummer telefonnr telnr telnummer rufnummer rueckrufnummer ruckrufnummer handy
+        handynummer
+        handynr mobil mobiltelefon mobilnummer mobilnr mobilfunk mobilfunknummer mobilrufnummer festnetz
+        festnetznummer festnetztelefon haupttelefon fon fernsprecher diensttelefon privattelefon
+        telefone telephones numerodetelephone portable telportable mobiles fixe telfixe
+        telefono telefonos movil celular telefonomovil telefonocelular cellulare telefonocellulare
+        telefonofisso telefonnummern telemovel telefonecelular telefones
+        telefoon telefoonnummer telefoonnr mobiel mobielnummer gsm gsmnummer
+        telefonu numertelefonu telefonkomorkowy komorka komorkowy telkom telefonstacjonarny
+        ceptelefonu cep cepno ceptel telefonno telefonnumarasi telefonlar mobilnumer""",
+    "email": """email emailaddress mail mailaddress emailadresse mailadresse courriel adressemail adresseemail
+        adresseelectronique adressedemessagerie mel correo correoelectronico direcciondecorreo
+        direcciondecorreoelectronico postaelettronica indirizzoemail indirizzomail indirizzopostaelettronica
+        indirizzodipostaelettronica correioeletronico correioelectronico enderecodeemail
+        enderecodecorreioeletronico emailadres mailadres adresemail pocztaelektroniczna
+        adrespocztyelektronicznej
+        eposta epostaadresi elektronikposta epost epostadress""",
+    "address": """address street streetaddress address1 address2 addressline1 addressline2 city town zip
+        zipcode
+        postcode postalcode state county province adresse anschrift strasse str hausnummer hausnr plz
+        postleitzahl ort stadt wohnort plzort strassehausnummer strassenr ortsteil adresszusatz
+        rue voie ville codepostal cp commune direccion calle ciudad poblacion codigopostal localidad provincia
+        domicilio indirizzo via citta cap comune endereco morada rua cidade localidade
+        adres straat straatnaam huisnummer plaats woonplaats postcodeplaats
+        ulica miasto miejscowosc kodpocztowy adreszamieszkania
+        adresi acikadres sokak cadde sehir il ilce postakodu adress gata postnummer postadress""",
+    "notes": """notes note comment comments remark remarks notiz notizen bemerkung bemerkungen anmerkung
+        anmerkungen kommentar kommentare hinweis hinweise remarque remarques commentaire commentaires
+        observation observations nota notas observacion observaciones comentario comentarios annotazioni
+        annotazione osservazioni commento commenti observacao observacoes opmerking opmerkingen notitie
+        notities uwagi uwaga notatki notatka komentarz notlar not aciklama yorum anteckningar""",
+    "tags": """tags tag label labels group groups category categories groupmembership schlagwort schlagworte
+        schlagworter stichwort gruppe gruppen kategorie kategorien etiquette etiquettes groupe groupes
+        categorie
+        etiqueta etiquetas grupo grupos categoria categorias etichetta etichette gruppo gruppi categorieen
+        groep groepen etykieta etykiety grupa grupy etiket etiketler grup gruplar kategori kategoriler""",
+    "reference": """reference ref id yourreference externalid customerid customernumber clientid clientnumber
+        patientid patientnumber memberid membernumber referenz kundennummer kundennr kdnr kundenid
+        patientennummer patientennr patientenid mitgliedsnummer mitgliedsnr aktenzeichen numeroclient
+        numeroadherent
+        numerodeclient refclient numerodecliente codigocliente codigodecliente referencia idcliente
+        codicecliente numerocliente riferimento referentie klantnummer klantnr patientnummer lidnummer
+        numerklienta numerpacjenta musterino hastano referans kundnummer""",
+    "timezone": """timezone tz zone zeitzone fuseauhoraire zonahoraria fusoorario fusohorario tijdzone
+        strefaczasowa saatdilimi tidszon""",
+    "do_not_call": "donotcall dnc dontcall donotcontact nocalls optout optedout",
+}
+_FIELD_OF_HEADING = {heading: field for field, headings in _HEADINGS.items() for heading in headings.split()}
+
+# A column whose heading has one of these in it says who must not be called, whatever else the heading says.
+_OPT_OUT_PARTS = """donotcall dontcall donotcontact dontcontact donotphone dnc nocall optout optedout
+    unsubscribe nichtanrufen nichtkontaktieren anrufsperre werbesperre sperrvermerk nepasappeler
+    nepluscontacter
+    nepascontacter neplusappeler nollamar nocontactar nonchiamare noncontattare naoligar naocontatar
+    nietbellen
+    nietcontacteren niedzwonic niekontaktowac aramayin aranmasin"""
+
+# Words beside a phone number, an address and the like, which say which of several it is.
+_QUALIFIERS = """home work business primary main other personal private office day daytime evening alternative
+    alternate secondary second third contact customer client patient member number no nr num n value formatted
+    privat private privater geschaftlich geschaeftlich dienstlich beruflich haupt weitere weiteres andere
+    anderes sonstige zweite tagsuber abends nummer arbeit buro zuhause festnetz mobil firma zentrale
+    domicile bureau travail principal principale professionnel professionnelle personnel autre autres fixe
+    portable mobile numero
+    casa trabajo oficina particular otro otra fijo movil celular
+    ufficio lavoro abitazione fisso altro altra cellulare
+    trabalho residencial comercial residencia outro outra fixo
+    thuis werk prive zakelijk vast overig overige kantoor mobiel
+    domowy sluzbowy sluzbowa praca prywatny prywatna stacjonarny glowny inny inna kontaktowy komorkowy numer
+    dom
+    ev is diger sabit numarasi numara kontakt whatsapp"""
+_NUMBER_WORDS = "number no nr num n numero nummer numer numara numarasi"
+_CONNECTORS = "of the de del della di do da du des der die das van la le l el il und and et y e i ve en"
+_SPECIAL_LETTERS = str.maketrans("łŁıøØđĐ", "lLioOdD", "'’`´")
+
+_GOOGLE = re.compile(r"(Phone|E-?mail|Address) (\d+) - (.+)", re.IGNORECASE)
+_GOOGLE_ADDRESS_PARTS = ("Street", "Extended Address", "City", "Region", "Postal Code", "Country", "PO Box")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table."""
+
+    heading: str
+    field: str | None  # one of FIELDS; None: the column is left out
+    group: str = ""  # of several addresses: which one this is a part of
+
+
+def recognise(headings: Sequence[str]) -> list[Column]:
+    """Return what each column holds, as far as its heading tells."""
+    columns = [_google_column(heading, headings) or _column(heading) for heading in headings]
+    phones = [n for n, column in enumerate(columns) if column.field == "phone"]
+    for n in phones:
+        # "Cep" is a mobile phone in Turkish, and a postal code in Portuguese.
+        if _words(headings[n]) == ["cep"] and len(phones) > 1:
+            columns[n] = Column(headings[n], "address")
+    return columns
+
+
+def field_of(heading: str) -> str | None:
+    """Return the field that a column with this heading holds, or None."""
+    return recognise([heading])[0].field
+
+
+def is_opt_out_heading(heading: str) -> bool:
+    """Return True for the heading of a column that says who must not be called."""
+    return any(part in "".join(_words(heading)) for part in _OPT_OUT_PARTS.split())
+
+
+def is_usable(fields: Sequence[str | None]) -> bool:
+    """Return True if the columns hold what a contact needs: a name and a phone number."""
+    has_name = any(field in fields for field in ("name", "first_name", "last_name", "company"))
+    return has_name and "phone" in fields
+
+
+def _google_column(heading: str, headings: Sequence[str]) -> Column | None:
+    """Return a column such as "Phone 1 - Value" of Google Contacts, or None for any other."""
+    match = _GOOGLE.fullmatch(heading.strip())
+    if match is None:
+        return None
+    kind, number, part = match.groups()
+    if kind.casefold() != "address":
+        field = "phone" if kind.casefold() == "phone" else "email"
+        return Column(heading, field if part == "Value" else None)
+    has_formatted = f"Address {number} - Formatted" in headings
+    wanted = ("Formatted",) if has_formatted else _GOOGLE_ADDRESS_PARTS
+    return Column(heading, "address" if part in wanted else None, group=number)
+
+
+def _column(heading: str) -> Column:
+    words = _words(heading)
+    if is_opt_out_heading(heading):
+        return Column(heading, "do_not_call")
+    field = _known_field(words)
+    if field is not None:
+        return Column(heading, field)
+    # "Phone (home) 2": without the words that say which phone it is.
+    core = [word for word in words if word not in _QUALIFIERS.split() and not word.isdigit()]
+    field = _known_field(core) or _known_field([word for word in words if word not in _NUMBER_WORDS.split()])
+    if field in ("phone", "email", "address", "name", "notes"):
+        group = " ".join(word for word in words if word not in core) if field == "address" else ""
+        return Column(heading, field, group)
+    return Column(heading, None)
+
+
+def _known_field(words: Sequence[str]) -> str | None:
+    """Return the field of a heading of which every word is understood."""
+    field = _FIELD_OF_HEADING.get("".join(words))
+    core = [word for word in words if word not in _CONNECTORS.split()]
+    if field is None:
+        field = _FIELD_OF_HEADING.get("".join(core))
+    if field is not None or not core:
+        return field
+    fields = {_FIELD_OF_HEADING.get(word) for word in core}
+    if len(fields) == 1:
+        return fields.pop()  # "Tel./Mobil", "City, State, Zip"
+    if fields <= {"name", *NAME_PARTS}:
+        return "name"  # "Name, Vorname"
+    return None
+
+
+@cache
+def _words(heading: str) -> list[str]:
+    """Return the words of a heading in lower case, without accents: "1. Téléphone" is ["1", "telephone"]."""
+    text = heading.translate(_SPECIAL_LETTERS)
+    text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)  # phoneNumber
+    text = unicodedata.normalize("NFKD", text.casefold())
+    text = "".join(c for c in text if not unicodedata.combining(c))
+    text = re.sub(r"(?<=[a-z])(?=\d)", " ", text)
+    return re.findall(r"[^\W_]+", text)
+
+
+# ----- Headings that stand below a title
+
+
+def count_known(headings: Sequence[str]) -> int:
+    """Return how many different fields the headings name."""
+    return len({column.field for column in recognise(headings)} - {None})
+
+
+def looks_like_a_row(cells: Sequence[str]) -> bool:
+    """Return True for cells that hold a contact rather than headings: a phone number or an e-mail address."""
+    return any(re.search(r"\d(?:[\s()./-]*\d){5}|\S@\S+\.\S", cell) for cell in cells)

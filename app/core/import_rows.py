@@ -1,0 +1,289 @@
+"""A row of a file as a contact: what can be used of it, and what the owner should know about the rest.
+
+Only a name and a phone number are needed. A cell of another column that can't be used costs only itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from app.core.contacts import LABELS, MAX_LENGTHS, ContactDetails, TextField, validate_contact
+from app.core.opt_outs import means_do_not_call
+from app.core.phones import PhoneReading, format_phone, scan_phone
+from app.core.sheets import BadCell, SheetRow, full_name, shortened
+from app.core.tags import MAX_TAG_LENGTH, join_tags
+from app.core.zone_names import read_time_zone
+from app.errors import BadInput
+from app.text import EMAIL_ADDRESS, tidy
+
+# What people write into a cell to say that there is nothing, and what Excel writes when a formula fails.
+_NOTHING = frozenset(
+    [
+        "n/a",
+        "na",
+        "n.a.",
+        "n.a",
+        "-",
+        "--",
+        "---",
+        "–",
+        "—",
+        ".",
+        "..",
+        "?",
+        "??",
+        "/",
+        "*",
+        "none",
+        "null",
+        "nil",
+        "nan",
+        "(none)",
+        "(null)",
+        "unknown",
+        "#n/a",
+        "#n/v",
+        "#nv",
+        "#ref!",
+        "#value!",
+        "#name?",
+        "#null!",
+        "#div/0!",
+        "#num!",
+        "#wert!",
+        "#bezug!",
+        "#valeur!",
+        "keine",
+        "keiner",
+        "keins",
+        "k.a.",
+        "k.a",
+        "unbekannt",
+        "ohne",
+        "aucun",
+        "aucune",
+        "inconnu",
+        "ninguno",
+        "ninguna",
+        "desconocido",
+        "nessuno",
+        "nessuna",
+        "sconosciuto",
+        "nenhum",
+        "nenhuma",
+        "desconhecido",
+        "geen",
+        "onbekend",
+        "brak",
+        "yok",
+        "bilinmiyor",
+    ]
+)
+_NAMES = ("null", "unknown", "none", "ohne", "yok", "brak", "na")  # people have these names
+
+NO_ADDRESS = "E-mail: left out, because it isn't an address."
+FURTHER_ADDRESSES = "E-mail: only the first of several addresses is stored."
+NO_PHONE = "Phone: left out, because it isn't a phone number."
+FURTHER_PHONES = "Phone: there are several numbers, and the first is stored."
+PHONE_TO_CHECK = "Phone: please check how this number was read."
+NO_ZONE = "Time zone: left out, because it isn't known. Choose one such as Europe/Berlin."
+ZONE_READ = "Time zone: please check how it was read."
+SAYS_NOTHING = "left out, because it says that there is none."
+LONG_TAG = f"Tags: a tag is left out, because it has more than {MAX_TAG_LENGTH} characters."
+
+
+class Remark(NamedTuple):
+    """Something that the owner should know about a row; rows with the same `why` are shown together."""
+
+    why: str
+    value: str  # what the cell holds
+    sentence: str  # the two in a sentence
+
+
+@dataclass
+class ReadRow:
+    """What can be used of a row."""
+
+    number: int
+    details: ContactDetails = field(default_factory=ContactDetails)
+    error: BadCell | None = None  # why the row can't be stored
+    remarks: list[Remark] = field(default_factory=list)
+
+    def add_remark(self, why: str, value: str, sentence: str | None = None) -> None:
+        """Add a remark about a cell; the sentence is made of the two unless it is given."""
+        value = shortened(value)
+        self.remarks.append(Remark(why, value, sentence or f"{why.rstrip('.')}: “{value}”."))
+
+    @property
+    def opt_out(self) -> ContactDetails | None:
+        """What counts even if the row can't be stored: that somebody must not be called."""
+        details = self.details
+        if not details.get("do_not_call") or not (details.get("phone") or details.get("reference")):
+            return None
+        return {"do_not_call": True, "phone": details.get("phone"), "reference": details.get("reference")}
+
+
+def read_row(row: SheetRow, country: str) -> ReadRow:
+    """Return what can be used of a row; `country` is the place's, as two letters."""
+    read = ReadRow(row.number, error=row.error)
+    if row.error is not None:
+        return read
+    values = {
+        name: [cell for cell in cells if not _says_nothing(read, name, cell)]
+        for name, cells in row.values.items()
+    }
+    try:
+        read.details["do_not_call"] = _is_opt_out(values.get("do_not_call", []))
+        _read_reference(read, values.get("reference", []))
+        _read_phone(read, values.get("phone", []), country)
+        _read_name(read, values)
+    except BadCell as error:
+        read.error = error
+    _read_email(read, values.get("email", []))
+    _read_zone(read, values.get("timezone", []), country)
+    _read_text(read, "address", ", ".join(values.get("address", [])))
+    _read_text(read, "notes", "\n".join(values.get("notes", [])))
+    _read_tags(read, values.get("tags", []))
+    return read
+
+
+def read_number(row: SheetRow, country: str) -> ReadRow:
+    """Return a row of a list of numbers that must not be called."""
+    read = ReadRow(row.number, {"do_not_call": True}, row.error)
+    if row.error is None:
+        try:
+            _read_phone(read, row.values.get("phone", []), country)
+        except BadCell as error:
+            read.error = error
+    return read
+
+
+def _says_nothing(read: ReadRow, name: str, cell: str) -> bool:
+    plain = cell.strip().casefold()
+    if plain not in _NOTHING or name == "do_not_call":
+        return False
+    if name in ("name", "first_name", "middle_name", "last_name", "company", "notes"):
+        return plain not in _NAMES
+    if name in LABELS:
+        read.add_remark(f"{LABELS[name]}: {SAYS_NOTHING}", cell)
+    return True
+
+
+def _is_opt_out(cells: Sequence[str]) -> bool:
+    """Return True if one of the columns says that nobody may call; none may be unclear."""
+    answers = [means_do_not_call(cell) for cell in cells]
+    if None in answers:
+        raise BadCell("Do not call: please write yes or no.", cells[answers.index(None)])
+    return True in answers
+
+
+def _read_name(read: ReadRow, values: dict[str, list[str]]) -> None:
+    name = _validated("name", full_name(values))
+    if not name:
+        raise BadCell("Name: please fill this in.", "")
+    read.details["name"] = name
+
+
+def _read_phone(read: ReadRow, cells: Sequence[str], country: str) -> None:
+    """Take the first number that can be read."""
+    unreadable: list[tuple[str, BadInput]] = []
+    readings: list[tuple[str, PhoneReading]] = []
+    for cell in cells:
+        try:
+            _validated("phone", cell, check=False)
+            readings.append((cell, scan_phone(cell, country)))
+        except BadInput as error:
+            unreadable.append((cell, error))
+    if not readings:
+        if not unreadable:
+            raise BadCell("Phone: please fill this in.", "")
+        cell, reason = unreadable[0]
+        raise BadCell(str(reason), cell)
+    cell, first = readings[0]
+    read.details["phone"] = first.phone
+    shown = format_phone(first.phone, country) or ""
+    further = dict.fromkeys(first.others)
+    for _, reading in readings[1:]:
+        if reading.phone != first.phone:
+            further[format_phone(reading.phone, country) or ""] = None
+    if further:
+        others = ", ".join(further)
+        sentence = f"“{shortened(cell)}” was read as {shown}. Also there: {others}."
+        read.add_remark(FURTHER_PHONES, cell, sentence)
+    elif not first.is_certain:
+        sentence = f"“{shortened(cell)}” was read as {shown}. Please check it."
+        read.add_remark(PHONE_TO_CHECK, cell, sentence)
+    for unread, _reason in unreadable:
+        read.add_remark(NO_PHONE, unread)
+
+
+def _read_reference(read: ReadRow, cells: Sequence[str]) -> None:
+    if cells:
+        _read_text(read, "reference", cells[0])
+
+
+def _read_email(read: ReadRow, cells: Sequence[str]) -> None:
+    """Take the first address that can be used, also of "Ana <ana@example.org>; ben@example.org"."""
+    found: list[str] = []
+    for cell in cells:
+        parts = [part.strip("<>()[]\"' .") for part in re.split(r"[;,|\s]+|mailto:", cell)]
+        addresses = [part for part in parts if re.fullmatch(EMAIL_ADDRESS, part)]
+        if not addresses:
+            read.add_remark(NO_ADDRESS, cell)
+        found += [address for address in addresses if address not in found]
+    usable = [address for address in found if len(address) <= MAX_LENGTHS["email"]]
+    if usable:
+        read.details["email"] = tidy(usable[0])
+    elif found:
+        read.add_remark(_too_long("email"), found[0])
+    if len(usable) > 1:
+        read.add_remark(FURTHER_ADDRESSES, "; ".join(usable))
+
+
+def _read_zone(read: ReadRow, cells: Sequence[str], country: str) -> None:
+    if not cells:
+        return
+    zone = read_time_zone(cells[0], country)
+    if zone is None:
+        read.add_remark(NO_ZONE, cells[0])
+        return
+    read.details["timezone"] = zone
+    if zone.casefold() != cells[0].strip().casefold():
+        read.add_remark(ZONE_READ, cells[0], f"“{shortened(cells[0])}” was read as {zone}. Please check it.")
+
+
+def _read_tags(read: ReadRow, cells: Sequence[str]) -> None:
+    """Take the tags that can be used. Google's own groups, such as "* myContacts", say nothing."""
+    tags = [tag.strip() for cell in cells for tag in re.split(r"[,;\n]", cell)]
+    tags = [tag for tag in tags if tag and not tag.startswith("* ")]
+    kept: list[str] = []
+    for tag in tags:
+        if len(tag) > MAX_TAG_LENGTH:
+            read.add_remark(LONG_TAG, tag)
+        elif len(join_tags([*kept, tag])) > MAX_LENGTHS["tags"]:
+            read.add_remark(_too_long("tags"), tag)
+        else:
+            kept.append(tag)
+    if kept:
+        read.details["tags"] = join_tags(kept)
+
+
+def _read_text(read: ReadRow, name: TextField, text: str) -> None:
+    if len(text) > MAX_LENGTHS[name]:
+        read.add_remark(_too_long(name), text)
+    elif text:
+        read.details[name] = validate_contact({name: text}, "")[name]  # type: ignore[misc]
+
+
+def _too_long(name: str) -> str:
+    return f"{LABELS[name]}: left out, because it has more than {MAX_LENGTHS[name]:,} characters."
+
+
+def _validated(name: TextField, text: str, check: bool = True) -> str | None:
+    """Return a text as it is stored, for a field that a contact needs. Raises BadCell if it is too long."""
+    if len(text) > MAX_LENGTHS[name]:
+        raise BadCell(f"{LABELS[name]}: please use at most {MAX_LENGTHS[name]:,} characters.", text)
+    return " ".join((tidy(text) or "").split()) if check else text
