@@ -79,7 +79,7 @@ from app.settings import Settings
 from app.storage.database import Database
 from app.storage.facts import get_fact
 from app.storage.upgrade import cannot_write, create_or_upgrade, open_database
-from app.threads import share_memory, start_threads
+from app.threads import share_memory
 from app.web import public_links, response, standby
 from app.web.blueprints import BLUEPRINTS
 from app.web.host import check_address
@@ -262,7 +262,6 @@ def create_server(app: flask.Flask, settings: Settings, threads: int) -> Any:
             host=settings.host,
             port=settings.port,
             threads=threads,
-            _dispatcher=start_threads(threads),
             connection_limit=2 * threads + 200,
             **WAITRESS,
         )

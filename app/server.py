@@ -27,10 +27,11 @@ from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import MultiSocketServer, TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher, WSGITask
+from waitress.task import WSGITask
 from waitress.utilities import BadRequest, Error
 
 from app.network import CONTACTS_URL, MAX_BODY_BYTES, MAX_CONTACTS_BODY_BYTES, MIB, ON_DISCONNECT, client_of
+from app.threads import start_threads
 
 REQUEST_S = 30.0  # for a request to arrive
 CROWDED_REQUEST_S = 5.0  # the same when most connections are in use
@@ -279,8 +280,7 @@ def create_server(app: Any, *, is_behind_proxy: bool, **options: Any) -> Any:
     """Return a waitress server that listens, with these adjustments. Raises OSError and ValueError."""
     adjustments = Adjustments(cleanup_interval=CHECK_S, max_request_header_size=MAX_HEADER_BYTES, **options)
     max_per_client = None if is_behind_proxy else adjustments.connection_limit // 2
-    dispatcher = ThreadedTaskDispatcher()
-    dispatcher.set_thread_count(adjustments.threads)
+    dispatcher = start_threads(adjustments.threads)
     channels: dict[int, Any] = {}
     servers: list[Server] = []
     try:

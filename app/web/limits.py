@@ -10,6 +10,7 @@ from cachetools import TLRUCache
 
 from app.clock import now
 
+MAX_LIMITED = 500_000  # keys at their limit that are remembered
 MAX_KEYS = 100_000  # keys below their limit that are remembered; about 30 MB
 
 Key = tuple[str, str]  # an action, and the address or the place that it is counted for
@@ -33,7 +34,7 @@ class RateLimiter:
     def __init__(self, max_keys: int = MAX_KEYS) -> None:
         self._lock = threading.Lock()
         self._below_limit = _cache(max_keys)
-        self._limited = _cache(math.inf)
+        self._limited = _cache(MAX_LIMITED)
 
     def hit(self, key: Key, limit: int, window_s: int) -> int:
         """Count a request. Returns 0 when it is within the limit, else the seconds until the window ends."""
