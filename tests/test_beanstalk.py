@@ -335,7 +335,7 @@ def test_files_from_windows_are_deployed(instance, version):
         is_hook = "hooks" in path.parent.parent.name
         path.chmod(0o755 if is_hook else 0o644)  # the platform makes hooks executable, and nothing else
     instance.deploy(made)
-    assert instance.server.open_shop().take().content["number"] == "A1"
+    assert instance.server.open_shop().take().body["number"] == "A1"
     instance.configure(TAKEANUMBER_MAX_WAITING="7")
     instance.deploy(made)
 
@@ -451,7 +451,7 @@ def test_storage_that_does_not_answer_is_not_taken_for_a_new_shop(instance, vers
     instance.properties["AWS_ENDPOINT_URL_S3"] = "http://127.0.0.1:9"
     with pytest.raises(Aborted, match=r"^Error: .*\.\n$"):
         instance.deploy(version())
-    assert list(instance.data.iterdir()) == []
+    assert list(instance.data.glob("takeanumber.db*")) == []
 
 
 def test_changed_properties_are_backed_up_before(instance, version, s3):

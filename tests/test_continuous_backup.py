@@ -150,7 +150,7 @@ def test_a_database_that_is_gone_is_missed_and_can_be_restored(start_quick, stic
     for path in server.data.glob("takeanumber.db*"):
         path.unlink()
     shop.take()
-    wait_for(lambda: "takeanumber.db is gone" in (status(shop)["problem"] or ""))
+    wait_for(lambda: "is gone" in (status(shop)["problem"] or ""))
     server.at_once(*[lambda: server.get(shop.links["customers"])] * 16)  # some by a connection of their own
     server.stop()
     where = {"TAKEANUMBER_BACKUP_URL": str(stick.path), "TAKEANUMBER_DATA": str(server.data)}

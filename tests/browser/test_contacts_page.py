@@ -40,7 +40,7 @@ def test_shift_ticks_a_range(calling, owner):
     expect(owner.get_by_text("4 selected")).to_be_visible()
     tick(owner, "Dora Jones")
     expect(owner.get_by_text("3 selected")).to_be_visible()
-    owner.get_by_label("Reason").fill("Blood results")
+    owner.get_by_placeholder("Reason").fill("Blood results")
     presses(owner, "Add to list")
     expect(owner.get_by_text("Added 3 to Follow-ups.")).to_be_visible()
     assert on_the_list(calling) == ["Ben Okafor", "Chloe Jones", "Emil Jones"]

@@ -16,7 +16,7 @@ NOTE_WHEN_IT_SHOWS = """([where, count]) => {
     };
     new MutationObserver(look).observe(document, { subtree: true, childList: true, characterData: true });
 }"""
-UNKNOWN_CODE = "This code is not valid, or not any more: it lasts ten minutes. Ask for a new one."
+UNKNOWN_CODE = "That code is wrong or has expired (codes last 10 minutes). Ask for a new one."
 
 
 def unfold(page, summary):
@@ -175,7 +175,7 @@ def test_who_is_not_here_makes_room_for_the_next(full, keeper, take):
     may_come_in(phone)
     button(keeper, "No-show, A1").tap()
     may_come_in(next_phone)
-    expect(phone.get_by_role("main")).to_contain_text("You were called, but not here.")
+    expect(phone.get_by_role("main")).to_contain_text("We called you, but you weren't there.")
     expect(button(keeper, "In, A2")).to_be_visible()
     expect(button(keeper, "In, A1")).to_have_count(0)
     shows(keeper, 1)
@@ -236,7 +236,7 @@ def enter(page, digits):
     if not page.get_by_label("Eight digits").is_visible():
         page.get_by_text("I have a code").click()
     page.get_by_label("Eight digits").fill(digits)
-    button(page, "Go on").click()
+    button(page, "Continue").click()
 
 
 @pytest.mark.parametrize(
@@ -269,10 +269,10 @@ def test_a_code_that_is_read_out_leads_to_the_link(inside, visit, section, about
 def test_a_place_is_opened_with_only_a_counter(start_server, visit):
     owner = visit(start_server().url)
     owner.get_by_label("Name of your place").fill("Reading Room")
-    owner.get_by_text("A line, a count, or both?").click()
+    owner.get_by_text("What do you need?").click()
     owner.get_by_label("Where").fill("Upstairs")
     owner.get_by_label("At most").fill("40")
-    button(owner, "Open").click()
+    button(owner, "Create my place").click()
     expect(owner).to_have_title("Reading Room · owner")
     expect(owner.get_by_role("article")).to_have_count(0)  # no queue
     phone_link, board_link = shared_link(owner, "For customers"), shared_link(owner, "Board for a screen")

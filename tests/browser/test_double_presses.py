@@ -106,7 +106,7 @@ def test_with_two_queues_a_customer_chooses_one(server, shop, phone):
     ("path", "change", "sentence"),
     [
         ("/close", {}, "Closed. Not taking new numbers right now."),
-        ("", {"max_waiting": 1}, "Full at the moment. Please try again a little later."),
+        ("", {"max_waiting": 1}, "The line is full at the moment."),
     ],
     ids=["closed", "full"],
 )

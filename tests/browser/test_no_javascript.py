@@ -79,7 +79,7 @@ def test_a_desk_works_by_plain_forms(shop, old_phone, visit):
     desk.get_by_role("button", name="Start serving").click()
     served = desk.get_by_label("Now serving").get_by_role("heading")
     desk.get_by_role("button", name="Next customer").click()
-    expect(desk.get_by_text("No one waiting.")).to_be_visible()
+    expect(desk.locator("#message").get_by_text("No one waiting.")).to_be_visible()
     take(old_phone)
     desk.reload()
     for button, now in [("Next customer", "A1"), ("Start", "A1"), ("Done", "Free"), ("Restore A1", "Free")]:
