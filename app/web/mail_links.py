@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.core.mail_addresses import MailLinks
+from app.web.public_links import public_url
 from app.web.response import base_url
 from app.web.service import service
 
@@ -15,7 +16,7 @@ def mail_links(place: str = "") -> MailLinks | None:
     settings = service().settings
     if not settings.mail_enabled:
         return None
-    base = base_url()
+    base = public_url(base_url())
     return MailLinks(
         ticket=lambda token: f"{base}/{place}/t/{token}",
         any_ticket=lambda token: f"{base}/mail/{token}/ticket",
