@@ -21,7 +21,7 @@ import takeanumber
 from app import clock
 from app.backup import keeper, lease, lease_server
 
-lease_server.START_TIMEOUT_S = 4.0
+lease_server.START_TIMEOUT_S = 2.0
 clock.source = lambda: time.time() + {clock_offset}
 lease.timing = lease.Timing().scaled({lease_factor})
 keeper.CHECK_CHANGES_S, keeper.CHECK_VERIFICATION_S, keeper.LIST_ORPHANS_S = 0.1, 0.3, 1.0
