@@ -505,15 +505,15 @@ mail = Table(
     Column(
         "contact_id", Integer, ForeignKey("contact.id"), nullable=True
     ),  # the contact it is about, even if somebody else receives it
-    Column("kind", Text, nullable=False, server_default="request"),  # see core/outbox.py
     Column("recipient", Text, nullable=False),
-    Column("address_key", Text, nullable=True),  # of the recipient, see core/mail_addresses.py
     Column("subject", Text, nullable=False),
     Column("content", Text, nullable=False),
     Column("why", Text, nullable=True),
     Column("tries", Integer, nullable=False),
     Column("due_at", Double, nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("kind", Text, nullable=False, server_default="request"),  # see core/outbox.py
+    Column("address_key", Text, nullable=True),  # of the recipient, see core/mail_addresses.py
     Index("mail_address_key", "address_key"),
     Index("mail_contact", "contact_id", **only_where("contact_id IS NOT NULL")),
     Index("mail_due", "due_at"),
