@@ -7,6 +7,8 @@ import pytest
 from helpers.client import AppClient
 from helpers.places import open_deli
 
+from app.network import LARGE_BODY_URL, MAX_BODY_BYTES
+
 KIB, MIB = 1024, 2**20
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -118,3 +120,14 @@ def test_large_bodies_are_read_one_at_a_time_and_the_turn_goes_on_after_an_error
 def test_forms_without_a_csrf_token_are_told_from_unknown_links(start):
     place = open_deli(AppClient(start()))
     assert posts(place.client, f"{place.links['manage']}/queues", b"name=x", FORM).status == 400
+
+
+def test_the_server_stores_the_large_bodies_that_views_accept(app):
+    """app/server.py knows them by their URLs, before the app sees the request."""
+    large = set()
+    for rule in app.url_map.iter_rules():
+        if getattr(app.view_functions[rule.endpoint], "max_body_bytes", 0) > MAX_BODY_BYTES:
+            large.add(rule.rule)
+            url = rule.rule.replace("<place>", "deli").replace("<token>", "x" * 22)
+            assert LARGE_BODY_URL.fullmatch(url), url
+    assert len(large) >= 3
