@@ -37,7 +37,7 @@ def test_other_names_stay_as_they_are(place, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "stored"),
+    ("name", "shown"),
     [
         (f"Ana {OVERRIDE}3 woN", f"Ana {OVERRIDE}3 woN{POP}"),
         ("\u2067Ana\u202e", "\u2067Ana\u202e\u202c\u2069"),
@@ -45,12 +45,10 @@ def test_other_names_stay_as_they_are(place, name):
         ("\u2066Ana\u2069", "\u2066Ana\u2069"),
     ],
 )
-def test_marks_of_direction_end_with_the_name(place, name, stored):
+def test_marks_of_direction_end_with_the_name_on_pages(place, name, shown):
     desk = place.desk(name)
-    assert desk.get()["name"] == stored
-    assert (
-        f"<bdi>{stored}</bdi>" in place.client.get(f"{place.links['manage']}/team", Accept="text/html").body
-    )
+    assert desk.get()["name"] == name
+    assert f"<bdi>{shown}</bdi>" in place.client.get(f"{place.links['manage']}/team", Accept="text/html").body
 
 
 def test_a_customer_s_name_is_isolated_on_the_desk(place):
