@@ -84,7 +84,7 @@ from app.web import public_links, response, standby
 from app.web.blueprints import BLUEPRINTS
 from app.web.host import check_address
 from app.web.picture_json import RenderedPicture
-from app.web.present import TEMPLATE_FILTERS
+from app.web.present import TEMPLATE_FILTERS, shown_text
 from app.web.service import Service
 
 log = logging.getLogger("takeanumber")
@@ -171,6 +171,7 @@ def configure(app: flask.Flask) -> None:
     CSRFProtect(app)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(TEMPLATE_FILTERS)
+    app.jinja_env.finalize = shown_text
 
 
 # ----- the command line

@@ -14,8 +14,9 @@ MIB = 1024 * KIB
 
 MAX_BODY_BYTES = 64 * KIB  # of a form or a JSON object
 MAX_CONTACTS_BODY_BYTES = 16 * MIB + 64 * KIB  # a file of 16 MiB, and the form around it
-# The URLs whose bodies may be as large as that: the contacts of a place, under a token of the right form.
-CONTACTS_URL = re.compile(r"/[^/]+/manage/[A-Za-z0-9_-]{22}/contacts(/import)?")
+# The URLs whose bodies may be larger than MAX_BODY_BYTES, under a token of the right form. The views say how
+# large, with request.accepts_body().
+LARGE_BODY_URL = re.compile(r"/[^/]+/manage/[A-Za-z0-9_-]{22}/(contacts(/import)?|logo)")
 
 # The key in the WSGI environment of a function that takes a callback for when the client disconnects.
 ON_DISCONNECT = "takeanumber.on_disconnect"

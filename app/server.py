@@ -30,7 +30,7 @@ from waitress.server import MultiSocketServer, TcpWSGIServer
 from waitress.task import WSGITask
 from waitress.utilities import BadRequest, Error
 
-from app.network import CONTACTS_URL, MAX_BODY_BYTES, MAX_CONTACTS_BODY_BYTES, MIB, ON_DISCONNECT, client_of
+from app.network import LARGE_BODY_URL, MAX_BODY_BYTES, MAX_CONTACTS_BODY_BYTES, MIB, ON_DISCONNECT, client_of
 from app.threads import start_threads
 
 REQUEST_S = 30.0  # for a request to arrive
@@ -142,7 +142,7 @@ class BoundedRequest(HTTPRequestParser):  # type: ignore[misc]
         super().parse_header(header_plus)
         if self.body_rcv is None:
             return
-        limit = MAX_CONTACTS_BODY_BYTES if CONTACTS_URL.fullmatch(self.path) else MAX_BODY_BYTES
+        limit = MAX_CONTACTS_BODY_BYTES if LARGE_BODY_URL.fullmatch(self.path) else MAX_BODY_BYTES
         self._body = BoundedBody(self.adj.inbuf_overflow, limit, self._stored, self._client)
         self.body_rcv.buf = self._body
         is_hopeless = self.content_length > MAX_CONTACTS_BODY_BYTES

@@ -12,8 +12,7 @@ EMAIL_ADDRESS = rf"{_ATOM}(?:\.{_ATOM})*@{_ATOM}(?:\.{_ATOM})*"  # a pattern for
 def tidy(text: str | None) -> str | None:
     """Return the text in Unicode's composed form, without control characters and surrounding space.
 
-    Line breaks stay. Marks for the direction of writing are closed at the end of each line, so that they
-    can't turn around what a page shows after the text. Returns None when nothing is left that can be seen.
+    Line breaks stay. Returns None when nothing is left that can be seen.
     """
     text = unicodedata.normalize("NFC", text or "")
     if text.isascii() and text.isprintable():
@@ -21,8 +20,6 @@ def tidy(text: str | None) -> str | None:
     text = "".join(c for c in text if c == "\n" or unicodedata.category(c) != "Cc").strip()
     if all(_is_invisible(c) for c in text):
         return None
-    if not _DIRECTION_MARKS.isdisjoint(text):
-        text = "\n".join(_close_direction_marks(line) for line in text.split("\n")).strip()
     return text
 
 
@@ -48,8 +45,18 @@ _CLOSERS = dict.fromkeys("\u202a\u202b\u202d\u202e", _POP_EMBEDDING) | dict.from
 _DIRECTION_MARKS = {*_CLOSERS, _POP_EMBEDDING, _POP_ISOLATE}
 
 
-def _close_direction_marks(line: str) -> str:
-    """Return a line with a closing mark for each opening one, and with no others."""
+def close_direction_marks(text: str) -> str:
+    """Return a text whose marks for the direction of writing have no effect beyond it.
+
+    Each line gets a closing mark for each opening one, and keeps no others. Without that, a name could turn
+    around what a page shows after it.
+    """
+    if text.isascii() or _DIRECTION_MARKS.isdisjoint(text):
+        return text
+    return "\n".join(_close_marks_of_line(line) for line in text.split("\n"))
+
+
+def _close_marks_of_line(line: str) -> str:
     kept = []
     missing: list[str] = []  # the closing marks that the open ones need, the innermost last
     for c in line:

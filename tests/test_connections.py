@@ -155,7 +155,7 @@ def test_what_frames_a_chunked_body_is_bounded(server, frame):
 
 def test_a_file_of_contacts_still_arrives(server):
     shop = server.open_shop()
-    rows = "".join(f"Name {n},(202) 555-{n:04},{'x' * 300}\n" for n in range(9000))
+    rows = "".join(f"Name {n},+1 202 555 {n:04},{'x' * 300}\n" for n in range(9000))
     body = {"text": "name,phone,notes\n" + rows}
     answer = server.post(f"{shop.links['manage']}/contacts/import", body)
     assert (answer.status, answer.body["rows"]) == (201, 9000)

@@ -3,11 +3,10 @@
 import http.client
 import logging
 import secrets
-import sqlite3
 import sys
-from contextlib import closing
 
 import pytest
+from helpers.server import issued_tokens
 
 from app.logs import remove_tokens, without_tokens
 
@@ -40,23 +39,6 @@ takeanumber.cli(["serve"])
 """
 
 
-def tokens_in(data):
-    """Every token that a server has issued."""
-    with closing(sqlite3.connect(data / "takeanumber.db")) as db:
-        found = set()
-        for table, *columns in (
-            ("place", "manage_token", "staff_token"),
-            ("servicer", "token"),
-            ("door", "token"),
-            ("ticket", "token", "claim"),
-            ("mail_address", "token"),
-        ):
-            for column in columns:
-                sql = f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL"
-                found |= {token for (token,) in db.execute(sql)}
-        return found
-
-
 def failing_get(server, url, **headers):
     """Ask for a page that fails; the client of the tests allows no such answer."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
@@ -75,7 +57,7 @@ def test_no_log_of_a_server_holds_a_token(start_server):
         failing_get(server, shop.links["manage"])
     failing_get(server, shop.links["manage"], Host="x" * 70)
     server.stop()
-    tokens = tokens_in(server.data)
+    tokens = issued_tokens(server.data)
     assert len(tokens) > 20
     for said in ("RuntimeError", "GET /corner-deli", "too few", "deprecated", "ZeroDivisionError"):
         assert said in server.log

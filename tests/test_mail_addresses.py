@@ -11,7 +11,8 @@ PILLS = "Buy pills at evil.example"
 @pytest.fixture
 def open_server(start, post):  # noqa: F811
     """A server on which anybody may open places, and one that somebody opened to send their text."""
-    place = open_deli(AppClient(start(places="open", url=URL, smtp_url=post.url, smtp_from=FROM)), name=PILLS)
+    client = AppClient(start(places="open", url=URL, smtp_url=post.url, smtp_from=FROM))
+    place = open_deli(client, name=PILLS, country="DE")
     place.app = place.client.flask_client.application
     form = {"public_form": True, "staff_email": "victim@example.org"}
     assert place.owner_post("/queues", name=PILLS, kind="calls", **form).status == 201
@@ -78,7 +79,7 @@ def test_whoever_says_not_me_gets_no_more_mail_from_any_place(open_server, post)
         assert open_server.client.post(not_me).body["blocked"] is True
     assert outbox(open_server) == []
     asks(open_server, phone="030 7654321", email="VICTIM@example.org")
-    other = open_deli(open_server.client, name="Another")
+    other = open_deli(open_server.client, name="Another", country="DE")
     form = {"public_form": True, "staff_email": "victim@example.org"}
     answer = other.owner_post("/queues", name="Calls", kind="calls", **form)
     assert answer.body["staff_email_state"] == "blocked"
@@ -87,7 +88,7 @@ def test_whoever_says_not_me_gets_no_more_mail_from_any_place(open_server, post)
 
 def test_a_confirmation_is_for_one_place(open_server, post):  # noqa: F811
     confirms(open_server, post)
-    other = open_deli(open_server.client, name="Another")
+    other = open_deli(open_server.client, name="Another", country="DE")
     other.app = open_server.app
     form = {"public_form": True, "staff_email": "victim@example.org"}
     other.owner_post("/queues", name="Calls", kind="calls", **form)

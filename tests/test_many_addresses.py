@@ -101,7 +101,7 @@ def test_a_right_code_works_with_and_without_the_space(place):
     assert len(code) == 8
     for typed in (code, f"{code[:4]} {code[4:]}", f" {code[:2]}-{code[2:]} "):
         assert tries(place, typed).status == 200
-    html = place.client.get(place.links["manage"], Accept="text/html").body
+    html = place.client.get(f"{place.links['manage']}/team", Accept="text/html").body
     assert f"{code[:4]} {code[4:]}" in html
 
 

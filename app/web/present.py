@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from app.clock import now
 from app.core.history import UNDO_S
 from app.core.models import Place, WaitRange
+from app.text import close_direction_marks
 
 MAX_MINUTES = 20_000  # that Times remembers
 SECONDS = [f"{second:02}" for second in range(60)]
@@ -149,6 +150,11 @@ def clock_time(at: str) -> str:
 def code_in_groups(digits: str) -> str:
     """Return the digits of a one-time code as people read them: 1234 5678."""
     return f"{digits[:4]} {digits[4:]}"
+
+
+def shown_text(value: Any) -> Any:
+    """Return a value as templates show it; a text can't turn around the writing after it."""
+    return close_direction_marks(value) if type(value) is str else value  # Markup was made by a template
 
 
 TEMPLATE_FILTERS = {

@@ -11,10 +11,12 @@ import os
 import random
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from http.client import HTTPException
 from itertools import cycle
 from pathlib import Path
@@ -116,6 +118,29 @@ class Server(HttpClient):
         return place
 
 
+TOKEN_COLUMNS = {
+    "place": ("manage_token", "staff_token"),
+    "servicer": ("token",),
+    "door": ("token",),
+    "ticket": ("token", "claim"),
+    "mail_address": ("token",),
+}
+
+
+def issued_tokens(data: Path) -> set[str]:
+    """Return every token that the database in a directory holds; none if it can't be read."""
+    tokens: set[str] = set()
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"file:{data}/takeanumber.db?mode=ro", uri=True)) as db,
+    ):
+        for table, columns in TOKEN_COLUMNS.items():
+            for column in columns:
+                found = db.execute(f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL")
+                tokens.update(token for (token,) in found)
+    return tokens
+
+
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Start servers, on the data directory of the test if none is given; end them all after the test."""
@@ -129,6 +154,9 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     for server in servers:
         if server.process.poll() is None:
             server.kill()
+    for server in servers:
+        leaked = [token for token in issued_tokens(server.data) if token in server.log]
+        assert not leaked, f"The log holds tokens of links:\n{server.log}"
 
 
 @pytest.fixture(scope="session")
