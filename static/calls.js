@@ -34,7 +34,7 @@ function tellTime() {
     const options = { timeZone: clock.dataset.clock, hour: '2-digit', minute: '2-digit' };
     try {
       clock.textContent = new Date(Date.now() + ahead).toLocaleTimeString('en-GB', options);
-    } catch { /* a zone that this browser doesn't know: the time of the page stays */ }
+    } catch (error) { /* a zone that this browser doesn't know: the time of the page stays */ }
   }
 }
 

@@ -1,12 +1,12 @@
 // The owner's pages: fresh numbers, presses that stay on the page, and links to give away.
 import { showBackup } from './backup.js';
-import { say, watch, write } from './live.js';
+import { fill, say, watch, write } from './live.js';
 import { quietForms, refresh } from './swap.js';
 import { inside } from './words.js';
 
 const SOON = 300;         // ms from a change in the place to a fresh page
-const LATER = 15_000;     // the same for statistics, which are expensive
-const LOOK = 60_000;      // between looks at what is in no picture: calls that are due, backups
+const LATER = 15000;      // the same for statistics, which are expensive
+const LOOK = 60000;       // between looks at what is in no picture: calls that are due, backups
 const READ = 8000;        // for how long "Saved." stays
 const page = document.querySelector('main');
 const message = document.getElementById('message');
@@ -17,8 +17,9 @@ if (navigator.share) document.documentElement.classList.add('can-share');
 // ----- fresh numbers
 
 // Nothing is replaced under somebody who fills in a form, or who reads what is wrong with it.
+const isTyping = form => Boolean(form && form.querySelector('input:not([type=hidden]), select, textarea'));
 const isBusy = () => document.hidden || page.querySelector('.wrong')
-  || document.activeElement?.closest('main form:has(input:not([type=hidden]), select, textarea)');
+  || isTyping(document.activeElement && document.activeElement.closest('main form'));
 const pause = page.matches('[data-slow]') ? LATER : SOON;
 let timer, shown, counted, version;
 
@@ -29,7 +30,7 @@ function renew() {
 }
 
 function later() {
-  timer ??= setTimeout(renew, isBusy() ? 2000 : pause);
+  timer = timer || setTimeout(renew, isBusy() ? 2000 : pause);
 }
 
 watch(picture => {
@@ -46,7 +47,7 @@ setInterval(later, LOOK);
 
 function count() {
   for (const time of document.querySelectorAll('[data-since-minutes]')) {
-    const minutes = Math.max(0, Math.floor((Date.now() - Date.parse(time.dateTime)) / 60_000));
+    const minutes = Math.max(0, Math.floor((Date.now() - Date.parse(time.dateTime)) / 60000));
     const text = minutes < 60 ? `${minutes || '<1'} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
     write(time, text);
   }
@@ -63,7 +64,7 @@ let clearing;
 function afterPress() {
   clearTimeout(clearing);
   if (message.querySelector('.good') && !message.querySelector('.error')) {
-    clearing = setTimeout(() => message.replaceChildren(), READ);
+    clearing = setTimeout(() => fill(message), READ);
   }
   const wrong = page.querySelector('[aria-invalid=true], .wrong[tabindex]');
   if (!wrong || wrong.contains(document.activeElement)) return;
@@ -85,7 +86,7 @@ async function copy(button) {
   const { url } = button.closest('[data-url]').dataset, label = button.querySelector('[data-own]');
   try {
     await navigator.clipboard.writeText(url);
-  } catch {  // on a page that came over plain http
+  } catch (error) {  // on a page that came over plain http
     const field = document.createElement('textarea');
     field.value = url;
     field.className = 'unseen';
@@ -102,18 +103,18 @@ async function copy(button) {
 
 document.addEventListener('click', event => {
   const button = event.target.closest('button');
-  if (button?.matches('[data-copy]')) copy(button);
-  if (button?.matches('[data-share]')) {
+  if (button && button.matches('[data-copy]')) copy(button);
+  if (button && button.matches('[data-share]')) {
     const { url, title } = button.closest('[data-url]').dataset;
     navigator.share({ url, title }).catch(() => {});  // somebody changed their mind
   }
   const more = document.getElementById('menu-more');
-  if (more?.open && !more.contains(event.target)) more.open = false;
+  if (more && more.open && !more.contains(event.target)) more.open = false;
 });
 
 document.addEventListener('keydown', event => {
   const more = document.getElementById('menu-more');
-  if (event.key !== 'Escape' || !more?.open) return;
+  if (event.key !== 'Escape' || !more || !more.open) return;
   more.open = false;
   more.querySelector('summary').focus();
 });

@@ -385,13 +385,13 @@ def test_all_an_owner_does(owner, place):
     place.customer()
     owner.open(place.links["manage"]).press("Close")
     assert place.queue()["open"] is False
-    owner.press("Create my place")
+    owner.press("Open")
     assert place.queue()["open"] is True
     owner.open(f"{place.links['manage']}/queues").press("Cancel these tickets", numbers=["A1"])
     owner.press("Add the queue", name="Bakery")
     owner.press("Close")
     assert place.queue()["open"] is False
-    owner.press("Create my place")
+    owner.press("Open")
     owner.press("Restart at 1")
     owner.press("Delete Bakery")
     assert [queue["slug"] for queue in place.owner_get()["queues"]] == ["deli"]

@@ -313,9 +313,9 @@ def test_everybody_who_types_a_number_is_asked(clinic, cleo, app):
     assert caller.press("Log the call", outcome="Reached").redirects == [303]
     customer = clinic.customer()
     ticket = Browser(app).open(customer.ticket["links"]["ticket"])
-    ticket.press("Call me instead", phone="0199 1111111")
+    ticket.press("Phone me when it's my turn", phone="0199 1111111")
     assert (ticket.status, customer.get()["by_phone"]) == (400, False)
-    ticket.press("Call me instead")
+    ticket.press("Phone me when it's my turn")
     assert customer.get()["by_phone"] is True
 
 

@@ -16,7 +16,7 @@ def kinds(place):
 )
 def test_a_tap_with_an_impossible_time_counts_as_now(shop, door, clock, ago_s):
     clock.advance(minutes=5)
-    door.recounts(3)
+    door.recount(3)
     clock.advance(minutes=5)
     stuck, good = new_tap(1, ago_s=ago_s), new_tap(1, ago_s=0)
     answer = door.send_taps(stuck, good)
@@ -30,7 +30,7 @@ def test_a_tap_that_is_sent_again_is_answered_as_before(shop, door, clock):
     early, late = new_tap(2), new_tap(1, ago_s=60)
     assert door.send_taps(early).body["taps"] == [{"id": early["id"], "counted": True}]
     clock.advance(minutes=5)
-    door.recounts(6)
+    door.recount(6)
     for _ in range(2):
         assert door.send_taps(late, early).body["taps"] == [
             {"id": late["id"], "counted": False},

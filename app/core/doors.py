@@ -140,7 +140,9 @@ def store_taps(
     place, counter, door = open_door(db, at, slug, token)
     refused_ids = {each.id.lower() for each in batch if isinstance(each, RefusedTap) and type(each.id) is str}
     taps = [
-        each for each in batch if isinstance(each, Tap) and (each.undoes or "").lower() not in refused_ids
+        each
+        for each in batch
+        if isinstance(each, Tap) and (each.undoes is None or each.undoes.lower() not in refused_ids)
     ]
     stored = _stored_taps(db, counter, taps)
     for tap in taps:
