@@ -16,6 +16,7 @@ test: lint
 
 soak: install-test
 	$(BIN)/pytest -m soak
+	$(BIN)/python tests/attack/attack.py
 	$(BIN)/python tests/run_on_other_dates.py
 
 bench: install-test

@@ -1,7 +1,7 @@
 """Whether the server's clock can be believed, and what is corrected after it was wrong.
 
-A machine without a battery, such as a Raspberry Pi, may start with any date. A clock is doubtful while it
-differs by more than a day from the time that was last known to be right. It is believed again as soon as it
+A machine without a battery, such as a Raspberry Pi, may start with any date. A clock is doubtful while it is more
+than a day ahead of the time that was last known to be right, or more than two hours behind. It is believed again as soon as it
 comes back, when something outside confirms it (a time server, or the place for backups), or after it ran for
 an hour without a jump. Until then nothing is erased, and the owner is warned.
 
@@ -22,7 +22,7 @@ from app import clock
 from app.core.codes import CODE_S
 from app.core.counters import counter_today, counters_of
 from app.core.days import day_begins, day_of, next_day
-from app.core.history import MAX_DIFFERENCE_S, TRUSTED_AT
+from app.core.history import MAX_AHEAD_S, MAX_BEHIND_S, TRUSTED_AT
 from app.core.models import Place, Ticket
 from app.core.places import all_places
 from app.core.transitions import change_state, start_day
@@ -81,14 +81,14 @@ class ClockCheck:
             return self._is_trusted
 
     def doubt(self, db: Connection, at: float) -> float | None:
-        """Return the time that was last believed if the clock differs from it by more than a day, else None.
+        """Return the time that was last believed if the clock differs too much from it, else None.
 
         Changes nothing, so that a page can ask.
         """
-        if self._last is not None and self._is_trusted and abs(at - self._last.at) <= MAX_DIFFERENCE_S:
+        if self._last is not None and self._is_trusted and _is_plausible(at, self._last.at):
             return None
         trusted_at = self._trusted_at if self._trusted_at is not None else last_known_time(db)
-        if trusted_at is None or abs(at - trusted_at) <= MAX_DIFFERENCE_S:
+        if trusted_at is None or _is_plausible(at, trusted_at):
             return None
         return trusted_at
 
@@ -121,7 +121,7 @@ class ClockCheck:
         if is_steady or is_confirmed:
             self._trusted_at = at
             return True
-        if abs(at - self._trusted_at) > MAX_DIFFERENCE_S:
+        if not _is_plausible(at, self._trusted_at):
             return False
         self._trusted_at = max(at, self._trusted_at)
         return True
@@ -147,6 +147,10 @@ class ClockCheck:
             )
         elif self._is_trusted and not was_trusted:
             log.warning("The clock is believed again: it shows %s.", _in_words(at))
+
+
+def _is_plausible(at: float, trusted_at: float) -> bool:
+    return -MAX_BEHIND_S <= at - trusted_at <= MAX_AHEAD_S
 
 
 def _in_words(at: float) -> str:
@@ -181,7 +185,7 @@ def correct_times(db: Connection, at: float, jump_s: float, since: float) -> Non
                                                          WHERE queue.id = queue_id)
            WHERE claimed_until IS NOT NULL AND claimed_until > :latest""",
         at=at,
-        latest=at + MAX_DIFFERENCE_S,
+        latest=at + MAX_AHEAD_S,
     )
     for place in all_places(db):
         today = day_of(place, at)

@@ -39,13 +39,16 @@ def can_be_undone(at: float, happened_at: float) -> bool:
 
 
 TRUSTED_AT = "clock_trusted_at"  # name of a fact: the newest time that was believed, see clock_check.py
-MAX_DIFFERENCE_S = 86400.0  # between that time and a clock that isn't doubtful
+# By how much a clock that isn't doubtful differs from that time. The place may have been closed for a day, but
+# time never goes back: only a clock that was set by hand, for example to winter time, does.
+MAX_AHEAD_S = 86400.0
+MAX_BEHIND_S = 2 * 3600.0
 
 
 def is_behind(db: Connection, at: float) -> bool:
-    """Return True if a server has believed in a time that is more than a day after `at`."""
+    """Return True if a server has believed in a time that is much later than `at`."""
     trusted_at = find_fact(db, TRUSTED_AT)
-    return trusted_at is not None and at < float(trusted_at) - MAX_DIFFERENCE_S
+    return trusted_at is not None and at < float(trusted_at) - MAX_BEHIND_S
 
 
 def record(

@@ -292,12 +292,13 @@ def handle_http_error(error: HTTPException) -> Answer:
 
 def handle_unexpected_error(error: Exception) -> Answer:
     """Log an error of ours, or of the storage, and answer it in a sentence."""
+    is_storage_error = isinstance(error, SQLAlchemyError | sqlite3.Error)
+    failure = service().database.failure
+    if is_storage_error and failure is not None:
+        return handle_service_error(failure)  # which the log has told of already
     # The rule and not the URL, which holds a token.
     log.error("Failed at %s", request.url_rule, exc_info=error)
-    if isinstance(error, SQLAlchemyError | sqlite3.Error):
-        failure = service().database.failure
-        if failure is not None:
-            return handle_service_error(failure)
+    if is_storage_error:
         reason = getattr(error, "orig", error if isinstance(error, sqlite3.Error) else "too busy")
         return handle_service_error(
             Unavailable(

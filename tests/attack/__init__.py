@@ -1,0 +1,1 @@
+"""The attack on a server of one's own; see README.md."""
