@@ -54,7 +54,7 @@ def back_to_calls(place: str, token: str, message: str | None = None) -> Answer:
 @errors_on(show_calls)
 def claim_next(place: str, token: str) -> Answer:
     """Claim the next call, of one list or of all."""
-    refuse_unknown_fields(NextCallForm)
+    refuse_unknown_fields(NextCallForm, lambda db: desks.find_desk(db, place, token))
     form = parse(NextCallForm)
     call = write(
         calls.claim_next,

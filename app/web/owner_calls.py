@@ -92,7 +92,7 @@ def _days_to_show(today: str) -> tuple[str, str]:
 @errors_on(show_list, "place", "token", "queue")
 def clear_claim(place: str, token: str, queue: str) -> Answer:
     """Release a call that somebody has claimed."""
-    refuse_unknown_fields(IdForm)
+    refuse_unknown_fields(IdForm, lambda db: find_place_for_owner(db, place, token))
     write(calls.clear_claim, place, token, queue, parse(IdForm, "id")["id"])
     if wants_json():
         return show_list(place, token, queue)

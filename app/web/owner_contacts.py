@@ -157,7 +157,9 @@ def add_contacts(place: str, token: str) -> Answer:
 @errors_on(show_contacts)
 def act_on_contacts(place: str, token: str) -> Answer:
     """Run an action with the contacts that were chosen."""
-    refuse_unknown_fields(ContactActionForm, "ids", "match")
+    refuse_unknown_fields(
+        ContactActionForm, lambda db: find_place_for_owner(db, place, token), "ids", "match"
+    )
     fields = parse(ContactActionForm, "action")
     action = fields.pop("action")
     if not request.is_json and "tag_named" in request.form:
@@ -240,7 +242,7 @@ def show_opt_outs(place: str, token: str, error: ServiceError | None = None) -> 
 @errors_on(show_opt_outs)
 def forbid_number(place: str, token: str) -> Answer:
     """Let nobody call a number."""
-    refuse_unknown_fields(OptOutForm)
+    refuse_unknown_fields(OptOutForm, lambda db: find_place_for_owner(db, place, token))
     write(opt_outs.forbid_number, place, token, parse(OptOutForm, "phone")["phone"], phone_confirmed())
     return _back_to_opt_outs(place, token, ADDED)
 
@@ -249,7 +251,7 @@ def forbid_number(place: str, token: str) -> Answer:
 @errors_on(show_opt_outs)
 def lift_number(place: str, token: str) -> Answer:
     """Let a number be called again."""
-    refuse_unknown_fields(OptOutForm)
+    refuse_unknown_fields(OptOutForm, lambda db: find_place_for_owner(db, place, token))
     phone = parse(OptOutForm, "phone")["phone"]
     write(opt_outs.lift_number, place, token, phone)
     return _back_to_opt_outs(place, token, f"Calls to {phone} are allowed again.")
@@ -269,7 +271,7 @@ def _back_to_opt_outs(place: str, token: str, message: str) -> Answer:
 @errors_on(show_contacts)
 def upload_contacts(place: str, token: str) -> Answer:
     """Read a file, or rows that were pasted; nothing is stored yet."""
-    refuse_unknown_fields(PastedTextForm)
+    refuse_unknown_fields(PastedTextForm, lambda db: find_place_for_owner(db, place, token))
     content = _uploaded_content()
     is_opt_out_list = parse(PastedTextForm).get("do_not_call", False)
     file = imports.upload(service().database, now(), place, token, content, is_opt_out_list)

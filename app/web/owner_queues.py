@@ -111,7 +111,7 @@ def delete_queue(place: str, token: str, queue: str) -> Answer:
 @errors_on(show_queues)
 def cancel_tickets(place: str, token: str, queue: str) -> Answer:
     """Cancel tickets: after a prank, or for an evacuation."""
-    refuse_unknown_fields(NumbersForm)
+    refuse_unknown_fields(NumbersForm, lambda db: find_place_for_owner(db, place, token))
     numbers = parse(NumbersForm, "numbers")["numbers"]
     cancelled = write(tickets.cancel_tickets, place, token, queue, numbers)
     if wants_json():

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from app.core import codes, servicers
 from app.core.models import Place
+from app.core.places import find_place_for_owner
 from app.core.servicers import ServicerChanges
 from app.errors import ServiceError
 from app.web.forms import ServicerForm
@@ -35,7 +36,7 @@ def _team_page_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
 @errors_on(show_team)
 def change_servicer(place: str, token: str, servicer_id: int) -> Answer:
     """Save a servicer's name and desk, which queues they serve, and whether they are on duty."""
-    refuse_unknown_fields(ServicerForm)
+    refuse_unknown_fields(ServicerForm, lambda db: find_place_for_owner(db, place, token))
     changes = cast(ServicerChanges, parse(ServicerForm))
     write(servicers.change_servicer, place, token, servicer_id, changes)
     return back_to("owner_team.show_team", place, token, SAVED)

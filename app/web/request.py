@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import flask
 from flask import current_app, request, session
+from sqlalchemy.engine import Connection
 from werkzeug.datastructures import MultiDict
 from wtforms import BooleanField, Field, Form, IntegerField, SelectMultipleField, StringField
 
@@ -118,16 +119,19 @@ def parse_query(form: type[Form]) -> dict[str, Any]:
     return parse_values(form, values)
 
 
-def refuse_unknown_fields(form: type[Form], *others: str) -> None:
+def refuse_unknown_fields(form: type[Form], find_link: Callable[[Connection], object], *others: str) -> None:
     """Raise BadInput if a JSON body has a field that the form doesn't know.
 
     For bodies that select what to act on: if a misspelled field were ignored, too many would be selected.
+    `find_link` raises NotFound for a link that isn't valid, which is said first.
     """
     if not request.is_json:
         return
     known = [*fields_of(form), *others]
     unknown = [name for name in json_object() if name not in known]
     if unknown:
+        with service().database.read() as db:
+            find_link(db)
         raise BadInput(
             f"There is no field named {', '.join(unknown)} here. The fields are {', '.join(known)}."
         )
