@@ -320,13 +320,16 @@ def test_an_unknown_field_of_the_owner(clinic, path, content):
     assert clinic.export() == before
 
 
-def test_an_unknown_field_of_a_servicer(clinic, cleo):
+def test_an_unknown_field_of_a_caller_or_of_the_team(clinic, cleo):
     clinic.put_on_list("Ida")
-    clinic.customer()
-    assert cleo.post("next", finished=None, queu="deli").status == 400
     assert cleo.post("calls/next", lists="urgent").status == 400
-    assert clinic.client.post(clinic.links["staff"], {"name": "Eve", "queue": ["deli"]}).status == 400
-    assert clinic.queue()["waiting"] == ["A1"]
+    assert clinic.owner_post(f"/servicers/{cleo.id}", queue=["deli"]).status == 400
+    assert cleo.get_calls()["lists"][0]["due"] == 1
+
+
+def test_a_wrong_link_is_said_before_an_unknown_field(clinic):
+    url = clinic.links["manage"].rpartition("/")[0] + "/wrong/contacts/actions"
+    assert clinic.client.post(url, {"action": "forget", "filters": {}}).status == 404
 
 
 @pytest.mark.parametrize("key", ["dnc", "doNotCall", "do_not_contact", "opt_out"])

@@ -23,7 +23,7 @@ from app.errors import ServiceError
 from app.web.caller import call_json, lists_json
 from app.web.forms import CustomerForm, MoveForm, NextForm, NumberForm, ServicerForm
 from app.web.present import iso, named, seconds_to_undo
-from app.web.request import browser_id, parse, refuse_unknown_fields, wants_json
+from app.web.request import browser_id, parse, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
 
@@ -63,7 +63,6 @@ def _ticked_at_first(choices: list[Queue]) -> list[str]:
 @errors_on(show_staff)
 def start_serving(place: str, token: str) -> Answer:
     """Give a desk to a servicer."""
-    refuse_unknown_fields(ServicerForm)
     form = parse(ServicerForm, "name")
     servicer = write(
         servicers.start_serving,
@@ -227,7 +226,6 @@ def back_to_desk(place: str, token: str, message: str | None = None) -> Answer:
 @errors_on(show_desk)
 def call_next(place: str, token: str) -> Answer:
     """Finish the current customer and call the next one."""
-    refuse_unknown_fields(NextForm)
     form = parse(NextForm, "finished")
     called = write(
         desks.call_next,
