@@ -47,8 +47,8 @@ def facts(path):
 # ----- what is stored
 
 
-def test_a_backup_is_stored_and_listed(typed, shop, storage):
-    ended = typed("backup", "--to", storage.url)
+def test_a_backup_is_stored_and_listed(invoke, shop, storage):
+    ended = invoke("backup", "--to", storage.url)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert re.fullmatch(
         rf"Backed up to {storage.url}: 2026-11-21T10:00:00Z, 1/1, .* 1 ticket, schema .*\n", ended.stdout
@@ -57,27 +57,27 @@ def test_a_backup_is_stored_and_listed(typed, shop, storage):
     assert re.fullmatch(NAME, name)
     assert name.startswith(f"00000001/0000000001-20261121T100000Z-{SCHEMA}-1t-{len(storage.read(name))}b.")
     assert storage.names("daily/") == [f"daily/{name}"]  # one a day is kept longer
-    line, daily = typed("backups", "--from", storage.url).stdout.splitlines()
+    line, daily = invoke("backups", "--from", storage.url).stdout.splitlines()
     assert daily == f"{line}, daily"
     assert re.match(r"2026-11-21T10:00:00Z, 1/1, .* kB, 1 ticket, schema", line)
     assert "verified" not in line
-    verified = typed("verify", "--from", storage.url)
+    verified = invoke("verify", "--from", storage.url)
     assert (verified.returncode, verified.stderr) == (0, "")
     assert "1 ticket, " in verified.stdout
-    assert typed("verify", "--from", storage.url).returncode == 0
-    assert typed("backups", "--from", storage.url).stdout == f"{line}, verified\n{daily}, verified\n"
+    assert invoke("verify", "--from", storage.url).returncode == 0
+    assert invoke("backups", "--from", storage.url).stdout == f"{line}, verified\n{daily}, verified\n"
 
 
-def test_where_there_is_none_yet(typed, storage):
-    ended = typed("backups", "--from", storage.url)
+def test_where_there_is_none_yet(invoke, storage):
+    ended = invoke("backups", "--from", storage.url)
     assert ended == (0, f"There is no backup at {storage.url} yet.\n", "")
-    assert "no backup" in typed("verify", "--from", storage.url).said
-    assert "no database" in typed("backup", "--to", storage.url).said
+    assert "no backup" in invoke("verify", "--from", storage.url).said
+    assert "no database" in invoke("backup", "--to", storage.url).said
     assert storage.names() == []
 
 
-def test_it_is_one_whole_database_and_encrypted(typed, shop, bucket, unpacked):
-    typed("backup", "--to", bucket.url)
+def test_it_is_one_whole_database_and_encrypted(invoke, shop, bucket, unpacked):
+    invoke("backup", "--to", bucket.url)
     (name,) = bucket.copies()
     assert bucket.about(name)["ServerSideEncryption"] == "AES256"
     copy = unpacked(bucket, name)
@@ -86,16 +86,16 @@ def test_it_is_one_whole_database_and_encrypted(typed, shop, bucket, unpacked):
     assert facts(copy)["backup_sequence"] == "1"
 
 
-def test_the_setting_says_where(typed, shop, stick, monkeypatch):
-    assert "TAKEANUMBER_BACKUP_URL" in typed("backup").said
-    assert "TAKEANUMBER_BACKUP_URL" in typed("backups").said
+def test_the_setting_says_where(invoke, shop, stick, monkeypatch):
+    assert "TAKEANUMBER_BACKUP_URL" in invoke("backup").said
+    assert "TAKEANUMBER_BACKUP_URL" in invoke("backups").said
     monkeypatch.setenv("TAKEANUMBER_BACKUP_URL", stick.url)
     for words in (["backup"], ["backups"], ["verify"]):
-        assert typed(*words).returncode == 0
+        assert invoke(*words).returncode == 0
     assert len(stick.copies()) == 1
 
 
-def test_a_backup_is_of_one_moment_while_people_take_numbers(typed, shop, stick, unpacked):
+def test_a_backup_is_of_one_moment_while_people_take_numbers(invoke, shop, stick, unpacked):
     many, done = [], threading.Event()
 
     def take():
@@ -107,7 +107,7 @@ def test_a_backup_is_of_one_moment_while_people_take_numbers(typed, shop, stick,
     try:
         for _ in range(5):
             before = len(many)
-            assert typed("backup", "--to", stick.url).returncode == 0
+            assert invoke("backup", "--to", stick.url).returncode == 0
             copy = unpacked(stick, stick.copies()[-1])
             ((tickets, last),) = rows(copy, "SELECT count(*), max(ordinal) FROM ticket")
             assert tickets == last >= before
@@ -119,59 +119,59 @@ def test_a_backup_is_of_one_moment_while_people_take_numbers(typed, shop, stick,
     assert len(many) > 5
 
 
-def test_a_clock_that_jumps_back_changes_nothing(typed, clock, shop, storage):
+def test_a_clock_that_jumps_back_changes_nothing(invoke, clock, shop, storage):
     for _ in range(3):
-        assert typed("backup", "--to", storage.url).returncode == 0
+        assert invoke("backup", "--to", storage.url).returncode == 0
         shop.customer()
         clock.advance(hours=-1)
-    told = typed("backups", "--from", storage.url).stdout.splitlines()
+    told = invoke("backups", "--from", storage.url).stdout.splitlines()
     listed = [line.split(", ")[:2] for line in told if "daily" not in line]
     assert listed == [
         ["2026-11-21T08:00:00Z", "1/3"],
         ["2026-11-21T09:00:00Z", "1/2"],
         ["2026-11-21T10:00:00Z", "1/1"],
     ]
-    assert "2026-11-21T08:00:00Z, 1/3" in typed("verify", "--from", storage.url).stdout
+    assert "2026-11-21T08:00:00Z, 1/3" in invoke("verify", "--from", storage.url).stdout
 
 
-def test_a_database_that_was_put_back_by_hand_is_backed_up_as_the_newest(typed, database, storage):
-    assert ", 1/1, " in typed("backup", "--to", storage.url).stdout
+def test_a_database_that_was_put_back_by_hand_is_backed_up_as_the_newest(invoke, database, storage):
+    assert ", 1/1, " in invoke("backup", "--to", storage.url).stdout
     before = database.read_bytes()
-    assert ", 1/2, " in typed("backup", "--to", storage.url).stdout
+    assert ", 1/2, " in invoke("backup", "--to", storage.url).stdout
     database.write_bytes(before)
-    assert ", 1/3, " in typed("backup", "--to", storage.url).stdout
-    assert ", 1/3, " in typed("verify", "--from", storage.url).stdout
+    assert ", 1/3, " in invoke("backup", "--to", storage.url).stdout
+    assert ", 1/3, " in invoke("verify", "--from", storage.url).stdout
 
 
-def test_nothing_else_is_left_behind(typed, shop, storage):
+def test_nothing_else_is_left_behind(invoke, shop, storage):
     shop.database.with_name(".backup-killed").mkdir()
     shop.database.with_name(".backup-killed").joinpath("copy.db").write_bytes(b"half")
-    typed("backup", "--to", storage.url)
-    typed("verify", "--from", storage.url)
+    invoke("backup", "--to", storage.url)
+    invoke("verify", "--from", storage.url)
     assert [path.name for path in shop.database.parent.glob(".*")] == []
     assert [name for name in storage.names() if not re.match(r"0|daily/0|masters/|verified/", name)] == []
 
 
-def test_what_is_no_copy_is_not_listed(typed, shop, storage):
+def test_what_is_no_copy_is_not_listed(invoke, shop, storage):
     for name in (
         "notes.txt",
         "00000001/notes.txt",
         f"weekly/00000001/0000000009-20261121T100000Z-{SCHEMA}-1t-1b.db.gz",
     ):
         storage.put(name, b"?")
-    typed("backup", "--to", storage.url)
-    assert len(typed("backups", "--from", storage.url).stdout.splitlines()) == 2
+    invoke("backup", "--to", storage.url)
+    assert len(invoke("backups", "--from", storage.url).stdout.splitlines()) == 2
 
 
-def test_a_directory_keeps_recent_copies_2_days_hourly_7_daily_35(typed, shop, clock, stick):
+def test_a_directory_keeps_recent_copies_2_days_hourly_7_daily_35(invoke, shop, clock, stick):
     for kind in ("", "hourly/", "daily/"):
         for number, day in enumerate(["1001", "1001", "1110", "1110", *["1117"] * 6]):
             stick.put(f"{kind}00000000/{number:010}-2026{day}T100000Z-{SCHEMA}-1t-1b.db.gz", b"?")
-    typed("backup", "--to", stick.url)
+    invoke("backup", "--to", stick.url)
     left = {kind: len(stick.names(kind)) for kind in ("0", "hourly/", "daily/")}
     assert left == {"0": 0 + 1, "hourly/": 6, "daily/": 8 + 1}  # and the new one
     clock.advance(days=60)
-    typed("backup", "--to", stick.url)
+    invoke("backup", "--to", stick.url)
     left = {kind: len(stick.names(kind)) for kind in ("0", "hourly/", "daily/")}
     assert left == {"0": 1, "hourly/": 0, "daily/": 5}  # of which there are never fewer: a clock may be wrong
 
@@ -179,85 +179,85 @@ def test_a_directory_keeps_recent_copies_2_days_hourly_7_daily_35(typed, shop, c
 # ----- whose backups these are
 
 
-def test_two_shops_never_mix_their_backups(typed, start, shop, storage, tmp_path):
-    assert typed("backup", "--to", storage.url).returncode == 0
+def test_two_shops_never_mix_their_backups(invoke, start, shop, storage, tmp_path):
+    assert invoke("backup", "--to", storage.url).returncode == 0
     start(data=tmp_path / "other")
-    said = typed("backup", "--to", storage.url, "--data", str(tmp_path / "other")).said
+    said = invoke("backup", "--to", storage.url, "--data", str(tmp_path / "other")).said
     assert "belong to another database" in said
     assert len(storage.copies()) == 1
-    assert typed("backup", "--to", storage.url).returncode == 0
+    assert invoke("backup", "--to", storage.url).returncode == 0
 
 
-def test_nor_when_one_was_restored_more_often(typed, start, shop, storage, tmp_path):
+def test_nor_when_one_was_restored_more_often(invoke, start, shop, storage, tmp_path):
     other, own_place = ("--data", str(tmp_path / "other")), tmp_path / "own"
     own_place.mkdir()
     start(data=tmp_path / "other").extensions["takeanumber"].database.close()
-    assert typed("backup", "--to", storage.url).returncode == 0
-    typed("backup", "--to", str(own_place), *other)
+    assert invoke("backup", "--to", storage.url).returncode == 0
+    invoke("backup", "--to", str(own_place), *other)
     for _ in range(2):
-        assert typed("restore", "--replace", "--from", str(own_place), *other).returncode == 0
+        assert invoke("restore", "--replace", "--from", str(own_place), *other).returncode == 0
         before = storage.names()
-        assert "belong to another database" in typed("backup", "--to", storage.url, *other).said
+        assert "belong to another database" in invoke("backup", "--to", storage.url, *other).said
         assert storage.names() == before
-    assert "1/1" in typed("verify", "--from", storage.url).stdout
+    assert "1/1" in invoke("verify", "--from", storage.url).stdout
 
 
-def test_a_shop_that_was_restored_elsewhere_moves_to_a_new_place_and_back(typed, shop, storage, tmp_path):
-    typed("backup", "--to", storage.url)
+def test_a_shop_that_was_restored_elsewhere_moves_to_a_new_place_and_back(invoke, shop, storage, tmp_path):
+    invoke("backup", "--to", storage.url)
     elsewhere, new_place = ("--data", str(tmp_path / "elsewhere")), tmp_path / "new"
     new_place.mkdir()
-    assert typed("restore", "--from", storage.url, *elsewhere).returncode == 0
+    assert invoke("restore", "--from", storage.url, *elsewhere).returncode == 0
     for url in (str(new_place), storage.url):
-        ended = typed("backup", "--to", url, *elsewhere)
+        ended = invoke("backup", "--to", url, *elsewhere)
         assert (ended.returncode, ", 2/" in ended.stdout) == (0, True)
 
 
-def test_a_database_that_was_withdrawn_is_not_backed_up(typed, shop, storage):
+def test_a_database_that_was_withdrawn_is_not_backed_up(invoke, shop, storage):
     storage.put("masters/00000001/decided", json.dumps({"decided": "withdrawn"}).encode())
-    assert "out of date" in typed("backup", "--to", storage.url).said
+    assert "out of date" in invoke("backup", "--to", storage.url).said
     assert storage.copies() == []
 
 
 # ----- databases that can't be backed up
 
 
-def test_one_of_a_newer_version_is_refused(typed, shop, storage):
+def test_one_of_a_newer_version_is_refused(invoke, shop, storage):
     with closing(sqlite3.connect(shop.database)) as db:
         db.execute("UPDATE alembic_version SET version_num = '9999'")
         db.commit()
     before = dump(shop.database)
-    assert "newer version" in typed("backup", "--to", storage.url).said
+    assert "newer version" in invoke("backup", "--to", storage.url).said
     assert storage.names() == []
     assert dump(shop.database) == before
 
 
 @pytest.mark.parametrize("revision", ["0001", "0002"])
-def test_one_of_an_older_version_is_backed_up_and_not_upgraded(typed, old_version, stick, revision):
+def test_one_of_an_older_version_is_backed_up_and_not_upgraded(invoke, old_version, stick, revision):
     old = old_version(revision)
     tables = rows(old, "SELECT sql FROM sqlite_master ORDER BY name")
-    ended = typed("backup", "--to", stick.url, "--data", str(old.parent))
+    ended = invoke("backup", "--to", stick.url, "--data", str(old.parent))
     assert f"schema {revision}" in ended.stdout
-    assert typed("verify", "--from", stick.url, "--data", str(old.parent)).returncode == 0
+    assert invoke("verify", "--from", stick.url, "--data", str(old.parent)).returncode == 0
     assert rows(old, "SELECT sql FROM sqlite_master ORDER BY name") == tables
     assert sorted(path.name for path in old.parent.iterdir()) == ["takeanumber.db"]
 
 
-def test_one_that_is_damaged_is_not_stored(typed, database, stick):
+def test_one_that_is_damaged_is_not_stored(invoke, database, stick):
     ((page, size),) = rows(
         database, "SELECT rootpage, page_size FROM sqlite_master, pragma_page_size WHERE name = 'event_place'"
     )
     with database.open("r+b") as file:
         file.seek((page - 1) * size + 8)
         file.write(b"\xff" * (size - 8))
-    said = typed("backup", "--to", stick.url).said
+    said = invoke("backup", "--to", stick.url).said
     assert "damaged" in said
     assert stick.copies() == []
 
 
-def test_a_file_that_is_no_database(typed, stick, tmp_path):
+def test_a_file_that_is_no_database(invoke, stick, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "takeanumber.db").write_bytes(b"Dear diary, " * 1000)
-    assert "no database" in typed("backup", "--to", stick.url).said
+    assert "no database" in invoke("backup", "--to", stick.url).said
 
 
 def test_a_full_disk(stick, database, tmp_path):
@@ -291,8 +291,10 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("wrong", "word"), WRONG, ids=str)
-def test_a_failure_is_a_sentence_and_never_taken_for_no_backup_yet(typed, bucket, way, database, wrong, word):
-    typed("backup", "--to", bucket.url)
+def test_a_failure_is_a_sentence_and_never_taken_for_no_backup_yet(
+    invoke, bucket, way, database, wrong, word
+):
+    invoke("backup", "--to", bucket.url)
     stored, before = bucket.names(), dump(database)
     way.wrong = wrong
     empty = str(database.parent.with_name("empty"))
@@ -301,76 +303,76 @@ def test_a_failure_is_a_sentence_and_never_taken_for_no_backup_yet(typed, bucket
     if wrong == (403, "AccessDenied"):  # once for all commands
         commands += [["backups", "--from"], ["verify", "--from"], ["restore", "--data", empty, "--from"]]
     for words in commands:
-        assert word in typed(*words, bucket.url).said
+        assert word in invoke(*words, bucket.url).said
     way.wrong = None
     way.freed.set()
     assert bucket.names() == stored
     after = [line for line in dump(database) if "backup_sequence" not in line]
     assert after == [line for line in before if "backup_sequence" not in line]
     assert not (database.parent.with_name("empty") / "takeanumber.db").exists()
-    assert typed("backup", "--to", bucket.url).returncode == 0
+    assert invoke("backup", "--to", bucket.url).returncode == 0
 
 
 @pytest.mark.parametrize("wrong", [(403, "AccessDenied"), (503, "SlowDown"), "cut"], ids=str)
-def test_the_same_when_only_reading_or_only_writing_fails(typed, bucket, way, database, wrong):
-    typed("backup", "--to", bucket.url)
+def test_the_same_when_only_reading_or_only_writing_fails(invoke, bucket, way, database, wrong):
+    invoke("backup", "--to", bucket.url)
     before = dump(database)
     way.wrong, way.of = wrong, {"GET"}
-    assert typed("restore", "--replace", "--from", bucket.url).said
+    assert invoke("restore", "--replace", "--from", bucket.url).said
     assert dump(database) == before
     way.of = {"PUT"}
-    assert typed("backup", "--to", bucket.url).said
-    assert typed("restore", "--replace", "--hand-over", "--from", bucket.url).said
+    assert invoke("backup", "--to", bucket.url).said
+    assert invoke("restore", "--replace", "--hand-over", "--from", bucket.url).said
     assert "backup_generation" not in facts(database)  # it is the first one still
     way.wrong = None
-    assert typed("verify", "--from", bucket.url).returncode == 0
+    assert invoke("verify", "--from", bucket.url).returncode == 0
 
 
-def test_a_bucket_that_is_not_there(typed, bucket, database):
+def test_a_bucket_that_is_not_there(invoke, bucket, database):
     for words in (["backup", "--to"], ["restore", "--or-new", "--data", "elsewhere", "--from"]):
-        assert "no bucket" in typed(*words, f"s3://{bucket.name}-x/deli").said
+        assert "no bucket" in invoke(*words, f"s3://{bucket.name}-x/deli").said
 
 
-def test_an_upload_that_is_cut_in_half(typed, bucket, way, database):
-    typed("backup", "--to", bucket.url)
+def test_an_upload_that_is_cut_in_half(invoke, bucket, way, database):
+    invoke("backup", "--to", bucket.url)
     way.wrong, way.of, way.where = "cut", {"PUT"}, ".db.gz"
-    assert typed("backup", "--to", bucket.url).said
+    assert invoke("backup", "--to", bucket.url).said
     assert len(bucket.copies()) == 2  # the half
-    listed = typed("backups", "--from", bucket.url).stdout.splitlines()
+    listed = invoke("backups", "--from", bucket.url).stdout.splitlines()
     assert [line.endswith("broken") for line in listed] == [True, False, False]
-    assert "broken" in typed("verify", "--from", bucket.url).said
+    assert "broken" in invoke("verify", "--from", bucket.url).said
     way.wrong = None
-    assert typed("backup", "--to", bucket.url).returncode == 0
-    assert typed("verify", "--from", bucket.url).returncode == 0
+    assert invoke("backup", "--to", bucket.url).returncode == 0
+    assert invoke("verify", "--from", bucket.url).returncode == 0
 
 
-def test_an_answer_that_is_lost_is_asked_for_again(typed, bucket, way, shop):
+def test_an_answer_that_is_lost_is_asked_for_again(invoke, bucket, way, shop):
     way.wrong, way.of = "deaf", {"PUT"}
     for _ in range(3):  # the claim, its decision, the copy
         way.times = 1
-        assert typed("backup", "--to", bucket.url).returncode == 0
+        assert invoke("backup", "--to", bucket.url).returncode == 0
         way.times = 1
-        assert typed("verify", "--from", bucket.url).returncode == 0
+        assert invoke("verify", "--from", bucket.url).returncode == 0
     assert len(bucket.copies()) == 3
 
 
-def test_storage_that_overwrites_what_is_there_is_not_used(typed, bucket, way, shop):
+def test_storage_that_overwrites_what_is_there_is_not_used(invoke, bucket, way, shop):
     way.wrong = "careless"
-    assert "If-None-Match" in typed("backup", "--to", bucket.url).said
+    assert "If-None-Match" in invoke("backup", "--to", bucket.url).said
     assert bucket.copies() == []
 
 
-def test_nobody_answers(typed, bucket, shop, monkeypatch):
+def test_nobody_answers(invoke, bucket, shop, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
-    assert "can't be reached" in typed("backup", "--to", bucket.url).said
+    assert "can't be reached" in invoke("backup", "--to", bucket.url).said
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "nonsense")
-    assert "can't be reached" in typed("backup", "--to", bucket.url).said
+    assert "can't be reached" in invoke("backup", "--to", bucket.url).said
 
 
-def test_without_credentials(typed, bucket, shop, monkeypatch):
+def test_without_credentials(invoke, bucket, shop, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    assert "credentials" in typed("backup", "--to", bucket.url).said
+    assert "credentials" in invoke("backup", "--to", bucket.url).said
 
 
 @pytest.mark.parametrize(
@@ -387,42 +389,42 @@ def test_without_credentials(typed, bucket, shop, monkeypatch):
         " ",
     ],
 )
-def test_urls_that_make_no_sense(typed, shop, url):
-    said = typed("backup", "--to", url).said
+def test_urls_that_make_no_sense(invoke, shop, url):
+    said = invoke("backup", "--to", url).said
     assert "s3://bucket/prefix" in said or "TAKEANUMBER_BACKUP_URL" in said
 
 
-def test_directories_that_cannot_be_used(typed, shop, tmp_path):
+def test_directories_that_cannot_be_used(invoke, shop, tmp_path):
     (tmp_path / "file").write_text("")
     for words in (["backup", "--to"], ["restore", "--or-new", "--data", str(tmp_path / "new"), "--from"]):
-        assert "plug in" in typed(*words, str(tmp_path / "stick")).said  # never made: it isn't plugged in
-        assert "no directory" in typed(*words, str(tmp_path / "file")).said
-    assert "can't be used" in typed("backup", "--to", "/sys/kernel").said
+        assert "plug in" in invoke(*words, str(tmp_path / "stick")).said  # never made: it isn't plugged in
+        assert "no directory" in invoke(*words, str(tmp_path / "file")).said
+    assert "can't be used" in invoke("backup", "--to", "/sys/kernel").said
     assert not (tmp_path / "new" / "takeanumber.db").exists()
 
 
-def test_in_a_directory_nobody_else_may_read_them(typed, database, stick):
-    assert typed("backup", "--to", stick.url).returncode == 0
+def test_in_a_directory_nobody_else_may_read_them(invoke, database, stick):
+    assert invoke("backup", "--to", stick.url).returncode == 0
     for name in stick.names():
         assert (stick.path / name).stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_backed_up_by_root_they_belong_to_whom_the_directory_belongs(typed, database, stick):
+def test_backed_up_by_root_they_belong_to_whom_the_directory_belongs(invoke, database, stick):
     os.chown(stick.path, 900, 900)
-    assert typed("backup", "--to", stick.url).returncode == 0
+    assert invoke("backup", "--to", stick.url).returncode == 0
     assert {(stick.path / name).stat().st_uid for name in stick.names()} == {900}
 
 
-def test_a_stick_without_links(typed, shop, stick, monkeypatch):
+def test_a_stick_without_links(invoke, shop, stick, monkeypatch):
     def no_links(*_):
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr("os.link", no_links)
     for _ in range(2):
-        assert typed("backup", "--to", stick.url).returncode == 0
+        assert invoke("backup", "--to", stick.url).returncode == 0
     assert len(stick.copies()) == 2
-    assert typed("verify", "--from", stick.url).returncode == 0
+    assert invoke("verify", "--from", stick.url).returncode == 0
     assert [name for name in stick.names() if "/." in name] == []
 
 

@@ -334,7 +334,7 @@ def test_files_from_windows_are_deployed(instance, version):
         is_hook = "hooks" in path.parent.parent.name
         path.chmod(0o755 if is_hook else 0o644)  # the platform makes hooks executable, and nothing else
     instance.deploy(made)
-    assert instance.server.open_shop().take().content["number"] == "A1"
+    assert instance.server.open_shop().take().body["number"] == "A1"
     instance.configure(TAKEANUMBER_MAX_WAITING="7")
     instance.deploy(made)
 

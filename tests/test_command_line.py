@@ -52,8 +52,8 @@ def test_help_names_each_command_and_reads_well(command):
         ("demo", "--url --speed"),
     ],
 )
-def test_help_of_each_command(command, word, options):
-    ended = command(word, "--help")
+def test_help_of_each_command(invoke, word, options):
+    ended = invoke(word, "--help")
     assert ended.returncode == 0
     assert [option for option in options.split() if option not in ended.stdout] == []
 
@@ -61,8 +61,8 @@ def test_help_of_each_command(command, word, options):
 @pytest.mark.parametrize(
     "words", [["nonsense"], ["--nonsense"], ["serve", "--threads", "many"], ["serve", "--threads", "1"]]
 )
-def test_what_it_does_not_understand(command, words):
-    ended = command(*words)
+def test_unknown_words_are_an_error(invoke, words):
+    ended = invoke(*words)
     assert ended.returncode in (1, 2)
     assert "Traceback" not in ended.stderr
     assert "Error: " in ended.stderr

@@ -205,7 +205,7 @@ def test_the_server_stops_cleanly_in_the_middle_of_a_storm(server):
                 answer = shop.take()
                 if answer.status == 201:
                     answered.append(answer.body["number"])
-        except Exception as gone:
+        except Exception as gone:  # noqa: BLE001
             return gone
 
     customers = [threading.Thread(target=take_until_it_is_gone) for _ in range(8)]

@@ -38,7 +38,7 @@ def kept(browser):
     return form | {"action": browser.url}
 
 
-def typed(form):
+def fields_typed(form):
     return [field for field in form["fields"] if field[0] != "csrf_token"]
 
 
@@ -88,9 +88,9 @@ def test_a_form_is_kept_as_it_was_and_sent_again(place, phone, database):
     assert MOVING in phone.html
     assert "again.js" in phone.html
     (request_id,) = (value for name, value in form["fields"] if name == "request_id")
-    assert sorted(typed(kept(phone))) == sorted([("request_id", request_id), *sent.items()])
+    assert sorted(fields_typed(kept(phone))) == sorted([("request_id", request_id), *sent.items()])
     phone.send(kept(phone))
-    assert (phone.status, typed(kept(phone))) == (503, [("request_id", request_id), *sent.items()])
+    assert (phone.status, fields_typed(kept(phone))) == (503, [("request_id", request_id), *sent.items()])
     again = kept(phone)
     database.resume()
     assert "A1" in phone.send(again).html
@@ -106,10 +106,10 @@ def test_the_button_and_each_tick_are_kept(app, bakery, door, database):
     boxes = next(form for form in Forms(owner.html).all if ("_boxes", "1") in form["fields"])
     database.pause(MOVING)
     owner.send(boxes, asks=["name", "party"])
-    assert [value for name, value in typed(kept(owner)) if name == "asks"] == ["name", "party"]
+    assert [value for name, value in fields_typed(kept(owner)) if name == "asks"] == ["name", "party"]
     phone = Browser(app).open(door.link)
     phone.press("+4", delta="4")
-    assert ("delta", "4") in typed(kept(phone))
+    assert ("delta", "4") in fields_typed(kept(phone))
     again = kept(phone)
     database.resume()
     assert phone.send(again).url in door.link
@@ -155,7 +155,7 @@ def test_a_place_that_was_to_be_opened(app, database):
     database.pause(MOVING)
     owner.press("Open", name="Corner Deli", queue="Deli")
     again = kept(owner)
-    assert {("name", "Corner Deli"), ("queue", "Deli")} <= {*typed(again)}
+    assert {("name", "Corner Deli"), ("queue", "Deli")} <= {*fields_typed(again)}
     assert 'href="/"' in owner.html
     database.resume()
     assert "/corner-deli/manage/" in owner.send(again).url

@@ -40,9 +40,9 @@ def elsewhere(tmp_path):
 
 
 @pytest.fixture
-def stored(typed, database, stick):
+def stored(invoke, database, stick):
     """A shop with two tickets that is closed and backed up; where the copies are."""
-    assert typed("backup", "--to", stick.url).returncode == 0
+    assert invoke("backup", "--to", stick.url).returncode == 0
     return stick
 
 
@@ -81,12 +81,12 @@ def forge(storage, content, generation=1, sequence=9, schema=SCHEMA, tickets=2, 
 # ----- all of it is there again
 
 
-def test_a_lost_shop_goes_on_as_if_nothing_had_been(typed, start, place, database, storage, data):
+def test_a_lost_shop_goes_on_as_if_nothing_had_been(invoke, start, place, database, storage, data):
     picture, secret = place.links["customers"], facts(database)["secret_key"]
-    typed("backup", "--to", storage.url)
+    invoke("backup", "--to", storage.url)
     before = dump(database)
     shutil.rmtree(data)
-    ended = typed("restore", "--from", storage.url)
+    ended = invoke("restore", "--from", storage.url)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert re.match(
         r"Restored 2026-11-21T10:00:00Z, 1/1, .* 2 tickets, .*; it is generation 2 now\.", ended.stdout
@@ -101,37 +101,37 @@ def test_a_lost_shop_goes_on_as_if_nothing_had_been(typed, start, place, databas
     assert again.customer().number == "A3"
 
 
-def test_the_epoch_is_renewed_so_that_open_pages_take_it_for_news(typed, database, stored):
+def test_the_epoch_is_renewed_so_that_open_pages_take_it_for_news(invoke, database, stored):
     before = facts(database)
-    typed("restore", "--replace", "--from", stored.url)
+    invoke("restore", "--replace", "--from", stored.url)
     after = facts(database)
     assert after["epoch"] != before["epoch"]
     assert after["backup_claim"] != before["backup_claim"]
     assert (after["backup_generation"], after["backup_sequence"]) == ("2", "0")
 
 
-def test_each_restore_begins_a_generation_and_the_newest_is_the_highest(typed, clock, database, storage):
-    typed("backup", "--to", storage.url)
-    typed("backup", "--to", storage.url)
+def test_each_restore_begins_a_generation_and_the_newest_is_the_highest(invoke, clock, database, storage):
+    invoke("backup", "--to", storage.url)
+    invoke("backup", "--to", storage.url)
     clock.advance(hours=-1)  # no clock is asked which is the newest
-    assert "generation 2" in typed("restore", "--replace", "--from", storage.url).stdout
+    assert "generation 2" in invoke("restore", "--replace", "--from", storage.url).stdout
     take(database, "A3")
-    typed("backup", "--to", storage.url)
-    told = typed("backups", "--from", storage.url).stdout.splitlines()
+    invoke("backup", "--to", storage.url)
+    told = invoke("backups", "--from", storage.url).stdout.splitlines()
     listed = [line.split(", ")[1] for line in told if "daily" not in line]
     assert listed == ["2/1", "1/2", "1/1"]
-    assert "2/1, " in typed("restore", "--replace", "--from", storage.url).stdout
+    assert "2/1, " in invoke("restore", "--replace", "--from", storage.url).stdout
     assert facts(database)["backup_generation"] == "3"
     assert whole(database) == ["A1", "A2", "A3"]
 
 
-def test_hourly_and_daily_copies_count_as_well(typed, database, stored, elsewhere):
+def test_hourly_and_daily_copies_count_as_well(invoke, database, stored, elsewhere):
     (name,) = stored.copies()
     stored.put("daily/" + name, stored.read(name))
     forge(stored, b"torn")
     stored.put("hourly/" + stored.copies()[-1], b"torn too")
     (stored.path / name).unlink()
-    ended = typed("restore", "--from", stored.url, "--data", str(elsewhere))
+    ended = invoke("restore", "--from", stored.url, "--data", str(elsewhere))
     assert ended.returncode == 0
     assert ended.stderr.count("Warning: ") == 2
     assert whole(elsewhere / "takeanumber.db") == ["A1", "A2"]
@@ -146,34 +146,34 @@ def test_hourly_and_daily_copies_count_as_well(typed, database, stored, elsewher
         ("2026-11-22", 4),
     ],
 )
-def test_the_newest_made_until_a_time(typed, clock, database, stored, elsewhere, at, numbers):
+def test_the_newest_made_until_a_time(invoke, clock, database, stored, elsewhere, at, numbers):
     for number in ("A3", "A4"):
         clock.advance(hours=1)
         take(database, number)
-        typed("backup", "--to", stored.url)
-    assert typed("restore", "--from", stored.url, "--data", str(elsewhere), "--at", at).returncode == 0
+        invoke("backup", "--to", stored.url)
+    assert invoke("restore", "--from", stored.url, "--data", str(elsewhere), "--at", at).returncode == 0
     assert len(whole(elsewhere / "takeanumber.db")) == numbers
 
 
-def test_times_for_which_there_is_none(typed, stored, elsewhere):
+def test_times_for_which_there_is_none(invoke, stored, elsewhere):
     where = ("--from", stored.url, "--data", str(elsewhere), "--or-new")
-    assert "no backup that old" in typed("restore", "--at", "2026-11-21T09:59Z", *where).said
-    assert "2026-11-21T10:00Z" in typed("restore", "--at", "yesterday", *where).said
+    assert "no backup that old" in invoke("restore", "--at", "2026-11-21T09:59Z", *where).said
+    assert "2026-11-21T10:00Z" in invoke("restore", "--at", "yesterday", *where).said
     assert list(elsewhere.iterdir()) == []
 
 
 # ----- what is there is never lost
 
 
-def test_a_database_that_is_there_stays(typed, database, stored):
+def test_a_database_that_is_there_stays(invoke, database, stored):
     before = dump(database)
     for words in ([], ["--or-new"], ["--hand-over"]):
-        assert "--replace" in typed("restore", *words, "--from", stored.url).said
+        assert "--replace" in invoke("restore", *words, "--from", stored.url).said
     assert dump(database) == before
     assert "00000002" not in str(stored.names())
 
 
-def test_the_one_that_is_replaced_is_kept_with_all_it_held(typed, clock, database, stored, data):
+def test_the_one_that_is_replaced_is_kept_with_all_it_held(invoke, clock, database, stored, data):
     code = f"""import os, sqlite3
 db = sqlite3.connect({str(database)!r})
 db.execute("UPDATE ticket SET number = 'Z' || number")
@@ -181,30 +181,30 @@ db.commit()
 os._exit(0)"""  # killed, so that the change is in the WAL only
     subprocess.run([sys.executable, "-c", code], check=True)
     assert (data / "takeanumber.db-wal").stat().st_size
-    ended = typed("restore", "--replace", "--from", stored.url)
+    ended = invoke("restore", "--replace", "--from", stored.url)
     assert "takeanumber.db.before-restore-20261121T100000Z" in ended.stdout
-    assert typed("restore", "--replace", "--from", stored.url).returncode == 0  # in the same second
+    assert invoke("restore", "--replace", "--from", stored.url).returncode == 0  # in the same second
     kept = [f"takeanumber.db.before-restore-20261121T100000Z{more}" for more in ("", "-2")]
     assert sorted(path.name for path in data.iterdir()) == ["takeanumber.db", *kept]
     assert [whole(data / name) for name in kept] == [["ZA1", "ZA2"], ["A1", "A2"]]
     assert whole(database) == ["A1", "A2"]
 
 
-def test_not_while_a_server_has_it_open(typed, start, database, stored, data):
+def test_not_while_a_server_has_it_open(invoke, start, database, stored, data):
     app = start()
     before = dump(database)
-    assert "stop the server" in typed("restore", "--replace", "--from", stored.url).said
+    assert "stop the server" in invoke("restore", "--replace", "--from", stored.url).said
     assert dump(database) == before
     assert [path.name for path in data.iterdir() if "restore" in path.name] == []
     app.extensions["takeanumber"].database.close()
-    assert typed("restore", "--replace", "--from", stored.url).returncode == 0
+    assert invoke("restore", "--replace", "--from", stored.url).returncode == 0
 
 
 @pytest.mark.parametrize("replace", [False, True])
 def test_nor_one_that_a_server_made_meanwhile(
-    start, bucket, way, typed, database, elsewhere, monkeypatch, replace
+    start, bucket, way, invoke, database, elsewhere, monkeypatch, replace
 ):
-    typed("backup", "--to", bucket.url)
+    invoke("backup", "--to", bucket.url)
     monkeypatch.setattr(s3, "READ_TIMEOUT_S", 10)
     hand_on, made = way.handle, []
 
@@ -216,7 +216,7 @@ def test_nor_one_that_a_server_made_meanwhile(
 
     way.handle = slow
     words = ["restore", "--from", bucket.url, "--data", str(elsewhere), *["--replace"] * replace]
-    assert "somebody else made" in typed(*words).said
+    assert "somebody else made" in invoke(*words).said
     assert made[0].customer().number == "A2"
     with closing(
         sqlite3.connect(elsewhere / "takeanumber.db")
@@ -228,33 +228,33 @@ def test_nor_one_that_a_server_made_meanwhile(
 @pytest.mark.parametrize(
     "content", [b"", b"Dear diary, " * 1000, None], ids=["empty", "no database", "damaged"]
 )
-def test_a_broken_database_is_replaced_and_kept(typed, database, stored, data, content):
+def test_a_broken_database_is_replaced_and_kept(invoke, database, stored, data, content):
     content = database.read_bytes()[:8192] + b"?" * 8192 if content is None else content
     database.write_bytes(content)
-    assert typed("restore", "--from", stored.url).said
+    assert invoke("restore", "--from", stored.url).said
     assert database.read_bytes() == content
-    assert typed("restore", "--replace", "--from", stored.url).returncode == 0
+    assert invoke("restore", "--replace", "--from", stored.url).returncode == 0
     assert whole(database) == ["A1", "A2"]
     (kept,) = [path for path in data.iterdir() if "before-restore" in path.name]
     assert kept.read_bytes() == content
 
 
-def test_what_another_database_left_beside_does_no_harm(typed, database, stored, elsewhere):
+def test_what_another_database_left_beside_does_no_harm(invoke, database, stored, elsewhere):
     take(database, "A3")
     with closing(sqlite3.connect(database)) as db:
         db.execute("PRAGMA journal_mode = WAL")
         take(database, "A4")
         shutil.copy(f"{database}-wal", elsewhere / "takeanumber.db-wal")
         shutil.copy(f"{database}-shm", elsewhere / "takeanumber.db-shm")
-    assert typed("restore", "--from", stored.url, "--data", str(elsewhere)).returncode == 0
+    assert invoke("restore", "--from", stored.url, "--data", str(elsewhere)).returncode == 0
     assert whole(elsewhere / "takeanumber.db") == ["A1", "A2"]
     assert sorted(path.name for path in elsewhere.iterdir()) == ["takeanumber.db"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_restored_by_root_it_belongs_to_whom_the_directory_belongs(typed, stored, elsewhere):
+def test_restored_by_root_it_belongs_to_whom_the_directory_belongs(invoke, stored, elsewhere):
     os.chown(elsewhere, 900, 900)
-    typed("restore", "--from", stored.url, "--data", str(elsewhere))
+    invoke("restore", "--from", stored.url, "--data", str(elsewhere))
     made = (elsewhere / "takeanumber.db").stat()
     assert (made.st_uid, made.st_gid) == (900, 900)
 
@@ -292,7 +292,7 @@ for moment in range(1, 1000):
 """
 
 
-def test_killed_at_any_moment_the_old_or_the_new_is_there_whole(typed, database, stored, tmp_path, data):
+def test_killed_at_any_moment_the_old_or_the_new_is_there_whole(invoke, database, stored, tmp_path, data):
     take(database, "A3")
     database.parent.rename(tmp_path / "template")
     code = [sys.executable, "-c", KILLED, str(HERE), str(data), stored.url]
@@ -312,14 +312,14 @@ def test_killed_at_any_moment_the_old_or_the_new_is_there_whole(typed, database,
     assert found[-1] == ["A1", "A2"]
     # Whatever was left behind is gone after the next one.
     assert (
-        typed("restore", "--replace", "--from", stored.url, "--data", str(tmp_path / "after-9")).returncode
+        invoke("restore", "--replace", "--from", stored.url, "--data", str(tmp_path / "after-9")).returncode
         == 0
     )
     assert list((tmp_path / "after-9").glob(".backup-*")) == []
 
 
 @pytest.mark.parametrize("limit", [2_000, 100_000], ids=["downloading", "unpacking"])
-def test_a_full_disk(typed, database, stored, tmp_path, data, limit):
+def test_a_full_disk(invoke, database, stored, tmp_path, data, limit):
     before, names = dump(database), sorted(path.name for path in data.iterdir())
     for words in (["--replace"], ["--data", str(tmp_path / "empty")]):
         ended = subprocess.run(
@@ -363,12 +363,12 @@ def broken_copies(path):
     }
 
 
-def test_a_broken_one_is_skipped_with_a_warning(typed, database, stored, elsewhere):
+def test_a_broken_one_is_skipped_with_a_warning(invoke, database, stored, elsewhere):
     where = ("--from", stored.url, "--data", str(elsewhere))
     for number, (what, content) in enumerate(broken_copies(database).items(), 2):
         name = forge(stored, content, sequence=number)
-        assert "is broken" in typed("verify", *where).said, what
-        ended = typed("restore", *where)
+        assert "is broken" in invoke("verify", *where).said, what
+        ended = invoke("restore", *where)
         assert (ended.returncode, ended.stderr.count("Warning: ")) == (0, number - 1), what
         assert name in ended.stderr, what
         assert "1/1" in ended.stdout
@@ -376,26 +376,26 @@ def test_a_broken_one_is_skipped_with_a_warning(typed, database, stored, elsewhe
         (elsewhere / "takeanumber.db").unlink()
 
 
-def test_one_that_is_shorter_than_its_name_says(typed, database, stored, elsewhere):
+def test_one_that_is_shorter_than_its_name_says(invoke, database, stored, elsewhere):
     name = forge(stored, stored.read(stored.copies()[0])[:1000], size=4000)
-    assert name in typed("restore", "--from", stored.url, "--data", str(elsewhere)).stderr
+    assert name in invoke("restore", "--from", stored.url, "--data", str(elsewhere)).stderr
     forge(stored, gzip.compress(database.read_bytes()), sequence=10, tickets=3)
-    said = typed("verify", "--from", stored.url).said
+    said = invoke("verify", "--from", stored.url).said
     assert "2 tickets instead of 3" in said
 
 
-def test_when_all_are_broken_what_is_there_stays(typed, database, stick, data):
+def test_when_all_are_broken_what_is_there_stays(invoke, database, stick, data):
     before = dump(database)
     for number, content in enumerate(broken_copies(database).values(), 1):
         forge(stick, content, sequence=number)
-    ended = typed("restore", "--replace", "--from", stick.url)
+    ended = invoke("restore", "--replace", "--from", stick.url)
     assert "no whole backup" in ended.said
     assert ended.stderr.count("Warning: ") == 9
     assert dump(database) == before
     (data.parent / "empty").mkdir()
     assert (
         "no whole backup"
-        in typed("restore", "--or-new", "--from", stick.url, "--data", str(data.parent / "empty")).said
+        in invoke("restore", "--or-new", "--from", stick.url, "--data", str(data.parent / "empty")).said
     )
     assert list((data.parent / "empty").iterdir()) == []
 
@@ -403,7 +403,7 @@ def test_when_all_are_broken_what_is_there_stays(typed, database, stick, data):
 # ----- versions
 
 
-def test_one_of_a_newer_version_ends_it(typed, database, stored, elsewhere, tmp_path):
+def test_one_of_a_newer_version_ends_it(invoke, database, stored, elsewhere, tmp_path):
     newer = tmp_path / "newer.db"
     shutil.copy(database, newer)
     with closing(sqlite3.connect(newer)) as db:
@@ -414,20 +414,20 @@ def test_one_of_a_newer_version_ends_it(typed, database, stored, elsewhere, tmp_
     for sequence, schema in ((8, SCHEMA), (9, "9999")):  # the name may tell, or only what is in it
         forge(stored, packed, sequence=sequence, schema=schema)
         for words in (["--replace"], ["--data", str(elsewhere)], ["--data", str(elsewhere), "--or-new"]):
-            assert "newer version" in typed("restore", *words, *where).said
-    assert "newer version" in typed("restore", "--hand-over", "--data", str(elsewhere), *where).said
+            assert "newer version" in invoke("restore", *words, *where).said
+    assert "newer version" in invoke("restore", "--hand-over", "--data", str(elsewhere), *where).said
     assert "masters/00000002/claim" not in stored.names()  # nobody was asked to hand over for that
     at = ("--at", "2026-11-21T10:30Z", "--data", str(tmp_path / "earlier"))
-    assert "1/1" in typed("restore", *at, *where).stdout  # one that was asked for
+    assert "1/1" in invoke("restore", *at, *where).stdout  # one that was asked for
     assert dump(database) == before
     assert list(elsewhere.iterdir()) == []
 
 
 @pytest.mark.parametrize("revision", ["0001", "0002"])
-def test_one_of_an_older_version_is_upgraded(typed, old_version, start, place, stick, elsewhere, revision):
+def test_one_of_an_older_version_is_upgraded(invoke, old_version, start, place, stick, elsewhere, revision):
     old = old_version(revision)
-    typed("backup", "--to", stick.url, "--data", str(old.parent))
-    ended = typed("restore", "--from", stick.url, "--data", str(elsewhere))
+    invoke("backup", "--to", stick.url, "--data", str(old.parent))
+    ended = invoke("restore", "--from", stick.url, "--data", str(elsewhere))
     assert (ended.returncode, ended.stderr) == (0, "")
     new = elsewhere / "takeanumber.db"
     assert rows(new, "SELECT version_num FROM alembic_version") == [(SCHEMA,)]
@@ -457,37 +457,37 @@ def test_the_next_version_restores_and_serves_what_this_one_stored(stored, next_
 # ----- a new one, where certainly none was
 
 
-def test_or_new(typed, start, storage, elsewhere):
+def test_or_new(invoke, start, storage, elsewhere):
     where = ("--from", storage.url, "--data", str(elsewhere))
-    assert "no backup" in typed("restore", *where).said
-    ended = typed("restore", "--or-new", *where)
+    assert "no backup" in invoke("restore", *where).said
+    ended = invoke("restore", "--or-new", *where)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "new database" in ended.stdout
     assert [path.name for path in elsewhere.iterdir()] == ["takeanumber.db"]
     assert AppClient(start(data=elsewhere, require_database=1)).get("/").status == 200
 
 
-def test_or_new_where_something_else_is_stored(typed, stick, elsewhere):
+def test_or_new_where_something_else_is_stored(invoke, stick, elsewhere):
     stick.put("holidays/2019.jpg", b"?")
-    said = typed("restore", "--or-new", "--from", stick.url, "--data", str(elsewhere)).said
+    said = invoke("restore", "--or-new", "--from", stick.url, "--data", str(elsewhere)).said
     assert "holidays/2019.jpg" in said
     assert list(elsewhere.iterdir()) == []
 
 
-def test_or_new_where_all_backups_are_gone(typed, stored, elsewhere):
+def test_or_new_where_all_backups_are_gone(invoke, stored, elsewhere):
     for name in stored.copies() + stored.names("daily/"):
         (stored.path / name).unlink()
     where = ("--from", stored.url, "--data", str(elsewhere))
     for words in ([], ["--hand-over"]):
-        assert "choose another place" in typed("restore", "--or-new", *words, *where).said
+        assert "choose another place" in invoke("restore", "--or-new", *words, *where).said
     assert list(elsewhere.iterdir()) == []
 
 
-def test_or_new_after_one_that_never_served(typed, storage, elsewhere):
+def test_or_new_after_one_that_never_served(invoke, storage, elsewhere):
     where = ("--from", storage.url, "--data", str(elsewhere))
-    assert typed("restore", "--or-new", "--hand-over", *where).returncode == 0
+    assert invoke("restore", "--or-new", "--hand-over", *where).returncode == 0
     (elsewhere / "takeanumber.db").unlink()  # its machine was thrown away
-    typed_again = typed("restore", "--or-new", *where)
+    typed_again = invoke("restore", "--or-new", *where)
     assert "generation 2" in typed_again.stdout
 
 
@@ -495,27 +495,27 @@ def test_or_new_after_one_that_never_served(typed, storage, elsewhere):
 
 
 @pytest.fixture
-def hand_over(typed, elsewhere, monkeypatch):
+def hand_over(invoke, elsewhere, monkeypatch):
     """A new machine that asks to hand over, and waits for a second."""
     monkeypatch.setenv("TAKEANUMBER_HANDOVER_S", "1")
 
     def ask(storage, *words):
-        return typed("restore", "--hand-over", "--from", storage.url, "--data", str(elsewhere), *words)
+        return invoke("restore", "--hand-over", "--from", storage.url, "--data", str(elsewhere), *words)
 
     return ask
 
 
 def test_the_old_one_stores_a_last_copy_and_answers(
-    typed, database, storage, hand_over, elsewhere, monkeypatch
+    invoke, database, storage, hand_over, elsewhere, monkeypatch
 ):
     monkeypatch.setenv("TAKEANUMBER_HANDOVER_S", "30")  # it goes on as soon as there is an answer
-    typed("backup", "--to", storage.url)
+    invoke("backup", "--to", storage.url)
     take(database, "A3")
 
     def old_one():
         while "masters/00000002/claim" not in storage.names():
             time.sleep(0.02)
-        typed("backup", "--to", storage.url)
+        invoke("backup", "--to", storage.url)
         storage.put("masters/00000002/handed", json.dumps({"handed": storage.copies()[-1]}).encode())
 
     old = threading.Thread(target=old_one)
@@ -530,9 +530,9 @@ def test_the_old_one_stores_a_last_copy_and_answers(
     assert "masters/00000002/decided" not in storage.names()  # that is for whoever serves
 
 
-def test_one_that_has_begun_to_answer_is_waited_for(typed, database, stick, hand_over, elsewhere):
+def test_one_that_has_begun_to_answer_is_waited_for(invoke, database, stick, hand_over, elsewhere):
     """Or what it answered since the copy before would be lost."""
-    typed("backup", "--to", stick.url)
+    invoke("backup", "--to", stick.url)
     take(database, "A3")
 
     def old_one():
@@ -540,7 +540,7 @@ def test_one_that_has_begun_to_answer_is_waited_for(typed, database, stick, hand
             time.sleep(0.02)
         stick.put("masters/00000002/heard", b'{"heard": "yes"}')
         time.sleep(1.3)  # longer than it would wait for nobody
-        typed("backup", "--to", stick.url)
+        invoke("backup", "--to", stick.url)
         stick.put("masters/00000002/handed", json.dumps({"handed": stick.copies()[-1]}).encode())
 
     old = threading.Thread(target=old_one)
@@ -562,8 +562,8 @@ def test_nobody_answers(stored, hand_over, elsewhere):
     }
 
 
-def test_two_new_ones_at_once(typed, database, storage, hand_over, elsewhere, tmp_path, monkeypatch):
-    typed("backup", "--to", storage.url)
+def test_two_new_ones_at_once(invoke, database, storage, hand_over, elsewhere, tmp_path, monkeypatch):
+    invoke("backup", "--to", storage.url)
     both, claim, ended = threading.Barrier(2), generations.claim, {}
 
     def claim_together(*args):
@@ -592,10 +592,10 @@ def test_two_new_ones_at_once(typed, database, storage, hand_over, elsewhere, tm
     assert "masters/00000002/decided" not in storage.names()  # who lost withdrew nothing
 
 
-def test_one_that_fails_afterwards_gives_up_its_claim(typed, database, stick, hand_over, elsewhere):
+def test_one_that_fails_afterwards_gives_up_its_claim(invoke, database, stick, hand_over, elsewhere):
     forge(stick, b"torn", sequence=1)
     assert "no whole backup" in hand_over(stick).said
     assert json.loads(stick.read("masters/00000002/decided"))["decided"] == "withdrawn"
     assert list(elsewhere.iterdir()) == []
-    typed("backup", "--to", stick.url)
+    invoke("backup", "--to", stick.url)
     assert "generation 3" in hand_over(stick).stdout

@@ -44,10 +44,10 @@ NONSENSE = [
 
 @pytest.mark.parametrize(("name", "value"), NONSENSE)
 def test_a_value_that_makes_no_sense_stops_the_start_with_a_sentence(
-    typed, monkeypatch, tmp_path, name, value
+    invoke, monkeypatch, tmp_path, name, value
 ):
     monkeypatch.setenv(name, value)
-    ended = typed("serve")
+    ended = invoke("serve")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith("Error: ")
     assert ended.stderr.endswith(".\n")

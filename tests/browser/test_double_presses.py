@@ -273,6 +273,7 @@ def test_it_rings_when_somebody_comes_to_an_empty_line_and_remembers_that_it_may
     ana.get_by_role("main").click()  # browsers let a page sound only after a touch
     switch = ana.get_by_role("button", name="Ring when somebody comes")
     expect(switch).to_have_attribute("aria-pressed", "true")
+    notices(ana, stream="open")  # or the first picture would already show the customer
     shop.take()
     notices(ana, rings=1)
     shop.take()

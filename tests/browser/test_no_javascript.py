@@ -38,7 +38,7 @@ def test_a_page_learns_of_its_turn_by_loading_itself_anew(server, shop, old_phon
     old_phone.reload()
     expect(old_phone.get_by_text("You're next")).to_be_visible()
     shop.desk().post("next", finished=None)
-    expect(old_phone.get_by_text("It's your turn: Window 1")).to_be_visible()
+    expect(old_phone.get_by_text("It's your turn: Window 2")).to_be_visible()
     assert refresh(old_phone)[0] == 3, "it was not hastened"
 
 

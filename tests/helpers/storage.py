@@ -122,7 +122,7 @@ class Way:
             def do_GET(self) -> None:
                 way.handle(self, port)
 
-            do_PUT = do_HEAD = do_GET
+            do_PUT = do_HEAD = do_GET  # noqa: N815
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -206,7 +206,7 @@ class Ended(NamedTuple):
 
 
 @pytest.fixture
-def typed(tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+def invoke(tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
     """Run a command in this process, with the clock of the test."""
     monkeypatch.setenv("TAKEANUMBER_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(s3, "READ_TIMEOUT_S", 1)
