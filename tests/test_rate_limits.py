@@ -4,6 +4,8 @@ import pytest
 from helpers.client import AppClient
 from helpers.places import open_deli
 
+from app.web.limits import RateLimiter
+
 
 def from_address(client, address, **headers):
     """The same client at another address."""
@@ -106,6 +108,30 @@ def test_after_ten_minutes_codes_may_be_tried_again(place, clock):
 def test_right_codes_count_too(place):
     right = place.owner_post("/links/staff/code").body["staff_code"]["code"]
     assert statuses(lambda: tries(place, right), 21) == [200] * 20 + [429]
+
+
+def test_many_addresses_do_not_free_a_place_of_its_limit(place, clock):
+    """60,000 addresses get no more guesses at a place's codes than the 200 that the place allows."""
+    wrong = "111111"
+    for n in range(200):
+        from_address(place.client, f"198.51.100.{n}")
+        assert tries(place, wrong).status == 400
+    limiter = place.client.flask_client.application.extensions["takeanumber"].limiter
+    for n in range(60_000):
+        limiter.hit(("code", f"10.{n // 65536}.{n // 256 % 256}.{n % 256}"), 20, 600)
+    from_address(place.client, "203.0.113.1")
+    assert tries(place, wrong).status == 429
+    clock.advance(minutes=10, seconds=1)
+    assert tries(place, wrong).status == 400
+
+
+def test_an_address_at_its_limit_stays_limited_while_others_come_and_go(clock):
+    limiter = RateLimiter(max_keys=1000)
+    for _ in range(20):
+        assert limiter.hit(("code", "198.51.100.1"), 20, 600) == 0
+    for n in range(60_000):
+        limiter.hit(("code", f"10.{n}"), 20, 600)
+    assert 590 <= limiter.hit(("code", "198.51.100.1"), 20, 600) <= 600
 
 
 def test_taps_are_not_limited(start):

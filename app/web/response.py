@@ -229,7 +229,11 @@ def sentence_response(sentence: str, status: int) -> Response:
 def handle_service_error(error: ServiceError) -> Answer:
     """Answer an error that no page shows."""
     if isinstance(error, Unavailable) and request.method == "POST" and not wants_json():
-        return retry_page(error)
+        try:
+            place = _find_place_of_url()
+        except NotFound as missing:  # what was sent would be refused later, too
+            return error_response(missing)
+        return retry_page(error, place)
     # A missing link: the way back leads to the place, if that exists.
     place = _place_of_url() if isinstance(error, NotFound) and not wants_json() else None
     response = error_response(error, place)
@@ -238,7 +242,7 @@ def handle_service_error(error: ServiceError) -> Answer:
     return response
 
 
-def retry_page(error: Unavailable) -> Response:
+def retry_page(error: Unavailable, place: Place | None) -> Response:
     """Return a page that keeps what a form sent, and can send it again.
 
     While writes are paused it does so by itself, unless they are paused for good.
@@ -247,7 +251,7 @@ def retry_page(error: Unavailable) -> Response:
     response = page(
         "again.html",
         {},
-        _place_of_url() if paused else None,  # without a pause, even reading may fail
+        place if paused else None,
         sentence=str(error),
         moving=paused and not error.for_good,  # type: ignore[attr-defined]
         back=page_url(request.endpoint or "", request.view_args or {}) or request.path,
@@ -257,10 +261,17 @@ def retry_page(error: Unavailable) -> Response:
 
 
 def _place_of_url() -> Place | None:
+    with suppress(NotFound):
+        return _find_place_of_url()
+    return None
+
+
+def _find_place_of_url() -> Place | None:
+    """Return the place in the URL, or None without one, or when even reading fails. Raises NotFound."""
     slug = (request.view_args or {}).get("place")
     if slug is None:
         return None
-    with suppress(NotFound, SQLAlchemyError), service().database.read() as db:
+    with suppress(SQLAlchemyError), service().database.read() as db:
         return find_place(db, slug)
     return None
 
