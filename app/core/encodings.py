@@ -164,14 +164,16 @@ def _score(sample: bytes, encoding: str) -> float:
 
 def _points(before: str, character: str, after: str, letters: str) -> float:
     """Return how well a character fits between two others, where people write with these letters."""
+    is_latin = letters in (_WESTERN, _CENTRAL, _TURKISH, _BALTIC)
+    is_foreign = not is_latin and (_is_ascii_letter(before) or _is_ascii_letter(after))  # "Mόller"
+    if is_foreign and character in letters and character not in "№€":
+        return -1
     if not character.isalpha():
         if character.casefold() in letters:
             return 1
         if before.isalpha() and after.isalpha():
             return 0 if character in "’´\u00a0" else -1
         return 0.5 if character in "–—‘’“”„‚…«»·•°§²³´¨\u00a0" else -1
-    is_latin = letters in (_WESTERN, _CENTRAL, _TURKISH, _BALTIC)
-    is_foreign = not is_latin and (_is_ascii_letter(before) or _is_ascii_letter(after))  # "Mόller"
     is_capital_inside = character.isupper() and (before.islower() or (before.isalpha() and after.islower()))
     is_cluster = letters == _WESTERN and _is_special_letter(before) and _is_special_letter(after)  # "Òåëåôîí"
     if is_foreign or is_capital_inside or is_cluster:
