@@ -1,9 +1,9 @@
 """Whether the server's clock can be believed, and what is corrected after it was wrong.
 
-A machine without a battery, such as a Raspberry Pi, may start with any date. A clock is doubtful while it is more
-than a day ahead of the time that was last known to be right, or more than two hours behind. It is believed again as soon as it
-comes back, when something outside confirms it (a time server, or the place for backups), or after it ran for
-an hour without a jump. Until then nothing is erased, and the owner is warned.
+A machine without a battery, such as a Raspberry Pi, may start with any date. A clock is doubtful while it
+is more than a day ahead of the time that was last known to be right, or more than two hours behind. It is
+believed again as soon as it comes back, when something outside confirms it (a time server, or the place for
+backups), or after it ran for an hour without a jump. Until then nothing is erased, and the owner is warned.
 
 Durations are measured with a clock that never jumps, `app.clock.elapsed`.
 """

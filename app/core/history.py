@@ -39,8 +39,8 @@ def can_be_undone(at: float, happened_at: float) -> bool:
 
 
 TRUSTED_AT = "clock_trusted_at"  # name of a fact: the newest time that was believed, see clock_check.py
-# By how much a clock that isn't doubtful differs from that time. The place may have been closed for a day, but
-# time never goes back: only a clock that was set by hand, for example to winter time, does.
+# By how much a clock that isn't doubtful differs from that time. The server may have been off for a day, but
+# time never goes back: only a clock that was set by hand does, for example to winter time.
 MAX_AHEAD_S = 86400.0
 MAX_BEHIND_S = 2 * 3600.0
 
