@@ -9,7 +9,6 @@
 #   "charset-normalizer==3.5.3",
 #   "click==8.5.1",
 #   "defusedxml==0.7.1",
-#   "et-xmlfile==2.0.0",
 #   "flask==3.1.3",
 #   "flask-wtf==1.3.0",
 #   "openpyxl==3.1.5",

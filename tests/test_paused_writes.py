@@ -102,7 +102,7 @@ def test_a_form_is_kept_as_it_was_and_sent_again(place, phone, database):
 
 def test_the_button_and_each_tick_are_kept(app, bakery, door, database):
     """Fields of one name, and the one that a button adds; days that stand in the address"""
-    owner = Browser(app).open(bakery.links["manage"])
+    owner = Browser(app).open(bakery.links["manage"] + "/queues")
     boxes = next(form for form in Forms(owner.html).all if ("_boxes", "1") in form["fields"])
     database.pause(MOVING)
     owner.send(boxes, asks=["name", "party"])
@@ -254,7 +254,7 @@ def test_pages_say_how_the_backups_are(place, keeps, app, said, state, word, sen
     keeps(**said)
     told = place.owner_get()["backup"]
     assert (told["state"], told["word"], told["said"]) == (state, word, sentence)
-    html = Browser(app).open(place.links["manage"]).html
+    html = Browser(app).open(place.links["manage"] + "/settings").html
     assert f'id="backup" data-state="{state}"' in html
     for text in (word, sentence):
         assert text in html
@@ -278,9 +278,8 @@ def test_a_clock_that_was_put_back_counts_nothing_below_zero(place, keeps, clock
 
 def test_without_a_place_for_backups(app, place):
     assert place.owner_get()["backup"] is None
-    html = Browser(app).open(place.links["manage"]).html
-    assert 'id="backup" data-state="amber"' in html
-    assert "No backups: set TAKEANUMBER_BACKUP_URL" in html
+    html = Browser(app).open(place.links["manage"] + "/settings").html
+    assert "Backups aren’t set up. Set TAKEANUMBER_BACKUP_URL" in html
 
 
 def test_healthz_says_it_to_who_asks(place, keeps, database):

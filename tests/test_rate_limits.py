@@ -111,12 +111,11 @@ def test_right_codes_count_too(place):
 
 
 def test_many_addresses_do_not_free_a_place_of_its_limit(place, clock):
-    """60,000 addresses get no more guesses at a place's codes than the 200 that the place allows."""
-    wrong = "111111"
-    for n in range(200):
-        from_address(place.client, f"198.51.100.{n}")
-        assert tries(place, wrong).status == 400
+    """Guesses that come from 60,000 addresses don't make a place forget how many there were."""
+    wrong = "11111111"
     limiter = place.client.flask_client.application.extensions["takeanumber"].limiter
+    for _ in range(5000):
+        limiter.hit(("code of", place.slug), 5000, 600)
     for n in range(60_000):
         limiter.hit(("code", f"10.{n // 65536}.{n // 256 % 256}.{n % 256}"), 20, 600)
     from_address(place.client, "203.0.113.1")
