@@ -270,8 +270,8 @@ def test_a_place_is_opened_with_only_a_counter(start_server, visit):
     owner = visit(start_server().url)
     owner.get_by_label("Name of your place").fill("Reading Room")
     owner.get_by_text("What do you need?").click()
-    owner.get_by_label("Where").fill("Upstairs")
-    owner.get_by_label("At most").fill("40")
+    owner.get_by_label("Area").fill("Upstairs")
+    owner.get_by_label("Capacity").fill("40")
     button(owner, "Create my place").click()
     expect(owner).to_have_title("Reading Room · owner")
     expect(owner.get_by_role("article")).to_have_count(0)  # no queue
