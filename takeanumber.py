@@ -92,6 +92,7 @@ log = logging.getLogger("takeanumber")
 
 DEFAULT_THREADS = 256
 RESERVED_THREADS = 64  # that live pages leave for everything else
+MAX_STREAMS_PER_CLIENT = 200  # unless a setting says otherwise; at most half of all
 
 # ----- the app
 
@@ -115,7 +116,7 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     keeper = Keeper(database, settings) if settings.backup_url else None
     waits = WaitEstimator()
     max_streams = max(1, threads - RESERVED_THREADS)
-    max_per_client = min(settings.streams_per_address, max(1, max_streams // 2))
+    max_per_client = settings.streams_per_address or min(MAX_STREAMS_PER_CLIENT, max(1, max_streams // 2))
     live = Live(database, waits, RenderedPicture, max_streams, max_per_client)
     app.extensions["takeanumber"] = Service(
         settings,
