@@ -17,9 +17,8 @@ from app.core.models import Place, Queue, Ticket, WaitRange
 from app.core.phones import format_phone
 from app.core.places import find_place
 from app.core.steps import Step, latest_steps
-from app.core.tickets import CustomerDetails
 from app.errors import NotFound, ServiceError
-from app.web.forms import CallRequestForm, CustomerForm, PhoneForm
+from app.web.forms import CallRequestForm, CustomerForm, PhoneForm, customer_details
 from app.web.mail_links import mail_links
 from app.web.picture_json import RenderedPicture, current_content, current_picture, step_json
 from app.web.present import iso, named, seconds_to_undo, wait_json
@@ -117,7 +116,7 @@ def take_number(place: str, queue: str) -> Answer:
         tickets.take_number,
         place,
         queue,
-        CustomerDetails(form.get("name"), form.get("phone"), form.get("note"), form.get("party")),
+        customer_details(form),
         request_id=form.get("request_id"),
         browser=None if request.is_json else browser_id(),
         estimate=estimate,

@@ -32,7 +32,7 @@ from app.errors import (
     WritesPaused,
 )
 from app.network import MAX_BODY_BYTES, MAX_CONTACTS_BODY_BYTES
-from app.web.forms import MAX_NOTE
+from app.web.forms import CUSTOMER_FIELDS, MAX_NOTE, MAX_PARTY
 from app.web.request import check_request, max_body_bytes, release_turn, wants_json
 from app.web.service import service
 
@@ -95,6 +95,8 @@ def page(
             error_field=field,
             base_url=base_url(),
             max_note=MAX_NOTE,
+            max_party=MAX_PARTY,
+            customer_fields=CUSTOMER_FIELDS,
             **context,
         )
         response = flask.make_response(html)
