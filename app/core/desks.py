@@ -39,7 +39,7 @@ from app.core.transitions import (
     add_to_waiting_count,
     change_state,
     position_behind,
-    record_step,
+    record_ticket_event,
     release_call,
     start_day,
 )
@@ -149,7 +149,7 @@ def call_next(
                 raise _admitted_by_counter(db, each)
         return None
     add_to_waiting_count(db, called.queue_id, -1)
-    record_step(db, at, "call", called, desk=desk.servicer.desk)
+    record_ticket_event(db, at, "call", called, desk=desk.servicer.desk)
     return called
 
 
@@ -199,7 +199,7 @@ def no_show(db: Connection, at: float, slug: str, token: str, number: str) -> No
 def call_again(db: Connection, at: float, slug: str, token: str, number: str) -> None:
     """Announce the ticket at the desk once more."""
     ticket = _ticket_at_desk(open_desk(db, at, slug, token), number)
-    record_step(db, at, "call-again", ticket, desk=ticket.desk)
+    record_ticket_event(db, at, "call-again", ticket, desk=ticket.desk)
 
 
 def put_back(db: Connection, at: float, slug: str, token: str, number: str) -> None:

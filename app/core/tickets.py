@@ -28,7 +28,7 @@ from app.core.transitions import (
     current_series,
     is_placeholder,
     position_behind,
-    record_step,
+    record_ticket_event,
     start_day,
     state_at,
 )
@@ -118,7 +118,7 @@ def take_number(
         wait_to=wait.to_s if wait else None,
     ).one()
     ticket = load(Ticket, row)
-    record_step(db, at, "take", ticket)
+    record_ticket_event(db, at, "take", ticket)
     if queue.counter_id:
         admit_waiting(db, at, queue.id)  # which may call this customer at once
         ticket = get_ticket(db, ticket.id)

@@ -197,7 +197,7 @@ def add_to_waiting_count(db: Connection, queue_id: int, delta: int) -> None:
     run(db, "UPDATE queue SET waiting = waiting + :delta WHERE id = :id", delta=delta, id=queue_id)
 
 
-def record_step(
+def record_ticket_event(
     db: Connection,
     at: float,
     kind: str,
@@ -301,7 +301,7 @@ def _call_to_door(db: Connection, at: float, ticket: Ticket, counter: Counter) -
     first_called_at = ticket.first_called_at or at
     row = update(db, "ticket", ticket.id, state="called", called_at=at, first_called_at=first_called_at)
     add_to_waiting_count(db, ticket.queue_id, -1)
-    record_step(db, at, "call", load(Ticket, row), counter_id=counter.id)
+    record_ticket_event(db, at, "call", load(Ticket, row), counter_id=counter.id)
 
 
 def check_nobody_in(db: Connection, at: float, place: Place, queue: Queue) -> None:

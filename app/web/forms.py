@@ -136,8 +136,8 @@ class PlaceSettingsForm(PlaceForm):
     address = text_field("Address for phones", 60)
 
 
-class StepForm(Form):
-    """A step of the first checklist."""
+class ChecklistForm(Form):
+    """A step of the owner's checklist."""
 
     step = choice_field("Step", "poster", "backup", "hidden")
 
