@@ -109,7 +109,7 @@ def take_number(place: str, queue: str) -> Answer:
     """Take a number in a walk-in queue, or ask for a call on a call list."""
     limit("take", service().settings.takes_per_minute, TAKES_WINDOW_S)
     estimate = service().waits.for_newcomers(service().database, now(), place, queue)
-    if estimate is None:
+    if estimate is None:  # this is a call list
         return _request_call(place, queue)
     form = parse(CustomerForm)
     taken = write(
@@ -212,7 +212,7 @@ def cancel_ticket(place: str, token: str) -> Answer:
 @customer.post("/<place>/t/<token>/rejoin")
 @errors_on(show_ticket)
 def rejoin(place: str, token: str) -> Answer:
-    """Undo that they have left the line, some seconds ago: they have their place again."""
+    """Undo leaving the line, within ten seconds: the customer has their place again."""
     write(tickets.rejoin, place, token, browser=None if request.is_json else browser_id())
     return back_to_ticket(place, token)
 

@@ -102,7 +102,7 @@ def servicer_json(db: Connection, place: Place, servicer: Servicer) -> dict[str,
 
 @desk.get("/<place>/desk/<token>")
 def show_desk(place: str, token: str, error: ServiceError | None = None) -> Answer:
-    """Show a desk: whom it serves, who waits, who was there last.
+    """Show a desk: the customer there, who waits, and who was there last.
 
     A browser of a servicer who only makes calls is led to the page for calls.
     """
@@ -173,7 +173,7 @@ def _undo_json(at: float, ticket: Ticket) -> dict[str, Any]:
 
 
 def _customer_json(place: Place, ticket: Ticket) -> dict[str, Any]:
-    """Return what each part of the desk shows of a ticket: the number, and what the customer told."""
+    """Return what each part of the desk shows of a ticket: the number, and the customer's details."""
     return {
         "number": ticket.number,
         "name": ticket.name,
@@ -283,7 +283,7 @@ def put_back(place: str, token: str) -> Answer:
 @desk.post("/<place>/desk/<token>/undo")
 @errors_on(show_desk)
 def undo(place: str, token: str) -> Answer:
-    """Take back that the customer didn't come or was moved, some seconds ago."""
+    """Undo a no-show or a move, within ten seconds."""
     write(desks.undo, place, token, parse(NumberForm, "number")["number"])
     return back_to_desk(place, token)
 

@@ -222,7 +222,7 @@ def error_response(error: ServiceError, place: Place | None = None) -> Response:
 
 
 def sentence_response(sentence: str, status: int) -> Response:
-    """Return the page or the JSON for an error that isn't one of ours."""
+    """Return the page or the JSON for an error that isn't a ServiceError."""
     response = page("error.html", {"error": sentence}, sentence=sentence, status=status)
     response.status_code = status
     return response
@@ -286,7 +286,7 @@ HTTP_SENTENCES = {
 
 
 def handle_http_error(error: HTTPException) -> Answer:
-    """Answer an error that Flask found, in a sentence."""
+    """Answer an HTTP error that Flask raised, with a one-sentence message."""
     if isinstance(error, MethodNotAllowed) and request.method == "GET" and not wants_json():
         redirect = redirect_to_page()
         if redirect is not None:
@@ -304,11 +304,11 @@ def handle_http_error(error: HTTPException) -> Answer:
 
 
 def handle_unexpected_error(error: Exception) -> Answer:
-    """Log an error of ours, or of the storage, and answer it in a sentence."""
+    """Log an error of this app or of the storage, and answer it with a one-sentence message."""
     is_storage_error = isinstance(error, SQLAlchemyError | sqlite3.Error)
     failure = service().database.failure
     if is_storage_error and failure is not None:
-        return handle_service_error(failure)  # which the log has told of already
+        return handle_service_error(failure)  # it is in the log already
     # The rule and not the URL, which holds a token.
     log.error("Failed at %s", request.url_rule, exc_info=error)
     if is_storage_error:
