@@ -32,8 +32,8 @@ door = Blueprint("door", __name__)
 MAX_TAPS = 500  # in one request
 MAX_AGO_S = 10**9  # 30 years; no tap waits so long to be sent
 # How many codes may be tried in the time a code is valid. One network can't use up the limit of a place, so
-# that nobody keeps the right code from working for others. There are 100,000,000 codes, so that many guesses
-# find the valid one once in 20,000 times.
+# that nobody keeps the right code from working for others. There are 100,000,000 codes: MAX_CODES_PER_PLACE
+# guesses find the valid one once in 20,000 times.
 MAX_CODES_PER_CLIENT = 20
 MAX_CODES_PER_NETWORK = 1000
 MAX_CODES_PER_PLACE = 5000
