@@ -18,9 +18,9 @@ import pytest
 import yaml
 from helpers.app import HERE
 from helpers.beanstalk import BUNDLED, CONFIG, PROPERTIES, Aborted, properties_of
-from helpers.fast_backups import wait_for
 from helpers.storage import ENVIRONMENT, Bucket
 from helpers.versions import NEXT, REBUILDS_PLACE, rows
+from helpers.waiting import wait_for
 
 from app.settings import Settings, variable
 from app.storage.schema import SCHEMA

@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from test_forms import Browser
+from helpers.html_browser import Browser
 
 
 def queue(place, slug="follow-ups"):

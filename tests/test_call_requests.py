@@ -1,7 +1,7 @@
 """Requests to be called back, and customers in a line who ask to be called instead of waiting."""
 
 import pytest
-from test_forms import Browser
+from helpers.html_browser import Browser
 
 
 @pytest.fixture

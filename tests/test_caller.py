@@ -1,8 +1,8 @@
 """Callers: request the next call, hold the claim for a while, report the outcome, and what follows."""
 
 import pytest
+from helpers.html_browser import Browser
 from helpers.places import open_deli
-from test_forms import Browser
 
 
 def at(clock, minutes=0.0):

@@ -1,7 +1,7 @@
 """Actions on many contacts at once, and the result that the owner sees."""
 
 import pytest
-from test_forms import Browser, Forms
+from helpers.html_browser import Browser, Forms
 
 
 @pytest.fixture

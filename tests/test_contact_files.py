@@ -8,8 +8,8 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+from helpers.html_browser import Browser
 from test_contact_import import counts, sends_file, stores, uploads, wait_for
-from test_forms import Browser
 
 from app.core import imports, spreadsheets
 

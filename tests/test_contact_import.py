@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from test_forms import Browser
+from helpers.html_browser import Browser
 
 from app.core import imports
 from app.core.contacts import find_or_add_contact

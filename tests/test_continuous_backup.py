@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from helpers.fast_backups import wait_for
 from helpers.server import ROOT
+from helpers.waiting import wait_for
 
 
 class Stick:

@@ -4,8 +4,8 @@ import random
 import re
 
 import pytest
+from helpers.html_browser import Browser, Forms
 from helpers.places import new_tap
-from test_forms import Browser, Forms
 
 COUNTED = ("tap", "undo", "recount", "empty")
 

@@ -6,9 +6,9 @@ import sys
 import time
 
 import pytest
-from helpers.fast_backups import wait_for
+from helpers.html_browser import Browser
 from helpers.places import new_tap
-from test_forms import Browser
+from helpers.waiting import wait_for
 
 COUNTED = ("tap", "undo", "recount", "empty")
 

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from helpers.html_browser import Browser
 from helpers.places import Door, new_tap, open_deli
-from test_forms import Browser
 
 COUNTED = ("tap", "undo", "recount", "empty")
 BERLIN, LA = "Europe/Berlin", "America/Los_Angeles"

@@ -2,8 +2,8 @@
 
 import pytest
 from helpers.client import AppClient
+from helpers.html_browser import Browser
 from helpers.places import Door, Place, open_deli
-from test_forms import Browser
 
 
 def refused(place, status, path, **content):

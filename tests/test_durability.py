@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from http.client import HTTPException
 
 import pytest
-from helpers.fast_backups import wait_for
+from helpers.waiting import wait_for
 
 TAKERS, SERVICERS = 8, 4
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from helpers.fast_backups import LEASE_FACTOR, wait_for
+from helpers.fast_backups import LEASE_FACTOR
 from helpers.server import ROOT
 from helpers.versions import rows
+from helpers.waiting import wait_for
 
 from app.backup.lease import Timing
 

@@ -43,7 +43,7 @@ def test_a_staff_address_gets_nothing_but_a_link_until_somebody_confirms_it(star
 
 
 def test_the_pages_of_a_mail_work_with_buttons(start, post, app):  # noqa: F811
-    from test_forms import Browser
+    from helpers.html_browser import Browser
 
     place = asks_in_public(start(url=URL, smtp_url=post.url, smtp_from=FROM))
     sends(place)

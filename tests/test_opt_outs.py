@@ -1,8 +1,8 @@
 """Whoever said no at a number is not called there: neither now nor when somebody adds the number again."""
 
 import pytest
+from helpers.html_browser import Browser
 from test_contact_import import counts, sends_file, stores, uploads
-from test_forms import Browser
 
 FAMILY = (
     "Name,Phone,Reference,DNC\nMara,030 1234567,P-1,\nBea,030 1234567,P-2,\n",

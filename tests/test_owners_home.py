@@ -5,8 +5,8 @@ import re
 
 import pytest
 from helpers.client import AppClient
+from helpers.html_browser import Browser
 from helpers.places import Place
-from test_forms import Browser
 
 from app.web import public_links
 from app.web.brand import DARK_CARD, LIGHT_PAPER, contrast

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from helpers.client import AppClient
-from test_forms import Browser, Forms
+from helpers.html_browser import Browser, Forms
 
 from app import jobs
 from app.core.models import BackupStatus

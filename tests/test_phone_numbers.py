@@ -3,8 +3,8 @@
 from html import unescape
 
 import pytest
+from helpers.html_browser import Browser
 from helpers.places import open_deli
-from test_forms import Browser
 
 # What stands in a cell, and the number that a person would dial; None where that can't be told.
 CELLS = {

@@ -1,8 +1,8 @@
 """Which call a caller is given: one caller for each number, calling hours, random order, training."""
 
 import pytest
+from helpers.html_browser import Browser
 from helpers.places import open_deli
-from test_forms import Browser
 
 
 @pytest.fixture
@@ -294,7 +294,7 @@ def test_contacts_and_a_list_by_reason_and_priority(clinic, app):
 
 
 def owner_forms(browser):
-    from test_forms import Forms
+    from helpers.html_browser import Forms
 
     return Forms(browser.html).all
 

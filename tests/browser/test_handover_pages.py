@@ -7,7 +7,7 @@ import time
 
 import pytest
 from counter import Inside, shows, taps
-from helpers.fast_backups import wait_for
+from helpers.waiting import wait_for
 from playwright.sync_api import expect
 from test_every_page import check
 
