@@ -24,13 +24,13 @@ def test_every_link_is_absolute_and_works(place):
             assert place.client.get(url).status == 200
 
 
-def test_without_a_word_about_queues_there_is_a_line(client):
+def test_a_place_without_a_named_queue_gets_one_named_line(client):
     queues = client.post("/places", {"name": "Repair shop"}).body["queues"]
     assert [(queue["slug"], queue["name"], queue["prefix"]) for queue in queues] == [("line", "Line", "A")]
     assert queues[0]["links"]["take"] == "http://localhost/repair-shop/line/tickets"
 
 
-def test_with_a_queue_of_its_own_name(client):
+def test_a_place_opens_with_a_named_queue(client):
     queues = client.post("/places", {"name": "Corner Deli", "queue": "Deli"}).body["queues"]
     assert [(queue["slug"], queue["open"], queue["kind"]) for queue in queues] == [("deli", True, "walk-in")]
 
@@ -115,7 +115,7 @@ def test_a_server_with_a_setup_code_asks_for_it(start, client):
     assert careful.post("/places", {"name": "Corner Deli", "setup_code": "open sesame"}).status == 201
 
 
-def test_links_begin_with_the_address_that_was_set(start, client):
+def test_links_begin_with_the_configured_url(start, client):
     proxied = type(client)(start(url="https://queue.example.org/"))
     place = open_deli(proxied)
     assert place.links["manage"].startswith("https://queue.example.org/corner-deli/manage/")
