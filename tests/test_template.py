@@ -230,7 +230,7 @@ def amazon():
 
 @pytest.fixture
 def release(template, amazon, monkeypatch):
-    """Calls the function, as CloudFormation does, and returns what it answers."""
+    """Call the function as CloudFormation does, and return its response."""
     monkeypatch.setitem(sys.modules, "boto3", amazon)
     monkeypatch.setitem(sys.modules, "cfnresponse", amazon)
     monkeypatch.setattr("urllib.request.urlopen", amazon.urlopen)

@@ -28,11 +28,11 @@ IS_NOT_TO_BE_SCROLLED = re.compile("/(board$|counter/|door/)")
 IS_CUT = "() => document.documentElement.scrollHeight > innerHeight"
 
 
-# ----- each page and state: a function that brings it about and answers its link
+# ----- each page and state: a function that creates it and returns its link
 
 
 def a_line(shop, waiting=3, serving=2):
-    """Customers that wait, and some that are being served."""
+    """Add waiting customers, and some who are being served."""
     for number in range(waiting + serving):
         shop.take(
             name="Zoë", phone="+1 555 0100", note="A birthday cake, if you still have one", party=number + 1
@@ -84,7 +84,7 @@ def customers_of_a_full_queue(shop):
 
 
 def a_ticket(shop, *buttons):
-    """A ticket after these buttons were pressed at a desk."""
+    """Return a ticket after these buttons were pressed at a desk."""
     ticket, desk = shop.take().body, shop.desk("Ana", "Window 2")
     desk.post("next", finished=None)
     for button in buttons:
@@ -253,7 +253,7 @@ def the_statistics_of_days_the_wrong_way_round(shop):
 
 
 def a_door(shop, count=0, customers=(), **asked):
-    """A door of a shop with so many inside, and customers of these parties who want to come in."""
+    """Return the door of a shop with this many people inside, and waiting parties of these sizes."""
     inside = Inside(shop, **({"admits": "deli"} if customers else {}) | asked)
     inside.recount(count) if count > 0 else inside.tap(count)
     for party in customers:
@@ -383,7 +383,7 @@ def a_chart_of_a_day(shop):
 
 
 def a_call_list(shop, *names, **asked):
-    """A call list with contacts of these names, all to be called."""
+    """Add a call list with contacts of these names, all due."""
     calling = Calling(shop, **asked)
     if names:
         notes = "Speaks French. Her daughter answers in the morning, and knows about everything."
@@ -528,7 +528,7 @@ STATES = [  # a page, and what must be in view without scrolling
     (the_settings_of_a_place, None),
     (the_statistics_of_a_busy_place, ("link", "Yesterday")),
     (the_statistics_of_days_the_wrong_way_round, None),
-    (a_door_of_an_empty_shop, None),  # where a thumb meets In and Out: test_door.py
+    (a_door_of_an_empty_shop, None),  # test_door.py checks where a thumb meets In and Out
     (a_door_that_is_nearly_full, None),
     (a_door_that_is_too_full, None),
     (a_door_with_a_drift, None),
@@ -570,19 +570,19 @@ STATES = [  # a page, and what must be in view without scrolling
 
 @pytest.fixture(scope="module", autouse=True)
 def axe(windows):
-    """It takes a while to come in; all who only look share it."""
+    """The code of axe-core, loaded once because that takes a while."""
     windows(scripts=True).context.add_init_script(AXE_SCRIPT)
 
 
 def violations(page: Page) -> list[str]:
-    """What axe-core finds wrong."""
+    """Return the accessibility violations that axe-core finds."""
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(AXE_SCRIPT)  # a <script> would be stopped by the page's own policy
     return page.evaluate(FIND_VIOLATIONS, RULES)
 
 
 def check(page: Page, main: tuple[str, str] | None) -> None:
-    """Turns the phone, changes to dark, opens all that can be opened; nothing may be wrong at any time."""
+    """Check a page in portrait and landscape, light and dark, and with all details open."""
     wrong = []
     for size, (width, height) in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
@@ -727,12 +727,12 @@ def test_recount_can_be_read_and_used_by_anybody(inside, look, problems):
 
 
 def shared_link(page: Page, label: str) -> str:
-    """One of the links that the owner gives away."""
+    """Return one of the links that the owner shares."""
     return page.get_by_role("group", name=label, exact=True).locator("[data-url]").get_attribute("data-url")
 
 
 def reach(page: Page, button: str) -> None:
-    """Presses Tab until this button has the focus."""
+    """Press Tab until this button has the focus."""
     wanted = page.get_by_role("button", name=button, exact=True)
     for _ in range(30):
         page.keyboard.press("Tab")
@@ -830,4 +830,4 @@ def test_the_poster_is_one_page(open_shop, look, paper, name):
         page.get_by_role("img"),
     ):
         expect(part).to_be_in_viewport(ratio=1)
-    assert page.get_by_role("img").bounding_box()["width"] > 250  # 66 mm: to be scanned from two steps away
+    assert page.get_by_role("img").bounding_box()["width"] > 250  # 66 mm can be scanned from two steps away

@@ -1,4 +1,4 @@
-"""What an owner does on a phone, on pages that are up to date, where nothing that was typed is lost."""
+"""The owner's tasks on a phone. Pages stay up to date, and nothing that was typed is lost."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ def press(page, name, role="button"):
 
 
 def go_to(page, section):
-    """Open a section with the menu, as it is on a phone."""
+    """Open a section with the menu of a phone."""
     menu = page.get_by_role("navigation", name="Sections")
     if not menu.get_by_role("link", name=section).is_visible():
         menu.get_by_text("More").click()
@@ -147,7 +147,7 @@ def test_an_error_is_in_view_at_its_field_and_nothing_is_lost(shop, visit):
     expect(error).to_be_in_viewport()
     expect(form.get_by_label("Prefix")).to_be_focused()
     expect(form.get_by_label("Name", exact=True).first).to_have_value("Fresh eggs")
-    shop.take()  # a change in the place takes nothing away
+    shop.take()  # a change in the place keeps what was typed
     owner.wait_for_timeout(3000)
     expect(form.get_by_label("Name", exact=True).first).to_have_value("Fresh eggs")
     form.get_by_label("Prefix").fill("X")

@@ -37,7 +37,7 @@ def no_settings_from_outside() -> Iterator[None]:
 
 
 class Compiled(BytecodeCache):
-    """Templates that an earlier application of this process has compiled."""
+    """Cache of compiled templates, shared by all applications of this process."""
 
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str], Any] = {}
