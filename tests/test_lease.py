@@ -15,9 +15,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from helpers.fast_backups import LEASE_FACTOR, wait_for
+from helpers.fast_backups import LEASE_FACTOR
 from helpers.server import ROOT
 from helpers.versions import rows
+from helpers.waiting import wait_for
 
 from app.backup.lease import Timing
 
@@ -203,7 +204,7 @@ def test_open_pages_of_the_old_one_are_led_to_the_new_one(machines):
     assert old.get(shop.links["live"]).status == 503
 
 
-def test_rolled_back_half_way_the_old_one_never_stopped(machines, tmp_path):
+def test_an_update_rolled_back_half_way_never_stops_the_old_server(machines, tmp_path):
     old = machines.serve("old")
     shop = old.open_shop()
     customers = Customers(shop)
@@ -246,7 +247,7 @@ def test_after_a_failed_update_the_old_one_serves_again_with_what_the_new_one_st
     assert role(old) == "holder"
 
 
-def test_of_two_new_ones_at_once_one_serves(machines):
+def test_of_two_new_servers_at_once_one_serves(machines):
     old = machines.serve("old")
     shop = old.open_shop()
     customers = Customers(shop)
@@ -269,7 +270,7 @@ def test_of_two_new_ones_at_once_one_serves(machines):
     assert not earlier & {number for crowd in crowds for number in crowd.taken}
 
 
-def test_a_new_one_whose_old_one_ended_in_order_serves_at_once(machines):
+def test_a_new_server_serves_at_once_if_the_old_one_ended_cleanly(machines):
     old = machines.serve("old")
     shop = old.open_shop()
     taken = shop.take().body["number"]
@@ -375,7 +376,7 @@ def test_a_lost_machine_is_replaced_by_one_that_nobody_visits(machines, tmp_path
     assert "A1" in numbers(shop, new)
 
 
-def test_what_was_answered_unnoticed_by_the_others_is_kept_as_an_orphan(machines, tmp_path):
+def test_what_a_cut_off_server_answered_is_kept_as_an_orphan(machines, tmp_path):
     """The old one is cut off from the store, but customers reach it; a new one reaches the store."""
     cable = tmp_path / "cable"
     cable.symlink_to(tmp_path / "backups")
@@ -449,7 +450,7 @@ def test_a_clock_that_is_wrong_by_a_year_changes_nothing(machines, offsets):
 # ----- storage that fails
 
 
-def test_what_can_not_be_stored_is_not_handed_over(cloud, bucket, way, monkeypatch):
+def test_a_server_that_cannot_store_its_last_copy_does_not_hand_over(cloud, bucket, way, monkeypatch):
     """The old one can't store its last copy: it serves on, and hands over later."""
     old = cloud.serve("old")  # behind the bad way
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", bucket.client.meta.endpoint_url)
@@ -564,7 +565,7 @@ def test_a_server_without_an_environment_takes_over_from_any(machines):
     assert machines.serve("laptop").post(shop.take_url).status == 201
 
 
-def test_a_state_of_earlier_that_was_chosen_by_hand_is_served(machines):
+def test_an_earlier_backup_chosen_by_hand_is_served(machines):
     old = machines.serve("old")
     shop = old.open_shop()
     shop.take()

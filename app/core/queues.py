@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 from sqlalchemy.engine import Connection
 
-from app.core.days import next_day
+from app.core.days import day_of_series, next_day
 from app.core.history import record
 from app.core.mail_addresses import MailLinks, ask_to_confirm
 from app.core.models import CALLS, WALK_IN, Place, Queue, Servicer
@@ -412,7 +412,7 @@ def reset_numbers(db: Connection, at: float, slug: str, token: str, queue_slug: 
 
 def _next_series(db: Connection, place: Place, series: str) -> str:
     """Return the series after the last one of the same day: 2026-11-21.2 after 2026-11-21."""
-    day = series[:10]
+    day = day_of_series(series)
     used = run(
         db,
         """SELECT DISTINCT series FROM ticket WHERE place_id = :place
