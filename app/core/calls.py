@@ -523,7 +523,8 @@ def call_again(
     new_call = find_open_call(db, call_list, ticket.contact_id) if added else None
     if new_call is None:
         return
-    update(db, "ticket", ticket.id, token=new_token(), request_key=None)  # first: they are unique
+    # First, since they are unique; and who asked has one address to mail to.
+    update(db, "ticket", ticket.id, token=new_token(), request_key=None, mail_to=None)
     update(
         db,
         "ticket",
@@ -532,6 +533,7 @@ def call_again(
         request_key=ticket.request_key,
         browser=ticket.browser,
         note=ticket.note,
+        mail_to=ticket.mail_to,
     )
 
 
@@ -701,5 +703,6 @@ def _record_for_calls(
 
 def erase_call_details(db: Connection, contact_ids: list[int]) -> None:
     """Erase the personal data in the calls of contacts; the durations stay for the statistics."""
-    sql = "UPDATE ticket SET name = NULL, phone = NULL, note = NULL WHERE contact_id IN :ids"
+    sql = """UPDATE ticket SET name = NULL, phone = NULL, note = NULL, mail_to = NULL
+             WHERE contact_id IN :ids"""
     run(db, sql, ids=contact_ids)

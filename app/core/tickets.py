@@ -370,11 +370,12 @@ def numbers_by_phone(db: Connection, queue: Queue, day: str) -> list[str]:
 
 
 def erase_personal_data(db: Connection, at: float, keep_days: int, limit: int = 2000) -> bool:
-    """Erase names, phone numbers and notes of tickets that ended more than `keep_days` ago.
+    """Erase names, phone numbers, notes and mail addresses of tickets that ended more than `keep_days` ago.
 
     Erases up to `limit` tickets; returns True if there may be more.
     """
-    sql = """UPDATE ticket SET name = NULL, phone = NULL, note = NULL WHERE id IN
-             (SELECT id FROM ticket WHERE (name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL)
+    sql = """UPDATE ticket SET name = NULL, phone = NULL, note = NULL, mail_to = NULL WHERE id IN
+             (SELECT id FROM ticket
+              WHERE (name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL OR mail_to IS NOT NULL)
               AND ended_at < :before LIMIT :limit)"""
     return run(db, sql, before=at - keep_days * SECONDS_PER_DAY, limit=limit).rowcount == limit
