@@ -96,10 +96,7 @@ def _bars(requested: RequestedReport) -> list[CallBar]:
     """Return the calls by hour for one day, else by day, by week or by month."""
     report = requested.report
     if len(report.days) == 1:
-        return [
-            CallBar(str(each.hour), f"{each.hour}:00 to {(each.hour + 1) % 24}:00", each.calls, None)
-            for each in report.hours
-        ]
+        return _hour_bars(requested.place, report)
     by_day = {each.day: each for each in report.days}
     return [
         CallBar(
@@ -110,6 +107,19 @@ def _bars(requested: RequestedReport) -> list[CallBar]:
         )
         for period in periods_of(list(by_day))
     ]
+
+
+def _hour_bars(place: Place, report: CallReport) -> list[CallBar]:
+    """Return the hours from the first call to the last, hours without a call included."""
+    by_column = {each.column: each.calls for each in report.hours}
+    if not by_column:
+        return []
+    bars = []
+    for column in range(min(by_column), max(by_column) + 1):
+        hour = (column + place.day_starts) % 24
+        title = f"{hour}:00 to {(hour + 1) % 24}:00"
+        bars.append(CallBar(str(hour), title, by_column.get(column, CallTotals()), None))
+    return bars
 
 
 # ----- JSON
