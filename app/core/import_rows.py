@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from app.core.contacts import LABELS, MAX_LENGTHS, ContactDetails, TextField, validate_contact
-from app.core.opt_outs import means_do_not_call
+from app.core.no_calls import means_do_not_call, means_may_call
 from app.core.phones import PhoneReading, format_phone, scan_phone
 from app.core.sheets import BadCell, SheetRow, full_name, shortened
 from app.core.tags import MAX_TAG_LENGTH, join_tags
@@ -89,6 +89,7 @@ FURTHER_ADDRESSES = "E-mail: only the first of several addresses is stored."
 NO_PHONE = "Phone: left out, because it isn't a phone number."
 FURTHER_PHONES = "Phone: there are several numbers, and the first is stored."
 PHONE_TO_CHECK = "Phone: please check how this number was read."
+NO_CALLS = "Do not call: a cell says so, outside the column for it."
 NO_ZONE = "Time zone: left out, because it isn't known. Choose one such as Europe/Berlin."
 ZONE_READ = "Time zone: please check how it was read."
 SAYS_NOTHING = "left out, because it says that there is none."
@@ -136,12 +137,16 @@ def read_row(row: SheetRow, country: str) -> ReadRow:
         for name, cells in row.values.items()
     }
     try:
-        read.details["do_not_call"] = _is_opt_out(values.get("do_not_call", []))
+        read.details["do_not_call"] = _is_opt_out(values) or row.no_calls is not None
         _read_reference(read, values.get("reference", []))
         _read_phone(read, values.get("phone", []), country)
         _read_name(read, values)
     except BadCell as error:
         read.error = error
+    if row.no_calls is not None:
+        heading, cell = row.no_calls
+        sentence = f"“{shortened(cell)}” in the column “{heading.strip()}”: nobody may call this number."
+        read.add_remark(NO_CALLS, cell, sentence)
     _read_email(read, values.get("email", []))
     _read_zone(read, values.get("timezone", []), country)
     _read_text(read, "address", ", ".join(values.get("address", [])))
@@ -163,7 +168,7 @@ def read_number(row: SheetRow, country: str) -> ReadRow:
 
 def _says_nothing(read: ReadRow, name: str, cell: str) -> bool:
     plain = cell.strip().casefold()
-    if plain not in _NOTHING or name == "do_not_call":
+    if plain not in _NOTHING or name in ("do_not_call", "may_call"):
         return False
     if name in ("name", "first_name", "middle_name", "last_name", "company", "notes"):
         return plain not in _NAMES
@@ -172,12 +177,16 @@ def _says_nothing(read: ReadRow, name: str, cell: str) -> bool:
     return True
 
 
-def _is_opt_out(cells: Sequence[str]) -> bool:
+def _is_opt_out(values: dict[str, list[str]]) -> bool:
     """Return True if one of the columns says that nobody may call; none may be unclear."""
-    answers = [means_do_not_call(cell) for cell in cells]
-    if None in answers:
-        raise BadCell("Do not call: please write yes or no.", cells[answers.index(None)])
-    return True in answers
+    answers = [(cell, means_do_not_call(cell)) for cell in values.get("do_not_call", [])]
+    for cell in values.get("may_call", []):
+        may_call = means_may_call(cell)
+        answers.append((cell, None if may_call is None else not may_call))
+    for cell, answer in answers:
+        if answer is None:
+            raise BadCell("Do not call: please write yes or no.", cell)
+    return any(answer for _cell, answer in answers)
 
 
 def _read_name(read: ReadRow, values: dict[str, list[str]]) -> None:
