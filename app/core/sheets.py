@@ -232,17 +232,22 @@ def _plausibility(sheet: Sheet) -> tuple[int, int]:
 
 
 def _as_opt_out_list(sheet: Sheet) -> Sheet:
-    """Return a list of numbers. Without headings, the first column with a digit holds them."""
+    """Return a list of numbers. Without a column "phone", the first column with a number holds them.
+
+    What stands above the first number is a title, or a heading such as "Do not call".
+    """
     sheet = replace(sheet, is_opt_out_list=True)
     if "phone" in sheet.fields:
         return sheet
     sheet = replace(sheet, layout=sheet.layout._replace(headings_row=None))
-    _, first = next(_numbered_cells(sheet), (1, []))
-    column = next((n for n, cell in enumerate(first) if re.search(r"\d", cell)), None)
-    if column is None:
-        raise BadInput("No column with phone numbers was found. Its heading must be “phone”.")
-    columns = [Column(f"Column {n + 1}", "phone" if n == column else None) for n in range(len(first))]
-    return replace(sheet, columns=columns)
+    above = None
+    for number, cells in islice(_numbered_cells(sheet), HEADING_ROWS):
+        column = next((n for n, cell in enumerate(cells) if looks_like_a_row([cell])), None)
+        if column is not None:
+            columns = [Column(f"Column {n + 1}", "phone" if n == column else None) for n in range(len(cells))]
+            return replace(sheet, layout=sheet.layout._replace(headings_row=above), columns=columns)
+        above = number
+    raise BadInput("No column with phone numbers was found. Its heading must be “phone”.")
 
 
 def _check_opt_outs(sheet: Sheet) -> None:
@@ -321,6 +326,11 @@ def _values_of(sheet: Sheet, cells: list[str]) -> dict[str, list[str]]:
             f"It has {len(cells)} cells, and there are {columns} headings. A quote may be missing.",
             ", ".join(surplus),
         )
+    if sheet.is_opt_out_list and not any(
+        column.field != "phone" and column.field for column in sheet.columns
+    ):
+        number = _number_in_list(sheet, cells)
+        return {"phone": [number]} if number else {}
     values: dict[str, list[str]] = {}
     groups: dict[str, str] = {}  # of several addresses, the first one that isn't empty is taken
     for column, cell in zip(sheet.columns, cells, strict=False):
@@ -332,6 +342,15 @@ def _values_of(sheet: Sheet, cells: list[str]) -> dict[str, list[str]]:
         if column.field and groups.setdefault(column.field, column.group) == column.group:
             values.setdefault(column.field, []).extend(_parts_of(unescape_formulas(text)))
     return values
+
+
+def _number_in_list(sheet: Sheet, cells: list[str]) -> str:
+    """Return the cell of a list of numbers that holds the number: the rows may have more or fewer cells."""
+    usual = sheet.fields.index("phone")
+    if usual < len(cells) and looks_like_a_row([cells[usual]]):
+        return unescape_formulas(cells[usual].strip())
+    found = next((cell for cell in cells if looks_like_a_row([cell])), "".join(cells[usual : usual + 1]))
+    return unescape_formulas(found.strip())
 
 
 def _find_no_calls(sheet: Sheet, cells: list[str]) -> tuple[str, str] | None:
