@@ -2,7 +2,7 @@
 
 import pytest
 from test_contact_import import stores, uploads
-from test_opt_outs import forbidden
+from test_opt_outs import forbidden, numbers
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,40 @@ def test_a_form_and_a_program_ask_about_words_beside_the_number(clinic):
     )
     assert clinic.contact_names() == []
     assert "write do_not_call for may_call" in str(answer.body)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_list"),
+    [
+        ("Name,Phone,Mobile,DNC\nMara,030 1234567,0171 2345678,yes\n", False),
+        ("Name,Phone,DNC\nMara,030 1234567 / 0171 2345678,yes\n", False),
+        ("Phone,Mobile\n030 1234567,0171 2345678\n", True),
+        ("030 1234567 / 0171 2345678\n", True),
+    ],
+)
+def test_nobody_may_call_any_of_several_numbers(clinic, text, is_list):
+    clinic.add_contacts({"name": "Mara", "phone": "0171 2345678"})
+    upload = clinic.owner_post("/contacts/import", text=text, do_not_call=is_list).body
+    (remark,) = upload["remarks"]
+    assert "Nobody may call the others either" in remark["remark"]
+    clinic.client.post(upload["links"]["store"])
+    assert sorted(numbers(clinic)) == ["0171 2345678", "030 1234567"]
+    assert "Mara" in forbidden(clinic)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Do not call\n030 1234567\n0171 2345678\n",
+        "Bitte nicht anrufen:\n\n030 1234567\n0171 2345678 (Mama)\n",
+        "Zoë,030 1234567\nMüller,Ben,0171 2345678\n",
+        "1;030 1234567\n2;0171 2345678\n",
+    ],
+)
+def test_lists_of_numbers_as_people_keep_them(clinic, text):
+    upload = clinic.owner_post("/contacts/import", text=text, do_not_call=True).body
+    clinic.client.post(upload["links"]["store"])
+    assert sorted(numbers(clinic)) == ["0171 2345678", "030 1234567"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -88,6 +89,7 @@ NO_ADDRESS = "E-mail: left out, because it isn't an address."
 FURTHER_ADDRESSES = "E-mail: only the first of several addresses is stored."
 NO_PHONE = "Phone: left out, because it isn't a phone number."
 FURTHER_PHONES = "Phone: there are several numbers, and the first is stored."
+FURTHER_FORBIDDEN = "Do not call: there are several numbers, and nobody may call any of them."
 PHONE_TO_CHECK = "Phone: please check how this number was read."
 NO_CALLS = "Do not call: a cell says so, outside the column for it."
 NO_ZONE = "Time zone: left out, because it isn't known. Choose one such as Europe/Berlin."
@@ -112,6 +114,7 @@ class ReadRow:
     details: ContactDetails = field(default_factory=ContactDetails)
     error: BadCell | None = None  # why the row can't be stored
     remarks: list[Remark] = field(default_factory=list)
+    other_phones: list[str] = field(default_factory=list)  # as they are stored
 
     def add_remark(self, why: str, value: str, sentence: str | None = None) -> None:
         """Add a remark about a cell; the sentence is made of the two unless it is given."""
@@ -211,6 +214,13 @@ def _read_phone(read: ReadRow, cells: Sequence[str], country: str) -> None:
             raise BadCell("Phone: please fill this in.", "")
         cell, reason = unreadable[0]
         raise BadCell(str(reason), cell)
+    _store_phones(read, readings, country)
+    for unread, _reason in unreadable:
+        read.add_remark(NO_PHONE, unread)
+
+
+def _store_phones(read: ReadRow, readings: list[tuple[str, PhoneReading]], country: str) -> None:
+    """Store the first number, and mention the others."""
     cell, first = readings[0]
     read.details["phone"] = first.phone
     shown = format_phone(first.phone, country) or ""
@@ -220,13 +230,26 @@ def _read_phone(read: ReadRow, cells: Sequence[str], country: str) -> None:
             further[format_phone(reading.phone, country) or ""] = None
     if further:
         others = ", ".join(further)
-        sentence = f"“{shortened(cell)}” was read as {shown}. Also there: {others}."
-        read.add_remark(FURTHER_PHONES, cell, sentence)
+        if read.details.get("do_not_call"):
+            read.other_phones = _all_phones(readings, country)
+            why = f"“{shortened(cell)}” was read as {shown}. Nobody may call the others either: {others}."
+            read.add_remark(FURTHER_FORBIDDEN, cell, why)
+        else:
+            sentence = f"“{shortened(cell)}” was read as {shown}. Also there: {others}."
+            read.add_remark(FURTHER_PHONES, cell, sentence)
     elif not first.is_certain:
         sentence = f"“{shortened(cell)}” was read as {shown}. Please check it."
         read.add_remark(PHONE_TO_CHECK, cell, sentence)
-    for unread, _reason in unreadable:
-        read.add_remark(NO_PHONE, unread)
+
+
+def _all_phones(readings: list[tuple[str, PhoneReading]], country: str) -> list[str]:
+    """Return all numbers in some cells, as they are stored."""
+    phones = [reading.phone for _cell, reading in readings]
+    for _cell, reading in readings:
+        for text in reading.others:
+            with suppress(BadInput):
+                phones.append(scan_phone(text, country).phone)
+    return phones
 
 
 def _read_reference(read: ReadRow, cells: Sequence[str]) -> None:

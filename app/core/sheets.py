@@ -326,9 +326,7 @@ def _values_of(sheet: Sheet, cells: list[str]) -> dict[str, list[str]]:
             f"It has {len(cells)} cells, and there are {columns} headings. A quote may be missing.",
             ", ".join(surplus),
         )
-    if sheet.is_opt_out_list and not any(
-        column.field != "phone" and column.field for column in sheet.columns
-    ):
+    if sheet.is_opt_out_list and sheet.headings[0] == "Column 1":
         number = _number_in_list(sheet, cells)
         return {"phone": [number]} if number else {}
     values: dict[str, list[str]] = {}

@@ -453,6 +453,7 @@ import_row = Table(
     Column("contact", Integer, nullable=True),  # id of the known contact
     Column("value", Text, nullable=True),  # of a refused row: the cell that is wrong
     Column("cells", Text, nullable=True),  # JSON, of a refused row: its cells, so that they can be downloaded
+    Column("other_phones", Text, nullable=True),  # of somebody who must not be called: "+4930… +49171…"
     Index("import_row_number", "import_file_id", "number", unique=True),
     sqlite_autoincrement=True,
 )

@@ -1,4 +1,4 @@
-"""Indexes for the call report, and for erasing the addresses of those who want to be mailed."""
+"""Indexes for the call report and for erasing mail addresses; all numbers of who must not be called."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,6 +8,7 @@ down_revision = "0009"
 
 
 def upgrade() -> None:
+    op.add_column("import_row", sa.Column("other_phones", sa.Text(), nullable=True))
     promised = sa.text("call_back_at IS NOT NULL")
     op.create_index(
         "report_call_back",
