@@ -600,6 +600,9 @@ def _chosen_contacts() -> list[int] | ContactFilter:
     if isinstance(match, dict) and match.keys() - known.keys():
         # If a misspelled filter were ignored, the action would run with everybody.
         raise BadInput(f"Match: the filters are {', '.join(known)}.")
+    if match == {}:
+        # A program whose filters came to nothing must not forget everybody.
+        raise BadInput('Match: give at least one filter, or "all" for everybody.')
     return ContactFilter(**parse_json(ContactFilterForm, match))
 
 
