@@ -142,7 +142,7 @@ def read_row(row: SheetRow, country: str) -> ReadRow:
     try:
         read.details["do_not_call"] = _is_opt_out(values) or row.no_calls is not None
         _read_reference(read, values.get("reference", []))
-        _read_phone(read, values.get("phone", []), country)
+        _read_phone(read, values.get("phone", []), country, row.values.get("phone", []))
         _read_name(read, values)
     except BadCell as error:
         read.error = error
@@ -199,8 +199,8 @@ def _read_name(read: ReadRow, values: dict[str, list[str]]) -> None:
     read.details["name"] = name
 
 
-def _read_phone(read: ReadRow, cells: Sequence[str], country: str) -> None:
-    """Take the first number that can be read."""
+def _read_phone(read: ReadRow, cells: Sequence[str], country: str, all_cells: Sequence[str] = ()) -> None:
+    """Take the first number that can be read; `all_cells` includes those that say that there is none."""
     unreadable: list[tuple[str, BadInput]] = []
     readings: list[tuple[str, PhoneReading]] = []
     for cell in cells:
@@ -211,7 +211,7 @@ def _read_phone(read: ReadRow, cells: Sequence[str], country: str) -> None:
             unreadable.append((cell, error))
     if not readings:
         if not unreadable:
-            raise BadCell("Phone: please fill this in.", "")
+            raise BadCell("Phone: please fill this in.", " ".join(all_cells))
         cell, reason = unreadable[0]
         raise BadCell(str(reason), cell)
     _store_phones(read, readings, country)
