@@ -205,6 +205,7 @@ class CallRequestForm(Form):
     name = text_field("Name", 80)
     phone = text_field("Phone", 40, not_blank)
     email = email_field("E-mail")
+    mail_when_done = flag_field("Mail when done")
     note = text_field("Note", MAX_NOTE)
 
 
