@@ -110,6 +110,7 @@ def test_the_same_id_twice_counts_once(six):
         {"action": "tag", "tag": "x", "match": {"never_called": 1}},
         {"action": "tag", "tag": "x", "match": {"called_before": "soon"}},
         {"action": "tag", "tag": "x", "match": []},
+        {"action": "forget", "match": {}},
         {"action": "forget", "match": {"tagged": "odd"}},
         {"action": "forget", "match": {"tag": "odd", "list": "follow-ups"}},
         {"action": "tag", "match": "all"},

@@ -112,7 +112,7 @@ def week(tmp_path_factory):
 
 @pytest.fixture
 def lively(start, clock, week):
-    """That week, for tests that only read."""
+    """That week, to be read only."""
     data, opened, clock.at = week
     return Place(AppClient(start(data=data)), opened)
 

@@ -529,7 +529,8 @@ def call_again(
     new_call = find_open_call(db, call_list, ticket.contact_id) if added else None
     if new_call is None:
         return
-    update(db, "ticket", ticket.id, token=new_token(), request_key=None)  # first: they are unique
+    # First, since they are unique; and who asked has one address to mail to.
+    update(db, "ticket", ticket.id, token=new_token(), request_key=None, mail_to=None)
     update(
         db,
         "ticket",
@@ -538,6 +539,7 @@ def call_again(
         request_key=ticket.request_key,
         browser=ticket.browser,
         note=ticket.note,
+        mail_to=ticket.mail_to,
     )
 
 

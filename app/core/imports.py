@@ -502,6 +502,8 @@ def _stage_batch(
         row = by_number[staged_row.number]
         if staged_row.what != REFUSE:
             remarks += [{"number": staged_row.number, "refused": 0, **r._asdict()} for r in row.read.remarks]
+            if staged_row.do_not_call and row.read.other_phones:
+                staged[index] = replace(staged_row, other_phones=" ".join(row.read.other_phones))
             continue
         if row.cells is not None:
             staged[index] = replace(staged_row, cells=json.dumps(row.cells))

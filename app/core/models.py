@@ -100,7 +100,7 @@ class Servicer:
 class Ticket:
     """A customer's way through a queue, or a call's through a call list.
 
-    The fields after `claimed_until` come from other tables and are filled in by SELECT_TICKETS only.
+    The fields after `mail_to` come from other tables and are filled in by SELECT_TICKETS only.
     """
 
     id: int
@@ -133,6 +133,7 @@ class Ticket:
     started_at: float | None
     ended_at: float | None
     claimed_until: float | None
+    mail_to: str | None  # who wants to be mailed when the request for this call is over
 
     queue: str = ""  # the queue's slug
     queue_name: str = ""

@@ -136,8 +136,8 @@ class PlaceSettingsForm(PlaceForm):
     address = text_field("Address for phones", 60)
 
 
-class ChecklistForm(Form):
-    """A step of the owner's checklist."""
+class StepForm(Form):
+    """A step of the first checklist."""
 
     step = choice_field("Step", "poster", "backup", "hidden")
 
@@ -205,6 +205,7 @@ class CallRequestForm(Form):
     name = text_field("Name", 80)
     phone = text_field("Phone", 40, not_blank)
     email = email_field("E-mail")
+    mail_when_done = flag_field("Mail when done")
     note = text_field("Note", MAX_NOTE)
 
 

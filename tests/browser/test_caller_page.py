@@ -299,6 +299,7 @@ def test_the_owner_adds_a_list_with_custom_wording(calling, shop, visit):
     owner.get_by_text("Outcomes of a call").click()
     owner.get_by_label("Outcome", exact=True).fill("Appointment made")
     presses(owner, "Add the outcome")
+    expect(owner.get_by_role("button", name="Remove Appointment made")).to_be_enabled()
     presses(owner, "Remove Wrong number")
     expect(owner.get_by_text("Removed.")).to_be_visible()
     caller = visit(ana)

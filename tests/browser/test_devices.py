@@ -379,6 +379,7 @@ def test_a_count_below_zero_is_seen_at_the_door_only(inside, door, visit):
 
 def test_a_customer_who_left_by_mistake_presses_undo(shop, phone):
     phone.get_by_role("button", name="Take a number").click()
+    expect(phone.get_by_role("heading", name="A1")).to_be_visible()
     shop.take()
     phone.get_by_role("button", name="Leave the line").click()
     expect(phone.get_by_role("main")).to_contain_text("You left the line.")
