@@ -18,12 +18,11 @@ sys.path += [str(DOCS.parent / "tests"), str(DOCS.parent / "tests/browser")]
 
 from call_list import Calling  # noqa: E402
 from counter import Inside  # noqa: E402
-from helpers.browser import launch_options  # noqa: E402
+from helpers.browser import FLAGS, launch_options  # noqa: E402
 from helpers.clock import zone_at_hour  # noqa: E402
 from helpers.places import Place  # noqa: E402
 from helpers.server import Server  # noqa: E402
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 PHONE, SCREEN, TABLET = (375, 667), (1440, 900), (1000, 640)
 CUSTOMERS = [
     "Zoë",

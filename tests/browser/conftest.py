@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from counter import Inside
-from helpers.browser import launch_options
+from helpers.browser import FLAGS, launch_options
 from helpers.places import Place
 from helpers.server import Server
 from playwright.sync_api import (
@@ -30,8 +30,6 @@ from playwright.sync_api import (
 
 HERE = Path(__file__).parent
 NAME = "shop.test"  # as plain http at any other name, it lacks what browsers keep for https and localhost
-FLAGS = """--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking
-           --disable-component-update --disable-sync"""
 # The pop-ups of an address bar that nobody sees: two pages more for each window, and half of what it costs.
 # A browser heeds the last list only, so the others are those that Playwright leaves out by itself.
 WITHOUT = """
@@ -43,7 +41,7 @@ WITHOUT = """
 CHROMIUM = {
     **launch_options(),
     "args": [
-        *FLAGS.split(),
+        *FLAGS,
         f"--disable-features={','.join(WITHOUT.split())}",
         f"--host-resolver-rules=MAP {NAME} 127.0.0.1",
     ],
