@@ -117,7 +117,7 @@ def _take_over_in_words(take_over: TakeOver, zone: ZoneInfo) -> str:
     return (
         f"On {date_in_words(at[:10])} at {at[11:16]} this server took over from one that didn't answer, with"
         f" its backup of {copy_at[11:19]}. What happened there later may be missing, so every queue skipped"
-        " 20 numbers: no number is given twice."
+        " 20 numbers or more: no number is given twice."
     )
 
 

@@ -10,14 +10,8 @@ from helpers.server import Server
 
 MARK = "evil"  # is in each of them
 HOSTS = (
-    *(
-        f"{MARK}.example{end}"
-        for end in ("/x", "@queue", ":99999", ":x", "#", "?q", "\\", "%0d%0a", "..a")
-    ),
-    *(
-        f"{start}{MARK}"
-        for start in ("<script>", "-", ".", "[", "javascript:", "q, ", "user:pw@", "'", '"')
-    ),
+    *(f"{MARK}.example{end}" for end in ("/x", "@queue", ":99999", ":x", "#", "?q", "\\", "%0d%0a", "..a")),
+    *(f"{start}{MARK}" for start in ("<script>", "-", ".", "[", "javascript:", "q, ", "user:pw@", "'", '"')),
     MARK * 16,
     f"{MARK}." * 60,
     f"{'a' * 64}.{MARK}",
