@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from counter import Inside
-from helpers.browser import launch_options
+from helpers.browser import FLAGS, launch_options
 from helpers.places import Place
 from helpers.server import Server
 from playwright.sync_api import (
@@ -31,8 +31,6 @@ from playwright.sync_api import (
 HERE = Path(__file__).parent
 # A name other than localhost: with plain http, browsers don't allow it what they reserve for https.
 NAME = "shop.test"
-FLAGS = """--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking
-           --disable-component-update --disable-sync"""
 # The pop-ups of the address bar: two more pages for each window, and half of its cost.
 # A browser uses only the last list, so this one repeats the features that Playwright disables.
 WITHOUT = """
@@ -44,7 +42,7 @@ WITHOUT = """
 CHROMIUM = {
     **launch_options(),
     "args": [
-        *FLAGS.split(),
+        *FLAGS,
         f"--disable-features={','.join(WITHOUT.split())}",
         f"--host-resolver-rules=MAP {NAME} 127.0.0.1",
     ],

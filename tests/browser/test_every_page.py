@@ -17,6 +17,11 @@ SIZES = {
     "phone on its side": (667, 375),
     "desktop": (1440, 900),
 }
+EVERY_SIZE = SIZES | {
+    "tablet": (768, 1024),
+    "large desktop": (1920, 1080),
+    "zoomed": (320, 256),  # what is left of 1280 × 1024 at 400 %
+}
 LONG = "Ferdinand’s Household Appliance & Sewing Machine Repairs at the Old Tram Depot"
 FIND_VIOLATIONS = """async rules => (await axe.run({ runOnly: rules })).violations.map(
     found => `${found.id}: ${found.nodes[0].html} ${found.nodes[0].failureSummary}`)"""
@@ -26,6 +31,29 @@ WHAT_STICKS_OUT = """() => document.documentElement.scrollWidth > innerWidth
     : []"""
 IS_NOT_TO_BE_SCROLLED = re.compile("/(board$|counter/|door/)")
 IS_CUT = "() => document.documentElement.scrollHeight > innerHeight"
+
+# Bars, tabs and messages that stay while the page scrolls below them, and cover more than half of the window.
+WHAT_COVERS = """() => [...document.querySelectorAll('body, body *')].filter(e => {
+    if (!['fixed', 'sticky'].includes(getComputedStyle(e).position)) return false;
+    if (!e.checkVisibility({ visibilityProperty: true })) return false;
+    const box = e.getBoundingClientRect();
+    return Math.min(box.bottom, innerHeight) - Math.max(box.top, 0) > innerHeight / 2;
+}).map(e => e.outerHTML.slice(0, 120))"""
+# Controls that lie behind something else when they have the focus. Of a large one, a part must be seen.
+WHAT_IS_HIDDEN_WITH_FOCUS = """() => {
+    const selector = 'a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex="0"]';
+    const isSeen = (e, box) => [.1, .3, .5, .7, .9].some(x => [.1, .3, .5, .7, .9].some(y => {
+        const at = document.elementFromPoint(box.left + x * box.width, box.top + y * box.height);
+        return at && (e.contains(at) || at.contains(e) && at.matches('label, fieldset, dialog')
+            || [...(e.labels || [])].some(label => label.contains(at)));
+    }));
+    return [...document.querySelectorAll(selector)].filter(e => {
+        if (e.disabled || !e.checkVisibility({ visibilityProperty: true }))
+            return false;
+        e.focus();
+        return document.activeElement === e && ![...e.getClientRects()].some(box => isSeen(e, box));
+    }).map(e => e.outerHTML.slice(0, 160));
+}"""
 
 
 # ----- each page and state: a function that creates it and returns its link
@@ -610,6 +638,32 @@ def test_every_page_can_be_read_and_used_by_anybody(open_shop, look, problems, s
         assert problems == []
 
 
+def check_every_size(page: Page) -> None:
+    """Assert that axe finds nothing in any size, light and dark, and that no bar hides what is used."""
+    wrong = []
+    for opened in (False, True):
+        if opened:
+            page.evaluate("document.querySelectorAll('main details').forEach(each => { each.open = true; })")
+        for size, (width, height) in EVERY_SIZE.items():
+            page.set_viewport_size({"width": width, "height": height})
+            where = f"{size}, opened" if opened else size
+            wrong += [f"{where}: {part} sticks out" for part in page.evaluate(WHAT_STICKS_OUT)]
+            wrong += [f"{where}: {part} is hidden" for part in page.evaluate(WHAT_IS_HIDDEN_WITH_FOCUS)]
+            if size == "zoomed":
+                wrong += [f"{where}: {part} covers the page" for part in page.evaluate(WHAT_COVERS)]
+            page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+                wrong += [f"{where}, {scheme}: {each}" for each in violations(page)]
+    assert wrong == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("state", [state for state, _ in STATES], ids=lambda state: state.__name__)
+def test_every_page_is_accessible_at_every_size(open_shop, look, state):
+    check_every_size(look(state(open_shop())))
+
+
 @pytest.mark.parametrize(
     "state",
     [
@@ -695,6 +749,12 @@ def home_of_a_place(start_server):
 def test_home_can_be_read_and_used_by_anybody(start_server, look, problems, state, main):
     check(look(state(start_server)), main)
     assert problems == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("state", [home_of_a_new_server, home_that_asks_for_the_code, home_of_a_place])
+def test_home_is_accessible_at_every_size(start_server, look, state):
+    check_every_size(look(state(start_server)))
 
 
 def test_a_lost_bookmark_is_found_with_the_setup_code(start_server, visit):

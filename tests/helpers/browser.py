@@ -6,6 +6,15 @@ import shutil
 import subprocess
 from functools import cache
 
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 BROWSERS = (
     "chromium",
     "chromium-browser",
