@@ -24,7 +24,8 @@ from app.core.mail_addresses import forget_old_addresses
 from app.core.tickets import erase_personal_data
 from app.errors import Unavailable
 from app.settings import Settings
-from app.storage.database import WRITER_TIMEOUT_S, Database
+from app.storage.database import Database
+from app.storage.engine import WRITER_TIMEOUT_S
 
 log = logging.getLogger("takeanumber")
 
@@ -148,9 +149,7 @@ def _watch_writer(stop: threading.Event, database: Database) -> None:
       when the timer, which is set anew here each second, runs out.
     """
     while not stop.wait(TICK_S):
-        busy_since = database.busy_since
-        hangs = busy_since is not None and time.monotonic() - busy_since > WRITER_TIMEOUT_S
-        if hangs or not database.writer.is_alive():
+        if database.hangs():
             log.critical(
                 "The writer has not answered for %s seconds.\n%s", WRITER_TIMEOUT_S, stacks_of_all_threads()
             )

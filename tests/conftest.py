@@ -7,6 +7,7 @@ pytest_plugins = [
     "helpers.app",
     "helpers.server",
     "helpers.storage",
+    "helpers.postgres",
     "helpers.fast_backups",
     "helpers.versions",
     "helpers.beanstalk",
@@ -17,6 +18,42 @@ pytest_plugins = [
 SECOND_BROWSER = {"test_every_page", "test_handover_pages"}
 # Files whose tests share a place that takes seconds to make.
 SHARED_PLACE = {"test_bad_input", "test_stats"}
+
+
+# Files whose tests run on PostgreSQL too, in `make test`. In `make soak`, those of all files do.
+ON_POSTGRESQL = {
+    "test_call_requests",
+    "test_caller",
+    "test_caller_api",
+    "test_counter",
+    "test_counter_admits_queue",
+    "test_counter_day",
+    "test_desk",
+    "test_estimated_wait",
+    "test_picture",
+    "test_stats",
+    "test_take_a_number",
+    "test_undo",
+}
+# Files about SQLite's file, and fixtures that lead to it.
+ON_SQLITE = {"test_backup", "test_continuous_backup", "test_lease", "test_restore", "test_upgrade"}
+FILE_FIXTURES = REAL_PROCESSES | {"database", "old_version", "command", "small_disk", "bucket", "folder"}
+
+
+def pytest_generate_tests(metafunc):
+    """Run the tests that use an application in this process on both databases."""
+    names = set(metafunc.fixturenames)
+    stem = metafunc.definition.path.stem
+    if "storage" not in names or stem in ON_SQLITE or names & FILE_FIXTURES:
+        return
+    if (
+        metafunc.definition.get_closest_marker("sqlite_file")
+        or metafunc.definition.path.parent.name == "browser"
+    ):
+        return
+    marks = [] if stem in ON_POSTGRESQL else [pytest.mark.soak]
+    databases = ["sqlite", pytest.param("postgresql", marks=[*marks, pytest.mark.postgresql])]
+    metafunc.parametrize("storage", databases, indirect=True)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -55,6 +55,7 @@ from app.errors import CannotStart, ServiceError
 from app.settings import Settings
 from app.storage.database import MOVING_SENTENCE, Database
 from app.storage.facts import find_fact
+from app.storage.sqlite import SqliteEngine
 
 log = logging.getLogger("takeanumber")
 
@@ -409,7 +410,7 @@ class LeaseServer:
             take_over = {"at": now(), "term": term, "copy_at": copy.at} if abrupt else None
             prepare_file(file, copy, facts_of_holder(nonce, term, take_over))
             if abrupt:
-                skip = Database(file)
+                skip = Database(SqliteEngine(file))
                 try:
                     skip.write(skip_numbers, now(), SKIPPED_NUMBERS)
                 finally:

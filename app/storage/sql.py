@@ -15,23 +15,36 @@ from sqlalchemy.engine import Connection, CursorResult, Row
 Model = TypeVar("Model")
 
 _statements: dict[str, sa.TextClause | sa.TextualSelect] = {}  # by their SQL
+_postgresql_statements: dict[str, sa.TextClause | sa.TextualSelect] = {}
 
 
 def run(db: Connection, sql: str, **parameters: Any) -> CursorResult[Any]:
     """Run one SQL statement with named parameters; the parameter after IN is a list."""
-    statement = _statements.get(sql)
+    on_postgresql = db.dialect.name == "postgresql"
+    statements = _postgresql_statements if on_postgresql else _statements
+    statement = statements.get(sql)
     if statement is not None:
         return db.execute(statement, parameters)
-    lists: list[sa.BindParameter[Any]] = [
-        sa.bindparam(name, expanding=True) for name in re.findall(r"\bIN :(\w+)", sql)
-    ]
-    statement = sa.text(sql).bindparams(*lists)
+    statement = _for_postgresql(sql) if on_postgresql else _for_sqlite(sql)
     result = db.execute(statement, parameters)
     if result.returns_rows:
         # Naming the columns once saves SQLAlchemy a third of the cost of a small statement.
         statement = statement.columns(*map(sa.column, result.keys()))
-    _statements[sql] = statement
+    statements[sql] = statement
     return result
+
+
+def _for_sqlite(sql: str) -> sa.TextClause:
+    lists: list[sa.BindParameter[Any]] = [
+        sa.bindparam(name, expanding=True) for name in re.findall(r"\bIN :(\w+)", sql)
+    ]
+    return sa.text(sql).bindparams(*lists)
+
+
+def _for_postgresql(sql: str) -> sa.TextClause:
+    """Return a statement in which a list is one parameter, which may be empty."""
+    sql = re.sub(r"\bNOT IN :(\w+)", r"<> ALL (:\1)", sql)
+    return sa.text(re.sub(r"\bIN :(\w+)", r"= ANY (:\1)", sql))
 
 
 def insert(db: Connection, table: str, **values: Any) -> None:
@@ -47,13 +60,14 @@ def insert_returning(db: Connection, table: str, **values: Any) -> Row[Any]:
 def insert_many(db: Connection, table: str, rows: list[dict[str, Any]]) -> None:
     """Add rows that have the same columns."""
     if rows:
-        # The driver takes the same named parameters, at a third of the cost.
-        db.exec_driver_sql(_insert_sql(table, tuple(rows[0])), rows)
+        # The driver takes named parameters too, at a third of the cost.
+        prefix, suffix = ("%(", ")s") if db.dialect.name == "postgresql" else (":", "")
+        db.exec_driver_sql(_insert_sql(table, tuple(rows[0]), prefix, suffix), rows)
 
 
 @cache
-def _insert_sql(table: str, columns: tuple[str, ...]) -> str:
-    parameters = ", ".join(f":{column}" for column in columns)
+def _insert_sql(table: str, columns: tuple[str, ...], prefix: str = ":", suffix: str = "") -> str:
+    parameters = ", ".join(f"{prefix}{column}{suffix}" for column in columns)
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({parameters})"
 
 

@@ -17,7 +17,7 @@ from app.storage.facts import set_fact
 from app.storage.private import create_directory, create_file
 from app.storage.schema import SCHEMA, metadata
 from app.storage.sql import run
-from app.storage.sqlite import make_engine
+from app.storage.sqlite import SqliteEngine, make_engine
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
@@ -86,6 +86,10 @@ def is_newer(schema: str) -> bool:
 
 def open_database(settings: Settings) -> Database:
     """Open an existing, up-to-date database. Raises CannotStart when there is none."""
+    if settings.database_url:
+        from app.storage import postgres_upgrade  # the driver is needed only there
+
+        return postgres_upgrade.open_existing(settings)
     path = settings.database_path
     schema = _existing_schema(path)
     if schema is None:
@@ -94,7 +98,7 @@ def open_database(settings: Settings) -> Database:
     _refuse_newer(path, schema)
     if schema != SCHEMA:
         raise CannotStart(f"{path} is of an older version. Start the server once to bring it up to date.")
-    return Database(path)
+    return Database(SqliteEngine(path))
 
 
 def create_or_upgrade(settings: Settings) -> Database:
@@ -102,6 +106,10 @@ def create_or_upgrade(settings: Settings) -> Database:
 
     Before an upgrade, a copy of the old file is put beside it.
     """
+    if settings.database_url:
+        from app.storage import postgres_upgrade  # the driver is needed only there
+
+        return postgres_upgrade.create_or_upgrade(settings)
     path = settings.database_path
     try:
         create_directory(path.parent)
@@ -120,14 +128,14 @@ def create_or_upgrade(settings: Settings) -> Database:
     if schema != SCHEMA:
         _copy_beside(path)
         upgrade_file(path)
-    return Database(path)
+    return Database(SqliteEngine(path))
 
 
 def create_database(path: Path) -> Database:
     """Create a database file and open it."""
     create_file(path)
-    database = Database(path)
-    database.write(_create_tables)
+    database = Database(SqliteEngine(path))
+    database.write(create_tables)
     return database
 
 
@@ -186,7 +194,8 @@ def _copy_beside(path: Path) -> None:
         raise CannotStart(f"Upgrading {path} failed, so it was left as it was: {error}.") from None
 
 
-def _create_tables(db: Connection) -> None:
+def create_tables(db: Connection) -> None:
+    """Create the tables of the newest schema in an empty database."""
     metadata.create_all(db)
     run(db, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
     run(db, "INSERT INTO alembic_version VALUES (:schema)", schema=SCHEMA)
