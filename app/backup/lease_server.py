@@ -53,7 +53,8 @@ from app.clock import now
 from app.core.queues import skip_numbers
 from app.errors import CannotStart, ServiceError
 from app.settings import Settings
-from app.storage.database import MOVING_SENTENCE, Database
+from app.storage.database import Database
+from app.storage.engine import MOVING_SENTENCE
 from app.storage.facts import find_fact
 from app.storage.sqlite import SqliteEngine
 

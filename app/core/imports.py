@@ -182,10 +182,17 @@ def add_contacts(
     return AddedContacts(file.add_rows, file.change_rows, refused)
 
 
-def fail_unread_imports(db: Connection) -> None:
-    """Mark the imports as failed that a server was staging when it stopped; called when a server starts."""
+def fail_unread_imports(db: Connection, before: float | None = None) -> None:
+    """Mark the imports as failed that a server was staging when it stopped; called when a server starts.
+
+    With `before`, only those that began before then: another instance may be staging the others.
+    """
     why = "The server was started again while it read this file. Nothing was stored; please upload it again."
-    run(db, "UPDATE import_file SET state = 'failed', why = :why WHERE state = 'reading'", why=why)
+    sql = "UPDATE import_file SET state = 'failed', why = :why WHERE state = 'reading'"
+    if before is None:
+        run(db, sql, why=why)
+    else:
+        run(db, f"{sql} AND created_at < :before", why=why, before=before)
 
 
 def _open_and_stage(

@@ -15,14 +15,13 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from sqlalchemy.engine import Connection
 
 from app.errors import DatabaseFailed, Unavailable, WritesPaused
-from app.storage.engine import WRITER_TIMEOUT_S, Engine
+from app.storage.engine import MOVING_SENTENCE, WRITER_TIMEOUT_S, Engine
 
 log = logging.getLogger("takeanumber")
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MOVING_SENTENCE = "Moving to a new server, a moment please."
 MAX_BATCH = 256  # writes in one transaction
 MAX_TRIES = 3  # of a transaction that fails for a reason that passes
 RETRY_S = 0.2  # before the second attempt; doubled after that

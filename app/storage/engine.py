@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from app.errors import DatabaseFailed
 
+MOVING_SENTENCE = "Moving to a new server, a moment please."
 WRITER_TIMEOUT_S = 10.0  # how long a request waits for the writer, and how long the writer may be silent
 
 

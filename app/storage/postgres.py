@@ -22,8 +22,8 @@ from psycopg.adapt import Loader
 from psycopg.types.numeric import IntDumper
 from sqlalchemy.engine import Connection
 
-from app.errors import BadInput, DatabaseFailed
-from app.storage.engine import WRITER_TIMEOUT_S
+from app.errors import BadInput, DatabaseFailed, WritesPaused
+from app.storage.engine import MOVING_SENTENCE, WRITER_TIMEOUT_S
 
 log = logging.getLogger("takeanumber")
 
@@ -37,6 +37,12 @@ LANE_LOCK = 0x74616E00
 JOB_LOCK = 0x74616E01
 UPGRADE_LOCK = 0x74616E02
 INSTANCE_LOCK = 0x74616E03  # each instance holds one while it runs
+
+MOVE_LOCK = 0x74616E04  # held while everything is moved to a SQLite file
+
+MOVED_FACT = "moved"  # set once everything was moved
+MAY_WRITE = f"""SELECT pg_try_advisory_xact_lock_shared({MOVE_LOCK}, 0)
+                AND NOT EXISTS (SELECT 1 FROM fact WHERE name = '{MOVED_FACT}')"""
 
 CHANNEL = "takeanumber"
 CONNECT_TIMEOUT_S = 5
@@ -199,12 +205,15 @@ class PostgresEngine:
 
     def begin(self, db: Connection, lane: int) -> None:
         """Begin a transaction, and take the lock of its lane, or those of all lanes in their order."""
-        if lane == NOTES:
-            _execute(db, "BEGIN")
-            return
-        lanes = range(PLACE_LANES) if lane == ALL_LANES else (lane,)
+        lanes: Sequence[int] = () if lane == NOTES else (lane,)
+        if lane == ALL_LANES:
+            lanes = range(PLACE_LANES)
         locks = "".join(f"; SELECT pg_advisory_xact_lock({LANE_LOCK}, {number})" for number in lanes)
-        _execute(db, f"BEGIN{locks}")
+        cursor = _execute(db, f"BEGIN{locks}; {MAY_WRITE}")
+        while cursor.nextset():
+            pass
+        if cursor.fetchone() != (True,):
+            raise WritesPaused(MOVING_SENTENCE)
 
     def commit(self, db: Connection) -> None:
         """Commit the transaction. Returns when it is on the disk.

@@ -6,8 +6,10 @@ Imported only when TAKEANUMBER_DATABASE_URL is set.
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any, cast
 
 import psycopg
 import sqlalchemy as sa
@@ -16,10 +18,18 @@ from sqlalchemy.engine import Connection
 from app.errors import CannotStart
 from app.settings import Settings
 from app.storage.database import Database
-from app.storage.postgres import OLDEST_VERSION, UPGRADE_LOCK, PostgresEngine, connect, make_engine
-from app.storage.schema import SCHEMA
+from app.storage.postgres import (
+    MOVED_FACT,
+    OLDEST_VERSION,
+    UPGRADE_LOCK,
+    PostgresEngine,
+    connect,
+    make_engine,
+    make_url,
+)
+from app.storage.schema import SCHEMA, metadata
 from app.storage.sql import run
-from app.storage.upgrade import MIGRATIONS, create_tables, is_newer
+from app.storage.upgrade import MIGRATIONS, is_newer
 
 SETTING = "TAKEANUMBER_DATABASE_URL"
 NAME = "The database of TAKEANUMBER_DATABASE_URL"
@@ -56,7 +66,7 @@ def open_existing(settings: Settings) -> Database:
     """Open a database that is up to date. Raises CannotStart."""
     check_server(settings.database_url)
     with _transaction(settings.database_url) as db:
-        schema = schema_of(db)
+        schema = schema_of(_raw(db))
     if schema is None:
         raise CannotStart(f"{NAME} is empty. Start the server once.")
     if schema != SCHEMA:
@@ -71,11 +81,14 @@ def create_or_upgrade(settings: Settings) -> Database:
     """
     check_server(settings.database_url)
     with _transaction(settings.database_url) as db:
-        schema = schema_of(db)
+        raw = _raw(db)
+        schema = schema_of(raw)
+        if schema and raw.execute("SELECT 1 FROM fact WHERE name = %s", [MOVED_FACT]).fetchone():
+            raise CannotStart(f"{NAME} was moved to a SQLite file. Leave {SETTING} out to use that.")
         if schema is None:
             if settings.require_database:
                 raise CannotStart(f"{NAME} is empty. Restore it, or leave TAKEANUMBER_REQUIRE_DATABASE out.")
-            create_tables(db)
+            create(raw)
         elif schema != SCHEMA:
             upgrade(db)
     return open_engine(settings)
@@ -126,19 +139,32 @@ def refusal(error: psycopg.Error) -> str:
     return f"The server of {SETTING} can't be used: {_first_line(error)}."
 
 
-def schema_of(db: Connection) -> str | None:
+def schema_of(raw: psycopg.Connection[Any]) -> str | None:
     """Return the schema version of a database, None when it is empty. Raises CannotStart for any other."""
-    tables = set(run(db, TABLES).scalars())
+    tables = {name for (name,) in raw.execute(TABLES)}
     if not tables:
         return None
     version = None
     if tables >= OWN_TABLES:
-        version = run(db, "SELECT version_num FROM alembic_version").scalar()
+        version = next((name for (name,) in raw.execute("SELECT version_num FROM alembic_version")), None)
     if version is None:
         raise CannotStart(f"{NAME} is of another application. Create one for Take A Number alone.")
     if is_newer(str(version)):
         raise CannotStart(f"{NAME} was written by a newer version of Take A Number. Install that one.")
     return str(version)
+
+
+def create(raw: psycopg.Connection[Any]) -> None:
+    """Create the tables of the newest schema in an empty database."""
+    dialect = make_url("postgresql://").get_dialect()()
+    engine = sa.create_mock_engine(
+        make_url("postgresql://"), lambda sql, *_, **__: raw.execute(str(sql.compile(dialect=dialect)))
+    )
+    metadata.create_all(engine, checkfirst=False)
+    raw.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    raw.execute("INSERT INTO alembic_version VALUES (%s)", [SCHEMA])
+    for name in ("secret_key", "epoch", "pulse"):
+        raw.execute("INSERT INTO fact (name, value) VALUES (%s, %s)", [name, secrets.token_hex(16)])
 
 
 def upgrade(db: Connection) -> None:
@@ -154,6 +180,10 @@ def upgrade(db: Connection) -> None:
         raise CannotStart(
             f"Upgrading failed, so {NAME[0].lower()}{NAME[1:]} was left as it was: {_first_line(error)}"
         ) from error
+
+
+def _raw(db: Connection) -> psycopg.Connection[Any]:
+    return cast("psycopg.Connection[Any]", db.connection.driver_connection)
 
 
 @contextmanager

@@ -12,9 +12,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.errors import DatabaseFailed
+from app.errors import DatabaseFailed, WritesPaused
 from app.storage.condition import find_damage, identity_of, is_damage, is_doubtful
-from app.storage.engine import WRITER_TIMEOUT_S
+from app.storage.engine import MOVING_SENTENCE, WRITER_TIMEOUT_S
+from app.storage.moving import is_moving
 
 log = logging.getLogger("takeanumber")
 
@@ -96,6 +97,8 @@ class SqliteEngine:
     def begin(self, db: Connection, lane: int) -> None:  # noqa: ARG002
         """Begin a transaction that may write."""
         _driver(db).execute("BEGIN IMMEDIATE")
+        if is_moving(self._path):  # asked now, since a move waits for transactions that have begun
+            raise WritesPaused(MOVING_SENTENCE)
 
     def commit(self, db: Connection) -> None:
         """Commit the transaction. Returns when it is on the disk."""

@@ -135,7 +135,7 @@ def create_database(path: Path) -> Database:
     """Create a database file and open it."""
     create_file(path)
     database = Database(SqliteEngine(path))
-    database.write(create_tables)
+    database.write(_create_tables)
     return database
 
 
@@ -194,8 +194,7 @@ def _copy_beside(path: Path) -> None:
         raise CannotStart(f"Upgrading {path} failed, so it was left as it was: {error}.") from None
 
 
-def create_tables(db: Connection) -> None:
-    """Create the tables of the newest schema in an empty database."""
+def _create_tables(db: Connection) -> None:
     metadata.create_all(db)
     run(db, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
     run(db, "INSERT INTO alembic_version VALUES (:schema)", schema=SCHEMA)

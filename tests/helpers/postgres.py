@@ -6,6 +6,7 @@ import glob
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -45,9 +46,11 @@ class Cluster:
         self.directory = Path(tempfile.mkdtemp(prefix="takeanumber-pg-"))
         self.port = free_port()
         self._user: dict[str, Any] = {}
+        self._privileges = ["setpriv", "--pdeathsig", "QUIT"]  # the kernel ends it when its parent ends
         if os.getuid() == 0:
             user = pwd.getpwnam("nobody")
             os.chown(self.directory, user.pw_uid, user.pw_gid)
+            self._privileges += [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
             self._user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         self._options = OPTIONS | options
         self.data = self.directory / "data"
@@ -70,19 +73,40 @@ class Cluster:
         assert done.returncode == 0, done.stdout
 
     def start(self) -> None:
-        """Start the server, and wait until it answers."""
-        options = " ".join(f"-c {name}={value}" for name, value in self._options.items())
-        log = self.directory / "log"
-        self._run("pg_ctl", "-D", str(self.data), "-l", str(log), "-w", "-t", "30",
-                  "-o", f"-p {self.port} -k {self.directory} {options}", "start")  # fmt: skip
+        """Start the server, and wait until it answers. It ends with this process, however that ends."""
+        settings = self._options | {"port": str(self.port), "unix_socket_directories": str(self.directory)}
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        with (self.directory / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*self._privileges, self._bin / "postgres", "-D", self.data, *options],
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + 60
+        while not self._answers():
+            assert self.process.poll() is None, (self.directory / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
-    def stop(self, mode: str = "fast") -> None:
-        """Stop the server."""
-        self._run("pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop")
+    def _answers(self) -> bool:
+        import psycopg
 
-    def restart(self, mode: str = "immediate") -> None:
-        """Stop the server as if it had crashed, and start it again."""
-        self.stop(mode)
+        try:
+            psycopg.connect(self.url()).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def stop(self, by: int = signal.SIGINT) -> None:
+        """Stop the server: SIGINT ends all connections, SIGQUIT is like a crash."""
+        self.process.send_signal(by)
+        self.process.wait(60)
+
+    def restart(self) -> None:
+        """Let the server crash (as `pg_ctl stop -m immediate` does), and start it again."""
+        self.stop(signal.SIGQUIT)
         self.start()
 
     def url(self, database: str = "postgres", user: str = "postgres") -> str:
@@ -110,8 +134,18 @@ class Cluster:
 
     def close(self) -> None:
         """End the server, and remove everything."""
-        self.stop("immediate")
+        self.stop(signal.SIGQUIT)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def copy_to(url: str, data: Path) -> None:
+    """Copy a data directory to a database, and leave it usable."""
+    from app.storage.move import move_to_postgresql
+    from app.storage.moving import mark_of
+
+    path = data / "takeanumber.db"
+    move_to_postgresql(path, url)
+    mark_of(path).unlink()
 
 
 @pytest.fixture(scope="session")
