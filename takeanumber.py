@@ -340,6 +340,11 @@ def settings_and_store(
     url: str | None, data: Path | None, take_over: str | None = None
 ) -> tuple[Settings, Store]:
     """Return the settings, and the place for backups that was given, or else configured."""
+    if os.environ.get("TAKEANUMBER_DATABASE_URL", "").strip():
+        raise CannotStart(
+            "The database is on PostgreSQL, which makes its own backups: use pg_dump and pg_restore, or the"
+            " snapshots of your database service (see docs/postgresql.md)."
+        )
     settings = Settings.read(os.environ, data=data, backup_url=url, take_over=take_over)
     return settings, open_store(settings.backup_url)
 
@@ -460,6 +465,34 @@ def verify(url: str | None, data: Path | None) -> None:
     settings, store = settings_and_store(url, data)
     copy = verify_backup(settings.database_path, store)
     click.echo(f"Verified {describe(copy)}: restored and whole, {copy.tickets:,} tickets.")
+
+
+# ----- moving to PostgreSQL
+
+
+@cli.command()
+@click.option("--to", "target", metavar="URL", help="Move to this PostgreSQL database, an empty one.")
+@click.option("--from", "source", metavar="URL", help="Move back from this PostgreSQL database.")
+@DATA
+def move(target: str | None, source: str | None, data: Path | None) -> None:
+    """Moves everything to PostgreSQL, or back to a file, while the server runs."""
+    if bool(target) == bool(source):
+        raise CannotStart("Give either --to or --from, with a URL such as postgresql://user@host/database.")
+    settings = Settings.read(os.environ, data=data, database_url=target or source, backup_url="")
+    from app.storage.move import move_to_postgresql, move_to_sqlite  # the driver is needed only here
+
+    path, url = settings.database_path, settings.database_url
+    moved = move_to_postgresql(path, url) if target else move_to_sqlite(url, path)
+    unit = "ticket" if moved.rows["ticket"] == 1 else "tickets"
+    click.echo(
+        f"Moved {moved.rows['ticket']:,} {unit} and {moved.rows['event']:,} events, and compared every row. "
+        f"Nothing could be stored for {moved.paused_s:.1f} seconds."
+    )
+    if target:
+        click.echo("Now restart every server with TAKEANUMBER_DATABASE_URL set to that URL.")
+        click.echo(f"{path} stays as it was; no server stores anything in it any more.")
+    else:
+        click.echo(f"Now restart the server without TAKEANUMBER_DATABASE_URL; it uses {path}.")
 
 
 # ----- demo

@@ -35,8 +35,15 @@ ON_POSTGRESQL = {
     "test_take_a_number",
     "test_undo",
 }
-# Files about SQLite's file, and fixtures that lead to it.
-ON_SQLITE = {"test_backup", "test_continuous_backup", "test_lease", "test_restore", "test_upgrade"}
+# Files about PostgreSQL or about SQLite's file, and fixtures that lead to it.
+ON_ONE = {
+    "test_postgresql",
+    "test_backup",
+    "test_continuous_backup",
+    "test_lease",
+    "test_restore",
+    "test_upgrade",
+}
 FILE_FIXTURES = REAL_PROCESSES | {"database", "old_version", "command", "small_disk", "bucket", "folder"}
 
 
@@ -44,7 +51,7 @@ def pytest_generate_tests(metafunc):
     """Run the tests that use an application in this process on both databases."""
     names = set(metafunc.fixturenames)
     stem = metafunc.definition.path.stem
-    if "storage" not in names or stem in ON_SQLITE or names & FILE_FIXTURES:
+    if "storage" not in names or stem in ON_ONE or names & FILE_FIXTURES:
         return
     if (
         metafunc.definition.get_closest_marker("sqlite_file")

@@ -255,6 +255,8 @@ class Database:
             if any(not job.is_note for job in jobs) and not self.guard.may_write():
                 raise WritesPaused(MOVING_SENTENCE)  # the process was frozen just now
             self.engine.commit(db)
+            if db.invalidated:
+                self._drop_connection(lane)
             self._count_changes(jobs)
         except Exception as error:  # noqa: BLE001
             # The callers get the error, whatever it is.

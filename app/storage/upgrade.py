@@ -14,6 +14,7 @@ from app.settings import Settings
 from app.storage.condition import find_damage, has_room, is_damage
 from app.storage.database import Database
 from app.storage.facts import set_fact
+from app.storage.moving import mark_of, was_moved
 from app.storage.private import create_directory, create_file
 from app.storage.schema import SCHEMA, metadata
 from app.storage.sql import run
@@ -111,6 +112,11 @@ def create_or_upgrade(settings: Settings) -> Database:
 
         return postgres_upgrade.create_or_upgrade(settings)
     path = settings.database_path
+    if was_moved(path):
+        raise CannotStart(
+            f"{path} was moved to PostgreSQL: set TAKEANUMBER_DATABASE_URL. To use this old file all the"
+            f" same, remove {mark_of(path)}."
+        )
     try:
         create_directory(path.parent)
         # Fail with a sentence now rather than with an error at the first ticket.
