@@ -13,6 +13,7 @@
 #   "flask-wtf==1.3.0",
 #   "openpyxl==3.1.5",
 #   "phonenumbers==9.0.43",
+#   "psycopg[binary]==3.3.9",
 #   "qrcode==8.2",
 #   "sqlalchemy==2.1.9",
 #   "tzdata==2026.6",
@@ -79,7 +80,7 @@ from app.server import create_server as create_http_server
 from app.settings import Settings
 from app.storage.database import Database
 from app.storage.facts import get_fact
-from app.storage.upgrade import cannot_write, create_or_upgrade, open_database
+from app.storage.upgrade import cannot_write, check_database, create_or_upgrade, open_database
 from app.threads import share_memory
 from app.web import public_links, response, standby
 from app.web.blueprints import BLUEPRINTS
@@ -468,6 +469,13 @@ def verify(url: str | None, data: Path | None) -> None:
 
 
 # ----- moving to PostgreSQL
+
+
+@cli.command()
+@DATA
+def check(data: Path | None) -> None:
+    """Checks that `serve` could use the database, and changes nothing."""
+    click.echo(check_database(Settings.read(os.environ, data=data)))
 
 
 @cli.command()

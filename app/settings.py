@@ -112,6 +112,8 @@ class Settings:
                 "the user and the password, write @ as %40, / as %2F, : as %3A, # as %23, ? as %3F and "
                 "% as %25."
             )
+        if self.backup_url == "none":  # overrides what a platform has set for all
+            object.__setattr__(self, "backup_url", "")
         if self.backup_url:
             raise CannotStart(
                 "TAKEANUMBER_BACKUP_URL can't be used with TAKEANUMBER_DATABASE_URL: PostgreSQL's own "

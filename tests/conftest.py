@@ -70,7 +70,13 @@ def pytest_collection_modifyitems(items):
     Tests that share something expensive (a browser, a place with a long history) run in one worker. Tests
     with real processes go first: they are the longest, and the short ones fill the gaps at the end.
     """
+    on_postgresql = set()
     for item in items:
+        if item.get_closest_marker("postgresql"):
+            # Of a test with many parameters, the first is enough to try its SQL.
+            if item.function in on_postgresql:
+                item.add_marker(pytest.mark.soak)
+            on_postgresql.add(item.function)
         if REAL_PROCESSES & set(item.fixturenames):
             item.add_marker(pytest.mark.real_process)
         if item.path.parent.name == "browser":

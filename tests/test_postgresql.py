@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from helpers.places import Desk, Place
@@ -271,9 +272,8 @@ def test_eight_desks_press_at_once_and_each_gets_one_of_eight_tickets(instances)
     desks = [again(place, server).desk(f"Desk {n}", f"{n}") for n in range(4) for server in (one, two)]
     for _ in range(3):
         waiting = {place.customer().number for _ in range(8)}
-        got = one.at_once(
-            *(lambda desk=desk: desk.post("next", finished=desk.current_number()) for desk in desks)
-        )
+        presses = [partial(desk.post, "next", finished=desk.current_number()) for desk in desks]
+        got = one.at_once(*presses)
         assert {answer.status for answer in got} == {200}
         assert {answer.body["current"]["number"] for answer in got} == waiting
 
@@ -287,7 +287,8 @@ def test_one_desk_presses_next_through_two_instances_and_one_is_refused(instance
     for _ in range(6):
         finished = desk.current_number()
         same = [Desk(server, {"links": {"desk": desk.link}}) for server in (one, two)]
-        got = one.at_once(*(lambda each=each: each.post("next", finished=finished) for each in same))
+        press = [partial(each.post, "next", finished=finished) for each in same]
+        got = one.at_once(*press)
         assert sorted(answer.status for answer in got) == [200, 409]
 
 

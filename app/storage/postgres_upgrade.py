@@ -74,6 +74,13 @@ def open_existing(settings: Settings) -> Database:
     return open_engine(settings)
 
 
+def check_schema(settings: Settings) -> str | None:
+    """Return the schema version of the database, None when it is empty. Raises CannotStart."""
+    check_server(settings.database_url)
+    with _transaction(settings.database_url) as db:
+        return schema_of(_raw(db))
+
+
 def create_or_upgrade(settings: Settings) -> Database:
     """Open the database, creating its tables or bringing them up to date. Raises CannotStart.
 

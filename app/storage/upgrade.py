@@ -137,6 +137,23 @@ def create_or_upgrade(settings: Settings) -> Database:
     return Database(SqliteEngine(path))
 
 
+def check_database(settings: Settings) -> str:
+    """Return in a sentence what `serve` would do with the database. Raises CannotStart if it would refuse."""
+    if settings.database_url:
+        from app.storage import postgres_upgrade  # the driver is needed only there
+
+        schema = postgres_upgrade.check_schema(settings)
+    else:
+        schema = _existing_schema(settings.database_path)
+        if schema is not None:
+            _refuse_newer(settings.database_path, schema)
+    if schema is None:
+        return "The database is empty: the next start creates its tables."
+    if schema != SCHEMA:
+        return "The database can be used: the next start brings it up to date."
+    return "The database can be used."
+
+
 def create_database(path: Path) -> Database:
     """Create a database file and open it."""
     create_file(path)
