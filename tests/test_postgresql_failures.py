@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections import Counter
+from functools import partial
 from http.client import HTTPException
 
 import pytest
@@ -66,10 +67,7 @@ class Load:
     def _serve(self, desk):
         current = None
         while not self._stop.is_set():
-            finished = current
-            answer = self._press(
-                lambda server: Desk(server, {"links": {"desk": desk.link}}).post("next", finished=finished)
-            )
+            answer = self._press(partial(self._call_next, desk.link, current))
             if answer is None:
                 continue
             if answer.status not in (200, 409):
@@ -79,6 +77,9 @@ class Load:
             current = shown and shown["number"]
             if current:
                 self.called.setdefault(current, set()).add(desk.link)
+
+    def _call_next(self, link, finished, server):
+        return Desk(server, {"links": {"desk": link}}).post("next", finished=finished)
 
     def check(self, server):
         """Compare what was answered with what is stored."""
@@ -111,7 +112,7 @@ def start_instances(start_server, tmp_path):
         return [
             start_server(
                 "--threads", "96", data=tmp_path / f"instance{number}", database_url=url, places="open"
-            )  # fmt: skip
+            )
             for number in range(count)
         ]
 
