@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from helpers.places import Desk, Place
 from helpers.server import Server, free_port
 from helpers.streams import Stream
 
+import takeanumber
+from app.errors import CannotStart
 from app.storage.schema import SCHEMA
 
 PG_DUMP = "pg_dump"
@@ -49,6 +52,16 @@ def instances(start_server, postgres_url, tmp_path):
 # ----- starting
 
 
+def refusal_of(url, **settings):
+    """Return the sentence with which the program refuses to start."""
+    with pytest.raises(CannotStart) as refused:
+        takeanumber.create_app(database_url=url, **settings)
+    sentence = str(refused.value)
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    return sentence
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [
@@ -63,15 +76,11 @@ def instances(start_server, postgres_url, tmp_path):
         ("postgresql://postgres:secret@127.0.0.1:{port}/postgres?what=ever", "can't be used"),
     ],
 )
-def test_a_url_that_cannot_be_used_is_said_in_one_sentence(command, cluster, url, words):
-    url = url.format(port=cluster.port, unused=free_port())
-    refused = command("serve", TAKEANUMBER_DATABASE_URL=url, PORT=str(free_port()))
-    assert refused.returncode == 1
-    assert words in refused.stderr
-    assert refused.stderr.startswith("Error: ")
-    assert refused.stderr.count("\n") == 1
-    assert "secret" not in refused.stderr + refused.stdout
-    assert "sec/ret" not in refused.stderr
+def test_a_url_that_cannot_be_used_is_said_in_one_sentence(cluster, url, words):
+    sentence = refusal_of(url.format(port=cluster.port, unused=free_port()))
+    assert words in sentence
+    assert "secret" not in sentence
+    assert "sec/ret" not in sentence
 
 
 def test_a_wrong_password_is_said_and_not_shown(command, cluster):
@@ -93,28 +102,23 @@ def test_a_wrong_password_is_said_and_not_shown(command, cluster):
     assert "wr0ng" not in refused.stderr
 
 
-def test_databases_that_are_not_fit_are_refused(command, cluster, postgres_url):
-    def sentence(url, **settings):
-        refused = command("serve", TAKEANUMBER_DATABASE_URL=url, PORT=str(free_port()), **settings)
-        assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr
-        return refused.stderr
-
+def test_databases_that_are_not_fit_are_refused(cluster, postgres_url):
     name = postgres_url.rpartition("/")[2]
-    together = sentence(postgres_url, TAKEANUMBER_BACKUP_URL="/somewhere")
+    together = refusal_of(postgres_url, backup_url="/somewhere")
     assert "TAKEANUMBER_BACKUP_URL" in together
     assert PG_DUMP in together
     cluster.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
-    assert "synchronous_commit" in sentence(postgres_url)
+    assert "synchronous_commit" in refusal_of(postgres_url)
     cluster.execute(f"ALTER DATABASE {name} RESET synchronous_commit")
     cluster.execute("UPDATE alembic_version SET version_num = '9999'", name)
-    assert "newer version" in sentence(postgres_url)
+    assert "newer version" in refusal_of(postgres_url)
     other = cluster.create_database()
     cluster.execute("CREATE TABLE customers (id int)", other.rpartition("/")[2])
-    assert "another application" in sentence(other)
+    assert "another application" in refusal_of(other)
     cluster.drop_database(other)
     latin = cluster.url("latin")
     cluster.execute("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
-    assert "UTF8" in sentence(latin)
+    assert "UTF8" in refusal_of(latin)
     cluster.drop_database(latin)
 
 
@@ -191,8 +195,11 @@ def test_a_nul_in_a_url_or_a_text_is_answered_in_a_sentence(place):
 
 
 def test_long_names_and_texts_can_be_stored(clinic):
-    clinic.add_contacts({"name": "ü" * 200, "phone": "030 1234567", "notes": "n" * 900, "address": "ß" * 300})
-    assert clinic.contacts(q="üü")["contacts"][0]["name"] == "ü" * 200
+    letters = random.Random(1)  # random, since PostgreSQL compresses what is in an index
+    text = "".join(chr(letters.randrange(0x4E00, 0x9FFF)) for _ in range(2000))
+    contact = {"name": text[:100], "phone": "030 1234567", "notes": text, "address": text[:200]}
+    assert clinic.add_contacts(contact)["added"] == 1
+    assert clinic.contacts(q=text[:2])["contacts"][0]["name"] == text[:100]
 
 
 def test_a_lost_connection_is_answered_503_and_the_service_resumes(place, cluster, postgres_url):
@@ -260,7 +267,9 @@ def test_a_job_is_done_by_one_instance_until_that_ends(start):
     assert one.engine.may_run_job("erase")
     assert not two.engine.may_run_job("erase")
     one.close()
-    assert two.engine.may_run_job("erase")
+    deadline = time.monotonic() + 10
+    while not two.engine.may_run_job("erase"):
+        assert time.monotonic() < deadline
 
 
 # ----- several instances
@@ -286,7 +295,7 @@ def test_one_desk_presses_next_through_two_instances_and_one_is_refused(instance
         place.customer()
     for _ in range(6):
         finished = desk.current_number()
-        same = [Desk(server, {"links": {"desk": desk.link}}) for server in (one, two)]
+        same = [Desk(server, {"id": 0, "links": {"desk": desk.link}}) for server in (one, two)]
         press = [partial(each.post, "next", finished=finished) for each in same]
         got = one.at_once(*press)
         assert sorted(answer.status for answer in got) == [200, 409]

@@ -79,7 +79,7 @@ class Load:
                 self.called.setdefault(current, set()).add(desk.link)
 
     def _call_next(self, link, finished, server):
-        return Desk(server, {"links": {"desk": link}}).post("next", finished=finished)
+        return Desk(server, {"id": 0, "links": {"desk": link}}).post("next", finished=finished)
 
     def check(self, server):
         """Compare what was answered with what is stored."""
