@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from app.errors import DatabaseFailed, Unavailable, WritesPaused
+from app.errors import DatabaseFailed, OutcomeUnknown, Unavailable, WritesPaused
 from app.storage.engine import MOVING_SENTENCE, WRITER_TIMEOUT_S, Engine
 
 log = logging.getLogger("takeanumber")
@@ -272,6 +272,8 @@ class Database:
 
     def _try_again(self, lane: _Lane, jobs: list[_Job], tries: int, error: Exception, *, began: bool) -> bool:
         """Run jobs again whose transaction failed, and answer them, if that makes sense."""
+        if isinstance(error, OutcomeUnknown):
+            return False  # they may be stored
         if self.engine.passes(error):
             if tries == MAX_TRIES:
                 log.warning("The database can't be written to: %s", str(error).partition("\n")[0])

@@ -22,7 +22,7 @@ from psycopg.adapt import Loader
 from psycopg.types.numeric import IntDumper
 from sqlalchemy.engine import Connection
 
-from app.errors import BadInput, DatabaseFailed, WritesPaused
+from app.errors import BadInput, DatabaseFailed, OutcomeUnknown, WritesPaused
 from app.storage.engine import MOVING_SENTENCE, WRITER_TIMEOUT_S
 
 log = logging.getLogger("takeanumber")
@@ -47,14 +47,16 @@ MAY_WRITE = f"""SELECT pg_try_advisory_xact_lock_shared({MOVE_LOCK}, 0)
 CHANNEL = "takeanumber"
 CONNECT_TIMEOUT_S = 5
 SILENCE_MS = 10_000  # a connection is lost when the server has not acknowledged data for so long
-SETTINGS = (
+SETTINGS = ("SET jit = off",)  # compiling takes longer than any query here
+WRITER_SETTINGS = (
     "SET lock_timeout = '8s'",
     # A process that hangs in a transaction loses it, so that others can go on.
     "SET idle_in_transaction_session_timeout = '5s'",
-    "SET jit = off",  # compiling takes longer than any query here
 )
 RETRY_S = 1.0
 DRAIN_S = 5.0
+OUTCOME_PAUSE_S = 0.2
+OUTCOME_SENTENCE = "The database was lost just now. Please look whether your change was stored."
 OUTCOME_S = 8.0  # how long to ask whether a commit was stored whose answer was lost
 
 # States of an error after which the same transaction may succeed; see the appendix of PostgreSQL's manual.
@@ -92,8 +94,11 @@ def make_url(url: str) -> sa.URL:
     return sa.make_url(url).set(drivername="postgresql+psycopg")
 
 
-def make_engine(url: str, pool_size: int = 1, *, timeouts: bool = True) -> sa.Engine:
-    """Return an engine. Transactions are begun and ended by hand, so it is in autocommit mode."""
+def make_engine(url: str, pool_size: int = 1, *settings: str) -> sa.Engine:
+    """Return an engine; `settings` come after the usual ones.
+
+    Transactions are begun and ended by hand, so it is in autocommit mode.
+    """
     target = make_url(url)
     engine = sa.create_engine(
         target,
@@ -109,7 +114,7 @@ def make_engine(url: str, pool_size: int = 1, *, timeouts: bool = True) -> sa.En
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
         connection.autocommit = True
-        for setting in SETTINGS if timeouts else SETTINGS[2:]:
+        for setting in (*SETTINGS, *settings):
             connection.execute(setting)
         connection.adapters.register_loader("numeric", NumericLoader)
         connection.adapters.register_dumper(bool, FlagDumper)
@@ -158,7 +163,7 @@ class PostgresEngine:
     def __init__(self, url: str, pool_size: int):
         self._url = url
         self._readers = make_engine(url, pool_size)
-        self._writers = make_engine(url, len(self.lanes))
+        self._writers = make_engine(url, len(self.lanes), *WRITER_SETTINGS)
         sa.event.listen(self._writers, "after_cursor_execute", _count_rows)
         self.signals = Signals(url)
         self.locks = SessionLocks(url)
@@ -229,20 +234,19 @@ class PostgresEngine:
             db.invalidate()
 
     def _was_stored(self, transaction: str) -> bool:
-        """Return whether a transaction was committed. Raises psycopg.Error when the server can't be asked."""
+        """Return whether a transaction was committed. Raises OutcomeUnknown when nobody can tell."""
         give_up_at = time.monotonic() + OUTCOME_S
-        while True:
-            try:
-                with connect(self._url) as raw:
-                    (status,) = raw.execute("SELECT pg_xact_status(%s::xid8)", [transaction]).fetchone() or (
-                        "",
-                    )
-                if status in ("committed", "aborted") or time.monotonic() > give_up_at:
-                    return bool(status == "committed")
-            except psycopg.OperationalError:
-                if time.monotonic() > give_up_at:
-                    raise
-            time.sleep(0.2)
+        while time.monotonic() < give_up_at:
+            with suppress(psycopg.OperationalError):
+                try:
+                    with connect(self._url) as raw:
+                        row = raw.execute("SELECT pg_xact_status(%s::xid8)", [transaction]).fetchone()
+                except psycopg.DataError:
+                    return False  # another server took over, which never heard of it
+                if row is not None and row[0] != "in progress":
+                    return bool(row[0] == "committed")
+            time.sleep(OUTCOME_PAUSE_S)
+        raise OutcomeUnknown(OUTCOME_SENTENCE)
 
     def run(self, db: Connection, statement: str) -> None:
         """Run a statement about the transaction, such as a savepoint."""
@@ -356,7 +360,8 @@ class Signals:
                         for _ in raw.notifies(timeout=DRAIN_S, stop_after=1):
                             self.on_change()
             except psycopg.Error as error:
-                log.warning("Signals of other instances can't be heard just now: %s", _first_line(error))
+                if not self._closed.is_set():
+                    log.warning("Other instances can't be heard just now: %s", _first_line(error))
                 self._closed.wait(RETRY_S)
 
     def _notify(self) -> None:

@@ -196,7 +196,7 @@ def _raw(db: Connection) -> psycopg.Connection[Any]:
 @contextmanager
 def _transaction(url: str) -> Iterator[Connection]:
     """Open a transaction that no other instance has at the same time. An exception rolls it back."""
-    engine = make_engine(url, timeouts=False)
+    engine = make_engine(url)
     try:
         with engine.connect() as db:
             run(db, "BEGIN")
