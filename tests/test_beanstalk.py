@@ -66,7 +66,7 @@ def template():
 
 def options_of(template, namespace):
     settings = template["Resources"]["Environment"]["Properties"]["OptionSettings"]
-    return {each["OptionName"]: each["Value"] for each in settings if each["Namespace"] == namespace}
+    return {each["OptionName"]: each["Value"] for each in settings if each.get("Namespace") == namespace}
 
 
 def test_hooks_can_be_run_wherever_they_were_checked_out():

@@ -14,6 +14,7 @@ import pytest
 from helpers.client import AppClient
 from helpers.clock import Clock
 from helpers.places import Place, new_tap, open_deli
+from helpers.postgres import copy_to
 
 import takeanumber
 from app import clock as app_clock
@@ -111,9 +112,11 @@ def week(tmp_path_factory):
 
 
 @pytest.fixture
-def lively(start, clock, week):
+def lively(start, clock, week, storage):
     """That week, to be read only."""
     data, opened, clock.at = week
+    if storage:
+        copy_to(storage["database_url"], data)
     return Place(AppClient(start(data=data)), opened)
 
 

@@ -28,6 +28,7 @@ TIMEOUT_S = 10.0  # for each answer of the mail server
 FIRST_PAUSE_S = 60  # after the first failure; doubled after each further one
 MAX_PAUSE_S = 6 * 3600
 MAX_TRIES = 20  # in about three days. Counted, since a clock that jumps must not lose a mail
+CLAIM_S = 600  # sending MAX_MAILS takes less
 MAX_MAILS = 20  # over one connection
 MAX_REASON_LENGTH = 200
 # These mails are counted when they are sent, and postponed if they are too many; others when they are queued.
@@ -62,6 +63,10 @@ def send_due_mails(database: Database, at: float, settings: Settings) -> bool:
         epoch = get_fact(db, "epoch")
     if not mails or database.paused:
         return False
+    if database.engine.changes_elsewhere:
+        # Another instance may have begun to send them, before this one took over the job.
+        claimed = database.write(_claim, at, mails)
+        mails = [mail for mail in mails if mail.id in claimed]
     try:
         server = _connect(settings)
     except (OSError, smtplib.SMTPException) as error:
@@ -112,6 +117,14 @@ def _may_send(database: Database, at: float, letter: list[Mail]) -> bool:
     elif due_at > at:
         database.write(_put_off, letter, due_at)
     return not is_refused and due_at <= at
+
+
+def _claim(db: Connection, at: float, mails: list[Mail]) -> set[int]:
+    """Return the ids of the mails that no other instance sends; it would be their turn after CLAIM_S."""
+    sql = """UPDATE mail SET due_at = :until
+             WHERE id IN :ids AND (due_at <= :at OR due_at > :latest) RETURNING id"""
+    ids = [mail.id for mail in mails]
+    return set(run(db, sql, until=at + CLAIM_S, ids=ids, at=at, latest=at + MAX_PAUSE_S).scalars())
 
 
 def _put_off(db: Connection, letter: list[Mail], due_at: float) -> None:

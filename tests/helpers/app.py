@@ -83,12 +83,12 @@ def close(app: flask.Flask) -> None:
 
 
 @pytest.fixture
-def start(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., flask.Flask]]:
+def start(tmp_path: Path, clock: Clock, storage: dict[str, Any]) -> Iterator[Callable[..., flask.Flask]]:
     """Create applications with these settings on the database of this test; close them all after it."""
     apps = []
 
     def start(**settings: Any) -> flask.Flask:
-        defaults = {"data": tmp_path / "data", "takes_per_minute": 10**9}
+        defaults = {"data": tmp_path / "data", "takes_per_minute": 10**9, **storage}
         apps.append(takeanumber.create_app(**defaults | settings))
         return apps[-1]
 
@@ -183,7 +183,7 @@ def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=60,
             check=False,
         )
 
