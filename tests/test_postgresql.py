@@ -213,7 +213,7 @@ def test_a_new_version_upgrades_once_while_the_previous_one_serves(
 
 
 @pytest.fixture
-def storage(postgres_url):
+def database_settings(postgres_url):
     """All tests here that use an application in this process run on PostgreSQL."""
     return {"database_url": postgres_url, "database_pool": 2}
 
@@ -276,7 +276,7 @@ def test_a_commit_whose_answer_is_lost_counts_once(place, app, monkeypatch):
     assert place.customer().number == "A2"
 
 
-def test_a_mail_is_claimed_by_one_instance(start, storage):
+def test_a_mail_is_claimed_by_one_instance(start, database_settings):
     from app.core.mail import _claim, _due_mails
     from app.storage.sql import insert
 
