@@ -159,7 +159,7 @@ def call_next(
 def _check_not_admitted(
     db: Connection, desk: Desk, admitted: list[Queue], queue: str | None, number: str | None
 ) -> None:
-    """Raise Conflict for a customer of a queue that a counter admits: only the counter knows if there is room."""
+    """Raise Conflict for a customer whom a counter admits: only the counter knows if there is room."""
     if queue and admitted:
         raise _admitted_by_counter(db, admitted[0])
     if number:
