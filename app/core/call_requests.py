@@ -27,7 +27,7 @@ REASON = "Asked to be called"
 
 @dataclass(frozen=True)
 class CallRequest:
-    """What somebody tells who wants to be called; the phone number is as they typed it."""
+    """The details of a request for a call; the phone number is as it was typed."""
 
     phone: str
     name: str | None = None

@@ -51,7 +51,7 @@ log = logging.getLogger("takeanumber")
 
 MAX_BATCH = 500  # rows that one write stages
 MAX_ERASED = 2000  # rows that one write erases
-MAX_ROWS_IN_REQUEST = 1000  # up to so many rows are staged while the browser waits
+MAX_ROWS_IN_REQUEST = 1000  # up to this many rows are staged while the browser waits
 MAX_SPREADSHEET_IN_REQUEST = 300_000  # bytes of an .xlsx file that is opened while the browser waits
 KEPT_S = 86_400  # how long an import can be stored, and looked at
 MAX_CHOICES = 100  # choices of columns that a place remembers

@@ -1,4 +1,4 @@
-"""The dataclasses that cross the borders of modules.
+"""The dataclasses that are passed between modules.
 
 Most are rows of the database. Times (`*_at`, `*_until`) are seconds since the epoch, durations (`*_s`) are in
 seconds, and a `day` is a date such as "2026-11-21".
@@ -16,7 +16,7 @@ CALLS = "calls"  # the kind of a call list, and the series of its tickets: it so
 
 @dataclass(frozen=True)
 class Place:
-    """A shop, a lab, a desk: it has queues, counters and servicers."""
+    """A shop or a lab, for example: it has queues, counters and servicers."""
 
     id: int
     slug: str

@@ -255,7 +255,7 @@ def _parse_call_back(at: float, text: str | None, timezone: str) -> float:
 
 
 def _parse_time(text: str, timezone: str) -> float:
-    """Return a time such as 2026-11-23T14:30, by the clocks of a zone or with an offset. Raises BadInput."""
+    """Return a time such as 2026-11-23T14:30, in a time zone or with an offset. Raises BadInput."""
     try:
         if not re.search(r"[T ]\d", text):
             raise ValueError("a date alone is no time to call")

@@ -213,7 +213,7 @@ def calls_json(db: Connection, at: float, place: Place, servicer: Servicer) -> d
 
 
 def call_back_times(at: float, timezone: str) -> list[dict[str, str]]:
-    """Return times to call back that one press chooses, by the clocks of a zone."""
+    """Return times to call back that one press chooses, in a time zone."""
     zone = ZoneInfo(timezone)
     today = datetime.fromtimestamp(at, zone)
     soon = datetime.fromtimestamp(-(-(at + HOUR_S) // ROUND_S) * ROUND_S, zone)

@@ -35,7 +35,7 @@ from app.errors import ServiceError
 from app.web.call_list_json import list_json, words_json
 from app.web.counter_json import counter_json
 from app.web.desk import servicer_json
-from app.web.forms import NumberForm, StepForm
+from app.web.forms import ChecklistForm, NumberForm
 from app.web.health import backup_json
 from app.web.present import iso
 from app.web.public_links import public_address
@@ -228,7 +228,7 @@ def _attention(
 @errors_on(show_manage)
 def finish_step(place: str, token: str) -> Answer:
     """Note that a step of the first checklist is done. The poster's step leads to the poster."""
-    step = parse(StepForm, "step")["step"]
+    step = parse(ChecklistForm, "step")["step"]
     write(places.finish_step, place, token, step)
     if step == "poster" and not wants_json():
         return flask.redirect(url_for("screens.show_poster", place=place), 303)
