@@ -43,7 +43,7 @@ def check_answer(response: Answer) -> Answer:
 
 
 def _is_known(slug: str) -> bool:
-    """Return True for a place of this copy. A copy without places is older than the first one: any will do."""
+    """Return True for a place of this copy. If it holds none, it is older than the first place: any will do."""
     with service().database.read() as db:
         try:
             find_place(db, slug)
