@@ -43,7 +43,7 @@ def check_answer(response: Answer) -> Answer:
 
 
 def _is_known(slug: str) -> bool:
-    """Return True for a place of this copy. If it holds none, it is older than the first place: any will do."""
+    """Return True for a place of this copy, and for any place if the copy was made before the first one."""
     with service().database.read() as db:
         try:
             find_place(db, slug)
