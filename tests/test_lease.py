@@ -138,6 +138,13 @@ def role(server):
     return backup_of(server)["role"]
 
 
+def open_shop(server):
+    """Open a place on a server that keeps backups, and wait until a copy of it is stored."""
+    shop = server.open_shop()
+    wait_for(lambda: backup_of(server)["last_at"])
+    return shop
+
+
 def lease_of(path):
     """Return the states in the log of the lease, the oldest first."""
     return [json.loads(entry.read_text())["state"] for entry in sorted((path / "lease").glob("*.json"))]
@@ -164,7 +171,7 @@ def owner_sees(shop, server):
 )
 def test_nothing_that_was_answered_is_lost_in_a_clean_update(cloud, words):
     old = cloud.serve("old")
-    shop = old.open_shop()
+    shop = open_shop(old)
     customers = Customers(shop)
     customers.are_served()
     assert "Restored" in cloud.restore("new", *words)
@@ -194,7 +201,7 @@ def test_nothing_that_was_answered_is_lost_in_a_clean_update(cloud, words):
 
 def test_open_pages_of_the_old_one_are_led_to_the_new_one(machines):
     old = machines.serve("old")
-    shop = old.open_shop()
+    shop = open_shop(old)
     board = shop.watch()
     board.next()
     machines.restore("new")
@@ -206,7 +213,7 @@ def test_open_pages_of_the_old_one_are_led_to_the_new_one(machines):
 
 def test_an_update_rolled_back_half_way_never_stops_the_old_server(machines, tmp_path):
     old = machines.serve("old")
-    shop = old.open_shop()
+    shop = open_shop(old)
     customers = Customers(shop)
     machines.restore("new")
     new = machines.serve("new")
@@ -222,7 +229,7 @@ def test_an_update_rolled_back_half_way_never_stops_the_old_server(machines, tmp
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM], ids=["dies", "is ended"])
 def test_after_a_failed_update_the_old_one_serves_again_with_what_the_new_one_stored(cloud, bucket, end):
     old = cloud.serve("old")
-    shop = old.open_shop()
+    shop = open_shop(old)
     customers = Customers(shop)
     customers.are_served()
     cloud.restore("new")
@@ -249,7 +256,7 @@ def test_after_a_failed_update_the_old_one_serves_again_with_what_the_new_one_st
 
 def test_of_two_new_servers_at_once_one_serves(machines):
     old = machines.serve("old")
-    shop = old.open_shop()
+    shop = open_shop(old)
     customers = Customers(shop)
     customers.are_served()
     for name in ("one", "two"):
@@ -272,7 +279,7 @@ def test_of_two_new_servers_at_once_one_serves(machines):
 
 def test_a_new_server_serves_at_once_if_the_old_one_ended_cleanly(machines):
     old = machines.serve("old")
-    shop = old.open_shop()
+    shop = open_shop(old)
     taken = shop.take().body["number"]
     machines.restore("new")
     old.stop()
@@ -282,9 +289,19 @@ def test_a_new_server_serves_at_once_if_the_old_one_ended_cleanly(machines):
     assert owner_sees(shop, new)["holder"]
 
 
+def test_a_shop_that_is_not_in_the_copy_yet_is_handed_over_to_its_customers(machines):
+    old = machines.serve("old")
+    wait_for(lambda: backup_of(old)["last_at"])
+    machines.restore("new")
+    new = machines.serve("new")
+    shop = old.open_shop()
+    wait_for(lambda: new.post(shop.take_url).status == 201)
+    assert role(old) == "standby"
+
+
 def test_without_customers_a_new_one_only_asks_whether_the_old_one_is_there(machines, tmp_path):
     old = machines.serve("old")
-    shop = old.open_shop()
+    shop = open_shop(old)
     machines.restore("new")
     machines.serve("new")
     wait_for(lambda: lease_of(tmp_path / "backups") == ["held", "asked", "held"])
@@ -298,7 +315,7 @@ def test_without_customers_a_new_one_only_asks_whether_the_old_one_is_there(mach
 
 def test_a_frozen_server_that_wakes_up_answers_nothing_and_its_numbers_are_not_given_again(machines):
     old = machines.serve("old")
-    shop = old.open_shop()
+    shop = open_shop(old)
     customers = Customers(shop, many=1)
     customers.are_served()
     machines.wait_for_copy(len(customers.go_home()))
@@ -343,7 +360,7 @@ def test_a_frozen_server_that_wakes_up_answers_nothing_and_its_numbers_are_not_g
 
 def test_a_process_that_was_frozen_alone_goes_on_once_the_store_confirms_it(machines):
     old = machines.serve("old")
-    shop = old.open_shop()
+    shop = open_shop(old)
     old.process.send_signal(signal.SIGSTOP)
     time.sleep(TIMING.stop_s * 1.5)
     old.process.send_signal(signal.SIGCONT)
@@ -353,7 +370,7 @@ def test_a_process_that_was_frozen_alone_goes_on_once_the_store_confirms_it(mach
 
 def test_a_holder_that_was_killed_resumes_without_a_restore(machines, tmp_path):
     old = machines.serve("old")
-    shop = old.open_shop()
+    shop = open_shop(old)
     shop.take()
     old.kill()
     old.start()
@@ -364,7 +381,7 @@ def test_a_holder_that_was_killed_resumes_without_a_restore(machines, tmp_path):
 
 def test_a_lost_machine_is_replaced_by_one_that_nobody_visits(machines, tmp_path):
     old = machines.serve("old")
-    shop = old.open_shop()
+    shop = open_shop(old)
     shop.take()
     machines.wait_for_copy(1)
     old.kill()
@@ -381,7 +398,7 @@ def test_what_a_cut_off_server_answered_is_kept_as_an_orphan(machines, tmp_path)
     cable = tmp_path / "cable"
     cable.symlink_to(tmp_path / "backups")
     old = machines.serve("old", backup_url=cable)
-    shop = old.open_shop()
+    shop = open_shop(old)
     shop.take()
     machines.wait_for_copy(1)
     cable.unlink()
@@ -409,7 +426,7 @@ def test_what_a_cut_off_server_answered_is_kept_as_an_orphan(machines, tmp_path)
 
 def test_a_holder_that_was_killed_and_replaced_keeps_its_rest_when_it_comes_back(machines):
     old = machines.serve("old")
-    shop = old.open_shop()
+    shop = open_shop(old)
     shop.take()
     machines.wait_for_copy(1)
     lost = shop.take().body["number"]
@@ -438,7 +455,7 @@ def test_a_holder_that_was_killed_and_replaced_keeps_its_rest_when_it_comes_back
 )
 def test_a_clock_that_is_wrong_by_a_year_changes_nothing(machines, offsets):
     old = machines.serve("old", clock_offset=offsets[0])
-    shop = old.open_shop()
+    shop = open_shop(old)
     taken = shop.take().body["number"]
     machines.restore("new")
     new = machines.serve("new", clock_offset=offsets[1])
@@ -454,7 +471,7 @@ def test_a_server_that_cannot_store_its_last_copy_does_not_hand_over(cloud, buck
     """The old server can't store its last copy, so it goes on serving and hands over later."""
     old = cloud.serve("old")  # through the failing proxy
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", bucket.client.meta.endpoint_url)
-    shop = old.open_shop()
+    shop = open_shop(old)
     wait_for(bucket.copies)
     cloud.restore("new")
     new = cloud.serve("new")
@@ -472,7 +489,7 @@ def test_a_server_that_cannot_store_its_last_copy_does_not_hand_over(cloud, buck
 
 def test_a_server_that_starts_while_the_storage_is_away(cloud, bucket, way):
     old = cloud.serve("old")
-    shop = old.open_shop()
+    shop = open_shop(old)
     assert shop.take().status == 201
     old.kill()
     way.wrong = (503, "SlowDown")
@@ -506,7 +523,7 @@ def test_a_store_without_conditional_writes_is_refused(cloud, way, wrong, word):
 
 def test_a_newer_schema_is_not_taken_over(cloud, bucket):
     old = cloud.serve("old")
-    shop = old.open_shop()
+    shop = open_shop(old)
     cloud.restore("new")
     new = cloud.serve("new")
     wait_for(bucket.copies)
@@ -532,7 +549,7 @@ def name_environment(data, name):
 def test_a_cloned_environment_is_refused_with_a_sentence(machines, tmp_path):
     name_environment(machines.data("old"), "shop")
     old = machines.serve("old")
-    shop = old.open_shop()
+    shop = open_shop(old)
     shop.take()
     machines.wait_for_copy(1)
     name_environment(machines.data("clone"), "shop-test")
@@ -559,7 +576,7 @@ def test_a_cloned_environment_is_refused_with_a_sentence(machines, tmp_path):
 def test_a_server_without_an_environment_takes_over_from_any(machines):
     name_environment(machines.data("old"), "shop")
     old = machines.serve("old")
-    shop = old.open_shop()
+    shop = open_shop(old)
     old.stop()
     machines.restore("laptop")
     assert machines.serve("laptop").post(shop.take_url).status == 201
@@ -567,7 +584,7 @@ def test_a_server_without_an_environment_takes_over_from_any(machines):
 
 def test_an_earlier_backup_chosen_by_hand_is_served(machines):
     old = machines.serve("old")
-    shop = old.open_shop()
+    shop = open_shop(old)
     shop.take()
     machines.wait_for_copy(1)
     time.sleep(1.1)
@@ -599,8 +616,9 @@ def test_a_standby_has_nothing_to_back_up(machines):
 def serve_by_the_old_protocol(machines, path, claim="c0ffee"):
     """Leave a database and its backups as a server of an earlier version does."""
     old = machines.serve("old")
-    shop = old.open_shop()
+    shop = open_shop(old)
     shop.take()
+    wait_for(lambda: (path / "hourly" / "00000001").exists() and (path / "daily" / "00000001").exists())
     old.stop()
     shutil.rmtree(path / "lease")
     for folder in (path, path / "hourly", path / "daily"):

@@ -15,6 +15,7 @@ import pytest
 from helpers.places import Desk, Place
 from helpers.server import Server, free_port
 from helpers.streams import Stream
+from helpers.versions import HEAD, NEXT
 
 import takeanumber
 from app.errors import CannotStart
@@ -172,11 +173,47 @@ def test_two_instances_that_start_at_once_create_the_tables_once(start_server, c
     cluster.drop_database(url)
 
 
+ADDS_A_COLUMN = f"""
+import sqlalchemy as sa
+from alembic import op
+{HEAD}
+def upgrade() -> None:
+    op.add_column("ticket", sa.Column("colour", sa.Text(), nullable=False, server_default="red"))
+"""
+
+
+def test_a_new_version_upgrades_once_while_the_previous_one_serves(
+    start_server, next_version, cluster, postgres_url, tmp_path
+):
+    old = start_server(database_url=postgres_url, places="open")
+    place = old.open_shop()
+    place.customer()
+    program = next_version(ADDS_A_COLUMN)
+
+    def start(number):
+        return start_server(
+            data=tmp_path / f"new{number}",
+            command=[sys.executable, str(program / "takeanumber.py"), "serve"],
+            database_url=postgres_url,
+            places="open",
+        )
+
+    with ThreadPoolExecutor(2) as threads:
+        servers = list(threads.map(start, range(2)))
+    for server in (old, *servers):
+        again(place, server).customer()
+    assert place.waiting() == ["A1", "A2", "A3", "A4"]
+    name = postgres_url.rpartition("/")[2]
+    assert cluster.execute("SELECT version_num FROM alembic_version", name) == [(NEXT,)]
+    assert cluster.execute("SELECT DISTINCT colour FROM ticket", name) == [("red",)]
+    assert "newer version" in refusal_of(postgres_url)
+
+
 # ----- pages
 
 
 @pytest.fixture
-def storage(postgres_url):
+def database_settings(postgres_url):
     """All tests here that use an application in this process run on PostgreSQL."""
     return {"database_url": postgres_url, "database_pool": 2}
 
@@ -239,7 +276,7 @@ def test_a_commit_whose_answer_is_lost_counts_once(place, app, monkeypatch):
     assert place.customer().number == "A2"
 
 
-def test_a_mail_is_claimed_by_one_instance(start, storage):
+def test_a_mail_is_claimed_by_one_instance(start, database_settings):
     from app.core.mail import _claim, _due_mails
     from app.storage.sql import insert
 

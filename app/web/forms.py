@@ -247,7 +247,7 @@ class MoveForm(NumberForm):
 
 
 class NextForm(Form):
-    """What a desk has finished, and whom to call."""
+    """What a desk has finished, and which customer to call."""
 
     finished = text_field("Finished", 20)
     number = text_field("Number", 20)
