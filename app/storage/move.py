@@ -64,15 +64,22 @@ def move_to_postgresql(path: Path, url: str) -> Moved:
         target.execute("BEGIN")
         target.execute("SELECT pg_advisory_xact_lock(%s, 0)", [UPGRADE_LOCK])
         _prepare(target)
+        with closing(_open(path)) as source:
+            _let_references_wait(target, "DEFERRABLE")
+            source.execute("BEGIN")
+            copied = {table.name: _copy_in(source, target, table) for table in TABLES}
+            source.execute("COMMIT")
+        # Most of it is there. From here on nothing is stored, and only what changed meanwhile is copied.
         with marked(path) as mark, closing(_open(path)) as source:
             began = time.monotonic()
             _wait_for_writer(source)
             source.execute("BEGIN")
-            rows = {table.name: _copy_in(source, target, table) for table in TABLES}
+            rows = _copy_changes(source, target, copied)
             for table, (number, digest) in rows.items():
                 _verify(table, number, digest, *_digest_of(target, metadata.tables[table]))
             _continue_ids(target, dict(source.execute("SELECT name, seq FROM sqlite_sequence")))
             _renew_epoch(target)
+            _let_references_wait(target, "NOT DEFERRABLE")
             target.execute("COMMIT")
             set_moved(mark)
             paused_s = time.monotonic() - began
@@ -202,16 +209,67 @@ def _encoded(chunk: list[str], digest: Any) -> tuple[int, bytes]:
     return len(chunk), content
 
 
-def _copy_in(source: sqlite3.Connection, target: psycopg.Connection[Any], table: sa.Table) -> tuple[int, str]:
-    """Copy a table to PostgreSQL. Returns how many rows it has, and their hash."""
-    digest, total = hashlib.sha256(), 0
-    rows = source.execute(f'SELECT {_columns(table)} FROM "{table.name}" ORDER BY id')
-    statement = f'COPY "{table.name}" ({_columns(table)}) FROM STDIN'
-    with target.cursor() as cursor, cursor.copy(statement) as copy:
-        for number, content in _lines(rows, digest):
-            copy.write(content)
-            total += number
-    return total, digest.hexdigest()
+def _let_references_wait(target: psycopg.Connection[Any], how: str) -> None:
+    """Let foreign keys be checked at the end, so that rows can be replaced; or at once, as usual."""
+    statement = """SELECT format('ALTER TABLE %s ALTER CONSTRAINT %I ', conrelid::regclass, conname)
+                   FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace"""
+    for (alter,) in target.execute(statement).fetchall():
+        target.execute(alter + how)
+
+
+def _copy_in(source: sqlite3.Connection, target: psycopg.Connection[Any], table: sa.Table) -> dict[int, int]:
+    """Copy a table to PostgreSQL. Returns a hash of each row by its id."""
+    hashes: dict[int, int] = {}
+    with target.cursor() as cursor, cursor.copy(_copy_statement(table)) as copy:
+        rows = source.execute(_select_statement(table))
+        while chunk := rows.fetchmany(CHUNK):
+            lines = [_line(row) for row in chunk]
+            hashes.update((row[0], hash(line)) for row, line in zip(chunk, lines, strict=True))
+            copy.write("".join(lines))
+    return hashes
+
+
+def _copy_changes(
+    source: sqlite3.Connection, target: psycopg.Connection[Any], copied: dict[str, dict[int, int]]
+) -> dict[str, tuple[int, str]]:
+    """Copy what changed since. Returns how many rows each table has now, and their hash."""
+    result: dict[str, tuple[int, str]] = {}
+    changes: list[tuple[sa.Table, list[str]]] = []
+    target.execute("SET CONSTRAINTS ALL DEFERRED")
+    for table in TABLES:
+        hashes, digest, total = copied[table.name], hashlib.sha256(), 0
+        fresh: list[str] = []
+        gone: list[int] = []
+        rows = source.execute(_select_statement(table))
+        while chunk := rows.fetchmany(CHUNK):
+            lines = [_line(row) for row in chunk]
+            digest.update("".join(lines).encode())
+            total += len(lines)
+            for row, line in zip(chunk, lines, strict=True):
+                before = hashes.pop(row[0], None)
+                if before != hash(line):
+                    fresh.append(line)
+                    if before is not None:
+                        gone.append(row[0])
+        gone += hashes  # the rows that were erased
+        target.execute(
+            psql.SQL("DELETE FROM {} WHERE id = ANY(%s)").format(psql.Identifier(table.name)), [gone]
+        )
+        changes.append((table, fresh))
+        result[table.name] = total, digest.hexdigest()
+    for table, fresh in changes:
+        with target.cursor() as cursor, cursor.copy(_copy_statement(table)) as copy:
+            copy.write("".join(fresh))
+    target.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    return result
+
+
+def _select_statement(table: sa.Table) -> str:
+    return f'SELECT {_columns(table)} FROM "{table.name}" ORDER BY id'
+
+
+def _copy_statement(table: sa.Table) -> str:
+    return f'COPY "{table.name}" ({_columns(table)}) FROM STDIN'
 
 
 def _digest_of(target: psycopg.Connection[Any], table: sa.Table) -> tuple[int, str]:

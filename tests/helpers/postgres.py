@@ -181,7 +181,7 @@ def postgres_url(cluster: Cluster, empty_shop: str) -> Iterator[str]:
 
 @pytest.fixture
 def emptied_url(cluster: Cluster, empty_shop: str) -> str:
-    """The URL of a database that all tests use, one after the other: emptying one is quicker than making one."""
+    """The URL of a database that all tests use, one after the other: making one each time is slow."""
     import psycopg
 
     from app.storage.schema import metadata
