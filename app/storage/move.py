@@ -75,15 +75,13 @@ def move_to_postgresql(path: Path, url: str) -> Moved:
             _wait_for_writer(source)
             source.execute("BEGIN")
             rows = _copy_changes(source, target, copied)
-            for table, (number, digest) in rows.items():
-                _verify(table, number, digest, *_digest_of(target, metadata.tables[table]))
             _continue_ids(target, dict(source.execute("SELECT name, seq FROM sqlite_sequence")))
             _renew_epoch(target)
             _let_references_wait(target, "NOT DEFERRABLE")
             target.execute("COMMIT")
             set_moved(mark)
             paused_s = time.monotonic() - began
-    return Moved({name: number for name, (number, _) in rows.items()}, paused_s)
+    return Moved(rows, paused_s)
 
 
 def move_to_sqlite(url: str, path: Path) -> Moved:
@@ -218,50 +216,53 @@ def _let_references_wait(target: psycopg.Connection[Any], how: str) -> None:
 
 
 def _copy_in(source: sqlite3.Connection, target: psycopg.Connection[Any], table: sa.Table) -> dict[int, int]:
-    """Copy a table to PostgreSQL. Returns a hash of each row by its id."""
+    """Copy a table to PostgreSQL, and compare the two. Returns a hash of each row by its id."""
     hashes: dict[int, int] = {}
+    digest = hashlib.sha256()
     with target.cursor() as cursor, cursor.copy(_copy_statement(table)) as copy:
         rows = source.execute(_select_statement(table))
         while chunk := rows.fetchmany(CHUNK):
-            lines = [_line(row) for row in chunk]
-            hashes.update((row[0], hash(line)) for row, line in zip(chunk, lines, strict=True))
-            copy.write("".join(lines))
+            hashes.update((row[0], hash(row)) for row in chunk)
+            content = "".join(map(_line, chunk)).encode()
+            digest.update(content)
+            copy.write(content)
+    _verify(table.name, len(hashes), digest.hexdigest(), *_digest_of(target, table))
     return hashes
 
 
 def _copy_changes(
     source: sqlite3.Connection, target: psycopg.Connection[Any], copied: dict[str, dict[int, int]]
-) -> dict[str, tuple[int, str]]:
-    """Copy what changed since. Returns how many rows each table has now, and their hash."""
-    result: dict[str, tuple[int, str]] = {}
-    changes: list[tuple[sa.Table, list[str]]] = []
+) -> dict[str, int]:
+    """Copy what changed since, and compare it. Returns how many rows each table has now."""
+    totals: dict[str, int] = {}
+    changes: list[tuple[sa.Table, dict[int, str]]] = []
     target.execute("SET CONSTRAINTS ALL DEFERRED")
     for table in TABLES:
-        hashes, digest, total = copied[table.name], hashlib.sha256(), 0
-        fresh: list[str] = []
-        gone: list[int] = []
+        hashes, total = copied[table.name], 0
+        fresh: dict[int, str] = {}  # lines by their ids
         rows = source.execute(_select_statement(table))
         while chunk := rows.fetchmany(CHUNK):
-            lines = [_line(row) for row in chunk]
-            digest.update("".join(lines).encode())
-            total += len(lines)
-            for row, line in zip(chunk, lines, strict=True):
-                before = hashes.pop(row[0], None)
-                if before != hash(line):
-                    fresh.append(line)
-                    if before is not None:
-                        gone.append(row[0])
-        gone += hashes  # the rows that were erased
+            total += len(chunk)
+            fresh.update((row[0], _line(row)) for row in chunk if hashes.pop(row[0], None) != hash(row))
+        erased = [*hashes]
         target.execute(
-            psql.SQL("DELETE FROM {} WHERE id = ANY(%s)").format(psql.Identifier(table.name)), [gone]
+            psql.SQL("DELETE FROM {} WHERE id = ANY(%s)").format(psql.Identifier(table.name)),
+            [[*erased, *fresh]],
         )
         changes.append((table, fresh))
-        result[table.name] = total, digest.hexdigest()
+        totals[table.name] = total
     for table, fresh in changes:
         with target.cursor() as cursor, cursor.copy(_copy_statement(table)) as copy:
-            copy.write("".join(fresh))
+            copy.write("".join(fresh.values()))
+        lines = "".join(fresh.values()).encode()
+        digest = hashlib.sha256(lines).hexdigest()
+        _verify(table.name, len(fresh), digest, *_digest_of(target, table, [*fresh]))
+        number = target.execute(
+            psql.SQL("SELECT count(*) FROM {}").format(psql.Identifier(table.name))
+        ).fetchone()
+        _verify(table.name, totals[table.name], "", number[0] if number else 0, "")
     target.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    return result
+    return totals
 
 
 def _select_statement(table: sa.Table) -> str:
@@ -272,10 +273,17 @@ def _copy_statement(table: sa.Table) -> str:
     return f'COPY "{table.name}" ({_columns(table)}) FROM STDIN'
 
 
-def _digest_of(target: psycopg.Connection[Any], table: sa.Table) -> tuple[int, str]:
-    """Return how many rows a table has in PostgreSQL, and their hash."""
+def _digest_of(
+    target: psycopg.Connection[Any], table: sa.Table, ids: list[int] | None = None
+) -> tuple[int, str]:
+    """Return how many rows a table has in PostgreSQL, and their hash; with `ids`, of these rows."""
     digest, total = hashlib.sha256(), 0
-    statement = f'COPY (SELECT {_columns(table)} FROM "{table.name}" ORDER BY id) TO STDOUT'
+    condition = psql.SQL("") if ids is None else psql.SQL("WHERE id = ANY({})").format(psql.Literal(ids))
+    statement = psql.SQL("COPY (SELECT {} FROM {} {} ORDER BY id) TO STDOUT").format(
+        psql.SQL(", ").join(psql.Identifier(column.name) for column in table.columns),
+        psql.Identifier(table.name),
+        condition,
+    )
     with target.cursor() as cursor, cursor.copy(statement) as copy:
         for content in copy:
             digest.update(content)
