@@ -9,10 +9,12 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
-from helpers.places import Desk, Place
+from helpers.client import AppClient
+from helpers.places import Desk, Place, open_deli
 from helpers.server import Server, free_port
 from helpers.streams import Stream
 from helpers.versions import HEAD, NEXT
@@ -401,6 +403,38 @@ def test_a_shop_moves_to_postgresql_and_back_while_it_runs(start_server, command
     assert place.customer().number == "A4"
     assert customer.number == "A1"
     cluster.drop_database(url)
+
+
+def test_what_changes_while_a_shop_is_copied_arrives_too(place, start, tmp_path, monkeypatch, cluster):
+    from app.storage import move
+
+    shop = AppClient(start(data=tmp_path / "file", database_url=None))
+    place = open_deli(shop)
+    place.add_contacts({"name": "Zoë", "phone": "030 1234567"}, {"name": "Ben", "phone": "030 1234568"})
+    ana, first = place.desk(), place.customer()
+    place.customer()
+    ana.call_next()
+    copied = []
+
+    def change_meanwhile(source):
+        ana.call_next()  # another ticket is at the same desk
+        place.customer()
+        contact = place.contacts()["contacts"][0]
+        assert place.owner_post(f"/contacts/{contact['id']}/forget").status == 200
+        copied.append(place.export())
+        source.execute("BEGIN IMMEDIATE")
+        source.execute("COMMIT")
+
+    monkeypatch.setattr(move, "_wait_for_writer", change_meanwhile)
+    monkeypatch.setattr(move, "marked", lambda path: nullcontext(tmp_path / "mark"))
+    monkeypatch.setattr(move, "set_moved", lambda mark: None)
+    url = cluster.create_database()
+    moved = move.move_to_postgresql(tmp_path / "file" / "takeanumber.db", url)
+    assert moved.rows["ticket"] == 3
+    there = Place(AppClient(start(database_url=url)), {"slug": place.slug, "links": place.links})
+    assert tables(there.export()) == tables(copied[0])
+    assert there.customer().number == "A4"
+    assert first.number == "A1"
 
 
 def test_a_move_that_is_interrupted_changes_nothing(server, command, cluster, tmp_path):
