@@ -16,7 +16,8 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy.engine import Connection
 
 from app.core.mail_addresses import address_key, is_blocked, is_confirmed, log_mail, next_mail_at
-from app.core.outbox import REQUEST
+from app.core.outbox import MAIL, MAX_PAUSE_S, REQUEST, claim
+from app.core.subscriptions import is_still_news
 from app.settings import Settings, greeting_name, read_sender
 from app.storage.database import Database
 from app.storage.facts import get_fact
@@ -26,7 +27,6 @@ log = logging.getLogger("takeanumber")
 
 TIMEOUT_S = 10.0  # for each answer of the mail server
 FIRST_PAUSE_S = 60  # after the first failure; doubled after each further one
-MAX_PAUSE_S = 6 * 3600
 MAX_TRIES = 20  # in about three days. Counted, since a clock that jumps must not lose a mail
 MAX_MAILS = 20  # over one connection
 MAX_REASON_LENGTH = 200
@@ -46,6 +46,8 @@ class Mail:
     place_id: int
     kind: str
     address_key: str | None
+    ticket_id: int | None
+    expires_at: float | None
 
 
 def send_due_mails(database: Database, at: float, settings: Settings) -> bool:
@@ -60,6 +62,8 @@ def send_due_mails(database: Database, at: float, settings: Settings) -> bool:
         epoch = get_fact(db, "epoch")
     if not mails or database.paused:
         return False
+    claimed = database.note(claim, at, [mail.id for mail in mails])
+    mails = [mail for mail in mails if mail.id in claimed]
     try:
         server = _connect(settings)
     except (OSError, smtplib.SMTPException) as error:
@@ -101,7 +105,7 @@ def _may_send(database: Database, at: float, letter: list[Mail]) -> bool:
     first = letter[0]
     with database.read() as db:
         key = _key_of(db, letter)
-        is_refused = is_blocked(db, key)
+        is_refused = is_blocked(db, key) or not is_still_news(db, at, first)
         if first.kind == REQUEST:
             is_refused = not is_confirmed(db, first.place_id, key)
         due_at = next_mail_at(db, at, first.place_id, key) if first.kind == REQUEST else at
@@ -132,7 +136,9 @@ def _due_mails(db: Connection, at: float) -> list[Mail]:
     result = run(
         db,
         """SELECT mail.* FROM mail JOIN place ON place.id = place_id AND deleted_at IS NULL
-           WHERE due_at <= :at OR due_at > :latest ORDER BY due_at, mail.id LIMIT :limit""",
+           WHERE target = :target AND (due_at <= :at OR due_at > :latest)
+           ORDER BY due_at, mail.id LIMIT :limit""",
+        target=MAIL,
         at=at,
         latest=at + MAX_PAUSE_S,  # a later one was postponed by a clock that was ahead
         limit=MAX_MAILS,

@@ -50,5 +50,11 @@ def request_received(place: Place | None, url: str, not_me_url: str) -> MailText
     return MailText(subject, content)
 
 
+def ticket_news(place: str, title: str, body: str, ticket_url: str, not_me_url: str) -> MailText:
+    """Return the mail that tells a customer how far their line is. `place` is its name, or empty."""
+    subject = f"{title} · {place}" if place else title
+    return MailText(subject, f"{title}. {body}.\n\nYour ticket: {ticket_url}\n\n{_not_me(not_me_url)}")
+
+
 def _not_me(url: str) -> str:
     return f"Not you? Then do nothing. To get no more mail from this server, open this page: {url}"

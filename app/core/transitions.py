@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from app.core.days import day_begins, day_of, next_day
 from app.core.history import record
 from app.core.models import Counter, Place, Queue, Ticket
+from app.core.notify import tell
 from app.core.queries import BUSY, MIN_GAP_S, OPEN_STATES, SELECT_COUNTERS, claim_is_over, waiting_tickets
 from app.errors import Conflict
 from app.storage.sql import load, load_all, load_first, run, update
@@ -176,6 +177,7 @@ def change_state(
         state=changed.state,
         detail=detail,
     )
+    tell(db, at, changed, kind)
     admit_waiting(db, at, changed.queue_id)
     return changed
 
@@ -222,6 +224,7 @@ def record_step(
         desk=desk,
         detail=detail,
     )
+    tell(db, at, ticket, kind)
 
 
 # ----- special cases

@@ -12,6 +12,7 @@ from app.web.health import health
 from app.web.home import home
 from app.web.mail import mail
 from app.web.manifests import manifests
+from app.web.messages import messages
 from app.web.owner import owner
 from app.web.owner_calls import owner_calls
 from app.web.owner_contacts import owner_contacts
@@ -28,6 +29,7 @@ BLUEPRINTS = (
     health,
     mail,
     customer,
+    messages,
     screens,
     manifests,
     brand,

@@ -21,6 +21,7 @@ from app.core.tickets import CustomerDetails
 from app.errors import NotFound, ServiceError
 from app.web.forms import CallRequestForm, CustomerForm, PhoneForm
 from app.web.mail_links import mail_links
+from app.web.messages_json import messages_json
 from app.web.picture_json import RenderedPicture, current_content, current_picture, step_json
 from app.web.present import iso, named, seconds_to_undo, wait_json
 from app.web.request import browser_id, limit, parse, phone_confirmed, wants_json
@@ -165,6 +166,9 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
         row, queue, ticket = tickets.find_ticket(db, place, token)
         may_call_back = tickets.may_call_back(db, at, row, queue, ticket)
         can_rejoin = tickets.can_rejoin(db, at, ticket)
+        told = messages_json(
+            db, queue, ticket, transitions.state_at(ticket, row, at), _ticket_url(row, ticket)
+        )
         ahead, wait, steps = 0, None, []
         phone = None
         if queue.is_call_list:
@@ -176,6 +180,8 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
             wait = line.ranges([line.length(ahead_by_queue)])[0]
             steps = latest_steps(db, row, ticket)
     content = ticket_json(row, queue, ticket, ahead=ahead, wait=wait, steps=steps)
+    content["messages"] = told
+    content["links"].update(told["links"] if told else {})
     if queue.is_call_list:
         content["phone"] = phone
     if may_call_back:
@@ -241,6 +247,10 @@ def back_to_ticket(place: str, token: str) -> Answer:
     return see_other("customer.show_ticket", place=place, token=token)
 
 
+def _ticket_url(place: Place, ticket: Ticket) -> str:
+    return link("customer.show_ticket", place=place.slug, token=ticket.token)
+
+
 def ticket_json(
     place: Place,
     queue: Queue,
@@ -256,7 +266,7 @@ def ticket_json(
     is_called = state in ("called", "serving") and not queue.is_call_list
     is_placeholder = transitions.is_placeholder(ticket)
     phone = format_phone(ticket.phone, place.country) if ticket.by_phone else None
-    url = link("customer.show_ticket", place=place.slug, token=ticket.token)
+    url = _ticket_url(place, ticket)
     links = {
         "ticket": url,
         "cancel": f"{url}/cancel",

@@ -204,6 +204,20 @@ class PhoneForm(Form):
     phone = text_field("Phone", 40, not_blank)
 
 
+class BrowserForm(Form):
+    """The push subscription of a browser."""
+
+    endpoint = text_field("Push service", 1000, not_blank)
+    p256dh = text_field("Public key", 200, not_blank)
+    auth = text_field("Secret", 100, not_blank)
+
+
+class AddressForm(Form):
+    """An e-mail address."""
+
+    email = email_field("E-mail")
+
+
 # ----- desks
 
 
