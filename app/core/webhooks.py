@@ -123,6 +123,12 @@ def deliveries_of(db: Connection, webhook: Webhook) -> list[Delivery]:
     return load_all(Delivery, run(db, sql, webhook=webhook.id, limit=KEEP_DELIVERIES))
 
 
+def webhooks_that_failed(db: Connection, place: Place) -> list[str]:
+    """Return the URLs of the webhooks that were paused because they failed."""
+    sql = "SELECT url FROM webhook WHERE place_id = :place AND paused_because IS NOT NULL ORDER BY id"
+    return list(run(db, sql, place=place.id).scalars())
+
+
 def count_posts(db: Connection, webhook: Webhook) -> int:
     """Return how many events wait to be posted to a webhook."""
     sql = "SELECT count(*) FROM mail WHERE webhook_id = :webhook"
@@ -266,7 +272,8 @@ def queue_post(
         target=f"{WEBHOOK} {webhook.id}",
         recipient="",
         subject=kind,
-        content=json.dumps(content, ensure_ascii=False),
+        # As JavaScript writes it: some receivers have only the parsed JSON, and must check the signature.
+        content=json.dumps(content, ensure_ascii=False, separators=(",", ":")),
         webhook_id=webhook.id,
         message_id=f"msg_{secrets.token_urlsafe(16)}",
         tries=0,

@@ -22,6 +22,7 @@ from app.web.owner_queues import owner_queues
 from app.web.owner_settings import owner_settings
 from app.web.owner_stats import owner_stats
 from app.web.owner_team import owner_team
+from app.web.owner_webhooks import owner_webhooks
 from app.web.screens import screens
 
 BLUEPRINTS = (
@@ -40,6 +41,7 @@ BLUEPRINTS = (
     owner_queues,
     owner_team,
     owner_settings,
+    owner_webhooks,
     owner_counters,
     owner_stats,
     owner_exports,

@@ -133,6 +133,13 @@ class PlaceSettingsForm(PlaceForm):
     address = text_field("Address for phones", 60)
 
 
+class WebhookForm(Form):
+    """A URL that the events of a place are posted to."""
+
+    url = text_field("URL", 1000, not_blank)
+    personal = flag_field("Names, phone numbers and notes")
+
+
 class StepForm(Form):
     """A step of the first checklist."""
 

@@ -17,6 +17,7 @@ from app.core.codes import staff_code
 from app.core.counters import counters_of
 from app.core.days import day_begins, day_of
 from app.core.models import Place, Queue, Ticket
+from app.core.outbox import waiting_messages
 from app.core.places import find_place_for_owner
 from app.core.queries import called_tickets, waiting_tickets
 from app.core.queues import call_lists, walk_in_queues
@@ -31,6 +32,7 @@ from app.core.today import (
     queues_today,
 )
 from app.core.wait import hit_rate
+from app.core.webhooks import webhooks_that_failed
 from app.errors import ServiceError
 from app.web.call_list_json import list_json, words_json
 from app.web.counter_json import counter_json
@@ -130,6 +132,10 @@ def _today_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
     content["attention"] = [
         *({"section": "settings", "text": sentence} for sentence in warnings_of(db, at, place)),
         *_attention(place, queues, content, backup, mails_that_failed(db, place)),
+        *(
+            {"section": "settings", "text": f"The webhook {url} is paused: it failed too often."}
+            for url in webhooks_that_failed(db, place)
+        ),
     ]
     return content
 
@@ -255,6 +261,7 @@ def manage_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
         **words_json(db, place),
         **team_json(db, at, place),
         "links": links_json(place),
+        "outbox": outbox_json(db, place),
         "backup": backup_json(place.zone, for_owner=True),
         "warnings": warnings_of(db, at, place),
     }
@@ -299,6 +306,14 @@ def team_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
     }
 
 
+def outbox_json(db: Connection, place: Place) -> list[dict[str, Any]]:
+    """Return the messages of a place that wait to be sent, by channel."""
+    return [
+        {"channel": each.channel, "waiting": each.waiting, "failed": each.failed, "why": each.why}
+        for each in waiting_messages(db, place.id)
+    ]
+
+
 def links_json(place: Place) -> dict[str, str]:
     """Return the links of a place that the owner may know: all."""
     manage = owner_link(place)
@@ -317,6 +332,7 @@ def links_json(place: Place) -> dict[str, str]:
         "queues": f"{manage}/queues",
         "tickets_csv": f"{manage}/tickets.csv",
         "export": f"{manage}/export.json",
+        "webhooks": f"{manage}/webhooks",
     }
     if place.logo_at is not None:
         links["logo"] = link("brand.show_logo", place=place.slug)
