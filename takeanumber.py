@@ -94,6 +94,7 @@ log = logging.getLogger("takeanumber")
 
 DEFAULT_THREADS = 256
 RESERVED_THREADS = 64  # that live pages leave for everything else
+MAX_STREAMS_PER_CLIENT = 200  # unless a setting says otherwise; at most half of all
 
 # ----- the app
 
@@ -117,7 +118,7 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     keeper = Keeper(database, settings) if settings.backup_url else None
     waits = WaitEstimator()
     max_streams = max(1, threads - RESERVED_THREADS)
-    max_per_client = min(settings.streams_per_address, max(1, max_streams // 2))
+    max_per_client = settings.streams_per_address or min(MAX_STREAMS_PER_CLIENT, max(1, max_streams // 2))
     live = Live(database, waits, RenderedPicture, max_streams, max_per_client)
     app.extensions["takeanumber"] = Service(
         settings,
@@ -470,12 +471,12 @@ def verify(url: str | None, data: Path | None) -> None:
 @click.option("--hours", type=click.FloatRange(0.01, 24), default=8, help="Length of the day [8].")
 @click.option("--setup-code", help="Where the server asks for one [TAKEANUMBER_SETUP_CODE].")
 def demo(url: str, speed: float, hours: float, setup_code: str | None) -> None:
-    """Opens a place "Corner Deli" on a running server, and plays a lively day into it."""
+    """Opens a place "Corner Deli" on a running server, and simulates a busy day on it."""
     Demo(url.rstrip("/"), setup_code or os.environ.get("TAKEANUMBER_SETUP_CODE")).play(speed, hours)
 
 
 class Demo:
-    """A lively day at a deli: customers who come, wait, leave and are served at three windows."""
+    """A busy day at a deli: customers who come, wait, leave and are served at three windows."""
 
     def __init__(self, url: str, setup_code: str | None) -> None:
         place = ask(
@@ -518,7 +519,7 @@ class Demo:
         queue, take_link = random.choice(list(self.take_links.items()))
         try:
             ticket = ask(take_link, {"party": party})
-        except TooFast:  # one address may take so many a minute: these ask at a desk instead
+        except TooFast:  # one address may take a limited number a minute: the others ask at a desk
             ask(f"{random.choice(self.desks)}/add", {"queue": queue, "party": party})
         else:
             if random.random() < 0.08:

@@ -26,7 +26,7 @@ _SENDER = re.compile(rf"(?P<bare>{EMAIL_ADDRESS})|(?P<name>[^<>]*)<\s*(?P<addres
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
-def _int_setting(default: int, minimum: int, maximum: int) -> Any:
+def _int_setting(default: int | None, minimum: int, maximum: int) -> Any:
     return field(default=default, metadata={"range": (minimum, maximum)})
 
 
@@ -44,7 +44,7 @@ class Settings:
     setup_code: str = ""
     takes_per_minute: int = _int_setting(120, 1, 10**9)
     max_waiting: int = _int_setting(500, 1, 10**6)
-    streams_per_address: int = _int_setting(200, 1, 10**6)
+    streams_per_address: int | None = _int_setting(None, 1, 10**6)  # None: half of all, 200 at most
     proxies: int = _int_setting(0, 0, 10)
     keep_personal_days: int = _int_setting(30, 0, 36500)
     require_database: int = _int_setting(0, 0, 1)
@@ -97,8 +97,8 @@ class Settings:
         self._validate_hosts()
         for item in fields(self):
             if "range" in item.metadata:
-                minimum, maximum = item.metadata["range"]
-                if not minimum <= getattr(self, item.name) <= maximum:
+                (minimum, maximum), value = item.metadata["range"], getattr(self, item.name)
+                if value is not None and not minimum <= value <= maximum:
                     name = variable(item.name)
                     raise CannotStart(f"{name} must be a whole number from {minimum} to {maximum}.")
 

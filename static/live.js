@@ -54,6 +54,7 @@ export function watch(onPicture, { evenHidden = false, inBackground = false } = 
   function show(next) {
     if (shown && next.epoch === shown.epoch && next.version < shown.version) return;
     shown = next;
+    tellEverybody(next.messages);
     onPicture(next);
   }
 
@@ -145,6 +146,21 @@ export function watch(onPicture, { evenHidden = false, inBackground = false } = 
   addEventListener('pagehide', sleep);
   addEventListener('pageshow', event => { if (event.persisted) wake(); });
   wake();
+}
+
+// Shows the messages to everybody who waits. Those that are there stay, so that they aren't read out again.
+function tellEverybody(messages) {
+  const box = document.getElementById('notices');
+  if (!box || !messages) return;
+  const known = [...box.children], ids = messages.map(({ id }) => String(id));
+  known.filter(line => ids.indexOf(line.dataset.notice) < 0).forEach(line => line.remove());
+  messages.forEach(({ id, text }, index) => {
+    if (known.some(line => line.dataset.notice === String(id))) return;
+    const line = document.createElement('p');
+    line.dataset.notice = id;
+    line.textContent = text;
+    box.insertBefore(line, box.children[index] || null);
+  });
 }
 
 // Puts these nodes in the place of all that an element holds.

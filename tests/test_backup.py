@@ -72,7 +72,7 @@ def test_a_backup_is_stored_and_listed(invoke, shop, storage):
     assert invoke("backups", "--from", storage.url).stdout == f"{line}, verified\n{kept}\n"
 
 
-def test_where_there_is_none_yet(invoke, storage):
+def test_an_empty_storage_is_said_to_hold_no_backup(invoke, storage):
     ended = invoke("backups", "--from", storage.url)
     assert ended == (0, f"There is no backup at {storage.url} yet.\n", "")
     assert "no backup" in invoke("verify", "--from", storage.url).said
@@ -80,7 +80,7 @@ def test_where_there_is_none_yet(invoke, storage):
     assert storage.names() == []
 
 
-def test_it_is_one_whole_database(invoke, shop, bucket, unpacked):
+def test_a_copy_is_one_whole_database(invoke, shop, bucket, unpacked):
     invoke("backup", "--to", bucket.url)
     (name,) = bucket.copies()
     assert "ServerSideEncryption" not in bucket.about(name)  # the bucket's own default applies
@@ -90,7 +90,7 @@ def test_it_is_one_whole_database(invoke, shop, bucket, unpacked):
     assert facts(copy)["backup_sequence"] == "1"
 
 
-def test_the_setting_says_where(invoke, shop, stick, monkeypatch):
+def test_the_setting_names_the_storage(invoke, shop, stick, monkeypatch):
     assert "TAKEANUMBER_BACKUP_URL" in invoke("backup").said
     assert "TAKEANUMBER_BACKUP_URL" in invoke("backups").said
     monkeypatch.setenv("TAKEANUMBER_BACKUP_URL", stick.url)
@@ -147,7 +147,7 @@ def test_a_database_that_was_put_back_by_hand_is_backed_up_as_the_newest(invoke,
     assert ", 1/3, " in invoke("verify", "--from", storage.url).stdout
 
 
-def test_nothing_else_is_left_behind(invoke, shop, storage):
+def test_a_backup_leaves_no_temporary_files(invoke, shop, storage):
     shop.database.with_name(".backup-killed").mkdir()
     shop.database.with_name(".backup-killed").joinpath("copy.db").write_bytes(b"half")
     invoke("backup", "--to", storage.url)
@@ -156,7 +156,7 @@ def test_nothing_else_is_left_behind(invoke, shop, storage):
     assert [name for name in storage.names() if not re.match(r"0|daily/0|last/|lease/|verified/", name)] == []
 
 
-def test_what_is_no_copy_is_not_listed(invoke, shop, storage):
+def test_files_that_are_no_copies_are_not_listed(invoke, shop, storage):
     for name in (
         "notes.txt",
         "00000001/notes.txt",
@@ -213,7 +213,7 @@ def test_two_shops_never_mix_their_backups(invoke, start, shop, storage, tmp_pat
     assert invoke("backup", "--to", storage.url).returncode == 0
 
 
-def test_nor_when_one_was_restored_more_often(invoke, start, shop, storage, tmp_path):
+def test_two_shops_never_mix_their_backups_after_restores(invoke, start, shop, storage, tmp_path):
     other, own_place = ("--data", str(tmp_path / "other")), tmp_path / "own"
     own_place.mkdir()
     start(data=tmp_path / "other").extensions["takeanumber"].database.close()
@@ -257,7 +257,7 @@ def test_a_database_whose_lease_another_server_has_is_not_backed_up(invoke, shop
 # ----- databases that can't be backed up
 
 
-def test_one_of_a_newer_version_is_refused(invoke, shop, storage):
+def test_a_database_of_a_newer_version_is_refused(invoke, shop, storage):
     with closing(sqlite3.connect(shop.database)) as db:
         db.execute("UPDATE alembic_version SET version_num = '9999'")
         db.commit()
@@ -268,7 +268,7 @@ def test_one_of_a_newer_version_is_refused(invoke, shop, storage):
 
 
 @pytest.mark.parametrize("revision", ["0001", "0002"])
-def test_one_of_an_older_version_is_backed_up_and_not_upgraded(invoke, old_version, stick, revision):
+def test_a_database_of_an_older_version_is_backed_up_and_not_upgraded(invoke, old_version, stick, revision):
     old = old_version(revision)
     tables = rows(old, "SELECT sql FROM sqlite_master ORDER BY name")
     ended = invoke("backup", "--to", stick.url, "--data", str(old.parent))
@@ -278,7 +278,7 @@ def test_one_of_an_older_version_is_backed_up_and_not_upgraded(invoke, old_versi
     assert sorted(path.name for path in old.parent.iterdir()) == ["takeanumber.db"]
 
 
-def test_one_that_is_damaged_is_not_stored(invoke, database, stick):
+def test_a_damaged_database_is_not_backed_up(invoke, database, stick):
     ((page, size),) = rows(
         database, "SELECT rootpage, page_size FROM sqlite_master, pragma_page_size WHERE name = 'event_place'"
     )
@@ -327,9 +327,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("wrong", "word"), WRONG, ids=str)
-def test_a_failure_is_a_sentence_and_never_taken_for_no_backup_yet(
-    invoke, bucket, way, database, wrong, word
-):
+def test_a_failure_is_reported_and_never_taken_for_no_backup_yet(invoke, bucket, way, database, wrong, word):
     invoke("backup", "--to", bucket.url)
     stored, before = bucket.names(), dump(database)
     way.wrong = wrong
@@ -350,7 +348,7 @@ def test_a_failure_is_a_sentence_and_never_taken_for_no_backup_yet(
 
 
 @pytest.mark.parametrize("wrong", [(403, "AccessDenied"), (503, "SlowDown"), "cut"], ids=str)
-def test_the_same_when_only_reading_or_only_writing_fails(invoke, bucket, way, database, wrong):
+def test_only_reading_or_only_writing_fails(invoke, bucket, way, database, wrong):
     invoke("backup", "--to", bucket.url)
     before = dump(database)
     way.wrong, way.of = wrong, {"GET"}
@@ -363,7 +361,7 @@ def test_the_same_when_only_reading_or_only_writing_fails(invoke, bucket, way, d
     assert invoke("verify", "--from", bucket.url).returncode == 0
 
 
-def test_a_bucket_that_is_not_there(invoke, bucket, database):
+def test_a_missing_bucket(invoke, bucket, database):
     for words in (["backup", "--to"], ["restore", "--or-new", "--data", "elsewhere", "--from"]):
         assert "no bucket" in invoke(*words, f"s3://{bucket.name}-x/deli").said
 
@@ -381,7 +379,7 @@ def test_an_upload_that_is_cut_in_half(invoke, bucket, way, database):
     assert invoke("verify", "--from", bucket.url).returncode == 0
 
 
-def test_an_answer_that_is_lost_is_asked_for_again(invoke, bucket, way, shop):
+def test_a_request_without_an_answer_is_sent_again(invoke, bucket, way, shop):
     way.wrong, way.of = "deaf", {"PUT"}
     for _ in range(3):  # the claim, its decision, the copy
         way.times = 1
@@ -397,14 +395,14 @@ def test_storage_that_overwrites_what_is_there_is_not_used(invoke, bucket, way, 
     assert bucket.copies() == []
 
 
-def test_nobody_answers(invoke, bucket, shop, monkeypatch):
+def test_a_server_that_does_not_answer(invoke, bucket, shop, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
     assert "can't be reached" in invoke("backup", "--to", bucket.url).said
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "nonsense")
     assert "can't be reached" in invoke("backup", "--to", bucket.url).said
 
 
-def test_without_credentials(invoke, bucket, shop, monkeypatch):
+def test_missing_credentials_are_reported(invoke, bucket, shop, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     assert "credentials" in invoke("backup", "--to", bucket.url).said
@@ -424,12 +422,12 @@ def test_without_credentials(invoke, bucket, shop, monkeypatch):
         " ",
     ],
 )
-def test_urls_that_make_no_sense(invoke, shop, url):
+def test_invalid_storage_urls(invoke, shop, url):
     said = invoke("backup", "--to", url).said
     assert "s3://bucket/prefix" in said or "TAKEANUMBER_BACKUP_URL" in said
 
 
-def test_directories_that_cannot_be_used(invoke, shop, tmp_path):
+def test_unusable_directories(invoke, shop, tmp_path):
     (tmp_path / "file").write_text("")
     for words in (["backup", "--to"], ["restore", "--or-new", "--data", str(tmp_path / "new"), "--from"]):
         assert "plug in" in invoke(*words, str(tmp_path / "stick")).said  # never made: it isn't plugged in
@@ -438,20 +436,20 @@ def test_directories_that_cannot_be_used(invoke, shop, tmp_path):
     assert not (tmp_path / "new" / "takeanumber.db").exists()
 
 
-def test_in_a_directory_nobody_else_may_read_them(invoke, database, stick):
+def test_backups_in_a_directory_are_private(invoke, database, stick):
     assert invoke("backup", "--to", stick.url).returncode == 0
     for name in stick.names():
         assert (stick.path / name).stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_backed_up_by_root_they_belong_to_whom_the_directory_belongs(invoke, database, stick):
+def test_backups_by_root_belong_to_the_owner_of_the_directory(invoke, database, stick):
     os.chown(stick.path, 900, 900)
     assert invoke("backup", "--to", stick.url).returncode == 0
     assert {(stick.path / name).stat().st_uid for name in stick.names()} == {900}
 
 
-def test_a_stick_without_links(invoke, shop, stick, monkeypatch):
+def test_a_file_system_without_hard_links(invoke, shop, stick, monkeypatch):
     def no_links(*_):
         raise PermissionError(1, "Operation not permitted")
 
@@ -466,7 +464,7 @@ def test_a_stick_without_links(invoke, shop, stick, monkeypatch):
 # ----- what it costs who keeps none
 
 
-def test_who_keeps_no_backups_needs_no_boto3(tmp_path):
+def test_boto3_is_not_imported_without_backups(tmp_path):
     code = "import sys, takeanumber as t; t.create_app(data=sys.argv[1]); print('boto3' in sys.modules)"
     ended = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "data")],

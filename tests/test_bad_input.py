@@ -366,7 +366,7 @@ def test_markup_and_sql_in_text_stay_text(own_place, text):
 # ----- too much
 
 
-def test_too_large_a_body(refuses, links):
+def test_a_body_that_is_too_large(refuses, links):
     for name in links:
         refuses(
             name,
@@ -376,7 +376,7 @@ def test_too_large_a_body(refuses, links):
         )
 
 
-def test_too_large_a_form(refuses):
+def test_a_form_that_is_too_large(refuses):
     refuses("take", 413, data={"name": "x" * 64 * 1024})
 
 
@@ -408,14 +408,14 @@ def test_an_unknown_link_is_not_found(place, links, token):
 
 
 @pytest.mark.parametrize("change", [str.swapcase, lambda token: token[:-1], lambda token: token + "A"])
-def test_almost_the_right_link_is_not_found(place, links, change):
+def test_a_link_with_one_wrong_character_is_not_found(place, links, change):
     for name in ("staff", "manage", "cancel", "pause", "taps"):
         parts = links[name].split("/")
         parts[5] = change(parts[5])
         assert place.client.post("/".join(parts), {"name": "Eve", "taps": []}).status == 404
 
 
-def test_a_link_of_one_kind_is_none_of_another(place, links):
+def test_a_token_of_one_kind_opens_no_link_of_another(place, links):
     tokens = {kind: links[kind].split("/")[5] for kind in ("staff", "manage", "pause", "cancel", "taps")}
     paths = {"staff": "staff", "manage": "manage", "pause": "desk", "cancel": "t", "taps": "door"}
     for kind, path in paths.items():
@@ -423,7 +423,7 @@ def test_a_link_of_one_kind_is_none_of_another(place, links):
             assert place.client.get(f"/corner-deli/{path}/{tokens[other]}").status == 404
 
 
-def test_what_is_not_there_is_not_found(place):
+def test_a_missing_object_is_not_found(place):
     for path in NOWHERE:
         assert place.client.get(path).status == 404
 
@@ -456,13 +456,13 @@ NOWHERE = [
 
 
 @pytest.mark.parametrize("servicer", ["0", "-1", "999999", "2147483648", "9" * 40, "x", "1.0", "1e3"])
-def test_a_servicer_who_is_not_there(place, servicer):
+def test_a_missing_servicer(place, servicer):
     for action in ("", "/remove"):
         assert place.owner_post(f"/servicers/{servicer}{action}", on_duty=False).status == 404
 
 
 @pytest.mark.parametrize("queue", ["nonsense", "Deli", "%00", "%ff", "x" * 500])
-def test_a_queue_that_is_not_there(place, queue):
+def test_a_missing_queue(place, queue):
     for action in ("", "/close", "/open", "/reset", "/delete", "/cancel"):
         assert place.owner_post(f"/queues/{queue}{action}", numbers=["A1"]).status == 404
 
@@ -480,7 +480,7 @@ def test_a_queue_that_is_not_there(place, queue):
         "/nonsense",
     ],
 )
-def test_an_action_that_is_not_there(place, path):
+def test_a_missing_action(place, path):
     assert place.owner_post(path).status == 404
 
 

@@ -18,9 +18,9 @@ import pytest
 import yaml
 from helpers.app import HERE
 from helpers.beanstalk import BUNDLED, CONFIG, PROPERTIES, Aborted, properties_of
-from helpers.fast_backups import wait_for
 from helpers.storage import ENVIRONMENT, Bucket
 from helpers.versions import NEXT, REBUILDS_PLACE, rows
+from helpers.waiting import wait_for
 
 from app.settings import Settings, variable
 from app.storage.schema import SCHEMA
@@ -92,7 +92,7 @@ def test_shellcheck_passes():
     assert ended.stdout + ended.stderr == ""
 
 
-def test_only_settings_are_named_that_there_are():
+def test_configuration_files_name_only_existing_settings():
     known = {variable(name) for name in Settings.__dataclass_fields__}
     deploy = [path for path in (HERE / "deploy").iterdir() if path.is_file()]
     files = [*deploy, *SCRIPTS, HERE / ".ebextensions" / "takeanumber.config"]
@@ -100,7 +100,7 @@ def test_only_settings_are_named_that_there_are():
         assert set(re.findall(r"\bTAKEANUMBER_[A-Z_]+", path.read_text())) <= known, path
 
 
-def test_the_properties_are_settings_that_make_sense(template):
+def test_environment_properties_are_valid_settings(template):
     properties = properties_of("my-shop")
     assert properties["TAKEANUMBER_BACKUP_URL"] == f"s3://{BUCKET}/takeanumber/my-shop"
     settings = Settings.read(properties)
@@ -158,7 +158,7 @@ def test_nginx_leaves_the_tokens_of_all_links_out_of_its_logs(app):
         assert place.index("include /etc/takeanumber/nginx/*.conf;") < place.index("proxy_pass")
 
 
-def test_the_template_and_the_bundle_say_the_same(template):
+def test_the_template_and_the_bundle_agree(template):
     for namespace in CONFIG.keys() - {PROPERTIES}:
         for name, value in options_of(template, namespace).items():
             parameter = template["Parameters"].get(value["Ref"]) if "Ref" in value else None

@@ -53,7 +53,7 @@ class Inside:
         """The events that were counted; they are those that the shown count is the sum of."""
         history = self.shop.events()
         counted = [event for event in history if event["kind"] in COUNTED]
-        assert self.counter()["count"] == total(counted)
+        assert self.counter()["count"] == max(0, total(counted))  # a negative count is never public
         tapped = [event["tap"] for event in history if event["tap"]]
         assert len(tapped) == len(set(tapped)), "a tap is there twice"
         return counted
@@ -97,7 +97,7 @@ def tap_steadily(door, seconds, a_second):
     ids=["4 s, 40 pages", "60 s, 200 pages"],
 )
 def test_eight_doors_tap_fifty_times_a_second(start_server, seconds, watching, within):
-    inside = Inside(start_server("--threads", str(64 + watching)))
+    inside = Inside(start_server("--threads", str(64 + watching), streams_per_address=watching))
     pages = [inside.shop.watch() for _ in range(watching)]
     tapped = inside.at_each_door(lambda door: tap_steadily(door, seconds, 50 / 8))
     time.sleep(1)  # so that reading what the pages got doesn't hold them up

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from helpers.fast_backups import wait_for
 from helpers.server import ROOT
+from helpers.waiting import wait_for
 
 
 class Stick:
@@ -142,7 +142,7 @@ def test_a_database_that_was_put_back_by_hand_is_out_of_date_and_kept_beside(sta
     assert [path for path in server.data.iterdir() if "before-restore" in path.name]
 
 
-def test_a_database_that_is_gone_is_missed_and_can_be_restored(start_quick, stick, command):
+def test_a_deleted_database_is_noticed_and_can_be_restored(start_quick, stick, command):
     server = start_quick(stick.path)
     shop = server.open_shop()
     shop.take()

@@ -4,8 +4,8 @@ import random
 import re
 
 import pytest
+from helpers.html_browser import Browser, Forms
 from helpers.places import new_tap
-from test_forms import Browser, Forms
 
 COUNTED = ("tap", "undo", "recount", "empty")
 
@@ -80,7 +80,7 @@ def test_two_counters_count_for_themselves(shop, door):
 
 
 @pytest.mark.parametrize("delta", [-50, -1, 0, 1, 50])
-def test_so_many_at_once(shop, door, delta):
+def test_one_tap_counts_up_to_50_people(shop, door, delta):
     assert door.tap(delta) == counted(shop) == delta
 
 
@@ -112,7 +112,7 @@ def test_a_tap_counts_once_in_a_request_that_holds_it_twice(shop, door):
     assert counted(shop) == 4
 
 
-def test_what_a_tap_says_when_it_comes_again_is_not_heard(door):
+def test_a_tap_sent_again_with_another_delta_is_not_counted(door):
     one = new_tap(3)
     door.send_taps(one)
     assert door.send_taps(one | {"delta": 50}).body["count"] == 3
@@ -166,7 +166,7 @@ def test_500_taps_in_one_request(shop, door):
     assert counted(shop) == 500
 
 
-def test_no_tap_at_all_is_fine(shop, door):
+def test_an_empty_list_of_taps_is_accepted(shop, door):
     door.tap(3)
     assert door.send_taps().body["count"] == 3
     assert taps_of(shop) == [("tap", 3)]
@@ -246,7 +246,7 @@ def test_a_batch_with_a_bad_tap_can_be_sent_again(shop, door):
         assert door.send_taps(*batch).body["count"] == counted(shop) == 1
 
 
-def test_fields_that_nobody_knows_are_ignored(door):
+def test_unknown_fields_of_a_tap_are_ignored(door):
     assert door.send_taps(new_tap(1, at=5, count=90, kind="recount", counter_id=7)).body["count"] == 1
 
 
@@ -263,7 +263,7 @@ def test_a_strangers_link_is_not_found(shop, door, path):
     assert shop.export() == before
 
 
-def test_taps_that_no_door_sends_a_bad_json_body(shop, door):
+def test_an_invalid_json_body_counts_nothing(shop, door):
     before = shop.export()
     for body in (b"[]", b"{", b'{"taps": [', b'{"taps": ' + b"[" * 30_000, b'{"taps": [{"id": "\xff"}]}'):
         heads = {"Content_Type": "application/json"}
@@ -419,7 +419,7 @@ def test_a_recount_sets_the_count_and_keeps_the_drift(shop, door):
 
 
 @pytest.mark.parametrize(("before", "count"), [(5, 5), (-3, 0), (0, 100_000), (40, 0)])
-def test_any_true_number(shop, door, before, count):
+def test_a_recount_accepts_any_valid_number(shop, door, before, count):
     door.tap(before)
     assert door.recount(count).body["count"] == counted(shop) == count
     assert shop.export()["event"][-1]["delta"] == count - before
@@ -433,7 +433,7 @@ def test_taps_after_a_recount_are_added_to_it(shop, door, clock):
 
 
 @pytest.mark.parametrize("count", [-1, 100_001, 1.0, "12", True, None, [], {}, 10**400, ""])
-def test_what_is_no_true_number(shop, door, count):
+def test_a_recount_with_an_invalid_number_is_refused(shop, door, count):
     door.tap(5)
     before = shop.export()
     answer = door.recount(count)
@@ -538,7 +538,7 @@ def test_a_form_that_is_sent_twice_counts_once(page, shop, door):
         ({"delta": "1", "csrf_token": "x"}, "once more"),
     ],
 )
-def test_a_form_that_makes_no_sense_is_refused_on_the_page(page, shop, typed, words):
+def test_an_invalid_form_is_refused_on_the_page(page, shop, typed, words):
     before = shop.export()
     page.send(tap_form(page), **typed)
     assert (page.status, words in page.html) == (400, True)
@@ -546,7 +546,7 @@ def test_a_form_that_makes_no_sense_is_refused_on_the_page(page, shop, typed, wo
     assert shop.export() == before
 
 
-def test_a_recount_that_makes_no_sense_is_refused_on_the_page(page, shop):
+def test_an_invalid_recount_is_refused_on_the_page(page, shop):
     page.press("Recount", count="-5")
     assert (page.status, "from 0 to 100000" in page.html) == (400, True)
     assert counted(shop) == 0
@@ -555,7 +555,7 @@ def test_a_recount_that_makes_no_sense_is_refused_on_the_page(page, shop):
 # ----- the count is kept, and is always the sum of what the doors said
 
 
-def test_whatever_the_doors_do_the_count_is_the_sum(shop, door, clock):
+def test_the_count_is_always_the_sum_of_the_history(shop, door, clock):
     dice = random.Random(5)
     for name in ("Back", "Side"):
         shop.owner_post("/counters/shop/doors", name=name)
@@ -590,7 +590,7 @@ def test_a_tap_is_taken_back_once_whatever_id_that_has(door):
     assert door.send_taps(new_tap(-2, undoes=two["id"].upper())).body["count"] == 5
 
 
-def test_an_id_is_the_same_in_large_and_small_letters(door):
+def test_the_id_of_a_tap_is_case_insensitive(door):
     one = new_tap(1)
     door.send_taps(one)
     assert door.send_taps(one | {"id": one["id"].upper()}).body["count"] == 1

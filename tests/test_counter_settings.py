@@ -2,8 +2,8 @@
 
 import pytest
 from helpers.client import AppClient
+from helpers.html_browser import Browser
 from helpers.places import Door, Place, open_deli
-from test_forms import Browser
 
 
 def refused(place, status, path, **content):
@@ -44,7 +44,7 @@ def test_a_place_with_both(client):
     assert both.customer().number == "A1"
 
 
-def test_null_is_no_counter(client):
+def test_null_means_no_counter(client):
     body = client.post("/places", {"name": "Deli", "counter": None}).body
     assert (body["counters"], [queue["slug"] for queue in body["queues"]]) == ([], ["line"])
 
@@ -67,7 +67,7 @@ def test_null_is_no_counter(client):
         {"name": "x" * 61, "capacity": 5},
     ],
 )
-def test_a_counter_that_makes_no_sense_opens_no_place(client, counter):
+def test_an_invalid_counter_opens_no_place(client, counter):
     answer = client.post("/places", {"name": "Museum", "counter": counter})
     assert (answer.status, bool(answer.body["error"])) == (400, True)
     assert client.get("/").body["places"] == []
@@ -102,7 +102,7 @@ def test_the_form_on_the_home_page(app, client, typed, queues, counters):
         ({"counter-name": "x" * 61, "counter-capacity": "5"}, "at most 60"),
     ],
 )
-def test_a_mistake_on_the_home_page_comes_back_with_what_was_typed(app, client, typed, words):
+def test_an_error_on_the_home_page_keeps_what_was_typed(app, client, typed, words):
     owner = Browser(app).open("/").press("Create my place", name="Museum", **typed)
     assert (owner.status, words in owner.html) == (400, True)
     assert {"name": "Museum", **typed}.items() <= dict(owner.form("Create my place")["fields"]).items()
@@ -127,7 +127,7 @@ def test_a_new_counter_has_a_door_of_its_name(place):
         assert place.client.get(url).status == 200
 
 
-def test_a_new_counter_with_everything_said(place):
+def test_a_new_counter_with_every_setting(place):
     asked = {"name": "Hall", "capacity": 7, "admits": "deli", "empties": "never", "hold_minutes": 2}
     status, body, _ = place.owner_post("/counters", **asked)
     assert (status, {name: body[name] for name in asked}) == (201, asked)
@@ -184,7 +184,7 @@ def test_a_new_name_is_on_the_door_and_the_links_stay(shop, door):
         ("hold_minutes", 241),
     ],
 )
-def test_what_a_counter_cannot_be(shop, field, value):
+def test_invalid_settings_of_a_counter_are_refused(shop, field, value):
     refused(shop, 400, "/counters/shop", **{field: value})
     refused(shop, 400, "/counters", **{"name": "Hall", "capacity": 5} | {field: value})
 
@@ -197,7 +197,7 @@ def test_a_new_counter_needs_a_name_and_a_capacity(shop, field):
     refused(shop, 400, "/counters", **asked)
 
 
-def test_a_queue_that_is_not_there_is_not_admitted(shop):
+def test_a_missing_queue_is_not_admitted(shop):
     for path in ("/counters/shop", "/counters"):
         answer = shop.owner_post(path, name="Hall", capacity=5, admits="nonsense")
         assert answer.status in (400, 404)
@@ -235,7 +235,7 @@ def test_a_counter_of_the_same_name_begins_anew(shop, door):
 
 
 @pytest.mark.parametrize("counter", ["nonsense", "Shop", "%00", "%ff", "x" * 500, "1"])
-def test_a_counter_that_is_not_there(shop, counter):
+def test_a_missing_counter(shop, counter):
     for action in ("", "/delete", "/doors"):
         assert shop.owner_post(f"/counters/{counter}{action}", name="Eve").status == 404
     for page in ("", "/taps.csv"):
@@ -295,13 +295,13 @@ def test_a_new_link_when_one_leaked(shop, door):
     assert again.tap(1) == 3
 
 
-def test_a_new_link_for_one_door_is_no_matter_of_another(shop, door):
+def test_a_new_link_for_one_door_leaves_the_others(shop, door):
     back = shop.owner_post("/counters/shop/doors", name="Back").body
     shop.owner_post(f"/doors/{back['id']}/replace")
     assert door.tap(1) == 1
 
 
-def test_a_door_that_was_removed(shop, door):
+def test_a_removed_door(shop, door):
     back = Door(shop.client, shop.owner_post("/counters/shop/doors", name="Back").body)
     back.tap(4)
     assert shop.owner_post(f"/doors/{back.id}/remove").status == 200
@@ -321,7 +321,7 @@ def test_a_counter_without_any_door(shop, door):
 
 
 @pytest.mark.parametrize("door", ["0", "-1", "999999", "2147483648", "9" * 40, "x", "1.0", "1e3"])
-def test_a_door_that_is_not_there(shop, door):
+def test_a_missing_door(shop, door):
     for action in ("replace", "code", "remove"):
         assert shop.owner_post(f"/doors/{door}/{action}").status == 404
 
@@ -395,7 +395,7 @@ def test_a_code_lasts_ten_minutes(shop, door, clock, which):
     assert shop.owner_get()["staff_code"] is None
 
 
-def test_a_code_may_be_used_by_many(shop, door):
+def test_a_code_may_be_used_several_times(shop, door):
     code = door_code(shop, door)
     assert [enters(shop, code).status for _ in range(3)] == [200, 200, 200]
 
@@ -415,14 +415,14 @@ def test_each_door_has_a_code_of_its_own(shop, door):
     assert links == [{"door": door.link}, {"door": back.link}, {"staff": shop.links["staff"]}]
 
 
-def test_codes_come_from_chance(shop, door):
+def test_codes_are_random(shop, door):
     assert len({door_code(shop, door) for _ in range(20)}) > 15
 
 
 @pytest.mark.parametrize(
     "code", ["", " ", "x", "1234567", "123456789", "٠٠٠٠٠٠٠٠", "'; --", None, 12345678, [], {}]
 )
-def test_what_is_no_code(shop, door, code):
+def test_invalid_codes_are_refused(shop, door, code):
     if code != door_code(shop, door):
         answer = enters(shop, code)
         assert (answer.status, bool(answer.body["error"])) == (400, True)
@@ -461,7 +461,7 @@ def test_the_staff_code_ends_with_the_staff_link(shop):
     assert shop.owner_get()["staff_code"] is None
 
 
-def test_a_code_where_nobody_gave_one(client, place):
+def test_a_code_is_refused_where_none_was_given(client, place):
     assert enters(place, "12345678").status == 400
     assert client.post("/nobody/code", {"code": "12345678"}).status == 404
 
@@ -483,7 +483,7 @@ def owner(app, shop):
     return Browser(app).open(f"{shop.links['manage']}/occupancy")
 
 
-def test_all_an_owner_does_with_counters(owner, shop):
+def test_the_owner_changes_counters_by_forms(owner, shop):
     owner.press("Add the counter", name="Hall", capacity="40", empties="never")
     assert (owner.status, owner.redirects) == (200, [303])
     hall = shop.counter("hall")
@@ -518,14 +518,14 @@ def test_saving_a_counter_as_it_is_changes_nothing(owner, shop, door):
     assert (owner.status, owner.redirects, shop.counter()) == (200, [303], before)
 
 
-def test_a_mistake_in_a_counters_settings_comes_back_with_what_was_typed(owner, shop):
+def test_an_error_in_a_counters_settings_keeps_what_was_typed(owner, shop):
     owner.press("Save Shop", name="Hall", capacity="0")
     assert (owner.status, "from 1 to 100000" in owner.html) == (400, True)
     assert {"name": "Hall", "capacity": "0"}.items() <= dict(owner.form("Save Shop")["fields"]).items()
     assert shop.counter()["name"] == "Shop"
 
 
-def test_a_code_is_read_out_and_typed(app, owner, shop, door):
+def test_a_code_typed_on_the_page_leads_to_the_door(app, owner, shop, door):
     owner.press("Get a one-time code for the door Shop")
     assert (owner.status, owner.redirects) == (200, [303])
     code = shop.counter()["doors"][0]["code"]
@@ -535,7 +535,7 @@ def test_a_code_is_read_out_and_typed(app, owner, shop, door):
     assert phone.url == door.link[len("http://localhost") :]
 
 
-def test_a_staff_code_is_read_out_and_typed(app, owner, shop):
+def test_a_staff_code_typed_on_the_page_leads_to_the_staff_page(app, owner, shop):
     owner.open(f"{shop.links['manage']}/team").press("Get a one-time code for a colleague")
     code = shop.owner_get()["staff_code"]["code"]
     assert code in owner.html
@@ -543,7 +543,7 @@ def test_a_staff_code_is_read_out_and_typed(app, owner, shop):
     assert (helper.status, helper.redirects[0], helper.has("Start serving")) == (200, 303, True)
 
 
-def test_a_wrong_code_is_said_on_the_customers_page(app, shop, door):
+def test_a_wrong_code_is_an_error_on_the_customers_page(app, shop, door):
     wrong = other_than(door_code(shop, door))
     phone = Browser(app).open(shop.links["customers"]).press("Continue", code=wrong)
     assert (phone.status, phone.redirects) == (400, [])

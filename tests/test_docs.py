@@ -40,7 +40,10 @@ def variable_of(field):
     return name if name in ("HOST", "PORT") else f"TAKEANUMBER_{name}"
 
 
-SETTINGS = {variable_of(field): str(field.default) for field in dataclasses.fields(Settings)}
+SETTINGS = {
+    variable_of(field): str("" if field.default is None else field.default)
+    for field in dataclasses.fields(Settings)
+}
 
 
 @pytest.mark.parametrize("name", SETTINGS)

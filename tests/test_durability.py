@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from http.client import HTTPException
 
 import pytest
-from helpers.fast_backups import wait_for
+from helpers.waiting import wait_for
 
 TAKERS, SERVICERS = 8, 4
 
@@ -285,7 +285,7 @@ def test_a_long_lock_is_reported_and_then_writes_go_on(server):
     [("start_quick", (1, 3), 2), pytest.param("start_server", (8, 16), 20, marks=pytest.mark.soak)],
     ids=["short", "long"],
 )
-def test_a_lost_machine_loses_ten_seconds_at_most(request, command, tmp_path, start, within, losses):
+def test_a_lost_machine_loses_at_most_ten_seconds(request, command, tmp_path, start, within, losses):
     start = request.getfixturevalue(start)
     (tmp_path / "backups").mkdir()
     shop = None

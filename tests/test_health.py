@@ -86,7 +86,7 @@ def test_no_link_gets_into_the_log(server):
     assert link.path.rpartition("/")[2] not in server.log
 
 
-def test_it_writes_once_a_second_at_most_whoever_asks(place):
+def test_healthz_writes_at_most_once_a_second(place):
     database = place.client.flask_client.application.extensions["takeanumber"].database
     notes = []
     note = database.note

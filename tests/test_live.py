@@ -86,7 +86,7 @@ def test_a_quiet_stream_is_kept_open_by_a_comment(server):
     assert server.get("/healthz").status == 200  # nor did anything end a server in which nothing happens
 
 
-def test_one_address_may_open_so_many_streams_and_another_is_still_served(start_server):
+def test_one_address_may_open_a_limited_number_of_streams(start_server):
     server = start_server(streams_per_address=3)
     shop = server.open_shop()
     pages = [shop.watch() for _ in range(3)]
@@ -144,7 +144,7 @@ def test_a_closed_stream_frees_its_place_at_the_next_changes(start_server):
 
 
 @pytest.mark.alone
-def test_what_another_process_wrote_is_shown(start_server):
+def test_changes_by_another_process_are_shown(start_server):
     server, other = start_server(), start_server()
     shop = server.open_shop()
     with shop.watch() as page:

@@ -119,5 +119,5 @@ def test_a_right_code_works_with_and_without_the_space(place):
         ("x" * 5000, "x" * 64, "x" * 64),
     ],
 )
-def test_what_an_address_counts_as(address, client, network):
+def test_the_network_that_an_address_counts_for(address, client, network):
     assert (client_of(address), network_of(address)) == (client, network)

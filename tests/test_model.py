@@ -21,7 +21,7 @@ def test_the_lease_holds_in_random_runs(runs):
 # Each of these is found in some of the runs, so a rule that is broken by mistake is found too.
 @pytest.mark.soak
 @pytest.mark.parametrize("mutant", lease_model.MUTANTS)
-def test_a_lease_without_one_of_its_rules_is_found_out(mutant):
+def test_the_model_detects_a_lease_without_one_of_its_rules(mutant):
     assert any(lease_model.violations(250, seed, mutant) for seed in range(0, 5000, 250))
 
 

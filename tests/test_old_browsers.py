@@ -111,7 +111,7 @@ def test_a_script_can_be_read_by_an_old_browser(script):
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_a_script_asks_whether_the_browser_has_what_is_newer(script):
+def test_a_script_checks_for_newer_functions_before_using_them(script):
     source = script.read_text()
     for name, guard in GUARDED.items():
         uses = re.findall(rf"(?<![\w'])\.{name}\b", source)
@@ -145,7 +145,7 @@ def test_a_script_asks_whether_the_browser_has_what_is_newer(script):
         "if (",
     ],
 )
-def test_what_is_newer_is_noticed(newer):
+def test_newer_syntax_is_detected(newer):
     assert faults(newer.encode())
 
 
@@ -161,7 +161,7 @@ def test_what_is_newer_is_noticed(newer):
         "const at = 1, o = { at };",
     ],
 )
-def test_what_old_browsers_read_is_accepted(old):
+def test_syntax_of_old_browsers_is_accepted(old):
     assert faults(old.encode()) == []
 
 

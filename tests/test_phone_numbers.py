@@ -3,8 +3,8 @@
 from html import unescape
 
 import pytest
+from helpers.html_browser import Browser
 from helpers.places import open_deli
-from test_forms import Browser
 
 # What stands in a cell, and the number that a person would dial; None where that can't be told.
 CELLS = {
@@ -23,6 +23,7 @@ CELLS = {
         "(1) 0171 2345678": "+491712345678",
         "\u2460 0171 2345678": "+491712345678",
         "4.91712E+11": None,
+        "0171 234567O": None,
         "4,91712E+11": None,
         "4.91712345678E+11": None,
         "'01712345678": "+491712345678",
@@ -359,7 +360,7 @@ def test_the_owner_chooses_the_country_by_its_name(place, app):
 
 
 @pytest.mark.parametrize("country", ["ZZ", "de", "D", "Germany"])
-def test_what_is_no_country(place, country):
+def test_an_invalid_country(place, country):
     assert place.owner_post("", country=country).status == 400
 
 

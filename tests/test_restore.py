@@ -93,7 +93,7 @@ def test_a_lost_shop_goes_on_as_if_nothing_had_been(invoke, start, place, databa
     assert again.customer().number == "A3"
 
 
-def test_the_epoch_is_renewed_so_that_open_pages_take_it_for_news(invoke, database, stored):
+def test_a_restore_renews_the_epoch(invoke, database, stored):
     before = facts(database)
     invoke("restore", "--replace", "--from", stored.url)
     after = facts(database)
@@ -102,7 +102,7 @@ def test_the_epoch_is_renewed_so_that_open_pages_take_it_for_news(invoke, databa
     assert after["lease_holders"] == ""  # a copy is not the holder of the lease
 
 
-def test_the_newest_is_that_of_the_highest_term_and_sequence(invoke, clock, database, storage):
+def test_the_newest_copy_has_the_highest_term_and_sequence(invoke, clock, database, storage):
     invoke("backup", "--to", storage.url)
     invoke("backup", "--to", storage.url)
     clock.advance(hours=-1)  # no clock is asked which is the newest
@@ -148,7 +148,7 @@ def test_the_newest_made_until_a_time(invoke, clock, database, stored, elsewhere
     assert len(whole(elsewhere / "takeanumber.db")) == numbers
 
 
-def test_times_for_which_there_is_none(invoke, stored, elsewhere):
+def test_a_time_without_a_copy_is_refused(invoke, stored, elsewhere):
     where = ("--from", stored.url, "--data", str(elsewhere), "--or-new")
     assert "no backup that old" in invoke("restore", "--at", "2026-11-21T09:59Z", *where).said
     assert "2026-11-21T10:00Z" in invoke("restore", "--at", "yesterday", *where).said
@@ -158,14 +158,14 @@ def test_times_for_which_there_is_none(invoke, stored, elsewhere):
 # ----- what is there is never lost
 
 
-def test_a_database_that_is_there_stays(invoke, database, stored):
+def test_an_existing_database_is_not_replaced_without_the_option(invoke, database, stored):
     before = dump(database)
     for words in ([], ["--or-new"], ["--hand-over"]):
         assert "--replace" in invoke("restore", *words, "--from", stored.url).said
     assert dump(database) == before
 
 
-def test_the_one_that_is_replaced_is_kept_with_all_it_held(invoke, clock, database, stored, data):
+def test_a_replaced_database_is_kept_whole(invoke, clock, database, stored, data):
     code = f"""import os, sqlite3
 db = sqlite3.connect({str(database)!r})
 db.execute("UPDATE ticket SET number = 'Z' || number")
@@ -182,7 +182,7 @@ os._exit(0)"""  # killed, so that the change is in the WAL only
     assert whole(database) == ["A1", "A2"]
 
 
-def test_not_while_a_server_has_it_open(invoke, start, database, stored, data):
+def test_a_database_in_use_is_not_replaced(invoke, start, database, stored, data):
     app = start()
     before = dump(database)
     assert "stop the server" in invoke("restore", "--replace", "--from", stored.url).said
@@ -193,7 +193,7 @@ def test_not_while_a_server_has_it_open(invoke, start, database, stored, data):
 
 
 @pytest.mark.parametrize("replace", [False, True])
-def test_nor_one_that_a_server_made_meanwhile(
+def test_a_database_created_meanwhile_is_not_replaced(
     start, bucket, way, invoke, database, elsewhere, monkeypatch, replace
 ):
     invoke("backup", "--to", bucket.url)
@@ -231,7 +231,7 @@ def test_a_broken_database_is_replaced_and_kept(invoke, database, stored, data, 
     assert kept.read_bytes() == content
 
 
-def test_what_another_database_left_beside_does_no_harm(invoke, database, stored, elsewhere):
+def test_leftover_files_of_another_database_do_no_harm(invoke, database, stored, elsewhere):
     take(database, "A3")
     with closing(sqlite3.connect(database)) as db:
         db.execute("PRAGMA journal_mode = WAL")
@@ -244,7 +244,7 @@ def test_what_another_database_left_beside_does_no_harm(invoke, database, stored
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_restored_by_root_it_belongs_to_whom_the_directory_belongs(invoke, stored, elsewhere):
+def test_a_restore_by_root_belongs_to_the_owner_of_the_directory(invoke, stored, elsewhere):
     os.chown(elsewhere, 900, 900)
     invoke("restore", "--from", stored.url, "--data", str(elsewhere))
     made = (elsewhere / "takeanumber.db").stat()
@@ -284,7 +284,7 @@ for moment in range(1, 1000):
 """
 
 
-def test_killed_at_any_moment_the_old_or_the_new_is_there_whole(invoke, database, stored, tmp_path, data):
+def test_a_restore_killed_at_any_moment_leaves_one_whole_database(invoke, database, stored, tmp_path, data):
     take(database, "A3")
     database.parent.rename(tmp_path / "template")
     code = [sys.executable, "-c", KILLED, str(HERE), str(data), stored.url]
@@ -355,7 +355,7 @@ def broken_copies(path):
     }
 
 
-def test_a_broken_one_is_skipped_with_a_warning(invoke, database, stored, elsewhere):
+def test_a_broken_copy_is_skipped_with_a_warning(invoke, database, stored, elsewhere):
     where = ("--from", stored.url, "--data", str(elsewhere))
     for number, (what, content) in enumerate(broken_copies(database).items(), 2):
         name = forge(stored, content, sequence=number)
@@ -368,7 +368,7 @@ def test_a_broken_one_is_skipped_with_a_warning(invoke, database, stored, elsewh
         (elsewhere / "takeanumber.db").unlink()
 
 
-def test_one_that_is_shorter_than_its_name_says(invoke, database, stored, elsewhere):
+def test_a_copy_shorter_than_its_name_says_is_broken(invoke, database, stored, elsewhere):
     name = forge(stored, stored.read(stored.copies()[0])[:1000], size=4000)
     assert name in invoke("restore", "--from", stored.url, "--data", str(elsewhere)).stderr
     forge(stored, gzip.compress(database.read_bytes()), sequence=10, tickets=3)
@@ -376,7 +376,7 @@ def test_one_that_is_shorter_than_its_name_says(invoke, database, stored, elsewh
     assert "2 tickets instead of 3" in said
 
 
-def test_when_all_are_broken_what_is_there_stays(invoke, database, stick, data):
+def test_when_all_copies_are_broken_the_database_stays(invoke, database, stick, data):
     before = dump(database)
     for number, content in enumerate(broken_copies(database).values(), 1):
         forge(stick, content, sequence=number)
@@ -395,7 +395,7 @@ def test_when_all_are_broken_what_is_there_stays(invoke, database, stick, data):
 # ----- versions
 
 
-def test_one_of_a_newer_version_ends_it(invoke, database, stored, elsewhere, tmp_path):
+def test_a_copy_of_a_newer_version_is_refused(invoke, database, stored, elsewhere, tmp_path):
     newer = tmp_path / "newer.db"
     shutil.copy(database, newer)
     with closing(sqlite3.connect(newer)) as db:
@@ -415,7 +415,9 @@ def test_one_of_a_newer_version_ends_it(invoke, database, stored, elsewhere, tmp
 
 
 @pytest.mark.parametrize("revision", ["0001", "0002"])
-def test_one_of_an_older_version_is_upgraded(invoke, old_version, start, place, stick, elsewhere, revision):
+def test_a_copy_of_an_older_version_is_upgraded(
+    invoke, old_version, start, place, stick, elsewhere, revision
+):
     old = old_version(revision)
     invoke("backup", "--to", stick.url, "--data", str(old.parent))
     ended = invoke("restore", "--from", stick.url, "--data", str(elsewhere))
@@ -448,7 +450,7 @@ def test_the_next_version_restores_and_serves_what_this_one_stored(stored, next_
 # ----- a new one, where certainly none was
 
 
-def test_or_new(invoke, start, storage, elsewhere):
+def test_or_new_creates_a_database_where_no_backup_exists(invoke, start, storage, elsewhere):
     where = ("--from", storage.url, "--data", str(elsewhere))
     assert "no backup" in invoke("restore", *where).said
     ended = invoke("restore", "--or-new", *where)
@@ -474,7 +476,7 @@ def test_or_new_where_all_backups_are_gone(invoke, stored, elsewhere):
     assert list(elsewhere.iterdir()) == []
 
 
-def test_or_new_after_one_that_never_served(invoke, storage, elsewhere):
+def test_or_new_after_a_server_that_never_served(invoke, storage, elsewhere):
     where = ("--from", storage.url, "--data", str(elsewhere))
     assert invoke("restore", "--or-new", "--hand-over", *where).returncode == 0
     (elsewhere / "takeanumber.db").unlink()  # its machine was thrown away
@@ -515,7 +517,7 @@ def test_broken_copies_are_skipped_down_to_the_last(invoke, database, stored, el
         assert ended.stderr.count("Warning: ") == 3
 
 
-def test_the_last_of_a_newer_version_ends_it(invoke, database, stored, elsewhere):
+def test_a_last_copy_of_a_newer_version_is_refused(invoke, database, stored, elsewhere):
     (name,) = stored.copies()
     newer = stored.read(LAST).replace(f"-{SCHEMA}-".encode(), b"-9999-", 1)
     remove(stored, [name, f"daily/{name}"])
@@ -534,7 +536,7 @@ def remove(storage, names):
 # ----- a certain copy
 
 
-def test_one_that_is_named_is_restored_beside(invoke, database, stored, elsewhere):
+def test_a_named_copy_is_restored_beside_the_database(invoke, database, stored, elsewhere):
     (name,) = stored.copies()
     take(database, "A3")
     invoke("backup", "--to", stored.url)

@@ -286,7 +286,7 @@ def test_every_time_on_the_page_is_in_the_json(lively, query):
 # ----- beside it
 
 
-def test_today_is_shown_beside_the_same_weekday_before(place, ana, clock):
+def test_today_is_compared_with_the_same_weekday_last_week(place, ana, clock):
     clock.set("2026-11-14 10:00")
     for wait in (60, 120):
         serves(place, ana, clock, wait, 60)
@@ -326,7 +326,7 @@ def rush(place, ana, clock):
     return place
 
 
-def test_more_desks_that_would_have_kept_the_goal(rush):
+def test_the_statistics_say_how_many_more_desks_would_keep_the_goal(rush):
     assert rush.owner_post("/stats", wait_goal_minutes=8).status == 200
     shown = stats(rush)
     desks = shown["desks"]
@@ -338,7 +338,7 @@ def test_more_desks_that_would_have_kept_the_goal(rush):
     assert shown["said"] in stats_page(rush)
 
 
-def test_no_more_desks_where_the_goal_was_kept(rush):
+def test_no_more_desks_are_suggested_where_the_goal_was_kept(rush):
     assert rush.owner_post("/stats", wait_goal_minutes=60).status == 200
     shown = stats(rush)
     assert "more" not in shown["desks"]
@@ -346,7 +346,7 @@ def test_no_more_desks_where_the_goal_was_kept(rush):
     assert shown["within_goal"] == shown["served"]
 
 
-def test_desks_that_were_enough_but_slow_to_call(place, ana, clock):
+def test_enough_desks_that_called_slowly(place, ana, clock):
     for _ in range(5):
         serves(place, ana, clock, 1200, 60)
     shown = stats(place)
@@ -355,7 +355,7 @@ def test_desks_that_were_enough_but_slow_to_call(place, ana, clock):
     assert "were idle for" in stats_page(place)
 
 
-def test_no_number_of_desks_would_do(place, ana, clock):
+def test_five_more_desks_would_not_keep_the_goal(place, ana, clock):
     assert place.owner_post("/stats", wait_goal_minutes=1).status == 200
     for _ in range(40):
         place.customer()
@@ -389,7 +389,7 @@ def test_a_pause_is_not_idle(place, ana, clock, who):
     assert [kind for kind in place.event_kinds() if kind in ("pause", "resume")] == ["pause", "resume"]
 
 
-def test_who_forgot_to_pause_was_not_idle_all_night(place, ana, clock):
+def test_a_desk_left_on_duty_is_not_idle_all_night(place, ana, clock):
     serves(place, ana, clock, 0, 60)
     clock.set("2026-11-22 09:00")
     place.customer()
@@ -461,12 +461,12 @@ def test_ten_years_and_more(place, ana, clock, query):
 @pytest.mark.parametrize(
     "query", ["?from=2026-11-22&to=2026-11-21", "?from=yesterday", "?to=2026-13-01", "?to=%00", "?from=1e9"]
 )
-def test_days_that_make_no_sense_are_told(place, query):
+def test_invalid_days_are_refused(place, query):
     for url in (stats(place)["links"]["stats"], stats(place)["links"]["csv"]):
         assert place.client.get(url + query).status == 400
 
 
-def test_a_queue_that_is_not_there(place):
+def test_a_missing_queue(place):
     assert place.client.get(stats(place)["links"]["stats"] + "?queue=bakery").status == 404
 
 
@@ -488,7 +488,7 @@ def test_the_owner_sets_a_goal(place):
 
 
 @pytest.mark.parametrize("goal", [0, -1, 1441, 1.5, "5", None, True, [5]])
-def test_a_goal_that_makes_no_sense(place, goal):
+def test_an_invalid_goal(place, goal):
     assert place.owner_post("/stats", wait_goal_minutes=goal).status == 400
     assert stats(place)["goal_minutes"] == 10
 

@@ -58,7 +58,6 @@ from app.storage.facts import find_fact
 
 log = logging.getLogger("takeanumber")
 
-SKIPPED_NUMBERS = 20  # in each queue, after a take-over from a server that didn't answer
 EARLIER_VERSION = "earlier-version"  # for --take-over: the server of the old protocol is gone
 START_TIMEOUT_S = 8.0  # how long the start waits until this server holds the lease, or knows why not
 START_RETRIES = 3  # failed looks after which the start doesn't wait any longer: one request may get lost
@@ -411,7 +410,7 @@ class LeaseServer:
             if abrupt:
                 skip = Database(file)
                 try:
-                    skip.write(skip_numbers, now(), SKIPPED_NUMBERS)
+                    skip.write(skip_numbers, now(), copy.at)
                 finally:
                     skip.close()
             if not same_as:

@@ -177,7 +177,8 @@ def _match_again(db: Connection, place: Place, rows: list[_RowToStore]) -> None:
     details = [(number, _details_of(row)) for number, row in to_add.items()]
     for staged in match_rows(db, place, details, EarlierRows()):
         if staged.what != ADD:
-            columns = {name: value for name, value in vars(staged).items() if name != "number"}
+            kept = ("number", "other_phones")
+            columns = {name: value for name, value in vars(staged).items() if name not in kept}
             update(db, "import_row", to_add[staged.number].id, **columns)
 
 
@@ -227,7 +228,8 @@ def _forbid_numbers(db: Connection, at: float, place: Place, ids: list[int]) -> 
     An opt-out of a known contact moves along to a new number.
     """
     sql = """SELECT coalesce(import_row.phone, contact.phone) AS phone,
-                    coalesce(import_row.do_not_call, 0) + coalesce(contact.do_not_call, 0) AS says_no
+                    coalesce(import_row.do_not_call, 0) + coalesce(contact.do_not_call, 0) AS says_no,
+                    other_phones
              FROM import_row LEFT JOIN contact ON contact.id = import_row.contact
              WHERE import_row.id IN :ids"""
     rows = run(db, sql, ids=ids).all()
@@ -235,5 +237,6 @@ def _forbid_numbers(db: Connection, at: float, place: Place, ids: list[int]) -> 
     sql = "SELECT phone FROM opt_out WHERE place_id = :place AND phone IN :phones"
     phones = list(run(db, sql, place=place.id, phones=numbers).scalars())
     phones += [row.phone for row in rows if row.says_no and row.phone]
+    phones += [phone for row in rows if row.says_no for phone in (row.other_phones or "").split()]
     if phones:
         forbid_numbers(db, at, place.id, phones)

@@ -51,7 +51,7 @@ log = logging.getLogger("takeanumber")
 
 MAX_BATCH = 500  # rows that one write stages
 MAX_ERASED = 2000  # rows that one write erases
-MAX_ROWS_IN_REQUEST = 1000  # up to so many rows are staged while the browser waits
+MAX_ROWS_IN_REQUEST = 1000  # up to this many rows are staged while the browser waits
 MAX_SPREADSHEET_IN_REQUEST = 300_000  # bytes of an .xlsx file that is opened while the browser waits
 KEPT_S = 86_400  # how long an import can be stored, and looked at
 MAX_CHOICES = 100  # choices of columns that a place remembers
@@ -502,6 +502,8 @@ def _stage_batch(
         row = by_number[staged_row.number]
         if staged_row.what != REFUSE:
             remarks += [{"number": staged_row.number, "refused": 0, **r._asdict()} for r in row.read.remarks]
+            if staged_row.do_not_call and row.read.other_phones:
+                staged[index] = replace(staged_row, other_phones=" ".join(row.read.other_phones))
             continue
         if row.cells is not None:
             staged[index] = replace(staged_row, cells=json.dumps(row.cells))

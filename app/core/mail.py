@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy.engine import Connection
 
 from app.core.mail_addresses import address_key, is_blocked, is_confirmed, log_mail, next_mail_at
-from app.core.outbox import MAIL, MAX_PAUSE_S, REQUEST, claim
+from app.core.outbox import MAIL, MAX_PAUSE_S, NEWS, REQUEST, claim
 from app.core.subscriptions import is_still_news
 from app.settings import Settings, greeting_name, read_sender
 from app.storage.database import Database
@@ -30,6 +30,8 @@ FIRST_PAUSE_S = 60  # after the first failure; doubled after each further one
 MAX_TRIES = 20  # in about three days. Counted, since a clock that jumps must not lose a mail
 MAX_MAILS = 20  # over one connection
 MAX_REASON_LENGTH = 200
+# These mails are counted when they are sent, and postponed if they are too many; others when they are queued.
+COUNTED_WHEN_SENT = (NEWS, REQUEST)
 PERMANENT_FAILURE = 500  # SMTP codes from here on mean that the server will never accept the mail
 
 
@@ -100,7 +102,7 @@ def _letters(mails: list[Mail]) -> list[list[Mail]]:
 def _may_send(database: Database, at: float, letter: list[Mail]) -> bool:
     """Return True for mails that may be sent now. Others are postponed, or deleted if they never may.
 
-    Only those to the staff can be too many here. The others were counted when they were queued.
+    Only those of the kinds COUNTED_WHEN_SENT can be too many here.
     """
     first = letter[0]
     with database.read() as db:
@@ -108,7 +110,7 @@ def _may_send(database: Database, at: float, letter: list[Mail]) -> bool:
         is_refused = is_blocked(db, key) or not is_still_news(db, at, first)
         if first.kind == REQUEST:
             is_refused = not is_confirmed(db, first.place_id, key)
-        due_at = next_mail_at(db, at, first.place_id, key) if first.kind == REQUEST else at
+        due_at = next_mail_at(db, at, first.place_id, key) if first.kind in COUNTED_WHEN_SENT else at
     if is_refused:
         database.write(_delete, letter)
     elif due_at > at:
@@ -122,8 +124,8 @@ def _put_off(db: Connection, letter: list[Mail], due_at: float) -> None:
 
 
 def _store_sent(db: Connection, at: float, letter: list[Mail]) -> None:
-    """Delete mails that were sent. Those to the staff count now."""
-    if letter[0].kind == REQUEST:
+    """Delete mails that were sent, and count those of the kinds COUNTED_WHEN_SENT."""
+    if letter[0].kind in COUNTED_WHEN_SENT:
         log_mail(db, at, letter[0].place_id, _key_of(db, letter))
     _delete(db, letter)
 

@@ -17,6 +17,7 @@ from app.storage.sql import insert, load_all, run
 # The kinds of mails.
 CONFIRM = "confirm"  # the link to confirm an address
 RECEIPT = "receipt"  # to somebody who asked to be called
+NEWS = "news"  # to the same, what became of their request
 REQUEST = "request"  # to the staff of a call list; to confirmed addresses only
 # The kinds of messages to customers, by push or by mail.
 SOON = "soon"

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
-SCHEMA = "0010"  # the newest file in migrations/versions: the schema that this code reads and writes
+SCHEMA = "0011"  # the newest file in migrations/versions: the schema that this code reads and writes
 
 metadata = MetaData()
 
@@ -335,7 +335,7 @@ ticket = Table(
     Index(
         "ticket_personal",
         "ended_at",
-        **only_where("(name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL)"),
+        **only_where("(name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL OR mail_to IS NOT NULL)"),
     ),
     Index("ticket_request", "request_key", unique=True, **only_where("request_key IS NOT NULL")),
     Index("ticket_token", "token", unique=True),
@@ -363,6 +363,7 @@ report = Table(
     Column("seconds", Integer, nullable=False),  # duration of the call
     Column("call_back_at", Double, nullable=True),
     Column("created_at", Double, nullable=False),
+    Index("report_call_back", "place_id", "call_back_at", **only_where("call_back_at IS NOT NULL")),
     Index("report_claim", "claim", unique=True),
     Index("report_contact", "contact_id", "created_at", **only_where("contact_id IS NOT NULL")),
     Index("report_personal", "created_at", **only_where("notes IS NOT NULL")),
@@ -454,6 +455,7 @@ import_row = Table(
     Column("contact", Integer, nullable=True),  # id of the known contact
     Column("value", Text, nullable=True),  # of a refused row: the cell that is wrong
     Column("cells", Text, nullable=True),  # JSON, of a refused row: its cells, so that they can be downloaded
+    Column("other_phones", Text, nullable=True),  # of somebody who must not be called: "+4930… +49171…"
     Index("import_row_number", "import_file_id", "number", unique=True),
     sqlite_autoincrement=True,
 )
@@ -518,6 +520,21 @@ subscription = Table(
     Index("subscription_once", "ticket_id", "endpoint", unique=True),
     Index("subscription_place", "place_id"),
     Index("subscription_soon", "place_id", "ticket_id", **only_where("soon_at IS NULL")),
+    sqlite_autoincrement=True,
+)
+
+# A message to everybody who waits.
+notice = Table(
+    "notice",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("servicer_id", Integer, ForeignKey("servicer.id"), nullable=True),  # NULL: the owner's
+    Column("text", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("until_at", Double, nullable=True),
+    Column("removed_at", Double, nullable=True),
+    Index("notice_place", "place_id", **only_where("removed_at IS NULL")),
     sqlite_autoincrement=True,
 )
 

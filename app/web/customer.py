@@ -13,13 +13,12 @@ from app.clock import now
 from app.core import call_requests, calls, queues, tickets, transitions
 from app.core.call_requests import CallRequest
 from app.core.days import day_of
+from app.core.line_events import LineEvent, latest_line_events
 from app.core.models import Place, Queue, Ticket, WaitRange
 from app.core.phones import format_phone
 from app.core.places import find_place
-from app.core.steps import Step, latest_steps
-from app.core.tickets import CustomerDetails
 from app.errors import NotFound, ServiceError
-from app.web.forms import CallRequestForm, CustomerForm, PhoneForm
+from app.web.forms import CallRequestForm, CustomerForm, PhoneForm, customer_details
 from app.web.mail_links import mail_links
 from app.web.messages_json import messages_json
 from app.web.picture_json import RenderedPicture, current_content, current_picture, step_json
@@ -111,14 +110,14 @@ def take_number(place: str, queue: str) -> Answer:
     """Take a number in a walk-in queue, or ask for a call on a call list."""
     limit("take", service().settings.takes_per_minute, TAKES_WINDOW_S)
     estimate = service().waits.for_newcomers(service().database, now(), place, queue)
-    if estimate is None:
+    if estimate is None:  # this is a call list
         return _request_call(place, queue)
     form = parse(CustomerForm)
     taken = write(
         tickets.take_number,
         place,
         queue,
-        CustomerDetails(form.get("name"), form.get("phone"), form.get("note"), form.get("party")),
+        customer_details(form),
         request_id=form.get("request_id"),
         browser=None if request.is_json else browser_id(),
         estimate=estimate,
@@ -144,7 +143,14 @@ def _request_call(place: str, call_list: str) -> Answer:
         call_requests.request_call,
         place,
         call_list,
-        CallRequest(form["phone"], form.get("name"), form.get("email"), form.get("note"), phone_confirmed()),
+        CallRequest(
+            form["phone"],
+            form.get("name"),
+            form.get("email"),
+            form.get("note"),
+            form.get("mail_when_done", False),
+            phone_confirmed(),
+        ),
         request_id=form.get("request_id"),
         browser=None if request.is_json else browser_id(),
         links=mail_links(place),
@@ -178,7 +184,7 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
             ahead_by_queue = tickets.count_ahead(db, ticket, line.counts_as, day_of(row, at))
             ahead = ahead_by_queue.get(queue.id, 0)
             wait = line.ranges([line.length(ahead_by_queue)])[0]
-            steps = latest_steps(db, row, ticket)
+            steps = latest_line_events(db, row, ticket)
     content = ticket_json(row, queue, ticket, ahead=ahead, wait=wait, steps=steps)
     content["messages"] = told
     content["links"].update(told["links"] if told else {})
@@ -219,7 +225,7 @@ def cancel_ticket(place: str, token: str) -> Answer:
 @customer.post("/<place>/t/<token>/rejoin")
 @errors_on(show_ticket)
 def rejoin(place: str, token: str) -> Answer:
-    """Undo that they have left the line, some seconds ago: they have their place again."""
+    """Undo leaving the line, within ten seconds: the customer has their place again."""
     write(tickets.rejoin, place, token, browser=None if request.is_json else browser_id())
     return back_to_ticket(place, token)
 
@@ -258,7 +264,7 @@ def ticket_json(
     *,
     ahead: int = 0,
     wait: WaitRange | None = None,
-    steps: Sequence[Step] = (),
+    steps: Sequence[LineEvent] = (),
 ) -> dict[str, Any]:
     """Return what a customer sees of their ticket; `ahead`, `wait` and `steps` count while it waits."""
     state = transitions.state_at(ticket, place, now())
@@ -287,7 +293,7 @@ def ticket_json(
         "queue_name": queue.name,
         "ahead": ahead if is_waiting else None,
         "estimated_wait": wait_json(wait) if is_waiting else None,
-        "steps": [step_json(step, place) for step in steps] if is_waiting else [],
+        "steps": [step_json(each, place) for each in steps] if is_waiting else [],
         "desk": ticket.desk if is_called else None,
         "door": ticket.door if is_called else None,
         "held_until": iso(ticket.held_until, place) if is_called else None,

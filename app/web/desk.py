@@ -9,23 +9,33 @@ from flask import Blueprint, request, session, url_for
 from sqlalchemy.engine import Connection
 
 from app.clock import now
-from app.core import calls, desks, servicers
+from app.core import calls, desks, notices, servicers
 from app.core.days import day_of
 from app.core.models import Place, Queue, Servicer, Ticket
+from app.core.notices import NewNotice
 from app.core.phones import format_phone
 from app.core.places import find_place, find_place_for_staff
 from app.core.queries import current_ticket, recent_tickets, waiting_tickets
 from app.core.queues import call_lists, walk_in_queues
 from app.core.servicers import call_lists_served, queues_served
 from app.core.tags import split_tags
-from app.core.tickets import CustomerDetails
 from app.errors import ServiceError
 from app.web.caller import call_json, lists_json
-from app.web.forms import CustomerForm, MoveForm, NextForm, NumberForm, ServicerForm
+from app.web.forms import (
+    CustomerForm,
+    MessageForm,
+    MoveForm,
+    NextForm,
+    NumberForm,
+    ServicerForm,
+    customer_details,
+)
+from app.web.picture_json import notice_json
 from app.web.present import iso, named, seconds_to_undo
 from app.web.request import browser_id, parse, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
+from app.web.urls import ID
 
 desk = Blueprint("desk", __name__)
 
@@ -103,7 +113,7 @@ def servicer_json(db: Connection, place: Place, servicer: Servicer) -> dict[str,
 
 @desk.get("/<place>/desk/<token>")
 def show_desk(place: str, token: str, error: ServiceError | None = None) -> Answer:
-    """Show a desk: whom it serves, who waits, who was there last.
+    """Show a desk: the customer there, who waits, and who was there last.
 
     A browser of a servicer who only makes calls is led to the page for calls.
     """
@@ -141,6 +151,7 @@ def desk_json(
         "current": None if ticket is None or ticket.is_call else desk_ticket_json(place, ticket),
         "recent": [desk_ticket_json(place, each) for each in recent],
         "line": [_waiting_ticket_json(place, each) for each in line],
+        "messages": [notice_json(each, place) for each in notices.notices_of(db, at, place)],
         "undo": None if undoable is None else _undo_json(at, undoable),
         "links": {
             "desk": url,
@@ -148,6 +159,7 @@ def desk_json(
             "add": f"{url}/add",
             "undo": f"{url}/undo",
             "rename": f"{url}/rename",
+            "messages": f"{url}/messages",
             "end_shift": f"{url}/end-shift",
             "hand_over": f"{url}/hand-over",
             "calls": f"{url}/calls",
@@ -173,15 +185,22 @@ def _undo_json(at: float, ticket: Ticket) -> dict[str, Any]:
     }
 
 
-def _waiting_ticket_json(place: Place, ticket: Ticket) -> dict[str, Any]:
+def _customer_json(place: Place, ticket: Ticket) -> dict[str, Any]:
+    """Return what each part of the desk shows of a ticket: the number, and the customer's details."""
     return {
         "number": ticket.number,
-        "queue": ticket.queue,
-        "queue_name": ticket.queue_name,
         "name": ticket.name,
         "note": ticket.note,
         "party": ticket.party,
         "taken_at": iso(ticket.taken_at, place),
+    }
+
+
+def _waiting_ticket_json(place: Place, ticket: Ticket) -> dict[str, Any]:
+    return {
+        **_customer_json(place, ticket),
+        "queue": ticket.queue,
+        "queue_name": ticket.queue_name,
         "by_phone": ticket.by_phone,
     }
 
@@ -192,15 +211,11 @@ def desk_ticket_json(place: Place, ticket: Ticket) -> dict[str, Any]:
     For a customer who is to be phoned, it also holds the link that dials their number.
     """
     content = {
-        "number": ticket.number,
+        **_customer_json(place, ticket),
         "state": ticket.state,
         "queue": ticket.queue,
         "queue_name": ticket.queue_name,
-        "name": ticket.name,
         "phone": ticket.phone,
-        "note": ticket.note,
-        "party": ticket.party,
-        "taken_at": iso(ticket.taken_at, place),
         "called_at": iso(ticket.called_at, place),
         "started_at": iso(ticket.started_at, place),
         "ended_at": iso(ticket.ended_at, place),
@@ -281,7 +296,7 @@ def put_back(place: str, token: str) -> Answer:
 @desk.post("/<place>/desk/<token>/undo")
 @errors_on(show_desk)
 def undo(place: str, token: str) -> Answer:
-    """Take back that the customer didn't come or was moved, some seconds ago."""
+    """Undo a no-show or a move, within ten seconds."""
     write(desks.undo, place, token, parse(NumberForm, "number")["number"])
     return back_to_desk(place, token)
 
@@ -316,24 +331,39 @@ def add_customer(place: str, token: str) -> Answer:
         place,
         token,
         form["queue"],
-        CustomerDetails(form.get("name"), form.get("phone"), form.get("note"), form.get("party")),
+        customer_details(form),
         request_id=form.get("request_id"),
     )
     ticket = taken.ticket
     if not wants_json():
         return back_to_desk(place, token, f"Added {ticket.number}. Tell the customer this number.")
     content = {
-        "number": ticket.number,
+        **_customer_json(taken.place, ticket),
         "state": ticket.state,
         "series": ticket.series,
-        "name": ticket.name,
         "phone": ticket.phone,
-        "note": ticket.note,
-        "party": ticket.party,
-        "taken_at": iso(ticket.taken_at, taken.place),
         "queue": taken.queue.slug,
     }
     return json_response(content, 201 if taken.is_new else 200)
+
+
+# ----- messages to everybody
+
+
+@desk.post("/<place>/desk/<token>/messages")
+@errors_on(show_desk)
+def add_message(place: str, token: str) -> Answer:
+    """Show a message to everybody who waits."""
+    write(notices.add_at_desk, place, token, NewNotice(**parse(MessageForm, "text")))
+    return back_to_desk(place, token, "Everybody can read it now.")
+
+
+@desk.post(f"/<place>/desk/<token>/messages/<{ID}:message>/remove")
+@errors_on(show_desk)
+def remove_message(place: str, token: str, message: int) -> Answer:
+    """Remove a message."""
+    write(notices.remove_at_desk, place, token, message)
+    return back_to_desk(place, token, "Message removed.")
 
 
 # ----- the servicer

@@ -7,6 +7,7 @@ one marked with `not_blank` can't be sent empty.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -20,13 +21,15 @@ from app.core.contacts import MAX_LENGTHS
 from app.core.countries import country_names
 from app.core.days import time_zones
 from app.core.models import CALLS, WALK_IN
+from app.core.tickets import CustomerDetails
 from app.core.wordlists import EFFECTS
 from app.text import EMAIL_ADDRESS, tidy
 
 MAX_PARTY = 50  # people on one ticket, and people counted by one tap
 MAX_ID = 2**31 - 1
 MAX_NOTE = 500  # characters, wherever a customer says what they need
-CUSTOMER_FIELDS = ("name", "phone", "note", "party")  # what a queue can ask its customers for
+# What a queue can ask its customers for: fields of CustomerForm, with the words of the owner's page.
+CUSTOMER_FIELDS = {"name": "Name", "phone": "Phone", "note": "What it is about", "party": "How many people"}
 MISSING = "please fill this in."
 UNTICKED = ("false", "0", "")
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -140,8 +143,8 @@ class WebhookForm(Form):
     personal = flag_field("Names, phone numbers and notes")
 
 
-class StepForm(Form):
-    """A step of the first checklist."""
+class ChecklistForm(Form):
+    """A step of the owner's checklist."""
 
     step = choice_field("Step", "poster", "backup", "hidden")
 
@@ -185,7 +188,7 @@ class QueueForm(NameForm):
 
 
 class CustomerForm(Form):
-    """What a customer tells when they take a number."""
+    """The details that a customer gives when taking a number; see customer_details()."""
 
     request_id = text_field("Request", 100)
     name = text_field("Name", 80)
@@ -195,13 +198,21 @@ class CustomerForm(Form):
     queue = text_field("Queue", 60)  # from a desk only
 
 
+def customer_details(form: Mapping[str, Any]) -> CustomerDetails:
+    """Return the details in a parsed CustomerForm."""
+    return CustomerDetails(
+        name=form.get("name"), phone=form.get("phone"), note=form.get("note"), party=form.get("party")
+    )
+
+
 class CallRequestForm(Form):
-    """What somebody tells who wants to be called."""
+    """The details of a request for a call."""
 
     request_id = text_field("Request", 100)
     name = text_field("Name", 80)
     phone = text_field("Phone", 40, not_blank)
     email = email_field("E-mail")
+    mail_when_done = flag_field("Mail when done")
     note = text_field("Note", MAX_NOTE)
 
 
@@ -209,6 +220,15 @@ class PhoneForm(Form):
     """A phone number."""
 
     phone = text_field("Phone", 40, not_blank)
+
+
+class MessageForm(Form):
+    """A message to everybody who waits."""
+
+    text = text_field("Message", 200, not_blank)
+    until = text_field("Until", 5, Optional(), clock_time)
+    minutes = int_field("Minutes", 1, 1440)
+    push = flag_field("Notify phones, too")
 
 
 class BrowserForm(Form):

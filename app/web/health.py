@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -52,6 +53,9 @@ def backup_json(zone: ZoneInfo, for_owner: bool) -> dict[str, Any] | None:
     problem = status.problem
     if problem and not for_owner:
         problem = "The owner's page says what is wrong."
+    failure = service().database.failure
+    if failure is not None:
+        status, problem = replace(status, state="red"), str(failure)
     return {
         "state": status.state,
         "last_at": iso_in(status.last_at, zone),
@@ -86,7 +90,7 @@ def _sentences(
     paused = service().database.paused
     if paused:
         sentences.append(str(paused))
-    if problem:
+    if problem and problem not in sentences:
         sentences.append(problem)
     if status.take_over is not None:
         sentences.append(_take_over_in_words(status.take_over, zone))
@@ -113,7 +117,7 @@ def _take_over_in_words(take_over: TakeOver, zone: ZoneInfo) -> str:
     return (
         f"On {date_in_words(at[:10])} at {at[11:16]} this server took over from one that didn't answer, with"
         f" its backup of {copy_at[11:19]}. What happened there later may be missing, so every queue skipped"
-        " 20 numbers: no number is given twice."
+        " 20 numbers or more: no number is given twice."
     )
 
 

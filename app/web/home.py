@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from flask import Blueprint, request, session
 
-from app.core import opening, places
+from app.core import new_places, places
 from app.core.counters import CounterChanges
 from app.core.models import Place
 from app.core.places import all_places
@@ -87,8 +87,8 @@ def create_place() -> Answer:
     if settings.setup_code:
         check_setup_code(setup_code)
     place = write(
-        opening.open_place,
-        opening.NewPlace(**fields, counter=counter),
+        new_places.open_place,
+        new_places.NewPlace(**fields, counter=counter),
         only_one=settings.places == "one",
         max_waiting=settings.max_waiting,
         reserved=RESERVED_SLUGS,

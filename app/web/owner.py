@@ -11,12 +11,13 @@ from flask import Blueprint, request, session, url_for
 from sqlalchemy.engine import Connection
 
 from app.clock import now
-from app.core import places, tickets
+from app.core import notices, places, tickets
 from app.core.calls import count_calls
 from app.core.codes import staff_code
 from app.core.counters import counters_of
 from app.core.days import day_begins, day_of
 from app.core.models import Place, Queue, Ticket
+from app.core.notices import NewNotice
 from app.core.outbox import waiting_messages
 from app.core.places import find_place_for_owner
 from app.core.queries import called_tickets, waiting_tickets
@@ -37,13 +38,15 @@ from app.errors import ServiceError
 from app.web.call_list_json import list_json, words_json
 from app.web.counter_json import counter_json
 from app.web.desk import servicer_json
-from app.web.forms import NumberForm, StepForm
+from app.web.forms import ChecklistForm, MessageForm, NumberForm
 from app.web.health import backup_json
+from app.web.picture_json import notice_json
 from app.web.present import iso
 from app.web.public_links import public_address
 from app.web.request import parse, wants_json
 from app.web.response import Answer, errors_on, link, page, see_other
 from app.web.service import service, write
+from app.web.urls import ID
 from app.web.warnings import warnings_of
 
 owner = Blueprint("owner", __name__)
@@ -127,6 +130,7 @@ def _today_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
         ],
         "on_duty": len(on_duty),
         "wait_goal_minutes": place.wait_goal_minutes,
+        "messages": messages_json(db, at, place),
         "steps": _steps(db, place, has_desk=bool(servicers), has_queue=bool(queues), backup=backup),
     }
     content["attention"] = [
@@ -234,7 +238,7 @@ def _attention(
 @errors_on(show_manage)
 def finish_step(place: str, token: str) -> Answer:
     """Note that a step of the first checklist is done. The poster's step leads to the poster."""
-    step = parse(StepForm, "step")["step"]
+    step = parse(ChecklistForm, "step")["step"]
     write(places.finish_step, place, token, step)
     if step == "poster" and not wants_json():
         return flask.redirect(url_for("screens.show_poster", place=place), 303)
@@ -247,6 +251,30 @@ def restore_ticket(place: str, token: str, queue: str) -> Answer:
     """Let a customer who was called wait again, first in line."""
     ticket = write(tickets.restore_ticket, place, token, queue, parse(NumberForm, "number")["number"])
     return back_to("owner.show_manage", place, token, f"{ticket.number} is back in the queue, first in line.")
+
+
+# ----- messages to everybody who waits
+
+
+@owner.post("/<place>/manage/<token>/messages")
+@errors_on(show_manage)
+def add_message(place: str, token: str) -> Answer:
+    """Show a message to everybody who waits."""
+    write(notices.add_for_owner, place, token, NewNotice(**parse(MessageForm, "text")))
+    return back_to("owner.show_manage", place, token, "Everybody can read it now.")
+
+
+@owner.post(f"/<place>/manage/<token>/messages/<{ID}:message>/remove")
+@errors_on(show_manage)
+def remove_message(place: str, token: str, message: int) -> Answer:
+    """Remove a message."""
+    write(notices.remove_for_owner, place, token, message)
+    return back_to("owner.show_manage", place, token, "Message removed.")
+
+
+def messages_json(db: Connection, at: float, place: Place) -> list[dict[str, Any]]:
+    """Return the messages that are shown to everybody now."""
+    return [notice_json(each, place) for each in notices.notices_of(db, at, place)]
 
 
 # ----- everything that the owner sees, in JSON
@@ -262,6 +290,7 @@ def manage_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
         **team_json(db, at, place),
         "links": links_json(place),
         "outbox": outbox_json(db, place),
+        "messages": messages_json(db, at, place),
         "backup": backup_json(place.zone, for_owner=True),
         "warnings": warnings_of(db, at, place),
     }
@@ -333,6 +362,7 @@ def links_json(place: Place) -> dict[str, str]:
         "tickets_csv": f"{manage}/tickets.csv",
         "export": f"{manage}/export.json",
         "webhooks": f"{manage}/webhooks",
+        "messages": f"{manage}/messages",
     }
     if place.logo_at is not None:
         links["logo"] = link("brand.show_logo", place=place.slug)

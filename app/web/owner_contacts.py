@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from app.clock import now
 from app.core import contact_actions, contact_search, contacts, imports, opt_outs
-from app.core.columns import is_opt_out_heading
+from app.core.columns import is_may_call_heading, is_opt_out_heading
 from app.core.contact_actions import ActionOptions, ActionResult
 from app.core.contact_search import ContactFilter
 from app.core.contacts import TEXT_FIELDS, ContactFields, OpenCall, open_calls_of
@@ -77,6 +77,7 @@ COLUMN_FIELDS = {
     "reference": "Your reference",
     "timezone": "Time zone",
     "do_not_call": "Do not call",
+    "may_call": "May be called",
 }
 
 MAX_REPORTS = 100  # on the page of a contact
@@ -599,6 +600,9 @@ def _chosen_contacts() -> list[int] | ContactFilter:
     if isinstance(match, dict) and match.keys() - known.keys():
         # If a misspelled filter were ignored, the action would run with everybody.
         raise BadInput(f"Match: the filters are {', '.join(known)}.")
+    if match == {}:
+        # A program whose filters came to nothing must not forget everybody.
+        raise BadInput('Match: give at least one filter, or "all" for everybody.')
     return ContactFilter(**parse_json(ContactFilterForm, match))
 
 
@@ -664,7 +668,7 @@ def _contact_from_json(content: Any) -> ContactFields:
         content = content | {"tags": [content["tags"]]}
     if isinstance(content, dict):
         for key in content:
-            if key != "do_not_call" and is_opt_out_heading(key):
+            if key != "do_not_call" and (is_opt_out_heading(key) or is_may_call_heading(key)):
                 raise BadInput(f"Do not call: write do_not_call for {key}.")
     values = json_values(ContactForm, content)
     fields: ContactFields = {}

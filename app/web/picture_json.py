@@ -6,9 +6,10 @@ import json
 import secrets
 from typing import Any, cast
 
+from app.core.line_events import LineEvent
 from app.core.models import Counter, Place, Ticket
+from app.core.notices import Notice
 from app.core.picture import Picture, PictureCall, QueuePicture, Revision
-from app.core.steps import Step
 from app.web import response
 from app.web.present import iso, named, wait_json
 from app.web.service import service
@@ -83,6 +84,7 @@ def picture_json(picture: Picture, base_url: str) -> dict[str, Any]:
             {**public_counter_json(counter), "links": {"screen": f"{place_url}/counter/{counter.slug}"}}
             for counter in picture.counters
         ],
+        "messages": [notice_json(notice, place) for notice in picture.notices],
         "series": picture.series,
         "calls": [_call_json(call, place) for call in picture.calls],
         "epoch": picture.revision.version.epoch,
@@ -131,6 +133,16 @@ def _call_json(call: PictureCall, place: Place) -> dict[str, Any]:
     }
 
 
+def notice_json(notice: Notice, place: Place) -> dict[str, Any]:
+    """Return a message to everybody who waits."""
+    return {
+        "id": notice.id,
+        "text": notice.text,
+        "at": iso(notice.created_at, place),
+        "until": iso(notice.until_at, place),
+    }
+
+
 def public_counter_json(counter: Counter) -> dict[str, Any]:
     """Return what everybody may see of a counter. A count below 0 has drifted, and is shown as 0."""
     return {
@@ -159,16 +171,16 @@ _STEP_TEXTS = {
 }
 
 
-def step_json(step: Step, place: Place) -> dict[str, Any]:
-    """Return a step in a customer's line as JSON."""
-    return {"at": iso(step.at, place), "kind": step.kind, "number": step.number, "text": step_text(step)}
+def step_json(event: LineEvent, place: Place) -> dict[str, Any]:
+    """Return an event in a customer's line as JSON: one of the "steps" of their ticket."""
+    return {"at": iso(event.at, place), "kind": event.kind, "number": event.number, "text": step_text(event)}
 
 
-def step_text(step: Step) -> str:
+def step_text(event: LineEvent) -> str:
     """Return what happened in a line, in words: "A7 was called: priority"."""
-    text = _STEP_TEXTS[step.kind].format(step.number or step.desk or "A desk")
-    if step.out_of_turn:
+    text = _STEP_TEXTS[event.kind].format(event.number or event.desk or "A desk")
+    if event.out_of_turn:
         return f"{text}, before its turn"
-    if step.by_priority:
+    if event.by_priority:
         return f"{text}: priority"
     return text

@@ -153,7 +153,7 @@ def code_in_groups(digits: str) -> str:
 
 
 def shown_text(value: Any) -> Any:
-    """Return a value as templates show it; a text can't turn around the writing after it."""
+    """Return a value as templates show it; a text has its text-direction marks closed."""
     return close_direction_marks(value) if type(value) is str else value  # Markup was made by a template
 
 

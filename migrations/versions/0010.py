@@ -62,6 +62,18 @@ def upgrade() -> None:
     )
     op.create_index("delivery_place", "delivery", ["place_id"])
     op.create_index("delivery_webhook", "delivery", ["webhook_id", "id"])
+    op.create_table(
+        "notice",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("place_id", sa.Integer(), sa.ForeignKey("place.id"), nullable=False),
+        sa.Column("servicer_id", sa.Integer(), sa.ForeignKey("servicer.id"), nullable=True),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("until_at", sa.Double(), nullable=True),
+        sa.Column("removed_at", sa.Double(), nullable=True),
+        sqlite_autoincrement=True,
+    )
+    _partial_index("notice_place", "notice", ["place_id"], "removed_at IS NULL")
     op.add_column("mail", sa.Column("target", sa.Text(), nullable=False, server_default="mail"))
     op.add_column("mail", sa.Column("message_id", sa.Text(), nullable=True))
     for table in ("ticket", "subscription", "webhook"):

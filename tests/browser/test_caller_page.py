@@ -208,7 +208,7 @@ def test_notes_of_a_lost_call_can_still_be_sent(calling, visit):
     assert [each["notes"] for each in calling.calls(ben)["call"]["reports"]] == ["Spoke to her."]
 
 
-def test_it_is_given_back(calling, ana):
+def test_a_call_is_released(calling, ana):
     presses(ana, "Next call")
     expect(whom(ana)).to_have_text("Ann Lee")
     presses(ana, "Release call")
@@ -244,7 +244,7 @@ def test_a_page_that_waits_notices_a_new_call(calling, visit):
     expect(whom(page)).to_have_text("1 call to make")
 
 
-def test_a_call_by_plain_forms(calling, visit, tomorrow):
+def test_a_call_is_made_with_plain_forms(calling, visit, tomorrow):
     page = visit(calling.caller("Ana"), java_script_enabled=False)
     presses(page, "Next call")
     expect(whom(page)).to_have_text("Ann Lee")
@@ -299,6 +299,7 @@ def test_the_owner_adds_a_list_with_custom_wording(calling, shop, visit):
     owner.get_by_text("Outcomes of a call").click()
     owner.get_by_label("Outcome", exact=True).fill("Appointment made")
     presses(owner, "Add the outcome")
+    expect(owner.get_by_role("button", name="Remove Appointment made")).to_be_enabled()
     presses(owner, "Remove Wrong number")
     expect(owner.get_by_text("Removed.")).to_be_visible()
     caller = visit(ana)

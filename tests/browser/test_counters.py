@@ -138,7 +138,7 @@ def may_come_in(phone):
     assert phone.evaluate("window.loaded") == "once", "the page was loaded anew"
 
 
-def test_who_waits_is_called_to_the_door_and_tapped_in(full, keeper, take, visit, notices):
+def test_a_waiting_customer_is_called_to_the_door_and_tapped_in(full, keeper, take, visit, notices):
     screen = visit(full.screen, "desktop")
     phone, next_phone = take("A1"), take("A2")
     expect(phone.get_by_text("You're next")).to_be_visible()
@@ -169,7 +169,7 @@ def test_who_waits_is_called_to_the_door_and_tapped_in(full, keeper, take, visit
     ]
 
 
-def test_who_is_not_here_makes_room_for_the_next(full, keeper, take):
+def test_a_no_show_makes_room_for_the_next(full, keeper, take):
     phone, next_phone = take("A1"), take("A2")
     taps(keeper, "Out")
     may_come_in(phone)
@@ -181,7 +181,7 @@ def test_who_is_not_here_makes_room_for_the_next(full, keeper, take):
     shows(keeper, 1)
 
 
-def test_who_was_tapped_in_by_mistake_is_called_again(full, keeper, take):
+def test_a_customer_tapped_in_by_mistake_is_called_again(full, keeper, take):
     phone = take("A1")
     taps(keeper, "Out")
     button(keeper, "In, A1").tap()
@@ -192,7 +192,7 @@ def test_who_was_tapped_in_by_mistake_is_called_again(full, keeper, take):
     shows(keeper, 1)
 
 
-def test_a_party_comes_in_as_many_as_it_is(shop, visit):
+def test_a_party_counts_all_its_people(shop, visit):
     inside = Inside(shop, admits="deli")
     shop.take(name="Zoë", party=3)
     keeper = visit(inside.door(), has_touch=True)
@@ -202,7 +202,7 @@ def test_a_party_comes_in_as_many_as_it_is(shop, visit):
     inside.becomes(3)
 
 
-def test_who_comes_in_while_the_door_is_offline_is_done_when_it_is_back(full, keeper, take):
+def test_a_customer_let_in_offline_is_done_when_the_door_is_back(full, keeper, take):
     phone = take("A1")
     taps(keeper, "Out")
     expect(button(keeper, "In, A1")).to_be_visible()
@@ -244,7 +244,7 @@ def enter(page, digits):
     [("occupancy", "for the door Shop", "In"), ("team", "for a colleague", "Start serving")],
     ids=["door", "staff"],
 )
-def test_a_code_that_is_read_out_leads_to_the_link(inside, visit, section, about, leads_to):
+def test_a_typed_code_leads_to_the_link(inside, visit, section, about, leads_to):
     owner, phone = visit(f"{inside.shop.links['manage']}/{section}"), visit(inside.shop.links["customers"])
     button(owner, f"Get a one-time code {about}").click()
     code = owner.locator(".code b").inner_text()
@@ -270,8 +270,8 @@ def test_a_place_is_opened_with_only_a_counter(start_server, visit):
     owner = visit(start_server().url)
     owner.get_by_label("Name of your place").fill("Reading Room")
     owner.get_by_text("What do you need?").click()
-    owner.get_by_label("Where").fill("Upstairs")
-    owner.get_by_label("At most").fill("40")
+    owner.get_by_label("Area").fill("Upstairs")
+    owner.get_by_label("Capacity").fill("40")
     button(owner, "Create my place").click()
     expect(owner).to_have_title("Reading Room · owner")
     expect(owner.get_by_role("article")).to_have_count(0)  # no queue

@@ -377,8 +377,9 @@ def test_a_count_below_zero_is_seen_at_the_door_only(inside, door, visit):
 # ----- one tap loses nothing
 
 
-def test_who_left_by_mistake_presses_undo(shop, phone):
+def test_a_customer_who_left_by_mistake_presses_undo(shop, phone):
     phone.get_by_role("button", name="Take a number").click()
+    expect(phone.get_by_role("heading", name="A1")).to_be_visible()
     shop.take()
     phone.get_by_role("button", name="Leave the line").click()
     expect(phone.get_by_role("main")).to_contain_text("You left the line.")
@@ -431,7 +432,7 @@ def test_a_call_back_is_planned_by_one_press(shop, visit):
 # ----- small and zoomed windows
 
 
-def test_the_form_of_who_cannot_wait_is_not_covered(shop, visit):
+def test_the_form_for_a_phone_call_is_not_covered(shop, visit):
     Calling(shop)
     phone = visit(shop.take().body["links"]["ticket"], "small phone")
     phone.get_by_text("Can't wait here? We'll call you").click()

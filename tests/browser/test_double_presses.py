@@ -110,7 +110,7 @@ def test_with_two_queues_a_customer_chooses_one(server, shop, phone):
     ],
     ids=["closed", "full"],
 )
-def test_a_queue_that_takes_nobody_says_so_at_once(server, shop, phone, path, change, sentence):
+def test_a_closed_queue_says_so_at_once(server, shop, phone, path, change, sentence):
     shop.take()
     expect(phone.get_by_text("1 waiting")).to_be_visible()
     server.post(f"{shop.links['manage']}/queues/deli{path}", change)
@@ -128,7 +128,7 @@ def test_a_press_that_came_after_it_closed_makes_no_ticket(server, shop, visit):
     assert shop.waiting() == []
 
 
-def test_what_is_being_typed_outlives_what_changes(server, shop, phone):
+def test_what_is_being_typed_survives_changes(server, shop, phone):
     server.post(f"{shop.links['manage']}/queues/deli", {"asks": ["name", "party"]})
     name = phone.get_by_label("Your name")
     name.fill("Zoë")
@@ -216,7 +216,7 @@ def test_two_desks_race_for_the_last_customer(shop, ana, visit):
     expect(lost.locator("#message")).to_have_text("No one waiting.")
 
 
-def test_a_press_on_a_page_that_is_out_of_date_changes_nothing_and_says_what_is_so(server, shop, visit):
+def test_a_press_on_an_outdated_page_changes_nothing_and_shows_the_current_state(server, shop, visit):
     desk = shop.desk()
     for _ in range(3):
         shop.take()
@@ -246,7 +246,7 @@ def test_a_late_press_on_a_live_page_is_answered_in_place(server, shop, visit, o
 
 
 @pytest.mark.alone
-def test_what_a_press_led_to_is_said_though_news_overtook_the_answer(shop, ana):
+def test_the_result_of_a_press_is_announced_even_if_a_newer_picture_arrives_first(shop, ana):
     ana.evaluate(ANSWER_LATE)
     with ana.expect_response("**/next"):
         presses(ana, "Next customer")

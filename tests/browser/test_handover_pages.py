@@ -7,7 +7,7 @@ import time
 
 import pytest
 from counter import Inside, shows, taps
-from helpers.fast_backups import wait_for
+from helpers.waiting import wait_for
 from playwright.sync_api import expect
 from test_every_page import check
 
@@ -177,7 +177,7 @@ def test_a_door_goes_on_counting(shop, visit, new_server):
     assert [event["kind"] for event in inside.history()].count("recount") == 1
 
 
-def test_what_is_answered_in_the_end_is_shown(shop, visit, new_server):
+def test_the_final_answer_is_shown(shop, visit, new_server):
     """The line to the server breaks meanwhile, and then the queue is closed: it isn't sent for ever."""
     phone = visit(shop.links["customers"])
     new_server.takes_over()

@@ -22,7 +22,7 @@ def refresh(page):
     return int(seconds), page.url.endswith(url) and url
 
 
-def test_a_page_learns_of_its_turn_by_loading_itself_anew(server, shop, old_phone):
+def test_a_page_learns_of_its_turn_by_reloading_itself(server, shop, old_phone):
     """The page asks for it after 15 seconds (see below); what comes to this phone says 3."""
 
     def hasten(route):
@@ -53,7 +53,7 @@ def test_a_customer_leaves_the_line_and_takes_another_number(shop, old_phone):
 
 
 @pytest.mark.parametrize("page", ["ticket", "desk", "board", "door", "screen"])
-def test_live_pages_load_themselves_anew(shop, visit, page):
+def test_live_pages_reload_themselves(shop, visit, page):
     inside = Inside(shop)
     links = {
         "ticket": shop.take().body["links"]["ticket"],
@@ -66,7 +66,7 @@ def test_live_pages_load_themselves_anew(shop, visit, page):
     assert refresh(opened) == (15, links[page].removeprefix(shop.client.url))
 
 
-def test_a_page_that_asks_for_something_does_not_lose_what_is_typed(server, shop, old_phone):
+def test_a_page_with_a_form_does_not_reload_itself(server, shop, old_phone):
     assert refresh(old_phone)[0] == 15
     server.post(f"{shop.links['manage']}/queues/deli", {"asks": ["name"]})
     old_phone.reload()

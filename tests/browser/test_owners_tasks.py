@@ -84,7 +84,7 @@ def test_the_owner_renames_a_desk(shop, owner):
     assert shop.owner_get()["servicers"][0]["desk"] == "Window 7"
 
 
-def test_the_owner_gives_a_colleague_a_way_in(shop, owner, visit):
+def test_the_owner_gives_a_colleague_a_link(shop, owner, visit):
     go_to(owner, "Team")
     expect(owner.get_by_role("button", name="Copy link Staff link")).to_be_in_viewport(ratio=1)
     press(owner, "Copy link Staff link")
@@ -95,7 +95,7 @@ def test_the_owner_gives_a_colleague_a_way_in(shop, owner, visit):
     expect(visit(link).get_by_role("button", name="Start serving")).to_be_visible()
 
 
-def test_the_owner_brings_back_who_was_called_last(shop, owner):
+def test_the_owner_restores_the_last_called_customer(shop, owner):
     desk = shop.desk()
     shop.take(name="Zoë")
     desk.call_next()

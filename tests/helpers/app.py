@@ -19,6 +19,7 @@ import takeanumber
 from app import clock as app_clock
 from helpers.client import AppClient
 from helpers.clock import REAL_PROCESSES, Clock
+from helpers.html_browser import Browser
 from helpers.places import Caller, Desk, Door, Place, open_deli
 
 HERE = Path(takeanumber.__file__).parent
@@ -105,6 +106,12 @@ def app(start: Callable[..., flask.Flask]) -> flask.Flask:
 @pytest.fixture
 def client(app: flask.Flask) -> AppClient:
     return AppClient(app)
+
+
+@pytest.fixture
+def browser(app: flask.Flask) -> Callable[[], Browser]:
+    """Returns a new browser without JavaScript each time it is called."""
+    return lambda: Browser(app)
 
 
 @pytest.fixture
