@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from app.clock import now
 from app.core.mail import send_due_mails
 from app.core.notify import Subscription
-from app.core.outbox import INSTANCE, MAIL, PUSH, due_targets
+from app.core.outbox import INSTANCE, MAIL, PUSH, due_targets, release_claims
 from app.core.outgoing import Answer, Hosts, NoAnswer, RefusedTarget, post
 from app.core.subscriptions import PushLetter, claim_push, delete_subscription, postpone_push
 from app.core.web_push import Browser, encrypt, headers_of, origin_of
@@ -52,6 +52,8 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._busy: set[str] = set()  # targets that have a thread
         self._mail_due_at = 0.0  # by time.monotonic()
+        # An SQLite file has one server at a time, so what is claimed when it begins was left by a dead one.
+        self._must_release = not settings.database_url
 
     def start(self, stop: threading.Event) -> None:
         """Send in the background until `stop` is set."""
@@ -84,6 +86,9 @@ class Dispatcher:
     def _due(self) -> list[str]:
         if self._database.paused:
             return []
+        if self._must_release:
+            self._database.write(release_claims, self._instance)
+            self._must_release = False
         with self._database.read() as db:
             targets = due_targets(db, now())
         if MAIL in targets and not self._settings.mail_enabled:

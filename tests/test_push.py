@@ -217,6 +217,7 @@ def test_two_instances_send_each_message_once(shop, receiver):
     other = Dispatcher(
         shop.database, shop.place.client.flask_client.application.extensions["takeanumber"].settings, "b"
     )
+    other.send_due()
     customers = [shop.customer() for _ in range(3)]
     shop.send()
     receiver.got.clear()

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from helpers.client import AppClient
 from helpers.places import new_tap, open_deli
+from helpers.receivers import Subscriber
 from standardwebhooks import Webhook
 
 from app import clock as app_clock
@@ -332,3 +333,39 @@ def test_a_server_that_answers_drop_by_drop_is_given_up(monkeypatch):
         with pytest.raises(NoAnswer):
             post(url, b"{}", {}, Hosts.read(url))
         assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.soak)])
+def test_after_kills_nothing_is_lost_and_at_most_one_event_a_kill_comes_twice(start_server, receiver, kills):
+    receiver.status, receiver.delay_s = 200, 0.2
+    server = start_server(
+        webhook_hosts=receiver.url, push_hosts=receiver.url, url="https://queue.example.org"
+    )
+    shop = server.open_shop()
+    desk = shop.desk("Ana", "Window 2")
+    assert shop.owner_post("/webhooks", url=f"{receiver.url}/hook").status == 201
+    phones = []
+    for number in range(1, kills + 1):
+        ticket = server.post(shop.queue()["links"]["take"]).body
+        phones.append(Subscriber(receiver.url, f"phone-{number}"))
+        server.post(f"{ticket['links']['ticket']}/notify", phones[-1].subscription)
+        before = len(receiver.got)
+        desk.call_next()
+        receiver.wait_for(before + 1, within=20)
+        server.kill()  # between sending and storing that: the receiver hasn't answered yet
+        server.start()
+    deadline = time.monotonic() + 60
+    while shop.owner_get()["outbox"] and time.monotonic() < deadline:
+        time.sleep(0.2)
+    posts = [each for each in receiver.got if each.path == "/hook"]
+    ids = [each.headers["webhook-id"] for each in posts]
+    assert len(ids) - len(set(ids)) <= kills
+    first = {}
+    for each in posts:
+        first.setdefault(each.headers["webhook-id"], json.loads(each.body))
+    events = [(each["type"], each["data"]["ticket"]["number"]) for each in first.values()]
+    for kind in ("ticket.taken", "ticket.called"):
+        assert [number for name, number in events if name == kind] == [f"A{n}" for n in range(1, kills + 1)]
+    titles = [phone.messages(receiver).count(f"A{n}: Window 2") for n, phone in enumerate(phones, 1)]
+    assert titles[-1] >= 1
+    assert sum(titles) <= 2 * kills

@@ -136,6 +136,13 @@ def claim(db: Connection, at: float, ids: list[int], instance: str = INSTANCE) -
     return list(result.scalars())
 
 
+def release_claims(db: Connection, instance: str = INSTANCE) -> None:
+    """Release what other processes have claimed. Call it only where no other process can be at work."""
+    sql = """UPDATE mail SET claimed_by = NULL, claimed_until = NULL
+             WHERE claimed_until IS NOT NULL AND claimed_by <> :instance"""
+    run(db, sql, instance=instance)
+
+
 def delete_messages(db: Connection, ids: list[int]) -> None:
     """Delete messages that were sent, or never will be."""
     run(db, "DELETE FROM mail WHERE id IN :ids", ids=ids)
