@@ -20,6 +20,7 @@ from app.core.doors import held_too_long, release_spaces
 from app.core.erasure import erase_deleted_places
 from app.core.imports import erase_old_imports, finish_imports
 from app.core.mail_addresses import forget_old_addresses
+from app.core.more_time import end_delays
 from app.core.occupancy import tell_occupancy
 from app.core.subscriptions import SoonWatcher, delete_old_subscriptions, has_old_subscriptions
 from app.core.tickets import erase_personal_data
@@ -87,6 +88,7 @@ def _database_jobs(database: Database, settings: Settings, clock_check: ClockChe
         Job("erase deleted places", 10, lambda: database.write(erase_deleted_places)),
         Job("finish imports", 10, lambda: finish_imports(database, now())),
         Job("erase old imports", 10, when_clock_is_right(lambda at: erase_old_imports(database, at))),
+        Job("end delays", 1, lambda: end_delays(database, now())),
         Job("tell whose turn comes soon", 1, lambda: soon.tell(database, now())),
         Job("tell what is full", 1, lambda: tell_occupancy(database, now())),
         Job("forget subscriptions", 60, forget_subscriptions),

@@ -15,7 +15,7 @@ from app.core.notify import BY_MAIL, BY_PUSH, Subscription, news_of, send_news, 
 from app.core.outbox import CLAIM_S, INSTANCE, MAX_PAUSE_S, MISSED, NOTICE, SOON, TURN, delete_messages
 from app.core.picture import Version, version_of
 from app.core.places import all_places, find_place
-from app.core.queries import CALL_ORDER, OPEN_STATES, get_ticket
+from app.core.queries import CALL_ORDER, IS_HERE, OPEN_STATES, get_ticket
 from app.core.queues import get_queue, walk_in_queues
 from app.core.tickets import open_ticket
 from app.core.transitions import state_at
@@ -209,9 +209,9 @@ def _soon(db: Connection, at: float, place: Place, waits: WaitEstimator) -> dict
     sql = f"""SELECT id, queue_id, soon_at IS NULL AS is_new,
                      EXISTS (SELECT 1 FROM subscription
                              WHERE ticket_id = ticket.id AND soon_at IS NULL) AS listens
-              FROM ticket WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day
+              FROM ticket WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day AND {IS_HERE}
               ORDER BY {CALL_ORDER}"""
-    rows = run(db, sql, queues=[queue.id for queue in queues], day=day_of(place, at)).all()
+    rows = run(db, sql, queues=[queue.id for queue in queues], day=day_of(place, at), at=at).all()
     lines = waits.lines_of(db, at, place)
     due = {}
     for queue in queues:

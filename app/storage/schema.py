@@ -40,6 +40,9 @@ place = Table(
     Column("address", Text, nullable=True),  # the host that phones use, of several that this machine has
     # Words for the steps of the owner's first checklist that are done, such as "poster"
     Column("steps_done", Text, nullable=False, server_default=""),
+    Column(
+        "max_delays", Integer, nullable=False, server_default="2"
+    ),  # how often a customer may ask for more time
     Index("place_slug", "slug", unique=True, **only_where("deleted_at IS NULL")),
     sqlite_autoincrement=True,
 )
@@ -311,7 +314,10 @@ ticket = Table(
     Column("held_phone", Text, nullable=True),
     Column("agreed", Integer, nullable=False, server_default="0"),  # 1: the contact chose when to be called
     Column("mail_to", Text, nullable=True),  # who wants to be mailed when the request for this call is over
+    Column("away_until", Double, nullable=True),  # the customer lets others go first until this time
+    Column("delays", Integer, nullable=False, server_default="0"),  # how often they asked for more time
     Column("soon_at", Double, nullable=True),  # when the place's webhooks were told that its turn comes soon
+    Index("ticket_away", "away_until", **only_where("away_until IS NOT NULL")),
     Index("ticket_browser", "browser", **only_where("browser IS NOT NULL")),
     Index("ticket_called", "place_id", "queue_id", **only_where("state IN ('called', 'serving')")),
     Index("ticket_claim", "claim", unique=True, **only_where("claim IS NOT NULL")),

@@ -202,6 +202,7 @@ def _waiting_ticket_json(place: Place, ticket: Ticket) -> dict[str, Any]:
         "queue": ticket.queue,
         "queue_name": ticket.queue_name,
         "by_phone": ticket.by_phone,
+        "away_until": iso(ticket.away_until, place) if (ticket.away_until or 0) > now() else None,
     }
 
 

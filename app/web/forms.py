@@ -134,6 +134,7 @@ class PlaceSettingsForm(PlaceForm):
         "Colour", 7, Optional(), Regexp("^#[0-9a-fA-F]{6}$", message="choose one such as #0b6b46.")
     )
     address = text_field("Address for phones", 60)
+    max_delays = int_field("More time, times", 0, 10)
 
 
 class WebhookForm(Form):
@@ -229,6 +230,12 @@ class MessageForm(Form):
     until = text_field("Until", 5, Optional(), clock_time)
     minutes = int_field("Minutes", 1, 1440)
     push = flag_field("Notify phones, too")
+
+
+class MoreTimeForm(Form):
+    """How long a customer lets others go first."""
+
+    minutes = int_field("Minutes", 1, 60)
 
 
 class BrowserForm(Form):

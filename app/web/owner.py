@@ -305,6 +305,7 @@ def place_json(place: Place) -> dict[str, Any]:
         "country": place.country,
         "day_starts": place.day_starts,
         "wait_goal_minutes": place.wait_goal_minutes,
+        "max_delays": place.max_delays,
         "thanks": place.thanks,
         "colour": place.colour,
         "links": links_json(place),

@@ -160,6 +160,7 @@ def public_counter_json(counter: Counter) -> dict[str, Any]:
 
 _STEP_TEXTS = {
     "call": "{} was called",
+    "more-time": "{} lets others go first",
     "cancel": "{} left the line",
     "no-show": "{} wasn't here",
     "put-back": "{} is waiting again",
@@ -173,12 +174,19 @@ _STEP_TEXTS = {
 
 def step_json(event: LineEvent, place: Place) -> dict[str, Any]:
     """Return an event in a customer's line as JSON: one of the "steps" of their ticket."""
-    return {"at": iso(event.at, place), "kind": event.kind, "number": event.number, "text": step_text(event)}
+    return {
+        "at": iso(event.at, place),
+        "kind": event.kind,
+        "number": event.number,
+        "text": step_text(event, place),
+    }
 
 
-def step_text(event: LineEvent) -> str:
+def step_text(event: LineEvent, place: Place) -> str:
     """Return what happened in a line, in words: "A7 was called: priority"."""
     text = _STEP_TEXTS[event.kind].format(event.number or event.desk or "A desk")
+    if event.until is not None:
+        return f"{text} until {str(iso(event.until, place))[11:16]}"
     if event.out_of_turn:
         return f"{text}, before its turn"
     if event.by_priority:

@@ -87,6 +87,10 @@ def upgrade() -> None:
     _partial_index("mail_ticket", "mail", ["ticket_id"], "ticket_id IS NOT NULL")
     _partial_index("mail_webhook", "mail", ["webhook_id", "id"], "webhook_id IS NOT NULL")
     op.add_column("counter", sa.Column("told_full", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("place", sa.Column("max_delays", sa.Integer(), nullable=False, server_default="2"))
+    op.add_column("ticket", sa.Column("away_until", sa.Double(), nullable=True))
+    op.add_column("ticket", sa.Column("delays", sa.Integer(), nullable=False, server_default="0"))
+    _partial_index("ticket_away", "ticket", ["away_until"], "away_until IS NOT NULL")
     op.add_column("ticket", sa.Column("soon_at", sa.Double(), nullable=True))
     sql = "INSERT INTO fact (name, value) VALUES ('push_key', :key) ON CONFLICT (name) DO NOTHING"
     op.get_bind().execute(sa.text(sql), {"key": _new_push_key()})
