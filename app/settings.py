@@ -19,6 +19,10 @@ _HOST = r"(\[[0-9a-f:]+\]|[\w.-]+)"
 _PORT = r"(:([1-9][0-9]{0,4}))?"
 _HTTP_URL = re.compile(rf"https?://{_HOST}{_PORT}/?")
 _HOST_ENTRY = re.compile(rf"(https?://|\*\.)?{_HOST}{_PORT}/?")
+_DATABASE_URL = re.compile(
+    rf"postgres(ql)?://([^@/?#:\[\]\s]+(:[^@/?#:\[\]\s]*)?@)?(?P<hosts>{_HOST}{_PORT}(,{_HOST}{_PORT})*)?"
+    r"/[^/?#\s]+(?P<query>\?[^#\s]+)?"
+)
 _SMTP_URL = re.compile(rf"smtps?://([^@/?#\[\]\s]+@)?{_HOST}{_PORT}/?")
 # An address, or a name and an address. The name may be written as it is read, with commas and all, or quoted
 # as in the header of a mail.
@@ -39,6 +43,7 @@ class Settings:
 
     data: Path = Path("data")
     database_url: str = ""
+    database_pool: int = _int_setting(8, 1, 200)
     url: str = ""
     places: str = "one"
     setup_code: str = ""
@@ -83,8 +88,7 @@ class Settings:
         return bool(self.smtp_url)
 
     def __post_init__(self) -> None:
-        if self.database_url:
-            raise CannotStart("TAKEANUMBER_DATABASE_URL is not supported yet: leave it out to use SQLite.")
+        self._validate_database()
         if self.places not in ("one", "open"):
             raise CannotStart(f"TAKEANUMBER_PLACES must be 'one' or 'open', not '{self.places}'.")
         if self.url and not _has_valid_port(_HTTP_URL.fullmatch(self.url), group=3):
@@ -111,6 +115,25 @@ class Settings:
                         f"push.example.org 192.168.1.20:8123, not '{entry}'."
                     )
 
+    def _validate_database(self) -> None:
+        """Check the URL of a PostgreSQL server. It may hold a password, so no message repeats it."""
+        if not self.database_url:
+            return
+        if not _is_database_url(self.database_url):
+            raise CannotStart(
+                "TAKEANUMBER_DATABASE_URL must look like postgresql://user:password@host:5432/database. In "
+                "the user and the password, write @ as %40, / as %2F, : as %3A, # as %23, ? as %3F and "
+                "% as %25."
+            )
+        if self.backup_url == "none":  # overrides what a platform has set for all
+            object.__setattr__(self, "backup_url", "")
+        if self.backup_url:
+            raise CannotStart(
+                "TAKEANUMBER_BACKUP_URL can't be used with TAKEANUMBER_DATABASE_URL: PostgreSQL's own "
+                "backups replace these. Leave it out, and use pg_dump or the snapshots of your database "
+                "service."
+            )
+
     def _validate_mail(self) -> None:
         if bool(self.smtp_url) != bool(self.smtp_from):
             raise CannotStart("Set both TAKEANUMBER_SMTP_URL and TAKEANUMBER_SMTP_FROM, or none of them.")
@@ -128,6 +151,15 @@ class Settings:
                 "With TAKEANUMBER_SMTP_URL, set TAKEANUMBER_URL too, such as https://queue.example.org:"
                 " the links in mails begin with it."
             )
+
+
+def _is_database_url(url: str) -> bool:
+    """Return True for a URL of a PostgreSQL database, with a host or with a socket in its query."""
+    match = _DATABASE_URL.fullmatch(url)
+    if match is None:
+        return False
+    ports = re.findall(r":([0-9]+)", match["hosts"] or "")
+    return all(0 < int(port) < 65536 for port in ports) and bool(match["hosts"] or match["query"])
 
 
 def read_sender(text: str) -> Address:

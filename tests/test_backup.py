@@ -23,7 +23,7 @@ NAME = rf"\d{{8}}/\d{{10}}-\d{{8}}T\d{{6}}Z-{SCHEMA}-\d+t-\d+b\.db\.gz"
 
 @pytest.fixture
 def shop(app, place, tmp_path):
-    """A shop that is open, and where its database is."""
+    """An open shop, with the path of its database."""
     place.customer()
     place.database = tmp_path / "data" / "takeanumber.db"
     return place
@@ -31,7 +31,7 @@ def shop(app, place, tmp_path):
 
 @pytest.fixture
 def unpacked(tmp_path):
-    """Unpacks what a copy holds."""
+    """Return a function that unpacks the database of a copy."""
 
     def unpack(storage, name):
         path = tmp_path / "unpacked.db"
@@ -57,9 +57,9 @@ def test_a_backup_is_stored_and_listed(invoke, shop, storage):
     (name,) = storage.copies()
     assert re.fullmatch(NAME, name)
     assert name.startswith(f"00000001/0000000001-20261121T100000Z-{SCHEMA}-1t-{len(storage.read(name))}b.")
-    assert storage.names("daily/") == [f"daily/{name}"]  # one a day is kept longer
-    assert storage.read(LAST).endswith(storage.read(name))  # and one without limit
-    line, kept = invoke("backups", "--from", storage.url).stdout.splitlines()  # one of each hour
+    assert storage.names("daily/") == [f"daily/{name}"]  # a daily copy, which is kept longer
+    assert storage.read(LAST).endswith(storage.read(name))  # and the last copy, which is kept without limit
+    line, kept = invoke("backups", "--from", storage.url).stdout.splitlines()  # only one per hour is listed
     assert re.fullmatch(r"The last backup is also kept without limit: \d+\.\d kB\.", kept)
     recent, daily, _ = invoke("backups", "--all", "--from", storage.url).stdout.splitlines()
     assert (recent, daily) == (f"{line}, {name}", f"{line}, daily, daily/{name}")
@@ -187,13 +187,13 @@ def test_a_directory_keeps_recent_copies_2_days_hourly_7_daily_35(invoke, shop, 
     assert left == {"0": 0 + 2, "hourly/": 6, "daily/": 8 + 1}  # and the new ones
     clock.advance(days=60)
     invoke("backup", "--to", stick.url)
-    assert len(stick.names("daily/")) == 10  # a clock that is far ahead removes nothing at once
+    assert len(stick.names("daily/")) == 10  # a clock that is far ahead doesn't remove everything at once
     invoke("backup", "--to", stick.url)
     left = {kind: len(stick.names(kind)) for kind in ("0", "hourly/", "daily/")}
-    assert left == {"0": 2, "hourly/": 0, "daily/": 5}  # of which there are never fewer
+    assert left == {"0": 2, "hourly/": 0, "daily/": 5}  # the minimum that is always kept
 
 
-# ----- whose backups these are
+# ----- backups of several shops
 
 
 def make_another_shop(path):
@@ -314,7 +314,7 @@ def test_a_full_disk(stick, database, tmp_path):
     assert [path.name for path in database.parent.glob(".*")] == []
 
 
-# ----- when the place for backups fails
+# ----- storage that fails
 
 WRONG = [
     ((403, "AccessDenied"), "may not be used"),
@@ -357,7 +357,8 @@ def test_only_reading_or_only_writing_fails(invoke, bucket, way, database, wrong
     way.of = {"PUT"}
     assert invoke("backup", "--to", bucket.url).said
     way.wrong = None
-    assert invoke("backup", "--to", bucket.url).returncode == 0  # what was cut off is not the newest now
+    # the upload that was cut off isn't the newest copy
+    assert invoke("backup", "--to", bucket.url).returncode == 0
     assert invoke("verify", "--from", bucket.url).returncode == 0
 
 
@@ -430,7 +431,8 @@ def test_invalid_storage_urls(invoke, shop, url):
 def test_unusable_directories(invoke, shop, tmp_path):
     (tmp_path / "file").write_text("")
     for words in (["backup", "--to"], ["restore", "--or-new", "--data", str(tmp_path / "new"), "--from"]):
-        assert "plug in" in invoke(*words, str(tmp_path / "stick")).said  # never made: it isn't plugged in
+        # never created: the stick isn't plugged in
+        assert "plug in" in invoke(*words, str(tmp_path / "stick")).said
         assert "no directory" in invoke(*words, str(tmp_path / "file")).said
     assert "can't be used" in invoke("backup", "--to", "/sys/kernel").said
     assert not (tmp_path / "new" / "takeanumber.db").exists()
@@ -461,7 +463,7 @@ def test_a_file_system_without_hard_links(invoke, shop, stick, monkeypatch):
     assert [name for name in stick.names() if "/." in name] == []
 
 
-# ----- what it costs who keeps none
+# ----- without backups
 
 
 def test_boto3_is_not_imported_without_backups(tmp_path):

@@ -20,7 +20,7 @@ DEEP = "[" * 100_000
 
 @pytest.fixture(scope="module")
 def furnished(tmp_path_factory):
-    """A place with everything that can be pressed, its URLs by name, and the time; made once for all."""
+    """A place with something behind every button, its URLs by name, and the time; created once for all."""
     clock, data = Clock(), tmp_path_factory.mktemp("furnished") / "data"
     with pytest.MonkeyPatch.context() as changed:
         changed.setattr(app_clock, "source", clock)
@@ -62,7 +62,7 @@ def links(furnished):
 
 
 def furnish(bakery):
-    """Puts somebody in the line, and somebody at Ana's desk; returns every URL that takes a POST, by name."""
+    """Put a customer in the line and one at Ana's desk; return every URL that takes a POST, by name."""
     assert bakery.owner_post("/queues", name="Bakery").status == 201
     assert bakery.owner_post("/counters", name="Shop", capacity=10).status == 201
     ana, door = bakery.desk("Ana", "Window 2"), bakery.door()
@@ -131,7 +131,7 @@ READ_BODY += ["counters", "counter", "doors", "enter code", "taps", "recount", "
 
 @pytest.fixture
 def refuses(place, links):
-    """Send something that must be refused; fail if that changed anything."""
+    """Send a request that must be refused, and check that it changed nothing."""
     before = place.export(), place.picture()
 
     def refuses(name, status, content=None, **request):
@@ -276,7 +276,7 @@ TABLE = [
     ("incoming", "phone", [*NOT_A_TEXT, None, "", "12"]),
     ("incoming", "refer_to", [*NOT_A_TEXT, "nowhere", "x" * 81]),
 ]
-# What makes the rest of each body right, so that it's the field in question that is refused.
+# Valid values for the rest of each body, so that the tested field is the reason for the refusal.
 RIGHT = {
     "places": {"name": "Other"},
     "staff": {"name": "Eve"},
@@ -390,7 +390,7 @@ def test_a_long_address(client):
     assert client.get("/corner-deli/t/" + "x" * 5000).status == 404
 
 
-# ----- addresses that lead nowhere
+# ----- unknown URLs
 
 
 @pytest.mark.parametrize(
@@ -514,7 +514,7 @@ def test_reading_changes_nothing(own_place, links, clock, method, days):
     assert own_place.export() == before
 
 
-# ----- the answer is in the language that was asked for
+# ----- JSON or HTML
 
 
 @pytest.mark.parametrize(

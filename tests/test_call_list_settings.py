@@ -8,7 +8,7 @@ from helpers.html_browser import Browser
 
 
 def queue(place, slug="follow-ups"):
-    """A call list, as the owner's page has it."""
+    """Return a call list as the owner sees it."""
     return next(each for each in place.owner_get()["queues"] if each["slug"] == slug)
 
 

@@ -6,7 +6,7 @@ from helpers.places import open_deli
 
 
 def at(clock, minutes=0.0):
-    """An instant from now on, as a form sends it: what a clock in Berlin shows."""
+    """Return a time after now in Berlin, as a form sends it."""
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -349,7 +349,7 @@ def test_a_call_back_is_due_to_the_second_behind_calls_of_its_priority(clinic, c
         (None, "2026-11-23T14:30+00:00", "2026-11-23T15:30:00+01:00"),
         (None, "2027-03-28T02:30", "2027-03-28T03:00:00+02:00"),  # the hour that the clock skips
         (None, "2027-03-28T03:30", "2027-03-28T03:30:00+02:00"),
-        (None, "2027-10-31T02:30", "2027-10-31T02:30:00+02:00"),  # the first of two
+        (None, "2027-10-31T02:30", "2027-10-31T02:30:00+02:00"),  # the first of the two hours
     ],
 )
 def test_a_call_back_time_is_in_the_time_zone_of_the_contact_or_the_place(clinic, cleo, zone, when, shown):
@@ -467,7 +467,7 @@ def test_an_invalid_referral_changes_nothing(clinic, cleo):
     assert cleo.get_calls()["call"] == call
 
 
-# ----- who phones in
+# ----- incoming calls
 
 
 def test_an_incoming_call_ends_the_open_one(clinic, cleo, dan):

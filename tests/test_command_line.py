@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def one_sentence():
-    """Checks that a command ended with status 1 and one sentence that holds these words."""
+    """Check that a command ended with status 1 and one sentence that holds these words."""
 
     def check(ended, *words):
         assert (ended.returncode, ended.stdout) == (1, "")
@@ -26,7 +26,7 @@ def one_sentence():
 
 @pytest.fixture
 def database(tmp_path):
-    """Where the database of this test lies."""
+    """The path of the database of this test."""
     (tmp_path / "data").mkdir()
     return tmp_path / "data" / "takeanumber.db"
 
@@ -232,7 +232,7 @@ def test_the_demo_plays_a_day(command, server):
 
 def test_the_demo_needs_a_server(command, one_sentence):
     with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        nobody.bind(("127.0.0.1", 0))  # nothing listens there
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
         one_sentence(command("demo", "--url", url), url)
 

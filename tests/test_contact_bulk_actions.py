@@ -6,7 +6,7 @@ from helpers.html_browser import Browser, Forms
 
 @pytest.fixture
 def six(clinic):
-    """Six contacts, of whom the last must not be called; three are tagged."""
+    """Six contacts; the last is marked do-not-call, and three are tagged."""
     rows = [{"name": f"Ana {n}", "phone": f"030 {1000000 + n}", "tags": "odd" * (n % 2)} for n in range(6)]
     rows[5]["do_not_call"] = True
     assert clinic.add_contacts(*rows)["added"] == 6
@@ -18,14 +18,14 @@ def ids(place, **filters):
 
 
 def acts(place, action, **content):
-    """What an action did."""
+    """Return the result of an action."""
     answer = place.owner_post("/contacts/actions", action=action, **content)
     assert answer.status == 200, answer.body
     return answer.body
 
 
 def upcoming(place):
-    """Who waits on the list, in order, with the priority."""
+    """Return the names of waiting calls in order, with their priority."""
     found = place.client.get(f"{place.links['manage']}/queues/follow-ups").body["upcoming"]
     return [(each["contact"]["name"], each["priority"]) for each in found]
 
@@ -145,7 +145,7 @@ def owner(six, app):
 
 
 def presses(owner, action, **typed):
-    """Presses one of the buttons under the list."""
+    """Press one of the buttons under the list."""
     form = next(each for each in Forms(owner.html).all if each["action"].endswith("/actions"))
     fields = {"ids": None, "all": None, "tag_named": "", "reason": ""} | typed
     return owner.send(form | {"fields": [*form["fields"]]}, action=action, **fields)
@@ -166,7 +166,7 @@ def test_all_that_match_are_those_of_the_filters(owner, six):
     owner.open(f"{owner.url}?tag=odd&never_called=1")
     presses(owner, "tag", all="1", tag_named="new")
     assert "Tagged 3 with new." in owner.html
-    assert "Ana 2" not in owner.html  # the same filters still
+    assert "Ana 2" not in owner.html  # with the same filters
     assert six.contacts(tag="new")["total"] == 3
 
 

@@ -1,4 +1,4 @@
-"""Contact files as they are: exports of other programs, spreadsheets, encodings, languages, and bad cells."""
+"""Real contact files: exports of other programs, spreadsheets, encodings, languages, and bad cells."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ def owner(clinic, app):
 
 
 def uploads_file(place, content, status=201):
-    """Uploads a file as a program does; returns the answer."""
+    """Upload a file as a program does; return the response."""
     data = {"file": (io.BytesIO(content), "contacts.csv")}
     manage = place.links["manage"]
     browser = Browser(place.app).open(f"{manage}/contacts")
@@ -55,7 +55,7 @@ def only_contact(place):
 
 
 def workbook(*rows, **formats):
-    """An .xlsx file with these rows; formats of cells by their name, such as C2="00000"."""
+    """Return an .xlsx file with these rows, and cell formats such as C2="00000"."""
     book = openpyxl.Workbook()
     for row in rows:
         book.active.append(row)
@@ -250,7 +250,7 @@ def zip_of(**parts):
 
 
 def bomb(tmp_path, rows):
-    """A spreadsheet with these rows as its only sheet."""
+    """Return a spreadsheet with these rows as its only sheet."""
     original = zipfile.ZipFile(io.BytesIO(workbook(["Name", "Phone"])))
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -419,7 +419,7 @@ def test_a_cell_such_as_none_is_empty(clinic, heading, nothing):
         ("MEZ", "Europe/Berlin"),
         ("europe/lisbon", "Europe/Lisbon"),
         ("Europe/Lisbon", "Europe/Lisbon"),
-        ("CST", None),  # in China, or in Chicago: a place in Germany can't tell
+        ("CST", None),  # China or Chicago: ambiguous for a place in Germany
         ("UTC+2", None),
         ("Mars", None),
     ],

@@ -7,7 +7,7 @@ import time
 import pytest
 from helpers.html_browser import Browser
 
-from app.core import imports
+from app.core import import_storing, imports
 from app.core.contacts import find_or_add_contact
 from app.core.imports import erase_old_imports, fail_unread_imports
 from app.core.places import find_place
@@ -16,7 +16,7 @@ CSV = "Name,Phone,Reference\nAna,030 1234567,P-1\nBen,0171 2345678,P-2\n"
 
 
 def uploads(place, text):
-    """Sends a text as a program does; returns what would become of it."""
+    """Send a text as a program does; return the preview."""
     answer = place.owner_post("/contacts/import", text=text)
     assert answer.status == 201, answer.body
     return answer.body
@@ -40,14 +40,14 @@ def owner(clinic, app):
 
 
 def sends_file(owner, content, name="contacts.csv"):
-    """Chooses a file and presses Upload."""
+    """Choose a file and press Upload."""
     form = owner.form("Upload")
     data = dict(form["fields"]) | {"file": (io.BytesIO(content), name)}
     owner._go("POST", form["action"], data=data, content_type="multipart/form-data")
     return owner
 
 
-# ----- the way of a file
+# ----- from upload to storing
 
 
 def test_nothing_is_stored_before_the_owner_has_seen_it(clinic):
@@ -97,7 +97,7 @@ def test_without_a_file_the_page_says_so(owner):
     assert (owner.status, "nothing under the headings" in owner.html) == (400, True)
 
 
-# ----- what it says
+# ----- columns and rows
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_row_with_every_field(clinic):
     )
     upload = uploads(clinic, text)
     assert counts(upload) == (3, 0, 2)
-    assert [each["row"] for each in upload["refused"]] == [6, 7]  # as a spreadsheet counts them
+    assert [each["row"] for each in upload["refused"]] == [6, 7]  # row numbers as in a spreadsheet
     said = " ".join(each["why"] for each in upload["refused"])
     assert "13 cells" in said
     assert "Phone: please fill this in." in said
@@ -198,7 +198,7 @@ def test_an_imported_do_not_call_takes_the_contact_off_lists(clinic):
     assert clinic.contact_names(in_list="follow-ups") == ["Ben"]
 
 
-# ----- other files altogether
+# ----- invalid files
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_an_import_interrupted_by_a_restart_fails_with_a_message(clinic, app, mo
     stop = threading.Event()
     monkeypatch.setattr(imports, "rows_of", lambda sheet: iter(lambda: stop.wait(20) and None, 1))
     upload = uploads(clinic, many(1100))
-    app.extensions["takeanumber"].database.write(fail_unread_imports)  # as the next start does
+    app.extensions["takeanumber"].database.write(fail_unread_imports)  # like the next start
     stop.set()
     failed = clinic.client.get(upload["links"]["import"]).body
     assert failed["state"] == "failed"
@@ -298,6 +298,23 @@ def test_an_unexpected_error_fails_the_import_with_a_message(clinic, monkeypatch
     )
     failed = uploads(clinic, CSV)
     assert (failed["state"], "Nothing was stored" in failed["why"]) == ("failed", True)
+
+
+def test_a_long_file_is_stored_while_its_page_waits(clinic, monkeypatch):
+    go_on = threading.Event()
+    finish_storing = import_storing.finish_storing
+    monkeypatch.setattr(import_storing, "MAX_ROWS_IN_REQUEST", 1)
+    monkeypatch.setattr(
+        import_storing, "finish_storing", lambda *args: go_on.wait(20) and finish_storing(*args)
+    )
+    upload = uploads(clinic, CSV)
+    answer = clinic.client.post(upload["links"]["store"])
+    assert (answer.status, answer.body["state"]) == (200, "storing")
+    assert clinic.client.post(upload["links"]["store"]).body["state"] == "storing"  # pressed twice
+    assert clinic.contact_names() == []
+    go_on.set()
+    wait_for(clinic, upload["links"]["import"], "stored")
+    assert clinic.contact_names() == ["Ana", "Ben"]
 
 
 def test_a_contact_added_meanwhile_is_not_added_twice(clinic, app, clock):

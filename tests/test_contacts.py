@@ -51,7 +51,7 @@ def test_a_contact_is_added_with_all_that_is_known(clinic):
         ("0041 44 668 18 00", "+41 44 668 18 00", "+41446681800"),
         ("+1 (202) 555-0123 ext. 7", "+1 202-555-0123 ext. 7", "+12025550123;ext=7"),
         ("\u200e٠٣٠ ١٢٣٤٥٦٧", "030 1234567", "+49301234567"),
-        ("+44 1632 960960", "+44 1632 960960", "+441632960960"),  # kept for stories: it may come to be
+        ("+44 1632 960960", "+44 1632 960960", "+441632960960"),  # a fictional number, but a possible one
     ],
 )
 def test_a_phone_number_is_read_as_written_in_its_country(clinic, written, shown, tel):
@@ -179,7 +179,7 @@ def open_other(client):
 
 @pytest.fixture
 def three(clinic, clock):
-    """Ana, who was called on Friday; Ben, on a list; and Cem, who must not be called."""
+    """Ana, who was called on Friday; Ben, on a list; and Cem, with do-not-call."""
     clinic.add_contacts(ANA | {"tags": ["flu"], "email": "ana@example.org"})
     clock.advance(seconds=1)
     clinic.add_contacts(BEN | {"tags": ["flu shot", "50%_!"]})
@@ -415,7 +415,7 @@ def test_old_notes_of_a_contact_that_stays_are_erased(three, clock, app):
     assert "All fine" not in everything_about(three)
 
 
-# ----- in private
+# ----- privacy
 
 
 def test_contacts_are_private(clinic):
@@ -429,7 +429,7 @@ def test_contacts_are_private(clinic):
         )
     sends(ana, clinic, "/forget")
     after = clinic.picture()
-    assert after == before  # not even its version
+    assert after == before  # its version hasn't changed either
     assert not {"301234567", "Ana"} & {
         str(value) for event in clinic.export()["event"] for value in event.values()
     }

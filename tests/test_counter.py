@@ -11,7 +11,7 @@ COUNTED = ("tap", "undo", "recount", "empty")
 
 
 def counted(place):
-    """What the history adds up to, counter by counter; the count that is kept must be the same."""
+    """Return the sum of the history, and check that it equals the stored count."""
     export = place.export()
     sums = {
         counter["slug"]: sum(
@@ -21,18 +21,18 @@ def counted(place):
         )
         for counter in export["counter"]
     }
-    shown = {slug: max(0, total) for slug, total in sums.items()}  # a count below 0 is for the doors only
+    shown = {slug: max(0, total) for slug, total in sums.items()}  # only doors see a count below 0
     assert {each["slug"]: each["count"] for each in place.owner_get()["counters"]} == shown
     return sums["shop"]
 
 
 def taps_of(place):
-    """All taps that were ever stored, whether counted or not: (kind, delta)."""
+    """Return all stored taps, counted or not: (kind, delta)."""
     return [(event["kind"], event["delta"]) for event in place.export()["event"] if event["tap"]]
 
 
 def refused(door, place, status, *taps):
-    """Sends what must be refused; nothing is counted by it, and the answer says why."""
+    """Send a request that must be refused, and check that nothing was counted and the error says why."""
     before = place.export(), door.get()
     answer = door.send_taps(*taps)
     assert answer.status == status, answer.body
@@ -75,7 +75,7 @@ def test_two_counters_count_for_themselves(shop, door):
     door.send_taps(same)
     assert (
         cellar.send_taps(same, new_tap(1)).body["count"] == 3
-    )  # an id is a door's affair, and that is another one
+    )  # ids are unique per counter, and this is another one
     assert counted(shop) == 2
 
 
@@ -97,7 +97,7 @@ def test_the_history_keeps_each_tap_with_its_time_and_door(shop, door, clock):
     assert second["happened_at"] - first["happened_at"] == 20
 
 
-# ----- the door's page may send again whatever it likes
+# ----- taps that are sent again
 
 
 def test_a_tap_counts_once_however_often_it_is_sent(shop, door):
@@ -271,7 +271,7 @@ def test_an_invalid_json_body_counts_nothing(shop, door):
     assert shop.export() == before
 
 
-# ----- the count is what the doors say
+# ----- the count is never clamped
 
 
 def test_more_than_there_is_room_for_are_counted(shop, door):
@@ -334,7 +334,7 @@ def test_each_change_makes_a_new_picture(shop, door):
         step()
         seen.append(etag())
     assert len(set(seen)) == 4
-    door.send_taps(one)  # known already
+    door.send_taps(one)  # stored before
     assert etag() == seen[-1]
 
 
@@ -348,7 +348,7 @@ def test_nothing_that_is_public_holds_a_doors_link(shop, door):
     assert token not in str(shop.export())
 
 
-# ----- the level is said in words, too
+# ----- the level in words
 
 
 @pytest.mark.parametrize(
@@ -498,7 +498,7 @@ def test_late_taps_without_a_recount_are_added(shop, door, clock):
 
 @pytest.fixture
 def page(app, door):
-    """A door's page in a browser."""
+    """The page of a door in a browser."""
     return Browser(app).open(door.link)
 
 
@@ -552,7 +552,7 @@ def test_an_invalid_recount_is_refused_on_the_page(page, shop):
     assert counted(shop) == 0
 
 
-# ----- the count is kept, and is always the sum of what the doors said
+# ----- the stored count is always the sum of the history
 
 
 def test_the_count_is_always_the_sum_of_the_history(shop, door, clock):
@@ -578,7 +578,7 @@ def test_the_count_is_always_the_sum_of_the_history(shop, door, clock):
         elif what == "day" and step % 3 == 0:
             clock.advance(hours=12)
         clock.advance(seconds=dice.randint(0, 60))
-        one.tap(0)  # so that whatever the new day emptied is stored
+        one.tap(0)  # stores that the new day has emptied the counter
         counted(shop)
     assert {"tap", "undo", "recount", "not-counted", "empty"} <= set(shop.event_kinds())
 

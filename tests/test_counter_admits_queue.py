@@ -29,7 +29,7 @@ def free(shop):
 
 
 def customers(place, *parties):
-    """So many customers, one after the other, each with so many people (None: not given)."""
+    """Return customers with parties of these sizes (None: not given), one after the other."""
     return [place.customer(**({"party": party} if party else {})) for party in parties]
 
 
@@ -38,12 +38,12 @@ def states(*some):
 
 
 def called(place, queue="deli"):
-    """The numbers that may come in, the first called first."""
+    """Return the numbers that may come in, the first called first."""
     return [ticket["number"] for ticket in reversed(place.queue(queue)["called"]) if ticket["door"]]
 
 
 def room(place):
-    """(count, held) of the counter; the count must be what the history adds up to."""
+    """Return (count, held) of the counter, and check that the count is the sum of the history."""
     export = place.export()
     (counter,) = place.picture()["counters"]
     deltas = [event["delta"] for event in export["event"] if event["kind"] in COUNTED]
@@ -72,7 +72,7 @@ def test_as_many_are_called_as_there_is_room_for(free):
     assert states(*some) == ["called"] * 3 + ["waiting"] * 2
     assert (called(free), free.queue()["waiting"]) == (["A1", "A2", "A3"], ["A4", "A5"])
     assert room(free) == (0, 3)
-    assert free.picture()["counters"][0]["level"] == "full"  # the spaces are theirs
+    assert free.picture()["counters"][0]["level"] == "full"  # their spaces are held
 
 
 def test_a_waiting_customer_sees_how_many_are_ahead(full):
@@ -133,12 +133,12 @@ def test_customers_of_other_queues_are_not_called(free):
     assert room(free) == (0, 0)
 
 
-# ----- how many each is
+# ----- parties
 
 
 def test_a_party_needs_room_for_all(free, door):
     some = customers(free, 2, 2, 1)
-    assert (states(*some), room(free)) == (["called", "waiting", "waiting"], (0, 2))  # A3 is not before A2
+    assert (states(*some), room(free)) == (["called", "waiting", "waiting"], (0, 2))  # A3 doesn't overtake A2
     door.send_taps(new_tap(2, number="A1"))
     door.tap(-1)
     assert (states(*some), room(free)) == (["done", "called", "waiting"], (1, 2))
@@ -209,7 +209,7 @@ def test_a_number_that_came_in_is_not_counted_again(free, door):
     assert door.send_taps(new_tap(1, number="A1")).body["count"] == 1
     assert (
         free.door("Back").send_taps(new_tap(1, number="A1")).body["count"] == 1
-    )  # both let the customer in, offline
+    )  # both doors let the customer in while offline
     assert door.send_taps(new_tap(1, number="A1")).body["count"] == 1
     assert room(free) == (1, 0)
     assert free.event_kinds().count("not-counted") == 2
@@ -332,7 +332,7 @@ def test_undoing_a_plain_tap_brings_nobody_back(free, door):
     assert (first.get()["state"], room(free)) == ("done", (1, 0))
 
 
-# ----- they do not come
+# ----- no-shows
 
 
 def test_a_no_show_gives_the_space_to_the_next(free, door):
@@ -565,7 +565,7 @@ def test_a_desk_goes_on_calling_from_other_queues(full, ana):
     customers(full, None)
     full.customer("bakery")
     assert ana.call_next()["number"] == "B1"
-    assert ana.call_next() is None  # B1 is done, and A1 is the counter's
+    assert ana.call_next() is None  # B1 is done, and only the counter may call A1
     assert ana.post("next", finished=None).status == 409
     assert full.queue()["waiting"] == ["A1"]
 
@@ -624,7 +624,7 @@ def test_the_boxes_of_queues_at_a_door_are_not_ticked_on_the_staff_page(app, fre
     assert [value for name, value in form["fields"] if name == "queues"] == ["bakery"]
 
 
-# ----- what everybody sees
+# ----- public pages
 
 
 def test_the_picture_shows_who_may_come_in(free, door):
@@ -686,7 +686,7 @@ def test_they_are_let_in_without_javascript(app, free, door):
     assert not page.has("In, A")
 
 
-# ----- who is called and does not come
+# ----- customers who are called and don't come
 
 
 LATER = """
@@ -705,7 +705,7 @@ takeanumber.cli(["serve"])
 
 @pytest.fixture
 def later(tmp_path, start_server):
-    """A real server, and how to set its clock so many seconds ahead."""
+    """A real server, and a function that sets its clock this many seconds ahead."""
 
     def set_clock(seconds):
         (tmp_path / "new").write_text(str(seconds))
@@ -728,11 +728,11 @@ def test_a_space_is_held_five_minutes_and_then_given_to_the_next(later):
     assert desk.post("next", finished=None, number="A2").body["current"]["number"] == "A2"
     server.post(f"{deli.links['manage']}/counters/shop", {"admits": "deli"})
     set_clock(280)
-    time.sleep(2.5)  # the clock's thread has looked twice
+    time.sleep(2.5)  # the background job has run twice
     assert states() == ["called", "called", "waiting", "waiting"]
     with deli.watch() as stream:
         set_clock(301)
-        # all who watch hear of it, and who is at a desk may stay there
+        # open streams show it, and the customer at a desk stays there
         (*_, event) = stream.until(lambda event: event.picture["calls"][-1]["number"] == "A4", within=10)
         assert event.picture["counters"][0]["held"] == 2
     assert states() == ["no_show", "called", "called", "called"]
@@ -760,7 +760,7 @@ def test_fewer_minutes_to_come_in_and_a_server_that_was_down(later):
     wait_for(lambda: server.get(tickets[1]).body["state"] == "no_show")
 
 
-# ----- what went wrong before
+# ----- regressions
 
 
 def test_cancelling_the_whole_line_calls_none_of_it(full, door):

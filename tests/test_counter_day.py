@@ -18,7 +18,7 @@ BERLIN, LA = "Europe/Berlin", "America/Los_Angeles"
 
 
 def day_of(place, day=None, counter="shop"):
-    """The owner's page of a day, as JSON; today's without a day."""
+    """Return the owner's page of a day as JSON; of today without a day."""
     answer = place.client.get(place.counter(counter)["links"]["counter"] + (f"?day={day}" if day else ""))
     assert answer.status == 200, answer.body
     assert answer.body["slug"] == counter
@@ -26,7 +26,7 @@ def day_of(place, day=None, counter="shop"):
 
 
 def points(day):
-    """The curve: (time of the place's clock, people inside)."""
+    """Return the curve: (local time, people inside)."""
     return [(point["at"][11:16], point["count"]) for point in day["points"]]
 
 
@@ -43,7 +43,7 @@ def rows_of(place, query=""):
 
 
 def in_zone(client, timezone, **asked):
-    """A place in that zone, with a counter; and its door."""
+    """Return a place in a time zone with a counter, and its door."""
     place = open_deli(client, timezone=timezone)
     place.owner_post("/counters", **{"name": "Shop", "capacity": 10} | asked)
     return place, place.door()
@@ -59,7 +59,7 @@ def test_the_count_is_zero_from_the_second_the_day_starts(shop, door, clock):
     before = shop.export()
     clock.advance(seconds=1)
     assert (door.get()["count"], shop.counter()["count"], shop.picture()["counters"][0]["count"]) == (0, 0, 0)
-    assert shop.export() == before  # looking stores nothing
+    assert shop.export() == before  # reading stores nothing
 
 
 def test_the_first_tap_of_a_day_counts_from_zero(shop, door, clock):
@@ -87,7 +87,7 @@ def test_the_owner_lets_a_counter_empty_from_now_on(shop, door, clock):
     door.tap(7)
     clock.advance(days=1)
     shop.owner_post("/counters/shop", empties="day")
-    assert door.get()["count"] == 7  # today it was not to be emptied
+    assert door.get()["count"] == 7  # today it didn't empty itself
     clock.advance(days=1)
     assert door.get()["count"] == 0
     assert door.tap(1) == 1
@@ -312,7 +312,7 @@ def test_yesterday_is_seen_before_today_has_stored_anything(shop, door, clock):
 
 @pytest.mark.parametrize("stored", [False, True])
 def test_a_day_without_taps_is_empty(shop, door, clock, stored):
-    door.tap(7)  # and these never went out, as far as the doors know
+    door.tap(7)  # no door counted these people out
     clock.set("2026-11-23 09:00")
     if stored:
         door.tap(1)
@@ -487,7 +487,7 @@ def test_invalid_days(shop, days):
 
 
 def test_a_download_of_many_taps_leaves_none_out(shop, door, clock):
-    for batch in range(5):  # many of one instant, and more than are read at once
+    for batch in range(5):  # many at the same instant, and more than one batch
         door.tap(*[1] * 499, -1, ago_s=batch // 2)
     rows = rows_of(shop)
     assert len(rows) == 2500
@@ -500,7 +500,7 @@ def test_a_doors_name_is_made_harmless_for_spreadsheets(shop):
     assert rows_of(shop)[0]["door"] == "'=HYPERLINK(1)"
 
 
-# ----- the count is kept, not summed: it costs the same in a long history
+# ----- a long history doesn't slow down taps
 
 
 @pytest.mark.alone
@@ -525,7 +525,7 @@ def test_a_long_history_slows_down_no_tap(tmp_path, shop, door, clock):
                FROM n, (SELECT * FROM event WHERE tap IS NOT NULL LIMIT 1)"""
         )
         db.commit()
-    assert cost() < 2 * short + 0.003  # to sum them up takes at least 0.02 s
+    assert cost() < 2 * short + 0.003  # summing them takes at least 0.02 s
     assert door.get()["count"] == count + 30
     began = time.perf_counter()
     day = day_of(shop, "2026-11-01")

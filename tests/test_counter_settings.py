@@ -7,7 +7,7 @@ from helpers.places import Door, Place, open_deli
 
 
 def refused(place, status, path, **content):
-    """Sends what must be refused, with nothing changed by it."""
+    """Send a request that must be refused, and check that it changed nothing."""
     before = place.export(), place.owner_get()
     answer = place.owner_post(path, **content)
     assert answer.status == status, answer.body
@@ -209,7 +209,8 @@ def test_two_counters_do_not_admit_the_same_queue(shop):
     refused(shop, 409, "/counters", name="Cellar", capacity=5, admits="deli")
     shop.owner_post("/counters", name="Cellar", capacity=5)
     refused(shop, 409, "/counters/cellar", admits="deli")
-    assert shop.owner_post("/counters/shop", admits="deli").status == 200  # the one that has it may say so
+    # the counter that admits it may repeat that
+    assert shop.owner_post("/counters/shop", admits="deli").status == 200
 
 
 def test_a_deleted_counter_is_gone_with_its_doors(shop, door):
@@ -291,7 +292,7 @@ def test_a_new_link_when_one_leaked(shop, door):
         404,
     )
     again = Door(shop.client, fresh)
-    assert again.get()["id"] == door.id  # the same door: what waits on its device is sent with the new link
+    assert again.get()["id"] == door.id  # the same door: the device sends its unsent taps with the new link
     assert again.tap(1) == 3
 
 
@@ -337,7 +338,7 @@ def test_no_download_holds_a_doors_link_or_code(shop, door):
 
 
 def enters(place, code):
-    """Somebody types a code on the place's page."""
+    """Type a code on the page of the place; return the response."""
     return place.client.post(f"{place.links['customers']}/code", {"code": code})
 
 
@@ -354,7 +355,7 @@ def staff_code(place):
 
 
 def other_than(*codes):
-    """A code that none of these is."""
+    """Return a code that is none of these."""
     return next(code for code in ("000000", "111111", "222222") if code not in codes)
 
 

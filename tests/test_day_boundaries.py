@@ -1,4 +1,4 @@
-"""The day of a place: when it starts, what ends with it, and clock changes."""
+"""The day of a place: when it starts, what ends with it, and changes of the clock."""
 
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ LA, AUCKLAND = "America/Los_Angeles", "Pacific/Auckland"
 
 
 def series_at(place, clock, *when, **which):
-    """The series of the picture at a time of the place's clock."""
+    """Return the series of the picture at a local time of the place."""
     clock.set(*when, **which)
     return place.picture()["series"]
 

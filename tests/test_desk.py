@@ -8,7 +8,7 @@ def customers(place, count, queue="deli"):
 
 
 def nothing_changed(place, action):
-    """Runs a press that must change nothing, neither the picture nor the history; returns its answer."""
+    """Press a button and check that neither the picture nor the history changes; return the response."""
     before = place.picture(), place.export()
     answer = action()
     assert (place.picture(), place.export()) == before
@@ -107,7 +107,7 @@ def test_next_from_a_missing_queue(place, ana, queue):
     assert nothing_changed(place, lambda: ana.post("next", finished=None, queue=queue)).status == 400
 
 
-# ----- a certain number
+# ----- calling a number
 
 
 def test_a_certain_number_is_called_before_the_others(place, ana):
@@ -126,7 +126,7 @@ def test_a_number_that_does_not_wait_leaves_everything_as_it_was(place, ana, ben
         assert answer.body["current"]["number"] == "A2"
 
 
-# ----- start, done, not here, call again, put back: what each makes of the customer
+# ----- start, done, no-show, call again, put back
 
 
 @pytest.mark.parametrize(

@@ -19,18 +19,18 @@ def minutes(wait):
 
 
 def expected(place, queue="deli"):
-    """The range for somebody who would join now, in minutes."""
+    """Return the range for a customer who would join now, in minutes."""
     return minutes(place.queue(queue)["estimated_wait"])
 
 
 def serve(place, desk, clock, *seconds, queue="deli"):
-    """Customers who are served one after the other, for so many seconds each; nobody is at the desk then."""
+    """Serve customers one after the other, with these durations in seconds; leave the desk free."""
     for each in seconds:
         place.customer(queue)
         number = desk.call_next()["number"]
         clock.advance(seconds=each)
         desk.post("done", number=number)
-    clock.advance(seconds=60)  # what was learned is looked up again
+    clock.advance(seconds=60)  # until the cached estimate is computed again
 
 
 def test_nobody_waits_long_for_a_free_desk(place, ana):
@@ -44,7 +44,7 @@ def test_the_first_customer_of_the_first_day_sees_the_owners_guess(place, ana):
     ana.call_next()
     low, high = expected(place)
     assert low <= 3 <= high
-    assert high >= 6  # nobody knows yet
+    assert high >= 6  # nothing is known yet
     place.owner_post("/queues/deli", usual_service_s=1200)
     low, high = expected(place)
     assert low <= 20 <= high
@@ -104,7 +104,7 @@ def test_two_desks_are_quicker_than_one_and_a_pause_counts(place, ana):
 
 
 def test_a_desk_that_calls_nobody_while_people_wait_does_not_count(place, ana, ben, clock):
-    """Its servicer went home without pressing Pause."""
+    """Its servicer left without pressing Pause."""
     for _ in range(8):
         place.customer()
     ana.call_next()
@@ -287,7 +287,7 @@ def test_a_customer_called_out_of_turn_is_told(place, ana):
 def test_priority_is_told(place, ana, app):
     mine = place.customer()
     place.customer()
-    first = "UPDATE ticket SET priority = 1 WHERE number = 'A2'"  # no page gives it yet
+    first = "UPDATE ticket SET priority = 1 WHERE number = 'A2'"  # no page sets it yet
     app.extensions["takeanumber"].database.write(run, first)
     ana.call_next()
     assert told(mine) == ["A2 was called: priority"]
@@ -313,7 +313,7 @@ def test_a_called_customer_sees_no_steps(place, ana):
     assert mine.get()["steps"] == []
 
 
-# ----- what it costs
+# ----- performance
 
 
 def test_a_line_of_a_hundred_costs_the_picture_less_than_a_millisecond_more(place, ana, clock):

@@ -1,4 +1,4 @@
-"""The Host and the scheme that a client names: checked before anything is made of them."""
+"""The Host and the scheme that a client sends are checked before they are used."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""What browsers need to keep a page on the home screen, and what a chat shows of a link."""
+"""Web app manifests and icons, and the previews of links in chats."""
 
 import html
 import re
@@ -13,7 +13,7 @@ def page_of(client, url):
 
 @pytest.fixture
 def pages(place, ana, door):
-    """The links of pages by what they are."""
+    """The links of pages by their kind."""
     ticket = place.customer().ticket["links"]["ticket"]
     screen = place.counter()["links"]["screen"]
     return {

@@ -11,7 +11,7 @@ from helpers.client import AppClient
 from helpers.places import open_deli
 
 from app import clock as app_clock
-from app.core import mail as room
+from app.core import mail as mail_module
 from app.core.mail import send_due_mails
 from app.core.mail_addresses import address_key
 from app.core.mail_texts import MailText
@@ -25,7 +25,7 @@ URL = "https://queue.example.org"
 
 
 class Post(socketserver.ThreadingTCPServer):
-    """A mail server on loopback: keeps what it gets, and says `answer` to each recipient."""
+    """A mail server on loopback: it keeps the mails, and answers each recipient with `answer`."""
 
     daemon_threads = allow_reuse_address = True
 
@@ -76,7 +76,7 @@ def shop(start, post):
 
 
 def confirms(place, post):
-    """Whoever reads the staff's mail opens the link in it, and presses the button."""
+    """Confirm the staff's address with the link in the mail."""
     sends(place)
     assert place.client.post(link_in(post.mails().pop())).body["confirmed"] is True
     post.got.clear()
@@ -84,7 +84,7 @@ def confirms(place, post):
 
 
 def link_in(mail, word="confirm"):
-    """The link in the line of a mail that has this word."""
+    """Return the link in the line of a mail that has this word."""
     (line,) = [line for line in mail.get_content().splitlines() if word in line.lower()]
     return re.search(r"https?://\S+", line)[0]
 
@@ -98,7 +98,7 @@ def asks_in_public(app):
 
 
 def asks(place, **asked):
-    """Leave a number to be called back."""
+    """Request a call back."""
     said = {"name": "Zoë", "phone": "030 1234567", "email": "zoe@example.org", "note": "My order"} | asked
     url = next(each["links"]["request"] for each in place.owner_get()["queues"] if each["kind"] == "calls")
     answer = place.client.post(url, said)
@@ -107,7 +107,7 @@ def asks(place, **asked):
 
 
 def sends(place):
-    """What the clock does every few seconds."""
+    """Send due mails, as the background job does every few seconds."""
     parts = place.app.extensions["takeanumber"]
     return send_due_mails(parts.database, app_clock.now(), parts.settings)
 
@@ -119,7 +119,7 @@ def outbox(place):
 def test_a_request_is_mailed_to_the_staff_and_to_the_customer(shop, post):
     asked = asks(shop)
     assert len(outbox(shop)) == 2
-    assert post.got == []  # a page never waits for it
+    assert post.got == []  # no page waits for the mail server
     assert sends(shop) is False
     to = {each["To"]: each for each in post.mails()}
     assert set(to) == {"staff@example.org", "zoe@example.org"}
@@ -158,7 +158,7 @@ def test_retries_of_an_unreachable_mail_server_wait_longer_and_longer(shop, post
         sends(shop)
         (mail,) = outbox(shop)
         pauses.append(round(mail["due_at"] - clock.at))
-        sends(shop)  # not due
+        sends(shop)  # not due yet
         assert outbox(shop) == [mail]
         clock.advance(seconds=pauses[-1])
     assert pauses == [60, 120, 240]
@@ -194,7 +194,7 @@ def test_a_mail_that_is_refused_for_good_is_dropped_and_the_others_are_sent(shop
 
 
 def test_a_silent_mail_server_times_out(shop, post, monkeypatch):
-    monkeypatch.setattr(room, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(mail_module, "TIMEOUT_S", 0.2)
     post.silent.set()
     asks(shop, email=None)
     sends(shop)
@@ -254,7 +254,7 @@ def test_an_address_that_no_mail_can_go_to_is_refused(shop, odd):
 def test_an_erased_contact_gets_no_mail_and_is_in_no_mail(shop, post):
     asks(shop)
     zoe = shop.contacts()["contacts"][0]
-    sends_to = {"email": "new@example.org"}  # not the address of the request
+    sends_to = {"email": "new@example.org"}  # the address in the request is ignored
     assert shop.client.post(zoe["links"]["contact"], sends_to).status == 200
     asks(shop, name="Ben", phone="030 7654321", email="zoe@example.org", note="Mine")
     shop.client.post(f"{zoe['links']['contact']}/forget")
@@ -270,7 +270,7 @@ def test_no_mail_s_content_is_in_the_export(shop):
 
 
 def test_nothing_is_sent_while_writes_are_paused(shop, post):
-    """A server that has handed over would send the same again and again."""
+    """A server that has handed over can't store that it sent them, and would send them again and again."""
     database = shop.app.extensions["takeanumber"].database
     asks(shop)
     database.pause("Moving to a new server, a moment please.")

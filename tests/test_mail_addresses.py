@@ -1,4 +1,4 @@
-"""Whom the server mails: nobody who didn't confirm it, nothing that strangers wrote, and not too often."""
+"""Mail goes to confirmed addresses, holds no text of strangers, and is limited per hour."""
 
 import pytest
 from helpers.client import AppClient
@@ -10,7 +10,7 @@ PILLS = "Buy pills at evil.example"
 
 @pytest.fixture
 def open_server(start, post):  # noqa: F811
-    """A server on which anybody may open places, and one that somebody opened to send their text."""
+    """A server on which anybody may open places, and a place that was opened to send spam."""
     client = AppClient(start(places="open", url=URL, smtp_url=post.url, smtp_from=FROM))
     place = open_deli(client, name=PILLS, country="DE")
     place.app = place.client.flask_client.application
@@ -32,7 +32,7 @@ def test_a_staff_address_gets_nothing_but_a_link_until_somebody_confirms_it(star
     assert mail["To"] == "staff@example.org"
     assert "Secret" not in mail.as_string()
     link = link_in(mail)
-    for _ in range(2):  # looking changes nothing
+    for _ in range(2):  # a GET changes nothing
         assert place.client.get(link).body["confirmed"] is False
     for _ in range(2):
         assert place.client.post(link).body["confirmed"] is True
@@ -132,7 +132,7 @@ def test_saving_again_sends_no_second_link_at_once(shop, post, clock):  # noqa: 
 
 
 def test_an_unconfirmed_older_address_is_asked_at_the_next_request(start, post):  # noqa: F811
-    place = asks_in_public(start())  # without mail, nobody is asked
+    place = asks_in_public(start())  # without a mail server, nobody is asked
     assert call_list(place)["staff_email_state"] == "new"
     place.app = start(url=URL, smtp_url=post.url, smtp_from=FROM)
     place.client = AppClient(place.app)

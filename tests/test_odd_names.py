@@ -1,4 +1,4 @@
-"""Names that can't be seen, that turn the writing around, or that a spreadsheet would run."""
+"""Names that are invisible, change the direction of text, or would run as formulas in a spreadsheet."""
 
 import csv
 

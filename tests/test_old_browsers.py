@@ -54,14 +54,14 @@ GUARDED = {
 
 
 def nodes(node: Node):
-    """All nodes below a node, and itself."""
+    """Yield a node and all nodes below it."""
     yield node
     for child in node.children:
         yield from nodes(child)
 
 
 def faults(source: bytes) -> list[str]:
-    """What a browser of iOS 12 couldn't read in a script, each with its line."""
+    """Return what a browser of iOS 12 can't parse in a script, each with its line."""
     tree = PARSER.parse(source)
     found = []
     for node in nodes(tree.root_node):
@@ -93,7 +93,7 @@ def faults(source: bytes) -> list[str]:
 
 
 def called_method(call: Node) -> str | None:
-    """The name of the method in `object.method()`."""
+    """Return the name of the method in `object.method()`."""
     method = call.child_by_field_name("function").child_by_field_name("property")
     return None if method is None else method.text.decode()
 

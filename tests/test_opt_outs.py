@@ -1,4 +1,4 @@
-"""Whoever said no at a number is not called there: neither now nor when somebody adds the number again."""
+"""A do-not-call number is not called: neither now nor when it is added again."""
 
 import pytest
 from helpers.html_browser import Browser
@@ -241,9 +241,9 @@ def test_a_heading_with_more_words(clinic, heading):
 @pytest.mark.parametrize(
     "row",
     [
-        ",030 1234567,,,yes",  # nobody's name
+        ",030 1234567,,,yes",  # no name
         "Mara,030 1234567,nonsense,,yes",  # a bad address
-        "Mara,,,P-1,yes",  # known by the reference
+        "Mara,,,P-1,yes",  # found by its reference
         "Mara,030 1234567,,P-1,yes\nMara,030 1234567,,P-1,",
         "Mara,030 1234567,,,\nMara,030 1234567,,,yes",
     ],

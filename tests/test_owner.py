@@ -15,7 +15,7 @@ def queue(place, slug="deli"):
 
 
 def refused(place, status, path, **content):
-    """Sends what must be refused, with nothing changed by it."""
+    """Send a request that must be refused, and check that it changed nothing."""
     before = place.export()
     answer = place.owner_post(path, **content)
     assert answer.status == status, answer.body
@@ -354,7 +354,7 @@ def test_the_home_page_never_shows_a_manage_link(place):
 
 
 def served(place, ana, clock, wait, service, start=True):
-    """One customer who waits and is served for so many seconds."""
+    """Serve one customer after this many seconds of waiting, for this many seconds."""
     customer = place.customer(name="Zoë", phone="+1 555", note="none", party=2)
     clock.advance(seconds=wait)
     ana.call_next()

@@ -145,7 +145,7 @@ def test_only_what_ended_within_the_hour_is_restored(place, ana, clock):
     place.customer().cancel()
     place.customer()
     ana.call_next()
-    assert place.owner_post("/queues/deli/restore", number="A2").status == 409  # at a desk
+    assert place.owner_post("/queues/deli/restore", number="A2").status == 409  # served at a desk
     assert place.owner_post("/queues/deli/restore", number="A9").status == 409
     clock.advance(minutes=61)
     assert place.owner_post("/queues/deli/restore", number="A1").status == 409
@@ -440,7 +440,8 @@ def test_with_several_addresses_the_owner_chooses(at, app, place):
     place.owner_post("", address="10.0.0.5")
     assert 'data-url="http://10.0.0.5/corner-deli"' in at("localhost", "192.168.0.7", "10.0.0.5")
     assert "Check that phones" not in at("localhost", "192.168.0.7", "10.0.0.5", path="")
-    assert 'data-url="http://192.168.0.7/corner-deli"' in at("localhost", "192.168.0.7")  # it is gone
+    # the address is gone
+    assert 'data-url="http://192.168.0.7/corner-deli"' in at("localhost", "192.168.0.7")
 
 
 @pytest.mark.parametrize("settings", [{}, {"host": "127.0.0.1"}])

@@ -32,7 +32,7 @@ def phone(app, place):
 
 
 def kept(browser):
-    """The form that a page keeps, as a browser sends it: without an action, to where the page came from."""
+    """Return the form that a page keeps. It has no action, so a browser sends it to the URL of the page."""
     (form,) = Forms(browser.html).all
     assert (form["action"], form["method"], form["buttons"]) == (None, "post", ["Send again"])
     return form | {"action": browser.url}
@@ -60,7 +60,7 @@ def test_writes_are_refused_and_reads_go_on(place, ana, database):
 
 def test_background_jobs_log_once_that_they_wait(database, monkeypatch, caplog):
     caplog.set_level(logging.INFO, "takeanumber")
-    monkeypatch.setattr(jobs, "held_too_long", lambda *_: True)  # a job that is due each second
+    monkeypatch.setattr(jobs, "held_too_long", lambda *_: True)  # a job that runs each second
     monkeypatch.setattr(jobs, "_watch_writer", lambda *_: None)  # which would end this process
     database.pause(MOVING)
     stopped = jobs.start_jobs(database, Settings())
@@ -95,13 +95,13 @@ def test_a_form_is_kept_as_it_was_and_sent_again(place, phone, database):
     database.resume()
     assert "A1" in phone.send(again).html
     assert phone.redirects == [303]
-    assert "A1" in phone.send(again).html  # it is still the same request
+    assert "A1" in phone.send(again).html  # with the same request id
     (ticket,) = place.export()["ticket"]
     assert (ticket["name"], ticket["note"]) == tuple(sent.values())
 
 
 def test_the_button_and_each_tick_are_kept(app, bakery, door, database):
-    """Fields of one name, and the one that a button adds; days that stand in the address"""
+    """Repeated fields, the field of the pressed button, and days in the query string."""
     owner = Browser(app).open(bakery.links["manage"] + "/queues")
     boxes = next(form for form in Forms(owner.html).all if ("_boxes", "1") in form["fields"])
     database.pause(MOVING)
@@ -117,7 +117,7 @@ def test_the_button_and_each_tick_are_kept(app, bakery, door, database):
 
 
 def test_other_answers_of_the_new_server_are_shown(phone, place, database):
-    """A queue that was closed meanwhile, a place that is gone: no page that sends for ever."""
+    """For example a queue that was closed meanwhile, or a deleted place: no page sends forever."""
     database.pause(MOVING)
     again = kept(phone.press("Take a number"))
     database.resume()
@@ -131,7 +131,7 @@ def test_other_answers_of_the_new_server_are_shown(phone, place, database):
 
 
 def test_a_form_without_its_token_is_not_kept(place, phone, database):
-    """Or another site could let this page send what it likes."""
+    """Otherwise another site could make this page send any form."""
     database.pause(MOVING)
     phone.press("Take a number", csrf_token="made up")
     assert phone.status == 400
@@ -169,7 +169,7 @@ def test_a_missing_place_is_not_found_while_writes_are_paused(phone, database):
 
 
 def test_a_file_is_not_sent_again(phone, place, database):
-    """A page can't keep it: it says so instead of sending half."""
+    """A page can't keep a file, so it says so instead of sending the rest."""
     form = dict(phone.form("Take a number")["fields"])
     database.pause(MOVING)
     form["file"] = io.BytesIO(b"name\r\nZoe\r\n"), "contacts.csv"
@@ -193,7 +193,7 @@ def test_writes_refused_while_paused_count_for_no_rate_limit(start):
 
 
 def test_a_server_that_is_busy_keeps_what_was_typed_but_sends_nothing_by_itself(phone, database, monkeypatch):
-    """Nor one that can't store just now: what doesn't help is not done over and over."""
+    """The same for a server that can't store: sending again wouldn't help."""
 
     def write(*_, **__):
         raise sqlite3.OperationalError("disk I/O error")
@@ -208,12 +208,12 @@ def test_a_server_that_is_busy_keeps_what_was_typed_but_sends_nothing_by_itself(
     assert "A1" in phone.send(again).html
 
 
-# ----- how the backups are
+# ----- the state of the backups
 
 
 @pytest.fixture
 def keeps(app, clock):
-    """Gives the server backups in a state."""
+    """Return a function that sets the state of the server's backups."""
 
     def keeps(**changes):
         fields = {"state": "green", "last_at": clock() - 4, "behind_s": 0, "verified_at": clock() - 24600}
@@ -325,4 +325,4 @@ def test_a_fenced_server_says_so_and_keeps_no_forms(app, place, phone, keeps, da
     assert phone.status == 503
     assert "s page says why." in phone.html
     assert "again.js" not in phone.html
-    assert kept(phone)  # for a finger: the next time it may be the new server that hears
+    assert kept(phone)  # pressed by hand: the next server may answer then

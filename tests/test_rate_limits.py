@@ -8,7 +8,7 @@ from app.web.limits import RateLimiter
 
 
 def from_address(client, address, **headers):
-    """The same client at another address."""
+    """Return the same client at another address."""
     client.flask_client.environ_base["REMOTE_ADDR"] = address
     return client
 
@@ -79,11 +79,11 @@ def test_twenty_places_an_hour(start):
     assert int(many.post("/places", {"name": "Deli"}).headers["Retry-After"]) <= 3600
 
 
-# ----- codes that were read out
+# ----- one-time codes
 
 
 def tries(place, code="12345678"):
-    """Somebody types a code; what the answer is."""
+    """Type a code; return the status."""
     return place.client.post(f"{place.links['customers']}/code", {"code": code})
 
 
@@ -111,7 +111,7 @@ def test_right_codes_count_too(place):
 
 
 def test_many_addresses_do_not_free_a_place_of_its_limit(place, clock):
-    """Guesses that come from 60,000 addresses don't make a place forget how many there were."""
+    """Guesses from 60,000 addresses don't reset the count of a place."""
     wrong = "11111111"
     limiter = place.client.flask_client.application.extensions["takeanumber"].limiter
     for _ in range(5000):
@@ -139,7 +139,7 @@ def test_taps_are_not_limited(start):
     assert [door.tap(1) for _ in range(40)] == list(range(1, 41))
 
 
-# ----- whose address it is
+# ----- addresses behind proxies
 
 
 def take_as(place, forwarded):

@@ -35,7 +35,7 @@ def elsewhere(tmp_path):
 
 @pytest.fixture
 def stored(invoke, database, stick):
-    """A shop with two tickets that is closed and backed up; where the copies are."""
+    """A shop with two tickets that was backed up and stopped; returns the storage."""
     assert invoke("backup", "--to", stick.url).returncode == 0
     return stick
 
@@ -45,13 +45,13 @@ def facts(path):
 
 
 def whole(path):
-    """The numbers in a database; fails when it isn't whole."""
+    """Return the numbers in a database, and check its integrity."""
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]
     return [number for (number,) in rows(path, "SELECT number FROM ticket ORDER BY id")]
 
 
 def take(path, number):
-    """One more ticket, as if somebody had taken it."""
+    """Add one more ticket to a database."""
     with closing(sqlite3.connect(path)) as db:
         columns = [column for _, column, *_ in rows(path, "PRAGMA table_info(ticket)") if column != "id"]
         values = {column: column for column in columns} | {
@@ -65,14 +65,14 @@ def take(path, number):
 
 
 def forge(storage, content, term=1, sequence=9, schema=SCHEMA, tickets=2, size=None):
-    """Stores something under the name of a copy."""
+    """Store content under the name of a copy."""
     size = len(content) if size is None else size
     name = f"{term:08}/{sequence:010}-20261121T110000Z-{schema}-{tickets}t-{size}b.db.gz"
     storage.put(name, content)
     return name
 
 
-# ----- all of it is there again
+# ----- a lost database
 
 
 def test_a_lost_shop_goes_on_as_if_nothing_had_been(invoke, start, place, database, storage, data):
@@ -99,13 +99,13 @@ def test_a_restore_renews_the_epoch(invoke, database, stored):
     after = facts(database)
     assert after["epoch"] != before["epoch"]
     assert before["lease_holders"]
-    assert after["lease_holders"] == ""  # a copy is not the holder of the lease
+    assert after["lease_holders"] == ""  # a restored copy doesn't hold the lease
 
 
 def test_the_newest_copy_has_the_highest_term_and_sequence(invoke, clock, database, storage):
     invoke("backup", "--to", storage.url)
     invoke("backup", "--to", storage.url)
-    clock.advance(hours=-1)  # no clock is asked which is the newest
+    clock.advance(hours=-1)  # clocks don't decide which is the newest
     take(database, "A3")
     invoke("backup", "--to", storage.url)
     told = invoke("backups", "--all", "--from", storage.url).stdout.splitlines()
@@ -155,7 +155,7 @@ def test_a_time_without_a_copy_is_refused(invoke, stored, elsewhere):
     assert list(elsewhere.iterdir()) == []
 
 
-# ----- what is there is never lost
+# ----- an existing database is never lost
 
 
 def test_an_existing_database_is_not_replaced_without_the_option(invoke, database, stored):
@@ -201,7 +201,7 @@ def test_a_database_created_meanwhile_is_not_replaced(
     hand_on, made = way.handle, []
 
     def slow(request, port):
-        if not made and ".db.gz" in request.path:  # the copy is on its way
+        if not made and ".db.gz" in request.path:  # while the copy is being downloaded
             made.append(open_deli(AppClient(start(data=elsewhere))))
             made[0].customer()
         hand_on(request, port)
@@ -212,7 +212,7 @@ def test_a_database_created_meanwhile_is_not_replaced(
     assert made[0].customer().number == "A2"
     with closing(
         sqlite3.connect(elsewhere / "takeanumber.db")
-    ) as db:  # what the server sees is what is there
+    ) as db:  # the server still uses the file that is there
         assert db.execute("SELECT count(*) FROM ticket").fetchone() == (2,)
     assert [path.name for path in elsewhere.iterdir() if "before-restore" in path.name] == []
 
@@ -251,7 +251,7 @@ def test_a_restore_by_root_belongs_to_the_owner_of_the_directory(invoke, stored,
     assert (made.st_uid, made.st_gid) == (900, 900)
 
 
-# Ends itself at the n-th file that it opens, renames or removes, or at the n-th look into a database.
+# Exits at the n-th time that it opens, renames or removes a file, or connects to a database.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -302,7 +302,7 @@ def test_a_restore_killed_at_any_moment_leaves_one_whole_database(invoke, databa
     assert found == sorted(found, reverse=True)
     assert found[0] == ["A1", "A2", "A3"]
     assert found[-1] == ["A1", "A2"]
-    # Whatever was left behind is gone after the next one.
+    # The next restore removes all leftovers.
     assert (
         invoke("restore", "--replace", "--from", stored.url, "--data", str(tmp_path / "after-9")).returncode
         == 0
@@ -332,7 +332,7 @@ def test_a_full_disk(invoke, database, stored, tmp_path, data, limit):
 
 
 def broken_copies(path):
-    """All ways in which the newest can be broken, by what happened to it."""
+    """Return all ways in which the newest copy can be broken, by name."""
     plain = path.read_bytes()
     other = path.with_name("other.db")
     with closing(sqlite3.connect(other)) as db:
@@ -403,13 +403,13 @@ def test_a_copy_of_a_newer_version_is_refused(invoke, database, stored, elsewher
         db.commit()
     before, where = dump(database), ("--from", stored.url)
     packed = gzip.compress(newer.read_bytes())
-    for sequence, schema in ((8, SCHEMA), (9, "9999")):  # the name may tell, or only what is in it
+    for sequence, schema in ((8, SCHEMA), (9, "9999")):  # known from its name, or only from its content
         forge(stored, packed, sequence=sequence, schema=schema)
         for words in (["--replace"], ["--data", str(elsewhere)], ["--data", str(elsewhere), "--or-new"]):
             assert "newer version" in invoke("restore", *words, *where).said
     assert "newer version" in invoke("restore", "--hand-over", "--data", str(elsewhere), *where).said
     at = ("--at", "2026-11-21T10:30Z", "--data", str(tmp_path / "earlier"))
-    assert "1/1" in invoke("restore", *at, *where).stdout  # one that was asked for
+    assert "1/1" in invoke("restore", *at, *where).stdout  # a copy that was requested explicitly
     assert dump(database) == before
     assert list(elsewhere.iterdir()) == []
 
@@ -447,7 +447,7 @@ def test_the_next_version_restores_and_serves_what_this_one_stored(stored, next_
     assert rows(elsewhere / "takeanumber.db", "SELECT version_num FROM alembic_version") == [(NEXT,)]
 
 
-# ----- a new one, where certainly none was
+# ----- --or-new: a new database only where none existed
 
 
 def test_or_new_creates_a_database_where_no_backup_exists(invoke, start, storage, elsewhere):
@@ -479,12 +479,12 @@ def test_or_new_where_all_backups_are_gone(invoke, stored, elsewhere):
 def test_or_new_after_a_server_that_never_served(invoke, storage, elsewhere):
     where = ("--from", storage.url, "--data", str(elsewhere))
     assert invoke("restore", "--or-new", "--hand-over", *where).returncode == 0
-    (elsewhere / "takeanumber.db").unlink()  # its machine was thrown away
+    (elsewhere / "takeanumber.db").unlink()  # its machine is gone
     assert "new database" in invoke("restore", "--or-new", *where).stdout
     assert storage.names() == []
 
 
-# ----- the one that is kept without limit
+# ----- the last copy, kept without limit
 
 
 def test_a_shop_that_closed_for_the_winter_is_found_again(invoke, database, storage, elsewhere):
@@ -533,7 +533,7 @@ def remove(storage, names):
             storage.client.delete_object(Bucket=storage.name, Key=f"deli/{name}")
 
 
-# ----- a certain copy
+# ----- copies chosen by name
 
 
 def test_a_named_copy_is_restored_beside_the_database(invoke, database, stored, elsewhere):

@@ -1,4 +1,4 @@
-"""A restricted list is closed to those who aren't on it, whatever they know and whatever they press."""
+"""A restricted list is invisible to callers who aren't on it, whatever they know and press."""
 
 import pytest
 
@@ -7,7 +7,7 @@ LATER = {"outcome": "Call back later", "call_back_at": "2026-11-21T12:30"}
 
 @pytest.fixture
 def secret(clinic, cleo, dan):
-    """A list on which only Dan works, with Ida on it."""
+    """A restricted list of Dan with a call to Ida."""
     clinic.owner_post("/queues", name="Secret", kind="calls", callers=[dan.id])
     clinic.add_contacts(
         {"name": "Ida", "phone": "030 1234567", "notes": "Positive", "email": "ida@example.org"}
@@ -17,7 +17,7 @@ def secret(clinic, cleo, dan):
 
 
 def state(clinic):
-    """What the owner sees of the list and of Ida."""
+    """Return what the owner sees of the list and of Ida."""
     ida = min(
         (each for each in clinic.contacts()["contacts"] if each["name"] == "Ida"), key=lambda each: each["id"]
     )
@@ -85,7 +85,7 @@ def test_its_callers_can_refer_to_a_restricted_list_and_away_from_it(secret, dan
 
 @pytest.mark.parametrize("also_on", [None, "follow-ups"])
 def test_an_opt_out_noted_by_another_caller_keeps_the_restricted_call(secret, cleo, dan, also_on):
-    """An opt-out belongs to the number. Who noted it learns nothing, and takes nobody off the list."""
+    """An opt-out belongs to the number. Its caller learns nothing about the restricted list."""
     if also_on:
         secret.put_on_list("Ida")
     never = next(each["name"] for each in cleo.get_calls()["outcomes"] if each["effect"] == "never")

@@ -7,7 +7,8 @@ from helpers.places import open_deli
 NONSENSE = [
     ("TAKEANUMBER_PLACES", "many"),
     ("TAKEANUMBER_PLACES", "ONE"),
-    ("TAKEANUMBER_DATABASE_URL", "postgresql://localhost/queue"),
+    ("TAKEANUMBER_DATABASE_URL", "postgresql://localhost"),
+    ("TAKEANUMBER_DATABASE_POOL", "0"),
     ("TAKEANUMBER_URL", "queue.example.org"),
     ("TAKEANUMBER_URL", "ftp://queue.example.org"),
     ("TAKEANUMBER_URL", "https://"),

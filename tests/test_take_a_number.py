@@ -67,7 +67,7 @@ def test_a_closed_queue_gives_no_number(place):
     status, body, _ = place.take()
     assert status == 409
     assert "closed" in body["error"]
-    assert body["queues"][0]["open"] is False  # the state of now comes along
+    assert body["queues"][0]["open"] is False  # with the current state
     assert place.export().get("ticket", []) == []
 
 

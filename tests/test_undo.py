@@ -1,11 +1,11 @@
-"""One tap loses nothing: leaving the line, a no-show and a move can be undone for ten seconds."""
+"""Undo: leaving the line, a no-show and a move can be undone for ten seconds."""
 
 import pytest
 
 
 @pytest.fixture
 def line(place):
-    """Three who wait: A1, A2, A3."""
+    """Three waiting customers: A1, A2, A3."""
     return [place.customer() for _ in range(3)]
 
 

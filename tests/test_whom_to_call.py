@@ -68,7 +68,7 @@ def test_a_number_is_free_when_its_call_is_released(two_lists, cleo, dan, how):
 
 
 def test_two_callers_at_the_same_instant_get_two_numbers(server):
-    """Over and over: each number belongs to two contacts, one on each of two lists."""
+    """Repeated; each number belongs to two contacts, one on each of two lists."""
     opened = server.post("/places", {"name": "Hotline", "call_list": "One", "timezone": "Europe/Berlin"})
     manage = opened.body["links"]["manage"]
     server.post(f"{manage}/queues", {"name": "Two", "kind": "calls"})
@@ -192,7 +192,7 @@ def test_a_call_is_asked_for_by_its_id(clinic, cleo, dan):
     joe = clinic.call_list()["upcoming"][1]["id"]
     assert cleo.next_call(id=joe)["name"] == "Joe"
     assert cleo.next_call(id=joe)["name"] == "Joe"
-    assert cleo.post("calls/next", name="Ida").status == 409  # Joe first
+    assert cleo.post("calls/next", name="Ida").status == 409  # Joe is first in line
     assert dan.post("calls/next", id=joe).status == 409
     assert dan.post("calls/next", id=987654).status == 409
 
@@ -220,7 +220,7 @@ def test_a_list_in_random_order(clinic, cleo, clock):
     called = [cleo.make_call() for _ in names]
     assert sorted(called) == names
     assert called[0] == "N11"  # priority still counts
-    assert called[1:] != names[:-1]  # once in 40 million it is the same order
+    assert called[1:] != names[:-1]  # the chance of the same order is 1 in 40 million
     assert cleo.make_call() is None
     assert clinic.owner_post("/queues/follow-ups", order="none").status == 400
 

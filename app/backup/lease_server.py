@@ -53,8 +53,10 @@ from app.clock import now
 from app.core.queues import skip_numbers
 from app.errors import CannotStart, ServiceError
 from app.settings import Settings
-from app.storage.database import MOVING_SENTENCE, Database
+from app.storage.database import Database
+from app.storage.engine import MOVING_SENTENCE
 from app.storage.facts import find_fact
+from app.storage.sqlite import SqliteEngine
 
 log = logging.getLogger("takeanumber")
 
@@ -408,7 +410,7 @@ class LeaseServer:
             take_over = {"at": now(), "term": term, "copy_at": copy.at} if abrupt else None
             prepare_file(file, copy, facts_of_holder(nonce, term, take_over))
             if abrupt:
-                skip = Database(file)
+                skip = Database(SqliteEngine(file))
                 try:
                     skip.write(skip_numbers, now(), copy.at)
                 finally:

@@ -61,7 +61,8 @@ class ClockCheck:
         self._trusted_at: float | None = None  # the newest time that was trusted; None: not loaded yet
         self._noted_at: float | None = None  # what the database was told
         self._is_trusted = True
-        self._needs_mending = True  # at the start: the clock may have been wrong before
+        # At the start, the clock may have been wrong before; unless other instances have been running.
+        self._needs_mending = not database.engine.changes_elsewhere
 
     def check(self, at: float) -> bool:
         """Return True if the clock is trusted, so that old things may be erased.

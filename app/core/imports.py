@@ -182,10 +182,17 @@ def add_contacts(
     return AddedContacts(file.add_rows, file.change_rows, refused)
 
 
-def fail_unread_imports(db: Connection) -> None:
-    """Mark the imports as failed that a server was staging when it stopped; called when a server starts."""
+def fail_unread_imports(db: Connection, before: float | None = None) -> None:
+    """Mark the imports as failed that a server was staging when it stopped; called when a server starts.
+
+    With `before`, only those that began before then: another instance may be staging the others.
+    """
     why = "The server was started again while it read this file. Nothing was stored; please upload it again."
-    run(db, "UPDATE import_file SET state = 'failed', why = :why WHERE state = 'reading'", why=why)
+    sql = "UPDATE import_file SET state = 'failed', why = :why WHERE state = 'reading'"
+    if before is None:
+        run(db, sql, why=why)
+    else:
+        run(db, f"{sql} AND created_at < :before", why=why, before=before)
 
 
 def _open_and_stage(
@@ -378,11 +385,10 @@ def _remember_fields(db: Connection, at: float, place: Place, sheet: Sheet) -> N
     if headings[:1] == [PROBLEM]:
         headings, fields = headings[1:], fields[1:]
     key, chosen = json.dumps(headings), json.dumps(fields)
-    sql = """INSERT INTO column_choice (place_id, headings, fields, used_at)
-             VALUES (:place, :headings, :fields, :at)
-             ON CONFLICT (place_id, headings) DO UPDATE SET fields = excluded.fields, used_at =
-             excluded.used_at"""
-    run(db, sql, place=place.id, headings=key, fields=chosen, at=at)
+    sql = """UPDATE column_choice SET fields = :fields, used_at = :at
+             WHERE place_id = :place AND headings = :headings"""
+    if run(db, sql, place=place.id, headings=key, fields=chosen, at=at).rowcount == 0:
+        insert(db, "column_choice", place_id=place.id, headings=key, fields=chosen, used_at=at)
     sql = """DELETE FROM column_choice WHERE place_id = :place AND id NOT IN
              (SELECT id FROM column_choice WHERE place_id = :place ORDER BY used_at DESC, id DESC LIMIT
              :most)"""

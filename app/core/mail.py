@@ -66,6 +66,8 @@ def send_due_mails(database: Database, at: float, settings: Settings) -> bool:
         return False
     claimed = database.note(claim, at, [mail.id for mail in mails])
     mails = [mail for mail in mails if mail.id in claimed]
+    if not mails:
+        return False
     try:
         server = _connect(settings)
     except (OSError, smtplib.SMTPException) as error:
@@ -88,7 +90,7 @@ def send_due_mails(database: Database, at: float, settings: Settings) -> bool:
 def _letters(mails: list[Mail]) -> list[list[Mail]]:
     """Return the mails in groups, each of which is sent as one message.
 
-    The staff of a list may have many requests at once, and get so many messages an hour.
+    The staff of a list may have many requests at once, and may get only a few messages an hour.
     """
     letters: dict[tuple[object, ...], list[Mail]] = {}
     for mail in mails:

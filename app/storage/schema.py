@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, text
+import sqlalchemy as sa
+from sqlalchemy import Column, Double, ForeignKey, Index, LargeBinary, MetaData, Table, text
 
 SCHEMA = "0011"  # the newest file in migrations/versions: the schema that this code reads and writes
 
 metadata = MetaData()
+
+# On PostgreSQL, whole numbers have 64 bits and texts are compared by their bytes, as SQLite has it.
+Integer = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
+Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def only_where(condition: str) -> dict[str, Any]:
@@ -256,8 +261,12 @@ contact = Table(
         "do_not_call",
         "forgotten_at",
         **only_where("forgotten_at IS NULL"),
+    ).ddl_if(dialect="sqlite"),
+    Index("contact_tags", "place_id", "tags", **only_where("tags <> ''")).ddl_if(dialect="sqlite"),
+    # An entry of an index of PostgreSQL has at most 2,704 bytes.
+    Index("contact_place", "place_id", "id", **only_where("forgotten_at IS NULL")).ddl_if(
+        dialect="postgresql"
     ),
-    Index("contact_tags", "place_id", "tags", **only_where("tags <> ''")),
     Index("contact_zone", "place_id", "timezone", **only_where("timezone IS NOT NULL")),
     sqlite_autoincrement=True,
 )
@@ -502,7 +511,8 @@ column_choice = Table(
     Column("headings", Text, nullable=False),  # JSON
     Column("fields", Text, nullable=False),  # JSON: a field or null for each
     Column("used_at", Double, nullable=False),
-    Index("column_choice_once", "place_id", "headings", unique=True),
+    Index("column_choice_once", "place_id", "headings", unique=True).ddl_if(dialect="sqlite"),
+    Index("column_choice_place", "place_id").ddl_if(dialect="postgresql"),  # headings may be long
     sqlite_autoincrement=True,
 )
 

@@ -23,7 +23,7 @@ from app.core.wordlists import outcomes_of, services_of
 from app.errors import BadInput, ServiceError
 from app.web.forms import ClaimForm, IncomingCallForm, NextCallForm, ReportForm
 from app.web.mail_links import mail_links
-from app.web.present import iso, iso_in, named
+from app.web.present import iso, iso_in, slug_and_name
 from app.web.request import parse, phone_confirmed, refuse_unknown_fields, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
@@ -193,7 +193,7 @@ def calls_json(db: Connection, at: float, place: Place, servicer: Servicer) -> d
         "services": [
             {"name": each.name, "phone": each.phone, "link": each.link} for each in services_of(db, place)
         ],
-        "all_lists": [named(each) for each in calls.lists_to_refer_to(db, place, servicer)],
+        "all_lists": [slug_and_name(each) for each in calls.lists_to_refer_to(db, place, servicer)],
         "stats": {"total": stats.total, "today": stats.today, "reached_today": stats.reached_today},
         "recent": [
             {**report_json(place, each), "name": each.name, "list": each.list}
@@ -236,7 +236,12 @@ def lists_json(db: Connection, at: float, lists: Sequence[Queue]) -> list[dict[s
 
 def _counts_json(counts: ListCounts) -> dict[str, Any]:
     call_list = counts.call_list
-    return {**named(call_list), "waiting": call_list.waiting, "due": counts.due, "not_due": counts.not_due}
+    return {
+        **slug_and_name(call_list),
+        "waiting": call_list.waiting,
+        "due": counts.due,
+        "not_due": counts.not_due,
+    }
 
 
 def earliest_due(place: Place, counts: Sequence[ListCounts]) -> str | None:

@@ -23,7 +23,7 @@ from app.web.forms import CallRequestForm, CustomerForm, MoreTimeForm, PhoneForm
 from app.web.mail_links import mail_links
 from app.web.messages_json import messages_json
 from app.web.picture_json import RenderedPicture, current_content, current_picture, step_json
-from app.web.present import iso, named, seconds_to_undo, wait_json
+from app.web.present import iso, seconds_to_undo, slug_and_name, wait_json
 from app.web.request import browser_id, limit, parse, phone_confirmed, wants_json
 from app.web.response import Answer, base_url, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
@@ -60,7 +60,7 @@ def show_place(place: str, error: ServiceError | None = None) -> Answer:
         mine=own_tickets,
         values=request.form if "code" not in request.form else {},
         request_id=secrets.token_hex(8),
-        forms=[named(each) for each in lists if each.public_form and each.open],
+        forms=[slug_and_name(each) for each in lists if each.public_form and each.open],
     )
 
 
@@ -89,7 +89,7 @@ def show_request_form(place: str, queue: str, error: ServiceError | None = None)
     if not requested.public_form:
         raise NotFound("There is no form at this address. Look at the page of the place.")
     content = {
-        **named(requested),
+        **slug_and_name(requested),
         "open": requested.open,
         "links": {"request": link("customer.take_number", place=place, queue=queue)},
     }

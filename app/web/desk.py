@@ -31,7 +31,7 @@ from app.web.forms import (
     customer_details,
 )
 from app.web.picture_json import notice_json
-from app.web.present import iso, named, seconds_to_undo
+from app.web.present import iso, seconds_to_undo, slug_and_name
 from app.web.request import browser_id, parse, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
@@ -56,7 +56,7 @@ def show_staff(place: str, token: str, error: ServiceError | None = None) -> Ans
     choices = [*walk_in, *open_lists]
     ticked = request.form.getlist("queues") if request.form else _ticked_at_first(choices)
     content = {
-        "queues": [named(queue) for queue in choices],
+        "queues": [slug_and_name(queue) for queue in choices],
         "links": {"staff": link("desk.show_staff", place=place, token=token)},
     }
     values = {**request.form.to_dict(), "queues": ticked}
@@ -126,7 +126,12 @@ def show_desk(place: str, token: str, error: ServiceError | None = None) -> Answ
     if lists and not served and not wants_json() and error is None:
         return flask.redirect(url_for("caller.show_calls", place=place, token=token))
     return page(
-        "desk.html", content, row, error, desk=content, all_queues=[named(queue) for queue in all_queues]
+        "desk.html",
+        content,
+        row,
+        error,
+        desk=content,
+        all_queues=[slug_and_name(queue) for queue in all_queues],
     )
 
 
@@ -170,7 +175,7 @@ def desk_json(
 
 def _line_json(queue: Queue, line: list[Ticket]) -> dict[str, Any]:
     waiting = [ticket for ticket in line if ticket.queue_id == queue.id]
-    return {**named(queue), "open": queue.open, "waiting": len(waiting)}
+    return {**slug_and_name(queue), "open": queue.open, "waiting": len(waiting)}
 
 
 def _undo_json(at: float, ticket: Ticket) -> dict[str, Any]:

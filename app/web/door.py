@@ -22,7 +22,7 @@ from app.errors import BadInput, ServiceError, TooLarge
 from app.web.customer import show_place
 from app.web.forms import CodeForm, NumberForm, RecountForm, TapForm
 from app.web.picture_json import public_counter_json
-from app.web.present import iso, named, seconds_to_undo
+from app.web.present import iso, seconds_to_undo, slug_and_name
 from app.web.request import json_object, limit, limit_network, parse, parse_json, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
@@ -99,7 +99,7 @@ def _door_json(db: Connection, place: Place, counter: Counter, this_door: Door) 
         "count": counter.people,  # a count below 0 has drifted, and only doors see it
         "name": this_door.name,
         "id": this_door.id,
-        "counter": named(counter),
+        "counter": slug_and_name(counter),
         "epoch": version.epoch,
         "version": version.number,
         "hold_minutes": counter.hold_minutes,

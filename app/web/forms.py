@@ -144,8 +144,8 @@ class WebhookForm(Form):
     personal = flag_field("Names, phone numbers and notes")
 
 
-class ChecklistForm(Form):
-    """A step of the owner's checklist."""
+class StepForm(Form):
+    """A step of the first checklist."""
 
     step = choice_field("Step", "poster", "backup", "hidden")
 
@@ -284,7 +284,7 @@ class MoveForm(NumberForm):
 
 
 class NextForm(Form):
-    """What a desk has finished, and whom to call."""
+    """What a desk has finished, and which customer to call."""
 
     finished = text_field("Finished", 20)
     number = text_field("Number", 20)

@@ -21,6 +21,25 @@ STATE_WORDS = {"green": "Backed up", "amber": "Late", "red": "Not backed up"}
 ROLE_WORDS = {"handing over": "Moving", "restoring": "Moving", "standby": "Standby"}
 DAY_S = 86400
 
+# The same fields, for a database on PostgreSQL.
+POSTGRESQL_BACKUP: dict[str, Any] = {
+    "state": "green",
+    "last_at": None,
+    "behind_s": 0,
+    "verified_at": None,
+    "verified_tickets": None,
+    "problem": None,
+    "role": "holder",
+    "holder": True,
+    "term": 0,
+    "confirmed": True,
+    "lease": "",
+    "orphans": [],
+    "age_s": None,
+    "word": "By PostgreSQL",
+    "said": "PostgreSQL makes the backups: by pg_dump, or by the snapshots of the database service.",
+}
+
 
 @health.get("/healthz")
 def show_health() -> Answer:
@@ -42,8 +61,12 @@ def show_health() -> Answer:
 def backup_json(zone: ZoneInfo, for_owner: bool) -> dict[str, Any] | None:
     """Return the state of the backups, in figures and in words, or None when none are configured.
 
+    PostgreSQL's own backups aren't known here.
+
     Problems name the place where backups are kept, which only the owner may know.
     """
+    if service().settings.database_url:
+        return dict(POSTGRESQL_BACKUP)
     get_status = service().backup_status
     if get_status is None:
         return None

@@ -43,7 +43,7 @@ from app.web.forms import (
     SearchForm,
 )
 from app.web.owner import ADDED, SAVED, owner_link
-from app.web.present import iso, named
+from app.web.present import iso, slug_and_name
 from app.web.request import (
     accepts_contacts,
     fields_of,
@@ -332,7 +332,9 @@ def download_refused(place: str, token: str, file_id: int) -> Answer:
 def store_import(place: str, token: str, file_id: int) -> Answer:
     """Store the contacts of a file."""
     file = imports.store_import(service().database, now(), place, token, file_id)
-    message = f"Added {file.add_rows:,}, changed {file.change_rows:,}, skipped {file.refuse_rows:,}."
+    message = None  # the page says that it takes a while
+    if file.state != "storing":
+        message = f"Added {file.add_rows:,}, changed {file.change_rows:,}, skipped {file.refuse_rows:,}."
     return _back_to_import(place, token, file_id, message)
 
 
@@ -457,7 +459,7 @@ def _report_json(place: Place, report: Report) -> dict[str, Any]:
 def _choices(db: Connection, place: Place) -> dict[str, list[dict[str, Any]]]:
     """Return the lists, reasons and outcomes that can be chosen on the pages of contacts."""
     return {
-        "lists": [named(call_list) for call_list in call_lists(db, place)],
+        "lists": [slug_and_name(call_list) for call_list in call_lists(db, place)],
         "reasons": [{"id": reason.id, "name": reason.name} for reason in reasons_of(db, place)],
         "outcomes": [{"id": outcome.id, "name": outcome.name} for outcome in outcomes_of(db, place)],
     }

@@ -32,7 +32,7 @@ from app.web.csv_export import stream_csv
 from app.web.day_ranges import periods_of, suggested_ranges
 from app.web.forms import PlaceForm
 from app.web.owner import SAVED, owner_link
-from app.web.present import clock_time, date_in_words, iso, named, rounded
+from app.web.present import clock_time, date_in_words, iso, rounded, slug_and_name
 from app.web.request import parse, query_days, wants_json
 from app.web.response import Answer, errors_on, link, page, see_other
 from app.web.service import service, write
@@ -68,7 +68,7 @@ def show_stats(place: str, token: str, error: ServiceError | None = None) -> Ans
     url = f"{owner_link(row)}/stats"
     content = stats_json(requested)
     content["counters"] = [
-        named(
+        slug_and_name(
             counter,
             counter=link("owner_counters.show_counter", place=place, token=token, counter=counter.slug),
         )

@@ -11,7 +11,7 @@ from app.core.models import Counter, Place, Ticket
 from app.core.notices import Notice
 from app.core.picture import Picture, PictureCall, QueuePicture, Revision
 from app.web import response
-from app.web.present import iso, named, wait_json
+from app.web.present import iso, slug_and_name, wait_json
 from app.web.service import service
 
 # What links begin with until the base URL is inserted. Nobody can write it into a name, since it is random.
@@ -77,7 +77,7 @@ def picture_json(picture: Picture, base_url: str) -> dict[str, Any]:
     place = picture.place
     place_url = f"{base_url}/{place.slug}"
     return {
-        "place": named(place),
+        "place": slug_and_name(place),
         "queues": [_queue_json(queue, place, place_url) for queue in picture.queues],
         "links": {"customers": place_url, "board": f"{place_url}/board", "live": f"{place_url}/live"},
         "counters": [

@@ -273,7 +273,7 @@ def _find_place_of_url() -> Place | None:
     slug = (request.view_args or {}).get("place")
     if slug is None:
         return None
-    with suppress(SQLAlchemyError), service().database.read() as db:
+    with suppress(SQLAlchemyError, Unavailable), service().database.read() as db:
         return find_place(db, slug)
     return None
 
@@ -313,6 +313,7 @@ def handle_unexpected_error(error: Exception) -> Answer:
     log.error("Failed at %s", request.url_rule, exc_info=error)
     if is_storage_error:
         reason = getattr(error, "orig", error if isinstance(error, sqlite3.Error) else "too busy")
+        reason = str(reason).partition("\n")[0]  # PostgreSQL adds lines with the statement
         return handle_service_error(
             Unavailable(
                 f"Nothing can be stored just now ({reason}), and nothing was changed. Please try again soon."

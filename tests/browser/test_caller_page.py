@@ -1,4 +1,4 @@
-"""The caller's page by mouse, by keyboard and on a phone; how long a claim lasts; notes are never lost."""
+"""The caller's page by mouse, by keyboard and on a phone; the time of a claim; notes are never lost."""
 
 import re
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ def ana(calling, visit):
 
 
 def whom(page):
-    """Whom the page says to call, in its largest type."""
+    """The contact to call, in the largest type of the page."""
     return page.get_by_label("Your call").get_by_role("heading")
 
 
@@ -47,7 +47,7 @@ def presses(page, button):
 
 
 def reach(page, role, name):
-    """Presses Tab until this control has the focus."""
+    """Press Tab until this control has the focus."""
     wanted = page.get_by_role(role, name=name, exact=True)
     for _ in range(30):
         page.keyboard.press("Tab")
@@ -83,7 +83,7 @@ def test_a_day_by_keyboard(calling, ana):
     reach(ana, "button", "Next call")
     ana.keyboard.press("Enter")
     expect(whom(ana)).to_have_text("Ann Lee")
-    ana.keyboard.press("Enter")  # a second one does nothing
+    ana.keyboard.press("Enter")  # a second press does nothing
     ana.keyboard.press("Tab")
     expect(ana.get_by_role("link", name="Call 030 23451000")).to_be_focused()
     reach(ana, "textbox", "Notes")

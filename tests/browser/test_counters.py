@@ -7,7 +7,7 @@ from counter import Inside, button, shows, taps
 from helpers.clock import zone_at_hour
 from playwright.sync_api import expect
 
-SOON_S = 3  # a second is what we promise; a machine that runs other tests beside this one may be slower
+SOON_S = 3  # the promise is one second; a machine that runs other tests at the same time may be slower
 COUNTS = "#count, [data-count]:not(main)"  # where a page shows how many are inside
 NOTE_THE_PRESS = "addEventListener('pointerdown', () => { window.pressedAt ??= Date.now(); }, true)"
 NOTE_WHEN_IT_SHOWS = """([where, count]) => {
@@ -20,17 +20,17 @@ UNKNOWN_CODE = "That code is wrong or has expired (codes last 10 minutes). Ask f
 
 
 def unfold(page, summary):
-    """Opens what is folded in behind words that begin so."""
+    """Open the details whose summary begins with these words."""
     page.locator("summary").filter(has_text=re.compile(f"^{summary}")).click()
 
 
 def shared_link(page, label):
-    """One of the links that the owner gives away."""
+    """Return one of the links that the owner shares."""
     return page.get_by_role("group", name=label, exact=True).locator("[data-url]").get_attribute("data-url")
 
 
 def field(page, label):
-    """What stands in a field."""
+    """Return the value of a field."""
     return page.get_by_label(label, exact=True).input_value()
 
 
@@ -106,7 +106,7 @@ def test_the_screen_follows_what_the_owner_changes(inside, visit):
 
 @pytest.fixture
 def full(shop):
-    """Two may be inside, two are; whoever comes then takes a number."""
+    """A full shop: its capacity is two, and two are inside. Newcomers take a number."""
     inside = Inside(shop, capacity=2, admits="deli")
     inside.tap(2)
     return inside
@@ -133,7 +133,7 @@ def take(shop, visit):
 
 
 def may_come_in(phone):
-    """A phone says so, and was not loaded anew for that."""
+    """Check that a phone shows "Please come in" without a reload."""
     expect(phone.get_by_role("main")).to_contain_text("It's your turn: please come in")
     assert phone.evaluate("window.loaded") == "once", "the page was loaded anew"
 
@@ -232,7 +232,7 @@ def test_a_plain_plus_lets_somebody_in_who_has_no_number(full, keeper, take):
 
 
 def enter(page, digits):
-    """Types a code on the place's page."""
+    """Type a code on the page of the place."""
     if not page.get_by_label("Eight digits").is_visible():
         page.get_by_text("I have a code").click()
     page.get_by_label("Eight digits").fill(digits)
@@ -250,7 +250,7 @@ def test_a_typed_code_leads_to_the_link(inside, visit, section, about, leads_to)
     code = owner.locator(".code b").inner_text()
     assert re.fullmatch(r"\d{4} \d{4}", code)
     expect(owner.locator(".code")).to_contain_text(["Valid until"])
-    enter(phone, code.replace(" ", "-"))  # however it is written
+    enter(phone, code.replace(" ", "-"))  # with or without a space
     expect(button(phone, leads_to)).to_be_visible()
     link = {"In": inside.door(), "Start serving": inside.shop.links["staff"]}[leads_to]
     assert phone.url == link.replace("127.0.0.1", "shop.test")

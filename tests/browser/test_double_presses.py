@@ -27,7 +27,7 @@ PRESS_AT = "(when) => setTimeout(() => document.querySelector('.main').click(), 
 
 
 def served(desk):
-    """What a desk shows in its largest type."""
+    """Return what a desk shows in its largest type."""
     return desk.get_by_label("Now serving").get_by_role("heading")
 
 
@@ -86,7 +86,7 @@ def test_a_customer_hears_the_second_call(shop, phone, ana, notices):
     presses(phone, "Sound")
     presses(ana, "Next customer")
     expect(phone.get_by_role("main")).to_contain_text("It's your turn: Window 2")
-    notices(phone, rings=2, buzzes=1)  # the first was heard when "Sound" was pressed
+    notices(phone, rings=2, buzzes=1)  # the first sound was a test when "Sound" was pressed
     presses(ana, "Call again")
     notices(phone, rings=3, buzzes=2)
 
@@ -221,7 +221,7 @@ def test_a_press_on_an_outdated_page_changes_nothing_and_shows_the_current_state
     for _ in range(3):
         shop.take()
     desk.post("next", finished=None)
-    old = visit(desk.link, "desktop", java_script_enabled=False)  # hears of nothing by itself
+    old = visit(desk.link, "desktop", java_script_enabled=False)  # gets no live updates
     expect(served(old)).to_have_text("A1")
     desk.post("next", finished="A1")
     presses(old, "Next customer")
@@ -287,7 +287,7 @@ def test_it_rings_when_somebody_comes_to_an_empty_line_and_remembers_that_it_may
     expect(switch).to_have_attribute("aria-pressed", "false")
 
 
-BUTTONS = [  # what is pressed after "Next customer" called A1, who is served then, and who waits
+BUTTONS = [  # the button after "Next customer" called A1, the customer at the desk then, and those who wait
     (["Start", "Done"], "Free", ["A2", "A3", "A4"]),
     (["No-show"], "Free", ["A2", "A3", "A4"]),
     (["Call again"], "A1", ["A2", "A3", "A4"]),

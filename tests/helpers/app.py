@@ -37,7 +37,7 @@ def no_settings_from_outside() -> Iterator[None]:
 
 
 class Compiled(BytecodeCache):
-    """Templates that an earlier application of this process has compiled."""
+    """Cache of compiled templates, shared by all applications of this process."""
 
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str], Any] = {}
@@ -83,12 +83,14 @@ def close(app: flask.Flask) -> None:
 
 
 @pytest.fixture
-def start(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., flask.Flask]]:
+def start(
+    tmp_path: Path, clock: Clock, database_settings: dict[str, Any]
+) -> Iterator[Callable[..., flask.Flask]]:
     """Create applications with these settings on the database of this test; close them all after it."""
     apps = []
 
     def start(**settings: Any) -> flask.Flask:
-        defaults = {"data": tmp_path / "data", "takes_per_minute": 10**9}
+        defaults = {"data": tmp_path / "data", "takes_per_minute": 10**9, **database_settings}
         apps.append(takeanumber.create_app(**defaults | settings))
         return apps[-1]
 
@@ -183,7 +185,7 @@ def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=60,
             check=False,
         )
 

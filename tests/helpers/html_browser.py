@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 
 class Forms(HTMLParser):
-    """The forms of a page: what each holds as it is shown, and the buttons that send it."""
+    """The forms of a page: the values of their fields, and the buttons that send them."""
 
     def __init__(self, html: str):
         super().__init__()
@@ -60,7 +60,7 @@ class Browser:
         return self._go("GET", url)
 
     def form(self, button: str) -> dict:
-        """The form with this button."""
+        """Return the form with this button."""
         found = [
             form for form in Forms(self.html).all if any(each.startswith(button) for each in form["buttons"])
         ]
@@ -74,7 +74,7 @@ class Browser:
         return self.send(self.form(button), **typed)
 
     def send(self, form: dict, **typed: str | list[str] | None) -> Browser:
-        """Sends a form with these fields typed over; None leaves a field out."""
+        """Send a form with these values instead of its own; None leaves a field out."""
         data = [(name, value) for name, value in form["fields"] if name not in typed]
         for name, value in typed.items():
             data += [
