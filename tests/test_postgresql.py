@@ -410,7 +410,7 @@ def test_what_changes_while_a_shop_is_copied_arrives_too(place, start, tmp_path,
 
     shop = AppClient(start(data=tmp_path / "file", database_url=None))
     place = open_deli(shop)
-    place.add_contacts({"name": "Zoë", "phone": "030 1234567"}, {"name": "Ben", "phone": "030 1234568"})
+    place.add_contacts({"name": "Zoë", "phone": "+49301234567"}, {"name": "Ben", "phone": "+49301234568"})
     ana, first = place.desk(), place.customer()
     place.customer()
     ana.call_next()
