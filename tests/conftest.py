@@ -11,6 +11,7 @@ pytest_plugins = [
     "helpers.fast_backups",
     "helpers.versions",
     "helpers.beanstalk",
+    "helpers.receivers",
 ]
 
 
@@ -51,7 +52,7 @@ def pytest_generate_tests(metafunc):
     """Run the tests that use an application in this process on both databases."""
     names = set(metafunc.fixturenames)
     stem = metafunc.definition.path.stem
-    if "storage" not in names or stem in ON_ONE or names & FILE_FIXTURES:
+    if "database_settings" not in names or stem in ON_ONE or names & FILE_FIXTURES:
         return
     if (
         metafunc.definition.get_closest_marker("sqlite_file")
@@ -60,7 +61,7 @@ def pytest_generate_tests(metafunc):
         return
     marks = [] if stem in ON_POSTGRESQL else [pytest.mark.soak]
     databases = ["sqlite", pytest.param("postgresql", marks=[*marks, pytest.mark.postgresql])]
-    metafunc.parametrize("storage", databases, indirect=True)
+    metafunc.parametrize("database_settings", databases, indirect=True)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -148,8 +148,10 @@ def test_nginx_leaves_the_tokens_of_all_links_out_of_its_logs(app):
         assert not re.search(r"\$(request|request_uri|uri|args|query_string|http_referer)\b", form)
     assert 'proxy_set_header X-Takeanumber-Origin "";' in nginx
     places = re.findall(r"location [^{]+{([^}]*)}", nginx)
-    assert len(places) == nginx.count("proxy_pass") == 2
-    for place in places:
+    health, *others = sorted(places, key=lambda place: "access_log off;" not in place)
+    assert len(others) == nginx.count("proxy_pass") - 1 == 2
+    assert "access_log" not in health.replace("access_log off;", "")
+    for place in others:
         logs = re.findall(r"access_log (\S+) (\w+);", place)
         assert [form for _, form in logs] == list(forms)
         assert re.sub(r"\.\$\w+", "", logs[1][0]) == "/var/log/nginx/healthd/application.log"
@@ -161,6 +163,8 @@ def test_nginx_leaves_the_tokens_of_all_links_out_of_its_logs(app):
 def test_the_template_and_the_bundle_agree(template):
     for namespace in CONFIG.keys() - {PROPERTIES}:
         for name, value in options_of(template, namespace).items():
+            if "If" in value:
+                value = value["If"][2]  # of one instance, without PostgreSQL
             parameter = template["Parameters"].get(value["Ref"]) if "Ref" in value else None
             said = CONFIG[namespace].get(name)
             assert said in (None, parameter["Default"] if parameter else value)
@@ -289,6 +293,8 @@ class Customers:
                     answer = self.shop.take(request_id=mine)
                     assert answer.status in (200, 201, 503), answer
                     answered = answer.status != 503
+                    if not answered:
+                        time.sleep(0.05)
                 except (OSError, HTTPException):
                     time.sleep(0.02)  # no server is listening right now
             self.numbers.append(answer.body["number"])

@@ -7,7 +7,7 @@ import time
 import pytest
 from helpers.html_browser import Browser
 
-from app.core import imports
+from app.core import import_storing, imports
 from app.core.contacts import find_or_add_contact
 from app.core.imports import erase_old_imports, fail_unread_imports
 from app.core.places import find_place
@@ -298,6 +298,23 @@ def test_an_unexpected_error_fails_the_import_with_a_message(clinic, monkeypatch
     )
     failed = uploads(clinic, CSV)
     assert (failed["state"], "Nothing was stored" in failed["why"]) == ("failed", True)
+
+
+def test_a_long_file_is_stored_while_its_page_waits(clinic, monkeypatch):
+    go_on = threading.Event()
+    finish_storing = import_storing.finish_storing
+    monkeypatch.setattr(import_storing, "MAX_ROWS_IN_REQUEST", 1)
+    monkeypatch.setattr(
+        import_storing, "finish_storing", lambda *args: go_on.wait(20) and finish_storing(*args)
+    )
+    upload = uploads(clinic, CSV)
+    answer = clinic.client.post(upload["links"]["store"])
+    assert (answer.status, answer.body["state"]) == (200, "storing")
+    assert clinic.client.post(upload["links"]["store"]).body["state"] == "storing"  # pressed twice
+    assert clinic.contact_names() == []
+    go_on.set()
+    wait_for(clinic, upload["links"]["import"], "stored")
+    assert clinic.contact_names() == ["Ana", "Ben"]
 
 
 def test_a_contact_added_meanwhile_is_not_added_twice(clinic, app, clock):

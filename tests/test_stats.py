@@ -113,7 +113,7 @@ def week(tmp_path_factory):
 
 @pytest.fixture
 def lively(start, clock, week, storage):
-    """That week, to be read only."""
+    """That week, for tests that only read."""
     data, opened, clock.at = week
     if storage:
         copy_to(storage["database_url"], data)

@@ -106,7 +106,7 @@ def request_call(
 
 
 def _address_for_news(request: CallRequest) -> str | None:
-    """Return whom to mail what becomes of a request. Raises BadInput."""
+    """Return the address to mail the outcome of a request to. Raises BadInput."""
     if not request.mail_when_done:
         return None
     if not request.email:

@@ -17,6 +17,7 @@ from app.core.models import Place, Queue, Servicer, Ticket
 from app.core.places import find_place
 from app.core.queries import (
     CALL_ORDER,
+    IS_HERE,
     JOIN_TIME,
     NORMAL_PRIORITY,
     claim_is_over,
@@ -131,10 +132,11 @@ def call_next(
     result = run(
         db,
         f"""UPDATE ticket SET state = 'called', servicer_id = :servicer, called_at = :at,
-                              first_called_at = coalesce(first_called_at, :at)
+                              first_called_at = coalesce(first_called_at, :at), away_until = NULL
             WHERE id = (SELECT id FROM ticket
                         WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day
                         AND number = coalesce(:number, number)
+                        AND ({IS_HERE} OR number = :number)
                         ORDER BY {CALL_ORDER} LIMIT 1)
             AND state = 'waiting' RETURNING *""",
         servicer=desk.servicer.id,
@@ -159,7 +161,7 @@ def call_next(
 def _check_not_admitted(
     db: Connection, desk: Desk, admitted: list[Queue], queue: str | None, number: str | None
 ) -> None:
-    """Raise Conflict for somebody whom a counter admits: only the counter knows if there is room."""
+    """Raise Conflict for a customer whom a counter admits: only the counter knows if there is room."""
     if queue and admitted:
         raise _admitted_by_counter(db, admitted[0])
     if number:
@@ -264,7 +266,7 @@ def move_ticket(db: Connection, at: float, slug: str, token: str, number: str, q
 
 
 def find_undoable(db: Connection, at: float, servicer: Servicer) -> Ticket | None:
-    """Return the customer whom a servicer has just marked as a no-show or moved, and who can be restored."""
+    """Return the ticket that a servicer has just marked as a no-show or moved, if that can be undone."""
     event = _undoable_event(db, at, servicer)
     if event is None or current_ticket(db, servicer) is not None:
         return None

@@ -12,6 +12,8 @@ instead of being added a second time.
 from __future__ import annotations
 
 import json
+import logging
+import threading
 from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
@@ -27,7 +29,10 @@ from app.errors import Conflict, NotFound
 from app.storage.database import Database
 from app.storage.sql import load, load_all, load_first, run, update
 
+log = logging.getLogger("takeanumber")
+
 MAX_STORED = 500  # rows that one write stores
+MAX_ROWS_IN_REQUEST = 10_000  # of a file that is stored before the request is answered
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,8 @@ class _RowToStore(StagedRow):
 def store_rows(database: Database, at: float, slug: str, token: str, file_id: int) -> ImportFile:
     """Store the rows of an import, for the owner, and return it; a second press stores nothing more.
 
+    A long file is stored by a thread of its own, while its page waits.
+
     Raises NotFound; and Conflict, before anything is stored, while the file is read, and when one of its
     contacts was added or changed since.
     """
@@ -81,7 +88,18 @@ def store_rows(database: Database, at: float, slug: str, token: str, file_id: in
         if file.state == "ready":
             _check_unchanged(db, place, file)
     file = database.write(_begin_storing, slug, token, file_id)
+    if file.state == "storing" and file.rows > MAX_ROWS_IN_REQUEST:
+        threading.Thread(target=_store_in_background, args=(database, at, file), daemon=True).start()
+        return file
     return finish_storing(database, at, file)
+
+
+def _store_in_background(database: Database, at: float, file: ImportFile) -> None:
+    """Store a file; if that fails, the job that looks for interrupted imports tries again."""
+    try:
+        finish_storing(database, at, file)
+    except Exception:
+        log.warning("An import was interrupted and will go on", exc_info=True)
 
 
 def finish_storing(database: Database, at: float, file: ImportFile) -> ImportFile:

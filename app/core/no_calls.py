@@ -10,13 +10,15 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+_ACCENTS = re.compile("[\u0300-\u036f]+")  # as NFKD writes them, each behind its letter
 _SPECIAL_LETTERS = str.maketrans("łıøđ’`´", "liod'''")
 
 
 def _plain(text: str) -> str:
     """Return a text in lower case, without accents, and without quotes and full stops around it."""
-    text = unicodedata.normalize("NFKD", text.casefold()).translate(_SPECIAL_LETTERS)
-    text = "".join(character for character in text if not unicodedata.combining(character))
+    text = text.casefold()
+    if not text.isascii():
+        text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text).translate(_SPECIAL_LETTERS))
     return " ".join(text.replace("_", " ").split()).strip("'\"!. ")
 
 

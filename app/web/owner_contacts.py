@@ -332,7 +332,9 @@ def download_refused(place: str, token: str, file_id: int) -> Answer:
 def store_import(place: str, token: str, file_id: int) -> Answer:
     """Store the contacts of a file."""
     file = imports.store_import(service().database, now(), place, token, file_id)
-    message = f"Added {file.add_rows:,}, changed {file.change_rows:,}, skipped {file.refuse_rows:,}."
+    message = None  # the page says that it takes a while
+    if file.state != "storing":
+        message = f"Added {file.add_rows:,}, changed {file.change_rows:,}, skipped {file.refuse_rows:,}."
     return _back_to_import(place, token, file_id, message)
 
 

@@ -488,6 +488,13 @@ def a_list_of_calls(shop):
     return calling.link
 
 
+def a_call_report(shop):
+    a_list_of_calls(shop)
+    incoming = {"phone": "030 7654321", "outcome": "Reached"}
+    assert shop.caller("Cleo").post("calls/incoming", **incoming).status == 200
+    return f"{shop.links['manage']}/calls/report"
+
+
 def contacts_of_many(shop):
     names = (f"Maximiliane von Habsburg-Lothringen {n}" for n in range(53))
     return f"{a_call_list(shop, *names).contacts_link}?page=2"  # with three of them
@@ -589,6 +596,7 @@ STATES = [  # a page, and what must be in view without scrolling
     (customers_who_may_leave_a_number, ("button", "Take a number")),
     (the_owner_of_call_lists, None),
     (a_list_of_calls, None),
+    (a_call_report, ("link", "Last 7 days")),
     (contacts_of_many, ("button", "Search")),
     (a_contact, None),
     (an_upload_to_be_looked_at, ("button", "Import 30 contacts")),
@@ -684,6 +692,7 @@ def test_every_page_is_accessible_at_every_size(open_shop, look, state):
         a_chart_of_a_new_counter,
         a_caller_with_a_call,
         a_list_of_calls,
+        a_call_report,
         contacts_of_many,
     ],
 )

@@ -72,6 +72,17 @@ def test_the_average_wait_is_in_view(shop, owner):
     expect(owner.get_by_text("Average wait", exact=True)).to_be_in_viewport()
 
 
+def test_a_long_wait_covers_no_other_figure(shop, visit):
+    owner = visit(f"{shop.links['manage']}/stats")
+    covers = """() => [...document.querySelectorAll('.figures dd')].filter(figure => {
+        figure.innerHTML = '<data>12 h 25 min</data>';
+        const [text, room] = [figure.firstChild, figure.parentNode].map(e => e.getBoundingClientRect());
+        return text.right > room.right + 1;
+    }).length"""
+    assert owner.locator(".figures dd").count() > 3
+    assert owner.evaluate(covers) == 0
+
+
 def test_the_owner_renames_a_desk(shop, owner):
     shop.desk("Ana", "Window 1")
     go_to(owner, "Team")
@@ -100,6 +111,7 @@ def test_the_owner_restores_the_last_called_customer(shop, owner):
     shop.take(name="Zoë")
     desk.call_next()
     desk.post("no-show", number="A1")
+    expect(owner.get_by_role("button", name="Restore A1")).to_be_in_viewport(ratio=1)
     press(owner, "Restore A1")
     expect(owner.get_by_text("A1 is back in the queue, first in line.")).to_be_in_viewport()
     assert shop.waiting() == ["A1"]

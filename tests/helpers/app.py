@@ -83,12 +83,14 @@ def close(app: flask.Flask) -> None:
 
 
 @pytest.fixture
-def start(tmp_path: Path, clock: Clock, storage: dict[str, Any]) -> Iterator[Callable[..., flask.Flask]]:
+def start(
+    tmp_path: Path, clock: Clock, database_settings: dict[str, Any]
+) -> Iterator[Callable[..., flask.Flask]]:
     """Create applications with these settings on the database of this test; close them all after it."""
     apps = []
 
     def start(**settings: Any) -> flask.Flask:
-        defaults = {"data": tmp_path / "data", "takes_per_minute": 10**9, **storage}
+        defaults = {"data": tmp_path / "data", "takes_per_minute": 10**9, **database_settings}
         apps.append(takeanumber.create_app(**defaults | settings))
         return apps[-1]
 

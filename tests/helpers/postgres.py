@@ -204,7 +204,7 @@ def emptied_url(cluster: Cluster, empty_shop: str) -> str:
 
 
 @pytest.fixture
-def storage(request: pytest.FixtureRequest) -> dict[str, Any]:
+def database_settings(request: pytest.FixtureRequest) -> dict[str, Any]:
     """The settings of the database of a test: those of SQLite, or of PostgreSQL where a test runs on both."""
     if getattr(request, "param", "sqlite") == "sqlite":
         return {}
