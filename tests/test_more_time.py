@@ -100,12 +100,14 @@ def test_a_door_admits_the_others_and_later_them(shop, clock, app):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_nobody_is_called_later_because_somebody_else_asked_for_time(start, clock, seed, tmp_path):
+def test_nobody_is_called_later_because_somebody_else_asked_for_time(start, clock, seed):
     """The same arrivals and calls, with and without requests: only who asks may be called later."""
 
-    def play(name, with_requests):
+    client = AppClient(start(places="open"))
+
+    def play(with_requests):
         dice = random.Random(seed)
-        place = open_deli(AppClient(start(data=tmp_path / name)), timezone=clock.noon_zone)
+        place = open_deli(client, timezone=clock.noon_zone)
         desk, customers, called, asked = place.desk(), [], {}, set()
         for step in range(40):
             press = dice.choice(["join", "next", "ask"])
@@ -120,8 +122,8 @@ def test_nobody_is_called_later_because_somebody_else_asked_for_time(start, cloc
                     asked.add(customer.number)
         return called, asked
 
-    without, _ = play("without", False)
-    with_requests, asked = play("with", True)
+    without, _ = play(False)
+    with_requests, asked = play(True)
     for number, step in without.items():
         if number not in asked:
             assert with_requests[number] <= step, (number, asked)
