@@ -81,7 +81,7 @@ from app.network import MAX_BODY_BYTES
 from app.server import create_server as create_http_server
 from app.settings import Settings
 from app.storage.database import Database
-from app.storage.facts import get_fact
+from app.storage.facts import PUSH_KEY, get_fact
 from app.storage.upgrade import cannot_write, check_database, create_or_upgrade, open_database
 from app.threads import share_memory
 from app.web import public_links, response, standby
@@ -118,7 +118,7 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
         raise cannot_write(settings.database_path, error) from None
     app = flask.Flask(__name__)
     configure(app)
-    load_secret_key(app, database)
+    load_keys(app, database)
     keeper = Keeper(database, settings) if settings.backup_url else None
     waits = WaitEstimator()
     max_streams = max(1, threads - RESERVED_THREADS)
@@ -150,15 +150,16 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     return app
 
 
-def load_secret_key(app: flask.Flask, database: Database) -> None:
-    """Set the secret key. It is kept in the database, so that deploys and restores keep it."""
+def load_keys(app: flask.Flask, database: Database) -> None:
+    """Set the keys that are kept in the database, so that deploys and restores keep them."""
     with database.read() as db:
         app.secret_key = get_fact(db, "secret_key")
+        app.config["PUSH_KEY"] = get_fact(db, PUSH_KEY)
 
 
 def begin_serving(app: flask.Flask, database: Database) -> None:
     """Adopt the database that was restored when this server acquired the lease."""
-    load_secret_key(app, database)
+    load_keys(app, database)
     database.write(fail_unread_imports)
 
 

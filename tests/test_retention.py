@@ -17,6 +17,7 @@ KEPT_OF_TICKET = {
     *("token", "series", "number", "ordinal", "state", "priority", "party", "reason", "tries", "by_phone"),
     *("request_key", "claim", "wait_from", "wait_to", "agreed"),
     *("taken_at", "joined_at", "first_called_at", "called_at", "started_at", "ended_at"),
+    *("soon_at", "away_until", "delays"),
 }
 KEPT_OF_CONTACT = {"id", "place_id", "do_not_call", "created_at", "changed_at", "forgotten_at"}
 

@@ -21,7 +21,7 @@ from app.core.places import find_place
 from app.errors import NotFound, ServiceError
 from app.web.forms import CallRequestForm, CustomerForm, MoreTimeForm, PhoneForm, customer_details
 from app.web.mail_links import mail_links
-from app.web.messages_json import messages_json
+from app.web.messages_json import messages_json, messages_of_new_ticket
 from app.web.picture_json import RenderedPicture, current_content, current_picture, step_json
 from app.web.present import iso, seconds_to_undo, slug_and_name, wait_json
 from app.web.request import browser_id, limit, parse, phone_confirmed, wants_json
@@ -134,6 +134,7 @@ def take_number(place: str, queue: str) -> Answer:
     if ticket.wait_from is not None and ticket.wait_to is not None:
         wait = WaitRange(ticket.wait_from, ticket.wait_to)
     content = ticket_json(taken.place, taken.queue, ticket, ahead=taken.queue.waiting - 1, wait=wait)
+    _add_messages(content, messages_of_new_ticket(content["links"]["ticket"]))
     return json_response(content, 201)
 
 
@@ -187,8 +188,7 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
             wait = _not_before(ticket.away_until, at, line.ranges([line.length(ahead_by_queue)])[0])
             steps = latest_line_events(db, row, ticket)
     content = ticket_json(row, queue, ticket, ahead=ahead, wait=wait, steps=steps)
-    content["messages"] = told
-    content["links"].update(told["links"] if told else {})
+    _add_messages(content, told)
     if queue.is_call_list:
         content["phone"] = phone
     if may_call_back:
@@ -268,6 +268,12 @@ def back_to_ticket(place: str, token: str) -> Answer:
     if wants_json():
         return show_ticket(place, token)
     return see_other("customer.show_ticket", place=place, token=token)
+
+
+def _add_messages(content: dict[str, Any], messages: dict[str, Any] | None) -> None:
+    """Add to a ticket's JSON who is told about it, and the links to ask for it."""
+    content["messages"] = messages
+    content["links"].update(messages["links"] if messages else {})
 
 
 def _ticket_url(place: Place, ticket: Ticket) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from flask import request
+from flask import current_app, request
 from sqlalchemy.engine import Connection
 
 from app.addresses import is_loopback
 from app.core.models import Queue, Ticket
-from app.core.notify import BY_MAIL, BY_PUSH, subscriptions_of
+from app.core.notify import BY_MAIL, BY_PUSH, Subscription, subscriptions_of
 from app.core.queries import OPEN_STATES
 from app.core.web_push import public_key_of
-from app.storage.facts import PUSH_KEY, get_fact
 from app.web.response import is_https
 from app.web.service import service
 
@@ -28,7 +28,15 @@ def messages_json(
     """Return who is told about a ticket, and the links to ask for it; None once there is nothing to tell."""
     if queue.is_call_list or state not in OPEN_STATES:
         return None
-    known = subscriptions_of(db, ticket.id)
+    return _messages(subscriptions_of(db, ticket.id), url)
+
+
+def messages_of_new_ticket(url: str) -> dict[str, Any]:
+    """Return the same for a ticket that was just taken in a walk-in queue."""
+    return _messages([], url)
+
+
+def _messages(known: Sequence[Subscription], url: str) -> dict[str, Any]:
     content: dict[str, Any] = {
         "browsers": sum(each.channel == BY_PUSH for each in known),
         "addresses": [each.endpoint for each in known if each.channel == BY_MAIL],
@@ -36,7 +44,7 @@ def messages_json(
         "links": {},
     }
     if can_push():
-        content["push_key"] = public_key_of(get_fact(db, PUSH_KEY))
+        content["push_key"] = public_key_of(current_app.config["PUSH_KEY"])
         content["links"]["notify"] = f"{url}/notify"
     if service().settings.mail_enabled:
         content["links"]["email"] = f"{url}/email"
