@@ -196,7 +196,11 @@ def emptied_url(cluster: Cluster, empty_shop: str) -> str:
             " WHERE datname = 'shared' AND pid <> pg_backend_pid()"
         )
         for table in reversed(metadata.sorted_tables):
-            kept = " WHERE name NOT IN ('secret_key', 'epoch', 'pulse')" if table.name == "fact" else ""
+            kept = (
+                " WHERE name NOT IN ('secret_key', 'epoch', 'pulse', 'push_key')"
+                if table.name == "fact"
+                else ""
+            )
             raw.execute(f"DELETE FROM {table.name}{kept}")
             if not kept:
                 raw.execute(f"SELECT setval('{table.name}_id_seq', 1, false)")
