@@ -1,13 +1,15 @@
-"""The wait behind those who are ahead: its mean and its variance. Formulas only, no database.
+"""The wait in a line that desks serve: its mean and its variance. Formulas only, no database.
 
-Those ahead may be in several queues of the same desks. Each of them counts with the mean and the variance of
-the services of their own queue.
+Desks may serve several queues, and call in the order in which people joined. So those ahead may be in other
+queues of the same desks. Each of them counts with the mean and the variance of the services of their own
+queue. So does each customer who is at a desk.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from app.core.wait_services import Services, rest_of_service, with_running
@@ -20,22 +22,64 @@ class BusyDesk(NamedTuple):
     elapsed_s: float  # since it called them
 
 
+class Moments(NamedTuple):
+    """The mean (s) and the variance (s²) of a wait."""
+
+    mean_s: float
+    variance: float
+
+
 class _Customer(NamedTuple):
-    """What somebody in a queue who waits adds to the wait of those behind them."""
+    """What a customer who waits in a queue adds to the wait of those behind them."""
 
-    heads: float  # the share of them that is in this line
-    stay: float  # the same, without those who will leave
-    work_s: float  # expected time at a desk
-    squares: float  # expected square of that time
-    variance: float  # of the time at a desk, if they stay
-    leaving: float  # variance since nobody knows who stays
+    present: float  # the share of such customers who are in this line
+    stay: float  # the share who are in it and won't leave
+    work_s: float  # the mean time that desks will spend on one, those who leave included
+    work_squared: float  # the mean of its square
+    variance: float  # of that time, for those who stay
+    leaving: float  # the variance that comes from not knowing who stays
+    mean_scv: float  # how wrong the mean service may be
 
 
-class Line:
-    """The line of a queue: the desks that serve it, and what is known of the services there.
+@dataclass
+class _Ahead:
+    """The sums over those who are ahead."""
+
+    mean_scv: Mapping[int, float]
+    works_s: dict[int, float]  # by queue, the work at the desks included
+    present: float = 0.0
+    stay: float = 0.0
+    work_s: float = 0.0
+    work_squared: float = 0.0
+    variance: float = 0.0
+    leaving: float = 0.0
+    all_work_s: float = field(init=False)  # the work at the desks included
+    doubt: float = field(init=False)  # the variance that comes from not knowing the means
+
+    def __post_init__(self) -> None:
+        self.all_work_s = sum(self.works_s.values())
+        self.doubt = sum(self.mean_scv[id_] * work_s * work_s for id_, work_s in self.works_s.items())
+
+    def add(self, queue_id: int, customer: _Customer, number: float) -> None:
+        """Add so many customers of a queue."""
+        self.present += number * customer.present
+        self.stay += number * customer.stay
+        self.work_squared += number * customer.work_squared
+        self.variance += number * customer.variance
+        self.leaving += number * customer.leaving
+        added_s = number * customer.work_s
+        self.work_s += added_s
+        self.all_work_s += added_s
+        before_s = self.works_s.get(queue_id, 0.0)
+        self.works_s[queue_id] = before_s + added_s
+        self.doubt += customer.mean_scv * added_s * (2 * before_s + added_s)
+
+
+class DeskLine:
+    """The line of a queue with desks on duty: those free, those busy, and what is known of the services.
 
     `shares` holds, by the id of a queue, the share of its customers who are in this line: that of its desks
-    which serve this queue too.
+    which serve this queue too. It is 1 for the queue itself.
     """
 
     def __init__(
@@ -46,102 +90,112 @@ class Line:
         services: Mapping[int, Services],
         shares: Mapping[int, float],
     ):
-        own = services[queue_id]
-        self.free_desks = free_desks
-        self.desks = free_desks + len(busy)
-        known = {id_: with_running(services[id_], _running(busy, id_)) for id_ in shares}
-        self._uncertain = {id_: mean_scv for id_, (_, mean_scv) in known.items()}
-        self._customers = {}
-        for id_, share in shares.items():
-            mean_s, scv = known[id_][0], services[id_].scv
-            stay = 1 - services[id_].leave_share
-            self._customers[id_] = _Customer(
-                heads=share,
-                stay=share * stay,
-                work_s=share * stay * mean_s,
-                squares=share * stay * mean_s * mean_s * (1 + scv),
-                variance=share * stay * mean_s * mean_s * scv,
-                leaving=share * stay * (1 - stay) * mean_s * mean_s,
-            )
-        self._own_mean_s = known[queue_id][0]
-        self._own_squares = self._own_mean_s**2 * (1 + own.scv)
-        rests = []
-        self._at_desks_s: dict[int, float] = {}  # remaining work, by queue
-        self._busy_squares = 0.0
-        self._busy_means = 0.0
+        self._free = free_desks
+        self._desks = free_desks + len(busy)
+        running: dict[int, list[float]] = {}
         for desk in busy:
-            id_ = desk.queue_id if desk.queue_id in known else queue_id
-            mean_s = known[id_][0]
-            rest = rest_of_service(services[id_], mean_s, desk.elapsed_s)
+            running.setdefault(desk.queue_id, []).append(desk.elapsed_s)
+        self._customers: dict[int, _Customer] = {}
+        means_s = {}
+        for id_, share in shares.items():
+            means_s[id_], mean_scv = with_running(services[id_], running.get(id_, []))
+            self._customers[id_] = _customer(services[id_], means_s[id_], mean_scv, share)
+        self._mean_scv = {id_: customer.mean_scv for id_, customer in self._customers.items()}
+
+        rests = []
+        self._works_s: dict[int, float] = {}  # that is left at the busy desks
+        self._busy_s = self._busy_squared = 0.0  # sums of the mean services there, and of their mean squares
+        for desk in busy:
+            id_ = desk.queue_id if desk.queue_id in means_s else queue_id
+            rest = rest_of_service(services[id_], means_s[id_], desk.elapsed_s)
             rests.append(rest)
-            self._at_desks_s[id_] = self._at_desks_s.get(id_, 0.0) + rest[0]
-            self._busy_means += mean_s
-            self._busy_squares += mean_s * mean_s * (1 + services[id_].scv)
-        self._rests = sorted(rest for rest, _ in rests)
-        self._rest_s = sum(self._rests)
+            self._works_s[id_] = self._works_s.get(id_, 0.0) + rest[0]
+            self._busy_s += means_s[id_]
+            self._busy_squared += means_s[id_] ** 2 * (1 + services[id_].scv)
+        self._rests_s = sorted(rest_s for rest_s, _ in rests)
+        self._rest_s = sum(self._rests_s)
         self._rest_variance = sum(variance for _, variance in rests)
 
-    def moments(self, ahead: Mapping[int, float]) -> tuple[float, float]:
-        """Return the mean (s) and the variance (s²) of the wait behind so many in each queue, by id."""
-        heads = stay = work_s = squares = variance = leaving = 0.0
-        for id_, number in ahead.items():
-            customer = self._customers.get(id_)
-            if customer is not None:
-                heads += number * customer.heads
-                stay += number * customer.stay
-                work_s += number * customer.work_s
-                squares += number * customer.squares
-                variance += number * customer.variance
-                leaving += number * customer.leaving
-        free, desks = self.free_desks, self.desks
-        if heads < free:
-            return 0.0, 0.0
-        # The first in line go to the free desks at once.
-        behind = 1 - free / heads if heads else 1.0
-        begun_s = work_s / stay if stay else self._own_mean_s
-        ends = 1 + (heads - free) * (stay / heads if heads else 1.0)  # services that must end before the call
-        all_s = self._busy_means + work_s
-        count = desks - free + stay
-        if count:
-            mean_service_s = all_s / count
-            rest_at_call_s = (self._busy_squares + squares) / (2 * all_s)
-            scv = max(0.0, (self._busy_squares + squares) * count / (all_s * all_s) - 1)
-        else:
-            mean_service_s = self._own_mean_s
-            rest_at_call_s = self._own_squares / (2 * mean_service_s)
-            scv = max(0.0, self._own_squares / mean_service_s**2 - 1)
-        interval_s = mean_service_s / desks
+    @property
+    def queue_ids(self) -> list[int]:
+        """Return the ids of the queues that may be in this line."""
+        return [*self._customers]
 
-        # Without randomness, desks end their services in turn.
-        rests = sorted([*self._rests, *[begun_s] * free]) if free else self._rests
+    def behind(self, ahead: Mapping[int, float]) -> Moments:
+        """Return the moments of the wait behind so many customers in each queue, by id."""
+        sums = _Ahead(self._mean_scv, dict(self._works_s))
+        for queue_id, number in ahead.items():
+            if number and queue_id in self._customers:
+                sums.add(queue_id, self._customers[queue_id], number)
+        return self._moments(sums)
+
+    def along(self, queue_id: int, waiting: Iterable[int]) -> Iterator[Moments]:
+        """Yield the moments of the wait of each ticket that waits in a queue, and then of a newcomer.
+
+        `waiting` holds the id of the queue of each waiting ticket of the place, in the order of the calls.
+        """
+        sums = _Ahead(self._mean_scv, dict(self._works_s))
+        for other_id in waiting:
+            if other_id == queue_id:
+                yield self._moments(sums)
+            customer = self._customers.get(other_id)
+            if customer is not None:
+                sums.add(other_id, customer, 1)
+        yield self._moments(sums)
+
+    def _moments(self, ahead: _Ahead) -> Moments:
+        """Return the moments of the wait behind those ahead.
+
+        Between two models, the more services vary, the more the second one counts: without randomness, desks
+        end their services in turn. With it, they are renewal processes in the long run. They share the work,
+        and at the moment of the call, all desks but one have some left: E[S²] / 2 E[S] each.
+        """
+        free, desks = self._free, self._desks
+        if ahead.present < free:
+            return Moments(0.0, 0.0)
+        begun_s = ahead.work_s / ahead.stay if ahead.stay else 0.0  # a mean service of those ahead
+        stay_share = ahead.stay / ahead.present if ahead.present else 1.0
+        not_at_once = 1 - free / ahead.present if ahead.present else 1.0  # the first go to the free desks
+        ends = 1 + (ahead.present - free) * stay_share  # services that must end before the call
+
+        number = desks - free + ahead.stay
+        sum_s, sum_squared = self._busy_s + ahead.work_s, self._busy_squared + ahead.work_squared
+        mean_s = sum_s / number
+        scv = max(0.0, sum_squared * number / (sum_s * sum_s) - 1)
+
+        rests_s = sorted(self._rests_s + free * [begun_s]) if free else self._rests_s
         rounds, position = divmod(ends - 1, desks)
         desk = int(position)
-        next_s = rests[desk + 1] if desk + 1 < desks else rests[0] + begun_s
-        in_turn_s = rounds * begun_s + rests[desk] + (position - desk) * (next_s - rests[desk])
-        # With it, they end them like renewal processes in the long run: they share the work, and at the call
-        # all of them but one have some left.
-        work_left_s = self._rest_s + free * begun_s + behind * work_s
-        renewal_s = (work_left_s - (desks - 1) * rest_at_call_s) / desks
-        renewal_s = max(renewal_s, interval_s * ends / 2)
+        next_s = rests_s[desk + 1] if desk + 1 < desks else rests_s[0] + (begun_s or mean_s)
+        in_turn_s = rounds * begun_s + rests_s[desk] + (position - desk) * (next_s - rests_s[desk])
+        work_s = self._rest_s + free * begun_s + not_at_once * ahead.work_s
+        renewal_s = max((work_s - (desks - 1) * sum_squared / sum_s / 2) / desks, mean_s / desks * ends / 2)
         randomness = min(1.0, 2 * math.sqrt(scv))
-        mean_s = randomness * renewal_s + (1 - randomness) * in_turn_s
+        wait_s = randomness * renewal_s + (1 - randomness) * in_turn_s
 
-        under_way = (self._rest_variance + free * variance / (stay or 1.0)) / desks * min(desks, ends)
-        not_begun = variance * behind * max(0.0, ends - desks) / (ends - 1) if ends > 1 else 0.0
-        # At the call, nobody knows in what phase the other desks are: gamma-distributed services
-        phases = randomness * max(0.0, 1 - scv * scv) / 6 * mean_service_s**2 * min(desks - 1, ends - 1)
-        total = (under_way + not_begun + phases + leaving * behind) / desks**2
-        return mean_s, total + self._doubt(ahead) * mean_s * mean_s
-
-    def _doubt(self, ahead: Mapping[int, float]) -> float:
-        """Return how wrong the mean wait may be, as an scv, since no queue's mean service is known exactly."""
-        squares = total_s = 0.0
-        for id_, uncertain in self._uncertain.items():
-            work_s = self._at_desks_s.get(id_, 0.0) + ahead.get(id_, 0.0) * self._customers[id_].work_s
-            total_s += work_s
-            squares += work_s * work_s * uncertain
-        return squares / (total_s * total_s) if total_s else 0.0
+        variance = self._rest_variance
+        if ahead.stay:
+            variance += free * ahead.variance / ahead.stay
+        variance *= min(1.0, ends / desks)
+        if ends > desks:
+            variance += ahead.variance * not_at_once * (ends - desks) / (ends - 1)
+        # By then, nobody knows how far the services at the other desks are. This is the constant term of the
+        # variance of a renewal process, for gamma distributed services: Cox, "Renewal Theory" (1962), ch. 4.
+        phases = randomness * max(0.0, 1 - scv * scv) / 6 * mean_s * mean_s
+        variance += phases * min(desks - 1, ends - 1) + ahead.leaving * not_at_once
+        doubt_scv = ahead.doubt / ahead.all_work_s**2 if ahead.all_work_s else 0.0
+        return Moments(wait_s, variance / desks**2 + doubt_scv * wait_s * wait_s)
 
 
-def _running(busy: Sequence[BusyDesk], queue_id: int) -> list[float]:
-    return [desk.elapsed_s for desk in busy if desk.queue_id == queue_id]
+def _customer(services: Services, mean_s: float, mean_scv: float, share: float) -> _Customer:
+    stay = 1 - services.leave_share
+    mean_squared = share * stay * mean_s * mean_s
+    return _Customer(
+        present=share,
+        stay=share * stay,
+        work_s=share * stay * mean_s,
+        work_squared=mean_squared * (1 + services.scv),
+        variance=mean_squared * services.scv,
+        leaving=mean_squared * (1 - stay),
+        mean_scv=mean_scv,
+    )

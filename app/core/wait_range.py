@@ -1,6 +1,6 @@
-"""The range of the wait that customers see: quantiles of a wait with a known mean and variance.
+"""The range of the wait that customers see: two quantiles of a wait with a known mean and variance.
 
-Formulas only, no database. Which quantiles they are follows from how often the range was right before.
+Formulas only, no database. Which quantiles they are is learned from how often the range was right before.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from typing import NamedTuple
 
 from app.core.models import WaitRange
 
-import os
-E=lambda n,d: float(os.environ.get(n,d))
-TARGET_EARLY = E("TE",0.08)
-TARGET_LATE = E("TL",0.08)
-STEP = E("STEP",.005)
-LEAK = E("LEAK",.001)
-B0 = E("B0",.08)
-MIN_LEVEL, MAX_LEVEL = 0.01, 0.4
+# The shares of customers who may be called before the range begins, and after its end.
+EARLY = 0.09
+LATE = 0.08
+STEP = 0.004  # how much a single outcome changes a share
+FORGET = 0.001  # how much each outcome takes a share back to where it began
+MIN_SHARE, MAX_SHARE = 0.01, 0.15
+SHORTEST_S = 60  # a range can't be shorter
 
 
 class Outcome(NamedTuple):
@@ -33,32 +32,30 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class Levels:
-    """Which quantiles of the predicted wait the ends of the range are, as values of the standard normal."""
+    """Which quantiles the ends of the range are, as standard deviations of a normal distribution."""
 
     low: float
     high: float
 
 
-def _quantile(level: float) -> float:
-    return NormalDist().inv_cdf(level)
-
-
-BASE = Levels(-_quantile(0.1), _quantile(0.9))
-
-
 def learn_levels(outcomes: Iterable[Outcome]) -> Levels:
     """Return the levels that follow from the outcomes of the latest tickets, oldest first.
 
-    This is adaptive conformal inference: Gibbs and Candès, "Adaptive Conformal Inference Under Distribution
-    Shift", NeurIPS 2021.
+    This is adaptive conformal inference (Gibbs and Candès, "Adaptive Conformal Inference Under Distribution
+    Shift", NeurIPS 2021), once for each end of the range: each miss makes the range wider, each hit a
+    little narrower, so that in the long run the share of misses is as wanted, whatever the day does. Old
+    outcomes are forgotten slowly, since they were shown ranges of other days. Ranges of a minute tell
+    nothing: most of these customers came when a desk was free.
     """
-    early, late = B0, B0
+    early, late = EARLY, LATE
     for waited_s, from_s, to_s in outcomes:
-        early += STEP * (TARGET_EARLY - (waited_s < from_s)) - LEAK * (early - B0)
-        late += STEP * (TARGET_LATE - (waited_s > to_s)) - LEAK * (late - B0)
-        early = min(MAX_LEVEL, max(MIN_LEVEL, early))
-        late = min(MAX_LEVEL, max(MIN_LEVEL, late))
-    return Levels(-_quantile(early), -_quantile(late))
+        if to_s > SHORTEST_S:
+            early += STEP * (EARLY - 1 if waited_s < from_s else EARLY) + FORGET * (EARLY - early)
+            late += STEP * (LATE - 1 if waited_s > to_s else LATE) + FORGET * (LATE - late)
+            early = min(MAX_SHARE, max(MIN_SHARE, early))
+            late = min(MAX_SHARE, max(MIN_SHARE, late))
+    normal = NormalDist()
+    return Levels(-normal.inv_cdf(early), -normal.inv_cdf(late))
 
 
 def range_of(mean_s: float, variance: float, levels: Levels) -> WaitRange:
@@ -72,7 +69,7 @@ def range_of(mean_s: float, variance: float, levels: Levels) -> WaitRange:
     spread = math.sqrt(part)
     low_s = mean_s * max(0.0, 1 - part - levels.low * spread) ** 3
     high_s = mean_s * max(0.0, 1 - part + levels.high * spread) ** 3
-    inward_s = min(15, (high_s - low_s) / 12)
+    inward_s = min(15, (high_s - low_s) / 6)
     from_s = 60 * int((low_s + inward_s) / 60)
     to_s = 60 * math.ceil((high_s - inward_s) / 60)
-    return WaitRange(from_s, max(from_s + 60, to_s))
+    return WaitRange(from_s, max(from_s + SHORTEST_S, to_s))

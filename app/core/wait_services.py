@@ -1,14 +1,13 @@
-"""How long the services of a queue take, and how many of its customers leave, learned from its past tickets.
+"""What the past tickets of a queue teach: how long its services take, and how many of its customers leave.
 
-Formulas only, no database. Durations are in seconds. `scv` is a squared coefficient of variation: the variance
-divided by the square of the mean. It is 0 when all services take the same time, and 1 when they are
+Formulas only, no database. Durations are in seconds. `scv` is a squared coefficient of variation: the
+variance divided by the square of the mean. It is 0 when all services take the same time, and 1 when they are
 exponentially distributed.
 """
 
 from __future__ import annotations
 
 import math
-import os
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +15,10 @@ from itertools import accumulate
 from typing import NamedTuple
 
 MAX_TICKETS = 1000  # the latest tickets of a queue that the model learns from
-WINDOWS = tuple(int(x) for x in os.environ.get('WIN','20,40,80,160').split(','))  # a change shows when the mean of the latest so many services differs
-CHANGE_SIZE = 0.1
-CHANGE_ODDS = float(os.environ.get('ODDS','500'))
+WINDOWS = (20, 40, 80, 160)  # a change shows when the mean of the latest so many services differs
+CHANGE_SCV = 0.1  # a change is mostly one by less than a third
+CHANGE_ODDS = 1000.0  # to one, against a change at any time: so unlikely is it that the mean moves by chance
+DOUBT_ODDS = 150.0  # the same, for how wrong the mean may be: a change is feared before it is believed
 MAX_KNOWN_BY = 150.0  # a mean is never known better than by so many services, since each day is different
 FORGOTTEN_MEDIANS = 10  # somebody forgot to end a service that took more than so many medians
 MAX_LEAVE_SHARE = 0.5
@@ -26,10 +26,10 @@ ENOUGH_SERVICES = 40  # after so many, the owner's guess has no weight
 TYPICAL_SERVICES = 10.0  # how many past services the assumption about the rest of a service weighs
 
 # The owner's guess is a distribution of the mean service: Student's t with 3 degrees of freedom on the
-# logarithm. Mostly the guess is right within a factor of 1.6, but its tails are heavy, so that a few services
+# logarithm. Mostly the guess is right within a factor of 1.5, but its tails are heavy, so that a few services
 # that contradict it suffice to drop it.
-GUESS_SPREAD = 0.4
-GUESS_LOGS = [step / 8 for step in range(-24, 25)]  # of the possible means, relative to the guess
+GUESS_SPREAD = 0.35
+GUESS_LOGS = [step / 8 for step in range(-20, 21)]  # of the possible means, relative to the guess
 GUESS_PRIOR = [-2 * math.log(1 + (log / GUESS_SPREAD) ** 2 / 3) for log in GUESS_LOGS]
 
 
@@ -39,8 +39,6 @@ class PastTicket(NamedTuple):
     waited_s: float
     left: bool  # the customer left the line before being called
     service_s: float | None  # time that a desk spent on it; None: it was never at a desk
-    from_s: float | None = None  # the range that the customer was shown when they took their number
-    to_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -124,29 +122,32 @@ def _leave_share(latest: Sequence[PastTicket], guess_s: float) -> float:
 def _follow_change(latest: Sequence[float], mean_s: float, scv: float) -> tuple[float, float]:
     """Return the mean service moved towards that of the latest ones, and how wrong it may be, as an scv.
 
-    Of several windows, the one counts whose mean differs most clearly from that of the services before it. By
-    Bayes' rule, the belief in a change grows with the likelihood ratio. Between two means, both are possible.
+    Of several windows, the one counts whose mean differs most clearly from that of the services before it,
+    on a logarithmic scale, where the means of skewed durations are nearly normal. By Bayes' rule, the belief
+    in a change grows with the likelihood ratio, exp(z² / 2). Between two means, both are possible.
     """
-    total_s = mean_s * len(latest)
-    clearest, factor, window = 0.0, 1.0, 1
-    recent_s = 0.0
-    begin = 0
+    if not scv:
+        return mean_s, 0.0
+    total_s = sum(latest)
+    clearest, factor, window = 0.0, 1.0, len(latest)
     for size in WINDOWS:
-        rest = len(latest) - size
-        if rest < size:
+        before = len(latest) - size
+        if before < size:
             break
-        recent_s += sum(latest[begin:size])
-        begin = size
-        off = math.log(recent_s / size * rest / (total_s - recent_s))
-        clear = off * off * size * rest / len(latest) / scv if scv else 0.0
-        if clear > clearest:
-            clearest, window = clear, size
-            shrunk = off * CHANGE_SIZE / (CHANGE_SIZE + scv / size)
-            factor = math.exp(shrunk) * (total_s - recent_s) / rest / mean_s
-    belief = 1 / (1 + CHANGE_ODDS * math.exp(-clearest / 2))
+        recent_s = sum(latest[:size])
+        before_mean_s = (total_s - recent_s) / before
+        off = math.log(recent_s / size / before_mean_s)
+        z_squared = off * off / (scv / size + scv / before)
+        if z_squared > clearest:
+            clearest, window = z_squared, size
+            factor = math.exp(off * CHANGE_SCV / (CHANGE_SCV + scv / size)) * before_mean_s / mean_s
+    unlikely = math.exp(-clearest / 2)
+    belief = 1 / (1 + CHANGE_ODDS * unlikely)
+    fear = 1 / (1 + DOUBT_ODDS * unlikely)
     moved = 1 + belief * (factor - 1)
     known = (1 - belief) * scv / len(latest) + belief * scv / window
-    return mean_s * moved, known + belief * (1 - belief) * ((factor - 1) / moved) ** 2
+    doubt = fear * (factor - moved) ** 2 + (1 - fear) * (1 - moved) ** 2
+    return mean_s * moved, known + doubt / (moved * moved)
 
 
 def with_running(services: Services, running_s: Sequence[float]) -> tuple[float, float]:

@@ -171,9 +171,9 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
             phone = format_phone(calls.get_call(db, ticket).contact.phone, row.country)
         elif ticket.state == "waiting":
             line = service().waits.line_of(db, at, row, queue)
-            ahead_by_queue = tickets.count_ahead(db, ticket, line.counts_as, day_of(row, at))
+            ahead_by_queue = tickets.count_ahead(db, ticket, line.queue_ids, day_of(row, at))
             ahead = ahead_by_queue.get(queue.id, 0)
-            wait = line.ranges([line.length(ahead_by_queue)])[0]
+            wait = line.range_behind(ahead_by_queue)
             steps = latest_steps(db, row, ticket)
     content = ticket_json(row, queue, ticket, ahead=ahead, wait=wait, steps=steps)
     if queue.is_call_list:

@@ -22,8 +22,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from app.core.models import WaitRange
-from app.core.wait_line import BusyDesk, Line
-from app.core.wait_range import BASE, Levels, Outcome, learn_levels, range_of
+from app.core.wait_line import BusyDesk, DeskLine
+from app.core.wait_range import Levels, Outcome, learn_levels, range_of
 from app.core.wait_services import MAX_TICKETS, PastTicket, Services, learn
 
 HOUR, CLOSES = 3600.0, 8 * 3600.0  # since the place opened, at nine
@@ -235,7 +235,7 @@ class Estimator:
             self.learned[queue] = known
         return known[2], known[3]
 
-    def line(self, at: float, queue: int) -> tuple[Line, Levels]:
+    def line(self, at: float, queue: int) -> tuple[DeskLine, Levels]:
         day = self.day
         learned = [self.services(at, each) for each in range(len(day.kinds))]
         own = [desk for desk in day.present if queue in day.serves(desk)]
@@ -246,7 +246,7 @@ class Estimator:
                 shares[other] = sum(desk in own for desk in desks) / max(1, len(desks))
         busy = [BusyDesk(day.busy[d][0].queue, at - day.busy[d][1]) for d in own if d in day.busy]
         services = {each: known for each, (known, _) in enumerate(learned)}
-        return Line(queue, len(own) - len(busy), busy, services, shares), learned[queue][1]
+        return DeskLine(queue, len(own) - len(busy), busy, services, shares), learned[queue][1]
 
     def estimates(
         self, at: float, queue: int, aheads: Iterable[dict[int, int]]
@@ -255,7 +255,7 @@ class Estimator:
         if not any(queue in self.day.serves(desk) for desk in self.day.present):
             return None
         line, levels = self.line(at, queue)
-        moments = [line.moments(ahead) for ahead in aheads]
+        moments = [line.behind(ahead) for ahead in aheads]
         return [(mean_s, range_of(mean_s, variance, levels)) for mean_s, variance in moments]
 
 
