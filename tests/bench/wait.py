@@ -81,10 +81,6 @@ class Scenario:
     of_desks: Sequence[Sequence[int]] = ()  # the queues that each desk serves; all, if not given
 
 
-def exponential(at: float, start: float, factor: float) -> float:
-    return factor if at >= start else 1.0
-
-
 QUICK_LONG = (Kind(120, lognormal(0.5), 3), Kind(900, lognormal(0.5), 1))
 LUNCH = [(2.5 * HOUR + n * 1800, 2.5 * HOUR + (n + 1) * 1800) for n in range(4)]
 
@@ -172,8 +168,13 @@ HELD_OUT = [
     ),
     Scenario("each day another pace", 2, lognormal(0.5), load=0.8, days=lambda: random.choice([0.7, 1, 1.3])),
     Scenario("slower and slower", 3, lognormal(0.5), load=0.75, speed=lambda at: 1 + 0.06 * at / HOUR),
-    Scenario("3 desks, breaks of 15 minutes each", 3, lognormal(0.5), load=0.85, away=[
-        (2 * HOUR, 2.25 * HOUR), (2.5 * HOUR, 2.75 * HOUR), (3 * HOUR, 3.25 * HOUR)]),
+    Scenario(
+        "3 desks, breaks of 15 minutes each",
+        3,
+        lognormal(0.5),
+        load=0.85,
+        away=[(2 * HOUR, 2.25 * HOUR), (2.5 * HOUR, 2.75 * HOUR), (3 * HOUR, 3.25 * HOUR)],
+    ),
     Scenario("1 desk, one break of half an hour", 1, lognormal(0.5), load=0.8, away=[(NOON, NOON + 1800)]),
     Scenario("a second desk comes at noon", 2, lognormal(0.5), load=0.55, away=[(0, NOON)]),
     Scenario("1 desk, bimodal", 1, bimodal(0.1, 8), load=0.85),
@@ -192,15 +193,11 @@ class Customer:
 
     at: float
     queue: int
-    order: int
     told: tuple[float, ...] = ()
     span: WaitRange | None = None
-    best: float = 0.0  # by the true rate
-    waited_for_desk: bool = False
     leaves_at: float = math.inf
     least_s: float = math.inf  # of the ends of the ranges seen later
     rose: bool = False
-    later: bool = False
     wait: float | None = None
 
 
@@ -285,7 +282,6 @@ class Day:
         mean_s = sum(kind.mean_s * kind.arrivals for kind in self.kinds) / sum(arrivals)
         self.rate = scenario.desks * scenario.load / mean_s
         self.arrivals = arrivals
-        self.mean_s = mean_s
         self.add(self.next_arrival(0.0), "come")
         for desk, (start, end) in enumerate(scenario.away):
             self.add(start, "go", scenario.desks - 1 - desk)
@@ -325,7 +321,7 @@ class Day:
             return
         self.add(self.next_arrival(at), "come")
         queue = random.choices(range(len(self.kinds)), self.arrivals)[0] if len(self.kinds) > 1 else 0
-        customer = Customer(at, queue, self.number)
+        customer = Customer(at, queue)
         if random.random() < self.scenario.leave:
             customer.leaves_at = at + random.expovariate(1 / 600)
             self.add(customer.leaves_at, "leave")
@@ -373,7 +369,7 @@ class Day:
             self.memory.outcomes[customer.queue].append(outcome)
 
     def tell(self, at: float, customer: Customer) -> None:
-        ahead = {queue: 0 for queue in range(len(self.kinds))}
+        ahead = dict.fromkeys(range(len(self.kinds)), 0)
         for each in self.line:
             ahead[each.queue] += 1
         estimates = self.estimates.estimates(at, customer.queue, [ahead])
@@ -387,13 +383,12 @@ class Day:
         head = at - own[0].at if own else last
         desks = sum(customer.queue in self.serves(desk) for desk in self.present)
         customer.told = ours, (len(self.line) + 1) * average / desks, last, head
-        customer.best = (len(self.line) + 1) * self.mean_s / desks
         customer.least_s = customer.span.to_s
 
     def look(self, at: float) -> None:
-        """All who wait look at their tickets."""
+        """All who wait look at their tickets: does the end rise by more than a quarter, and by minutes?"""
         for queue in range(len(self.kinds)):
-            ahead = {other: 0 for other in range(len(self.kinds))}
+            ahead = dict.fromkeys(range(len(self.kinds)), 0)
             aheads, who = [], []
             for each in self.line:
                 if each.queue == queue and each.span is not None:
@@ -404,13 +399,13 @@ class Day:
             for each, (_, span) in zip(who, estimates or [], strict=bool(estimates)):
                 if span.to_s > 1.25 * each.least_s and span.to_s >= each.least_s + 120:
                     each.rose = True
-                if at - each.at + span.to_s > 1.25 * each.span.to_s + 60:
-                    each.later = True
                 each.least_s = min(each.least_s, span.to_s)
 
 
-def days(scenario: Scenario, seed: int, watch: bool = False, estimator=Estimator, history=None) -> list[Customer]:
-    """What happened on the day that counts: the first, or the one after a day of history."""
+def days(
+    scenario: Scenario, seed: int, watch: bool = False, estimator: Callable[[Day], Estimator] = Estimator
+) -> list[Customer]:
+    """Return who waited on the day that counts: the first, or the one after a day of history."""
     random.seed(f"{scenario.name} {seed}")
     count = max(1, len(scenario.queues))
     memory = Memory(
@@ -419,6 +414,87 @@ def days(scenario: Scenario, seed: int, watch: bool = False, estimator=Estimator
         all_services=[],
         last_waits=[0.0] * count,
     )
-    for _ in range(0 if scenario.first else history or 1):
+    if not scenario.first:
         Day(scenario, memory, estimator=estimator).run()
     return Day(scenario, memory, watch, estimator).run()
+
+
+# ----- the table
+
+
+def share(customers: Sequence[Customer], condition: Callable[[Customer], bool]) -> float:
+    """Return for how many per cent a condition holds."""
+    return 100 * statistics.fmean(condition(each) for each in customers) if customers else math.nan
+
+
+def is_within(customer: Customer) -> bool:
+    return customer.span.from_s <= customer.wait <= customer.span.to_s
+
+
+def is_late(customer: Customer) -> bool:
+    return customer.wait > customer.span.to_s
+
+
+def error(customers: Sequence[Customer], which: Callable[[Customer], float]) -> float:
+    """Return the mean squared error, relative to the squared mean wait."""
+    mean = statistics.fmean(each.wait for each in customers)
+    return statistics.fmean((which(each) - each.wait) ** 2 for each in customers) / mean**2
+
+
+def middle(customer: Customer) -> float:
+    return (customer.span.from_s + customer.span.to_s) / 2
+
+
+def mark(value: float, is_good: bool) -> str:
+    return f"{value:.0f}{'' if is_good or math.isnan(value) else '!'}"
+
+
+def row(customers: list[Customer], watched: list[Customer], totals: dict[str, list[float]]) -> str:
+    """Return one line of the table; adds to the totals."""
+    errors = {name: error(customers, lambda each, n=n: each.told[n]) for n, name in enumerate(NAMES)}
+    for name in NAMES:
+        totals[name].append(errors[name])
+    ratio = errors["ours"] / min(errors.values())
+    mostly = share(customers, lambda each: each.span.to_s - each.span.from_s > 120)  # else as short as can be
+    within, late = share(customers, is_within), share(customers, is_late)
+    queues = [[each for each in customers if each.queue == queue] for queue in {c.queue for c in customers}]
+    worst = min(share(some, is_within) for some in queues)
+    first = share([each for each in customers if each.at < HOUR], is_within)
+    rose = share(watched, lambda each: each.rose)
+    width = statistics.fmean(each.span.to_s - each.span.from_s for each in customers) / 60
+    cells = [f"{len(customers)}", f"{statistics.fmean(each.wait for each in customers) / 60:.1f}"]
+    cells += [f"{errors[name]:.3f}" for name in NAMES]
+    cells += [f"{error(customers, middle):.3f}", f"{ratio:.2f}{'!' * (ratio > 1.1)}"]
+    cells += [mark(within, within >= 78 and (within <= 90 or mostly < 10)), mark(worst, worst >= 75)]
+    cells += [mark(late, late <= 12), mark(first, first >= 72), f"{width:.1f}", mark(rose, rose <= 5)]
+    return " | ".join(cells)
+
+
+COLUMNS = (
+    "waits, mean, ours, length, last, head, middle, ÷ best, in range, queue, after, 1st hour, width, rises"
+)
+
+
+def main() -> int:
+    """Prints the table; 1 if a goal is missed."""
+    options = argparse.ArgumentParser()
+    options.add_argument("--seeds", type=int, default=20)
+    options.add_argument("--first-seed", type=int, default=1000)
+    options.add_argument("--only", default="")
+    options.add_argument("--held-out", action="store_true", help="the scenarios that nothing was tuned with")
+    asked = options.parse_args()
+    totals, missed = {name: [] for name in NAMES}, False
+    print(f"| scenario | {COLUMNS.replace(', ', ' | ')} |\n|---|{COLUMNS.count(', ') * '---|'}---|")
+    for scenario in HELD_OUT if asked.held_out else SCENARIOS:
+        if asked.only in scenario.name:
+            runs = [days(scenario, asked.first_seed + n, watch=n < 3) for n in range(asked.seeds)]
+            cells = row([*chain(*runs)], [*chain(*runs[:3])], totals)
+            missed = missed or "!" in cells
+            print(f"| {scenario.name} | {cells} |", flush=True)
+    means = {name: statistics.fmean(each) for name, each in totals.items()}
+    print("| all | | | " + " | ".join(f"{mean:.3f}" for mean in means.values()) + " |" + 8 * " |")
+    return int(missed or means["ours"] > min(means.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
