@@ -115,8 +115,7 @@ def picture_of(db: Connection, at: float, place: Place, revision: Revision, wait
         place=place,
         series=current_series(place, at),
         queues=[
-            _queue_picture(queue, waiting, called, lines[queue.id], doors.get(queue.id))
-            for queue in queues
+            _queue_picture(queue, waiting, called, lines[queue.id], doors.get(queue.id)) for queue in queues
         ],
         calls=_latest_calls(db, place),
         counters=counters,

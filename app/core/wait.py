@@ -6,7 +6,7 @@ those ahead) and wait_range.py (the range that is shown). docs/wait.md explains 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from app.core.places import find_place
 from app.core.queries import BUSY, CALL_ORDER
 from app.core.queues import find_queue, walk_in_queues
 from app.core.wait_door import MAX_MEMORY_S, DoorLine, Exit
-from app.core.wait_line import BusyDesk, DeskLine, Moments
+from app.core.wait_line import Desk, Moments, line_of
 from app.core.wait_range import Levels, Outcome, learn_levels, range_of
 from app.core.wait_services import MAX_TICKETS, PastTicket, Services, learn
 from app.storage.database import Database
@@ -45,7 +45,7 @@ class _AnyLine(Protocol):
 
     def behind(self, ahead: Mapping[int, float]) -> Moments | None: ...
 
-    def along(self, queue_id: int, waiting: Iterable[int]) -> Iterable[Moments | None]: ...
+    def along(self, queue_id: int, waiting: Collection[int]) -> Iterable[Moments | None]: ...
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,9 @@ class Line:
         """Return the range of the wait behind so many in each queue, by id; None if nobody can know."""
         return self._range(self.line.behind(ahead)) if self.line else None
 
-    def ranges_along(self, queue_id: int, waiting: Iterable[int]) -> tuple[list[WaitRange], WaitRange | None]:
+    def ranges_along(
+        self, queue_id: int, waiting: Collection[int]
+    ) -> tuple[list[WaitRange], WaitRange | None]:
         """Return the range of the wait for each ticket that waits in a queue, and for a newcomer.
 
         `waiting` holds the id of the queue of each ticket that waits in the place, in the order of the calls.
@@ -90,14 +92,6 @@ class _Learned:
     usual_service_s: int  # the owner's guess at that time
     made_at: float
     lasts_s: float
-
-
-class _Desk:
-    """A desk at work: the queue and the time of its call, if it is busy."""
-
-    def __init__(self, queue_id: int | None, called_at: float | None):
-        self.queue_id = queue_id
-        self.called_at = called_at
 
 
 @dataclass(frozen=True)
@@ -133,7 +127,7 @@ class WaitEstimator:
         of_desks = [queue for queue in queues if queue.counter_id is None]
         desks = {queue.id: _desks_of(db, at, place, queue, since.get(queue.id, at)) for queue in of_desks}
         lines: dict[int, _AnyLine | None] = {
-            queue.id: _desk_line(at, queue, desks, services) for queue in of_desks
+            queue.id: line_of(queue.id, desks, services) for queue in of_desks
         }
         if len(of_desks) < len(queues):
             counters = {counter.queue_id: counter for counter in counters_of(db, place, at)}
@@ -240,26 +234,6 @@ def _outcomes_now(db: Connection, at: float, place: Place, queue: Queue) -> list
     return [Outcome(waited_s, from_s, to_s) for waited_s, from_s, to_s in chain(served, overdue)]
 
 
-def _desk_line(
-    at: float, queue: Queue, desks: Mapping[int, Mapping[int, _Desk]], services: Mapping[int, Services]
-) -> DeskLine | None:
-    """Return the line of a queue with desks, given those at work in each queue; None if it has none."""
-    own = desks[queue.id]
-    if not own:
-        return None
-    shares = {queue.id: 1.0}
-    for other_id, others in desks.items():
-        shared = len(own.keys() & others.keys())
-        if shared and other_id != queue.id:
-            shares[other_id] = shared / len(others)
-    busy = [
-        BusyDesk(queue.id if desk.queue_id is None else desk.queue_id, max(0.0, at - desk.called_at))
-        for desk in own.values()
-        if desk.called_at is not None
-    ]
-    return DeskLine(queue.id, len(own) - len(busy), busy, services, shares)
-
-
 def _door_line(db: Connection, at: float, queue: Queue, counter: Counter, day: str) -> DoorLine:
     """Return the line of a queue that a counter admits."""
     sql = """SELECT happened_at, -delta FROM event
@@ -275,7 +249,7 @@ def _door_line(db: Connection, at: float, queue: Queue, counter: Counter, day: s
     return DoorLine(at, queue.id, free_spaces, float(party or 1), exits)
 
 
-def _desks_of(db: Connection, at: float, place: Place, queue: Queue, since: float) -> dict[int, _Desk]:
+def _desks_of(db: Connection, at: float, place: Place, queue: Queue, since: float) -> dict[int, Desk]:
     """Return the desks at work in a queue, by the id of the servicer.
 
     `since` is when the first who waits joined. A desk that is free though people have been waiting for
@@ -295,9 +269,10 @@ def _desks_of(db: Connection, at: float, place: Place, queue: Queue, since: floa
     for desk in on_duty:
         free_since = max(desk.ended_at or 0, desk.created_at, since)
         if desk.called_at or free_since >= at - AWAY_S:
-            at_work[desk.id] = _Desk(desk.queue_id, desk.called_at)
+            elapsed_s = None if desk.called_at is None else max(0.0, at - desk.called_at)
+            at_work[desk.id] = Desk(desk.queue_id, elapsed_s)
     if not at_work:
-        return {desk.id: _Desk(None, at) for desk in on_duty}
+        return {desk.id: Desk(queue.id, 0.0) for desk in on_duty}
     return at_work
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from app.core.wait_line import Moments
@@ -47,7 +47,7 @@ class DoorLine:
         """Return the moments of the wait behind so many tickets of the queue, by its id; None: unknown."""
         return self._moments(sum(ahead.get(queue_id, 0.0) for queue_id in self.queue_ids))
 
-    def along(self, queue_id: int, waiting: Iterable[int]) -> Iterator[Moments | None]:
+    def along(self, queue_id: int, waiting: Collection[int]) -> Iterator[Moments | None]:
         """Yield the moments of the wait of each ticket that waits in the queue, and then of a newcomer."""
         number = sum(other_id == queue_id for other_id in waiting)
         for ahead in range(number + 1):

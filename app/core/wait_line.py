@@ -8,18 +8,18 @@ queue. So does each customer who is at a desk.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from app.core.wait_services import Services, rest_of_service, with_running
 
 
-class BusyDesk(NamedTuple):
-    """A desk that serves somebody."""
+class Desk(NamedTuple):
+    """A desk at work: of which queue and for how many seconds it has been serving somebody, if it is busy."""
 
-    queue_id: int
-    elapsed_s: float  # since it called them
+    queue_id: int | None = None
+    elapsed_s: float | None = None
 
 
 class Moments(NamedTuple):
@@ -85,16 +85,20 @@ class DeskLine:
     def __init__(
         self,
         queue_id: int,
-        free_desks: int,
-        busy: Sequence[BusyDesk],
+        desks: Collection[Desk],
         services: Mapping[int, Services],
         shares: Mapping[int, float],
     ):
-        self._free = free_desks
-        self._desks = free_desks + len(busy)
+        self._desks = len(desks)
+        busy = []
         running: dict[int, list[float]] = {}
-        for desk in busy:
-            running.setdefault(desk.queue_id, []).append(desk.elapsed_s)
+        for desk in desks:
+            if desk.elapsed_s is not None:
+                # A call by a desk that has a call list too counts as a service of this queue.
+                id_ = queue_id if desk.queue_id is None or desk.queue_id not in shares else desk.queue_id
+                busy.append((id_, desk.elapsed_s))
+                running.setdefault(id_, []).append(desk.elapsed_s)
+        self._free = len(desks) - len(busy)
         self._customers: dict[int, _Customer] = {}
         means_s = {}
         for id_, share in shares.items():
@@ -102,19 +106,19 @@ class DeskLine:
             self._customers[id_] = _customer(services[id_], means_s[id_], mean_scv, share)
         self._mean_scv = {id_: customer.mean_scv for id_, customer in self._customers.items()}
 
-        rests = []
+        rests_s = []
+        self._rest_variance = 0.0
         self._works_s: dict[int, float] = {}  # that is left at the busy desks
         self._busy_s = self._busy_squared = 0.0  # sums of the mean services there, and of their mean squares
-        for desk in busy:
-            id_ = desk.queue_id if desk.queue_id in means_s else queue_id
-            rest = rest_of_service(services[id_], means_s[id_], desk.elapsed_s)
-            rests.append(rest)
-            self._works_s[id_] = self._works_s.get(id_, 0.0) + rest[0]
+        for id_, elapsed_s in busy:
+            rest_s, variance = rest_of_service(services[id_], means_s[id_], elapsed_s)
+            rests_s.append(rest_s)
+            self._rest_variance += variance
+            self._works_s[id_] = self._works_s.get(id_, 0.0) + rest_s
             self._busy_s += means_s[id_]
             self._busy_squared += means_s[id_] ** 2 * (1 + services[id_].scv)
-        self._rests_s = sorted(rest_s for rest_s, _ in rests)
-        self._rest_s = sum(self._rests_s)
-        self._rest_variance = sum(variance for _, variance in rests)
+        self._rests_s = sorted(rests_s)
+        self._rest_s = sum(rests_s)
 
     @property
     def queue_ids(self) -> list[int]:
@@ -179,10 +183,11 @@ class DeskLine:
         variance *= min(1.0, ends / desks)
         if ends > desks:
             variance += ahead.variance * not_at_once * (ends - desks) / (ends - 1)
-        # By then, nobody knows how far the services at the other desks are. This is the constant term of the
-        # variance of a renewal process, for gamma distributed services: Cox, "Renewal Theory" (1962), ch. 4.
+        # The longer the line, the less is known of how far the other desks will be at the call. This is the
+        # constant term in the variance of a renewal process with gamma distributed services: Cox, "Renewal
+        # Theory" (1962), ch. 4.
         phases = randomness * max(0.0, 1 - scv * scv) / 6 * mean_s * mean_s
-        variance += phases * min(desks - 1, ends - 1) + ahead.leaving * not_at_once
+        variance += phases * (desks - 1) * min(1.0, (ends - 1) / (2 * desks)) + ahead.leaving * not_at_once
         doubt_scv = ahead.doubt / ahead.all_work_s**2 if ahead.all_work_s else 0.0
         return Moments(wait_s, variance / desks**2 + doubt_scv * wait_s * wait_s)
 
@@ -199,3 +204,41 @@ def _customer(services: Services, mean_s: float, mean_scv: float, share: float) 
         leaving=mean_squared * (1 - stay),
         mean_scv=mean_scv,
     )
+
+
+class ShortestLine:
+    """Several lines at once: that of all desks, and that of the desks which serve no other queue."""
+
+    def __init__(self, lines: list[DeskLine]):
+        self._lines = lines
+        self.queue_ids = lines[0].queue_ids
+
+    def behind(self, ahead: Mapping[int, float]) -> Moments:
+        """Return the moments of the shortest wait behind so many customers in each queue, by id."""
+        return min(line.behind(ahead) for line in self._lines)
+
+    def along(self, queue_id: int, waiting: Collection[int]) -> Iterator[Moments]:
+        """Yield the moments of the wait of each ticket that waits in a queue, and then of a newcomer."""
+        for moments in zip(*(line.along(queue_id, waiting) for line in self._lines), strict=True):
+            yield min(moments)
+
+
+def line_of(
+    queue_id: int, desks: Mapping[int, Mapping[int, Desk]], services: Mapping[int, Services]
+) -> DeskLine | ShortestLine | None:
+    """Return the line of a queue, given the desks at work in each queue, by id; None if it has none."""
+    own = desks[queue_id]
+    if not own:
+        return None
+    shares = {queue_id: 1.0}
+    alone = dict(own)  # desks that serve no other queue
+    for other_id, others in desks.items():
+        shared = own.keys() & others.keys()
+        if shared and other_id != queue_id:
+            shares[other_id] = len(shared) / len(others)
+            alone = {id_: desk for id_, desk in alone.items() if id_ not in shared}
+    line = DeskLine(queue_id, own.values(), services, shares)
+    if not alone or len(alone) == len(own):
+        return line
+    # However many wait for other desks, these go on.
+    return ShortestLine([line, DeskLine(queue_id, alone.values(), services, {queue_id: 1.0})])

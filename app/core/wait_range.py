@@ -14,7 +14,7 @@ from typing import NamedTuple
 from app.core.models import WaitRange
 
 # The shares of customers who may be called before the range begins, and after its end.
-EARLY = 0.09
+EARLY = 0.095
 LATE = 0.08
 STEP = 0.004  # how much a single outcome changes a share
 FORGET = 0.001  # how much each outcome takes a share back to where it began

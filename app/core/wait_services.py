@@ -28,7 +28,7 @@ TYPICAL_SERVICES = 10.0  # how many past services the assumption about the rest 
 # The owner's guess is a distribution of the mean service: Student's t with 3 degrees of freedom on the
 # logarithm. Mostly the guess is right within a factor of 1.5, but its tails are heavy, so that a few services
 # that contradict it suffice to drop it.
-GUESS_SPREAD = 0.35
+GUESS_SPREAD = 0.4
 GUESS_LOGS = [step / 8 for step in range(-20, 21)]  # of the possible means, relative to the guess
 GUESS_PRIOR = [-2 * math.log(1 + (log / GUESS_SPREAD) ** 2 / 3) for log in GUESS_LOGS]
 

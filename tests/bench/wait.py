@@ -22,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from app.core.models import WaitRange
-from app.core.wait_line import BusyDesk, DeskLine
+from app.core.wait_line import Desk, DeskLine, ShortestLine, line_of
 from app.core.wait_range import Levels, Outcome, learn_levels, range_of
 from app.core.wait_services import MAX_TICKETS, PastTicket, Services, learn
 
@@ -232,26 +232,27 @@ class Estimator:
             self.learned[queue] = known
         return known[2], known[3]
 
-    def line(self, at: float, queue: int) -> tuple[DeskLine, Levels]:
+    def line(self, at: float, queue: int) -> tuple[DeskLine | ShortestLine | None, Levels]:
         day = self.day
         learned = [self.services(at, each) for each in range(len(day.kinds))]
-        own = [desk for desk in day.present if queue in day.serves(desk)]
-        shares = {queue: 1.0}
-        for other in range(len(day.kinds)):
-            desks = [desk for desk in day.present if other in day.serves(desk)]
-            if other != queue:
-                shares[other] = sum(desk in own for desk in desks) / max(1, len(desks))
-        busy = [BusyDesk(day.busy[d][0].queue, at - day.busy[d][1]) for d in own if d in day.busy]
         services = {each: known for each, (known, _) in enumerate(learned)}
-        return DeskLine(queue, len(own) - len(busy), busy, services, shares), learned[queue][1]
+        desks: dict[int, dict[int, Desk]] = {each: {} for each in services}
+        for desk in day.present:
+            state = Desk()
+            if desk in day.busy:
+                customer, called_at = day.busy[desk]
+                state = Desk(customer.queue, at - called_at)
+            for each in day.serves(desk):
+                desks[each][desk] = state
+        return line_of(queue, desks, services), learned[queue][1]
 
     def estimates(
         self, at: float, queue: int, aheads: Iterable[dict[int, int]]
     ) -> list[tuple[float, WaitRange]] | None:
         """Return the mean wait and the range behind so many in each queue; None while no desk is there."""
-        if not any(queue in self.day.serves(desk) for desk in self.day.present):
-            return None
         line, levels = self.line(at, queue)
+        if line is None:
+            return None
         moments = [line.behind(ahead) for ahead in aheads]
         return [(mean_s, range_of(mean_s, variance, levels)) for mean_s, variance in moments]
 
