@@ -83,6 +83,9 @@ class Line:
         return None if moments is None else range_of(moments.mean_s, moments.variance, self.levels)
 
 
+NO_LINE = Line(None, learn_levels([]), {})  # of a queue that was deleted meanwhile
+
+
 @dataclass(frozen=True)
 class _Learned:
     """The experience with a queue, as long as it is used."""
@@ -111,7 +114,7 @@ class WaitEstimator:
 
     def line_of(self, db: Connection, at: float, place: Place, queue: Queue) -> Line:
         """Return the line of a queue as it is now."""
-        return self.lines_of(db, at, place)[queue.id]
+        return self.lines_of(db, at, place).get(queue.id, NO_LINE)
 
     def lines_of(self, db: Connection, at: float, place: Place) -> dict[int, Line]:
         """Return the lines of a place as they are now, by the id of the queue."""
@@ -243,7 +246,7 @@ def _door_line(db: Connection, at: float, queue: Queue, counter: Counter, day: s
     exits = [Exit(happened_at, people) for happened_at, people in reversed(rows)]
     sql = """SELECT avg(coalesce(party, 1)) FROM (
                  SELECT party FROM ticket WHERE queue_id = :queue AND state = 'waiting' AND series >= :day
-                 LIMIT :limit) AS some"""
+                 LIMIT :limit) AS first_waiting"""
     party = run(db, sql, queue=queue.id, day=day, limit=MAX_OVERDUE).scalar()
     free_spaces = counter.capacity - max(0, counter.people) - counter.held
     return DoorLine(at, queue.id, free_spaces, float(party or 1), exits)

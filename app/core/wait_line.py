@@ -183,11 +183,10 @@ class DeskLine:
         variance *= min(1.0, ends / desks)
         if ends > desks:
             variance += ahead.variance * not_at_once * (ends - desks) / (ends - 1)
-        # The longer the line, the less is known of how far the other desks will be at the call. This is the
-        # constant term in the variance of a renewal process with gamma distributed services: Cox, "Renewal
-        # Theory" (1962), ch. 4.
+        # By then, nobody knows how far the services at the other desks are. This is the constant term in the
+        # variance of a renewal process with gamma distributed services: Cox, "Renewal Theory" (1962), ch. 4.
         phases = randomness * max(0.0, 1 - scv * scv) / 6 * mean_s * mean_s
-        variance += phases * (desks - 1) * min(1.0, (ends - 1) / (2 * desks)) + ahead.leaving * not_at_once
+        variance += phases * min(desks - 1, ends - 1) + ahead.leaving * not_at_once
         doubt_scv = ahead.doubt / ahead.all_work_s**2 if ahead.all_work_s else 0.0
         return Moments(wait_s, variance / desks**2 + doubt_scv * wait_s * wait_s)
 

@@ -16,6 +16,7 @@ from app.core.models import WaitRange
 # The shares of customers who may be called before the range begins, and after its end.
 EARLY = 0.095
 LATE = 0.08
+LATE_AT_FIRST = 0.07  # while little is known
 STEP = 0.004  # how much a single outcome changes a share
 FORGET = 0.001  # how much each outcome takes a share back to where it began
 MIN_SHARE, MAX_SHARE = 0.01, 0.15
@@ -47,7 +48,7 @@ def learn_levels(outcomes: Iterable[Outcome]) -> Levels:
     outcomes are forgotten slowly, since they were shown ranges of other days. Ranges of a minute tell
     nothing: most of these customers came when a desk was free.
     """
-    early, late = EARLY, LATE
+    early, late = EARLY, LATE_AT_FIRST
     for waited_s, from_s, to_s in outcomes:
         if to_s > SHORTEST_S:
             early += STEP * (EARLY - 1 if waited_s < from_s else EARLY) + FORGET * (EARLY - early)

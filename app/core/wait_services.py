@@ -190,7 +190,6 @@ def rest_of_service(services: Services, mean_s: float, elapsed_s: float) -> tupl
     """
     scv = services.scv
     rest_s = max(mean_s * scv / (scv + 1), mean_s + (scv - 1) / (scv + 1) * elapsed_s)
-    rest_s = min(rest_s, 3 * mean_s * (1 + scv))
     variance = scv * rest_s * rest_s
     if services.past.mean_s:
         ratio = mean_s / services.past.mean_s
