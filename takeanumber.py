@@ -13,6 +13,7 @@
 #   "flask-wtf==1.3.0",
 #   "openpyxl==3.1.5",
 #   "phonenumbers==9.0.43",
+#   "psycopg[binary]==3.3.9",
 #   "qrcode==8.2",
 #   "sqlalchemy==2.1.9",
 #   "tzdata==2026.6",
@@ -65,13 +66,13 @@ from app.backup.restore import verify as verify_backup
 from app.backup.snapshot import back_up
 from app.backup.store import Store
 from app.backup.stores import open_store
-from app.clock import is_synchronized
+from app.clock import is_synchronized, now
 from app.core.clock_check import ClockCheck
 from app.core.imports import fail_unread_imports
 from app.core.places import all_places
 from app.core.wait import WaitEstimator
 from app.errors import CannotStart, ServiceError
-from app.jobs import start_jobs
+from app.jobs import fail_old_imports, start_jobs
 from app.live import Live
 from app.logs import log_without_tokens
 from app.network import MAX_BODY_BYTES
@@ -79,7 +80,7 @@ from app.server import create_server as create_http_server
 from app.settings import Settings
 from app.storage.database import Database
 from app.storage.facts import get_fact
-from app.storage.upgrade import cannot_write, create_or_upgrade, open_database
+from app.storage.upgrade import cannot_write, check_database, create_or_upgrade, open_database
 from app.threads import share_memory
 from app.web import public_links, response, standby
 from app.web.blueprints import BLUEPRINTS
@@ -92,6 +93,7 @@ log = logging.getLogger("takeanumber")
 
 DEFAULT_THREADS = 256
 RESERVED_THREADS = 64  # that live pages leave for everything else
+MAX_STREAMS_PER_CLIENT = 200  # unless a setting says otherwise; at most half of all
 
 # ----- the app
 
@@ -105,7 +107,10 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     settings = Settings.read(os.environ, **options)
     database = create_or_upgrade(settings)
     try:
-        database.write(fail_unread_imports)
+        if database.engine.changes_elsewhere:
+            fail_old_imports(database, now())
+        else:
+            database.write(fail_unread_imports)
     except SQLAlchemyError as error:
         database.close()
         raise cannot_write(settings.database_path, error) from None
@@ -115,7 +120,7 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     keeper = Keeper(database, settings) if settings.backup_url else None
     waits = WaitEstimator()
     max_streams = max(1, threads - RESERVED_THREADS)
-    max_per_client = min(settings.streams_per_address, max(1, max_streams // 2))
+    max_per_client = settings.streams_per_address or min(MAX_STREAMS_PER_CLIENT, max(1, max_streams // 2))
     live = Live(database, waits, RenderedPicture, max_streams, max_per_client)
     app.extensions["takeanumber"] = Service(
         settings,
@@ -337,6 +342,11 @@ def settings_and_store(
     url: str | None, data: Path | None, take_over: str | None = None
 ) -> tuple[Settings, Store]:
     """Return the settings, and the place for backups that was given, or else configured."""
+    if os.environ.get("TAKEANUMBER_DATABASE_URL", "").strip():
+        raise CannotStart(
+            "The database is on PostgreSQL, which makes its own backups: use pg_dump and pg_restore, or the"
+            " snapshots of your database service (see docs/postgresql.md)."
+        )
     settings = Settings.read(os.environ, data=data, backup_url=url, take_over=take_over)
     return settings, open_store(settings.backup_url)
 
@@ -459,6 +469,41 @@ def verify(url: str | None, data: Path | None) -> None:
     click.echo(f"Verified {describe(copy)}: restored and whole, {copy.tickets:,} tickets.")
 
 
+# ----- moving to PostgreSQL
+
+
+@cli.command()
+@DATA
+def check(data: Path | None) -> None:
+    """Checks that `serve` could use the database, and changes nothing."""
+    click.echo(check_database(Settings.read(os.environ, data=data)))
+
+
+@cli.command()
+@click.option("--to", "target", metavar="URL", help="Move to this PostgreSQL database, an empty one.")
+@click.option("--from", "source", metavar="URL", help="Move back from this PostgreSQL database.")
+@DATA
+def move(target: str | None, source: str | None, data: Path | None) -> None:
+    """Moves everything to PostgreSQL, or back to a file, while the server runs."""
+    if bool(target) == bool(source):
+        raise CannotStart("Give either --to or --from, with a URL such as postgresql://user@host/database.")
+    settings = Settings.read(os.environ, data=data, database_url=target or source, backup_url="")
+    from app.storage.move import move_to_postgresql, move_to_sqlite  # the driver is needed only here
+
+    path, url = settings.database_path, settings.database_url
+    moved = move_to_postgresql(path, url) if target else move_to_sqlite(url, path)
+    unit = "ticket" if moved.rows["ticket"] == 1 else "tickets"
+    click.echo(
+        f"Moved {moved.rows['ticket']:,} {unit} and {moved.rows['event']:,} events, and compared every row. "
+        f"Nothing could be stored for {moved.paused_s:.1f} seconds."
+    )
+    if target:
+        click.echo("Now restart every server with TAKEANUMBER_DATABASE_URL set to that URL.")
+        click.echo(f"{path} stays as it was; no server stores anything in it any more.")
+    else:
+        click.echo(f"Now restart the server without TAKEANUMBER_DATABASE_URL; it uses {path}.")
+
+
 # ----- demo
 
 
@@ -468,12 +513,12 @@ def verify(url: str | None, data: Path | None) -> None:
 @click.option("--hours", type=click.FloatRange(0.01, 24), default=8, help="Length of the day [8].")
 @click.option("--setup-code", help="Where the server asks for one [TAKEANUMBER_SETUP_CODE].")
 def demo(url: str, speed: float, hours: float, setup_code: str | None) -> None:
-    """Opens a place "Corner Deli" on a running server, and plays a lively day into it."""
+    """Opens a place "Corner Deli" on a running server, and simulates a busy day on it."""
     Demo(url.rstrip("/"), setup_code or os.environ.get("TAKEANUMBER_SETUP_CODE")).play(speed, hours)
 
 
 class Demo:
-    """A lively day at a deli: customers who come, wait, leave and are served at three windows."""
+    """A busy day at a deli: customers who come, wait, leave and are served at three windows."""
 
     def __init__(self, url: str, setup_code: str | None) -> None:
         place = ask(
@@ -516,7 +561,7 @@ class Demo:
         queue, take_link = random.choice(list(self.take_links.items()))
         try:
             ticket = ask(take_link, {"party": party})
-        except TooFast:  # one address may take so many a minute: these ask at a desk instead
+        except TooFast:  # one address may take a limited number a minute: the others ask at a desk
             ask(f"{random.choice(self.desks)}/add", {"queue": queue, "party": party})
         else:
             if random.random() < 0.08:

@@ -58,6 +58,10 @@ class Unavailable(ServiceError):
     """The database can't be written to at the moment."""
 
 
+class OutcomeUnknown(Unavailable):
+    """The connection broke during a commit, and the server can't be asked whether it was stored."""
+
+
 class WritesPaused(Unavailable):
     """Writes are paused, for example during a move to a new server; `for_good` if they won't resume here."""
 

@@ -18,28 +18,34 @@ from app.core.clock_check import ClockCheck
 from app.core.contacts import forget_old_contacts
 from app.core.doors import held_too_long, release_spaces
 from app.core.erasure import erase_deleted_places
-from app.core.imports import erase_old_imports, finish_imports
+from app.core.imports import erase_old_imports, fail_unread_imports, finish_imports
 from app.core.mail import send_due_mails
 from app.core.mail_addresses import forget_old_addresses
 from app.core.tickets import erase_personal_data
 from app.errors import Unavailable
 from app.settings import Settings
-from app.storage.database import WRITER_TIMEOUT_S, Database
+from app.storage.database import Database
+from app.storage.engine import WRITER_TIMEOUT_S
 
 log = logging.getLogger("takeanumber")
 
 TICK_S = 1.0  # how often the threads look whether there is something to do
 ERASE_S = 3600.0
+READING_S = 600.0  # no import takes so long to read
 WATCHDOG_EXIT_STATUS = 1
 
 
 @dataclass(frozen=True)
 class Job:
-    """Something to do every `interval_s` seconds. `run` returns True when there is more to do at once."""
+    """Something to do every `interval_s` seconds. `run` returns True when there is more to do at once.
+
+    Of several instances on one database, one does it, unless it is to be done `everywhere`.
+    """
 
     name: str
     interval_s: float
     run: Callable[[], bool]
+    everywhere: bool = False
 
 
 def start_jobs(
@@ -48,11 +54,11 @@ def start_jobs(
     """Start the background jobs and the watchdog. Setting the event that is returned ends them."""
     stop = threading.Event()
     clock_check = clock_check or ClockCheck(database)
-    _start_thread("jobs", _run_jobs, stop, _database_jobs(database, settings, clock_check))
+    _start_thread("jobs", _run_jobs, stop, database, _database_jobs(database, settings, clock_check))
     if settings.mail_enabled:
         # In a thread of its own, so that a slow mail server delays nothing else.
         mails = Job("send mails", 5, lambda: send_due_mails(database, now(), settings))
-        _start_thread("mail", _run_jobs, stop, [mails])
+        _start_thread("mail", _run_jobs, stop, database, [mails])
     _start_thread("watchdog", _watch_writer, stop, database)
     _start_thread("condition", _watch_file, stop, database)
     return stop
@@ -77,8 +83,8 @@ def _database_jobs(database: Database, settings: Settings, clock_check: ClockChe
     erase = when_clock_is_right(lambda at: database.write(erase_personal_data, at, keep_days))
     forget = when_clock_is_right(lambda at: forget_old_contacts(database, at, keep_days))
     forget_addresses = when_clock_is_right(lambda at: database.write(forget_old_addresses, at))
-    return [
-        Job("check the clock", 1, when_clock_is_right(lambda _at: False)),
+    jobs = [
+        Job("check the clock", 1, when_clock_is_right(lambda _at: False), everywhere=True),
         Job("erase personal data", ERASE_S, erase),
         Job("forget old contacts", ERASE_S, forget),
         Job("forget old mail addresses", ERASE_S, forget_addresses),
@@ -87,6 +93,15 @@ def _database_jobs(database: Database, settings: Settings, clock_check: ClockChe
         Job("erase old imports", 10, when_clock_is_right(lambda at: erase_old_imports(database, at))),
         Job("release spaces", 1, when_clock_is_right(lambda at: _release_spaces(database, at))),
     ]
+    if database.engine.changes_elsewhere:
+        jobs.append(Job("fail unread imports", 60, lambda: fail_old_imports(database, now())))
+    return jobs
+
+
+def fail_old_imports(database: Database, at: float) -> bool:
+    """Give up imports that an instance was staging when it ended: they have taken far too long."""
+    database.write(fail_unread_imports, at - READING_S)
+    return False
 
 
 def _release_spaces(database: Database, at: float) -> bool:
@@ -98,7 +113,7 @@ def _release_spaces(database: Database, at: float) -> bool:
     return False
 
 
-def _run_jobs(stop: threading.Event, jobs: list[Job]) -> None:
+def _run_jobs(stop: threading.Event, database: Database, jobs: list[Job]) -> None:
     """Run each job when it is due, until `stop` is set. A job that fails is tried again the next time."""
     due_at = dict.fromkeys([job.name for job in jobs], 0.0)  # by time.monotonic(); 0: at once
     postponed: dict[str, str] = {}  # the reason why a job couldn't write the last time
@@ -108,6 +123,8 @@ def _run_jobs(stop: threading.Event, jobs: list[Job]) -> None:
             if started_at < due_at[job.name]:
                 continue
             due_at[job.name] = started_at + job.interval_s
+            if not (job.everywhere or database.engine.may_run_job(job.name)):
+                continue
             try:
                 has_more = job.run()
             except Unavailable as error:
@@ -148,9 +165,7 @@ def _watch_writer(stop: threading.Event, database: Database) -> None:
       when the timer, which is set anew here each second, runs out.
     """
     while not stop.wait(TICK_S):
-        busy_since = database.busy_since
-        hangs = busy_since is not None and time.monotonic() - busy_since > WRITER_TIMEOUT_S
-        if hangs or not database.writer.is_alive():
+        if database.hangs():
             log.critical(
                 "The writer has not answered for %s seconds.\n%s", WRITER_TIMEOUT_S, stacks_of_all_threads()
             )

@@ -17,9 +17,13 @@ _TOKEN = re.compile(
 )
 
 
+# PostgreSQL's errors end with the values of a row: names, phone numbers.
+_DETAIL = re.compile(r"^(\w*DETAIL:|CONTEXT:).*$", re.MULTILINE)
+
+
 def without_tokens(text: str) -> str:
-    """Return a text in which each token is replaced by an ellipsis."""
-    return _TOKEN.sub("…", text)
+    """Return a text in which each token, and each detail of an error, is replaced by an ellipsis."""
+    return _DETAIL.sub(r"\1 …", _TOKEN.sub("…", text))
 
 
 def remove_tokens(record: logging.LogRecord) -> bool:

@@ -18,6 +18,10 @@ BACKUP_URL_EXAMPLES = "s3://bucket/prefix or /a/directory"
 _HOST = r"(\[[0-9a-f:]+\]|[\w.-]+)"
 _PORT = r"(:([1-9][0-9]{0,4}))?"
 _HTTP_URL = re.compile(rf"https?://{_HOST}{_PORT}/?")
+_DATABASE_URL = re.compile(
+    rf"postgres(ql)?://([^@/?#:\[\]\s]+(:[^@/?#:\[\]\s]*)?@)?(?P<hosts>{_HOST}{_PORT}(,{_HOST}{_PORT})*)?"
+    r"/[^/?#\s]+(?P<query>\?[^#\s]+)?"
+)
 _SMTP_URL = re.compile(rf"smtps?://([^@/?#\[\]\s]+@)?{_HOST}{_PORT}/?")
 # An address, or a name and an address. The name may be written as it is read, with commas and all, or quoted
 # as in the header of a mail.
@@ -25,7 +29,7 @@ _SENDER = re.compile(rf"(?P<bare>{EMAIL_ADDRESS})|(?P<name>[^<>]*)<\s*(?P<addres
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
-def _int_setting(default: int, minimum: int, maximum: int) -> Any:
+def _int_setting(default: int | None, minimum: int, maximum: int) -> Any:
     return field(default=default, metadata={"range": (minimum, maximum)})
 
 
@@ -38,12 +42,13 @@ class Settings:
 
     data: Path = Path("data")
     database_url: str = ""
+    database_pool: int = _int_setting(8, 1, 200)
     url: str = ""
     places: str = "one"
     setup_code: str = ""
     takes_per_minute: int = _int_setting(120, 1, 10**9)
     max_waiting: int = _int_setting(500, 1, 10**6)
-    streams_per_address: int = _int_setting(200, 1, 10**6)
+    streams_per_address: int | None = _int_setting(None, 1, 10**6)  # None: half of all, 200 at most
     proxies: int = _int_setting(0, 0, 10)
     keep_personal_days: int = _int_setting(30, 0, 36500)
     require_database: int = _int_setting(0, 0, 1)
@@ -80,8 +85,7 @@ class Settings:
         return bool(self.smtp_url)
 
     def __post_init__(self) -> None:
-        if self.database_url:
-            raise CannotStart("TAKEANUMBER_DATABASE_URL is not supported yet: leave it out to use SQLite.")
+        self._validate_database()
         if self.places not in ("one", "open"):
             raise CannotStart(f"TAKEANUMBER_PLACES must be 'one' or 'open', not '{self.places}'.")
         if self.url and not _has_valid_port(_HTTP_URL.fullmatch(self.url), group=3):
@@ -93,10 +97,29 @@ class Settings:
         self._validate_mail()
         for item in fields(self):
             if "range" in item.metadata:
-                minimum, maximum = item.metadata["range"]
-                if not minimum <= getattr(self, item.name) <= maximum:
+                (minimum, maximum), value = item.metadata["range"], getattr(self, item.name)
+                if value is not None and not minimum <= value <= maximum:
                     name = variable(item.name)
                     raise CannotStart(f"{name} must be a whole number from {minimum} to {maximum}.")
+
+    def _validate_database(self) -> None:
+        """Check the URL of a PostgreSQL server. It may hold a password, so no message repeats it."""
+        if not self.database_url:
+            return
+        if not _is_database_url(self.database_url):
+            raise CannotStart(
+                "TAKEANUMBER_DATABASE_URL must look like postgresql://user:password@host:5432/database. In "
+                "the user and the password, write @ as %40, / as %2F, : as %3A, # as %23, ? as %3F and "
+                "% as %25."
+            )
+        if self.backup_url == "none":  # overrides what a platform has set for all
+            object.__setattr__(self, "backup_url", "")
+        if self.backup_url:
+            raise CannotStart(
+                "TAKEANUMBER_BACKUP_URL can't be used with TAKEANUMBER_DATABASE_URL: PostgreSQL's own "
+                "backups replace these. Leave it out, and use pg_dump or the snapshots of your database "
+                "service."
+            )
 
     def _validate_mail(self) -> None:
         if bool(self.smtp_url) != bool(self.smtp_from):
@@ -115,6 +138,15 @@ class Settings:
                 "With TAKEANUMBER_SMTP_URL, set TAKEANUMBER_URL too, such as https://queue.example.org:"
                 " the links in mails begin with it."
             )
+
+
+def _is_database_url(url: str) -> bool:
+    """Return True for a URL of a PostgreSQL database, with a host or with a socket in its query."""
+    match = _DATABASE_URL.fullmatch(url)
+    if match is None:
+        return False
+    ports = re.findall(r":([0-9]+)", match["hosts"] or "")
+    return all(0 < int(port) < 65536 for port in ports) and bool(match["hosts"] or match["query"])
 
 
 def read_sender(text: str) -> Address:

@@ -1,4 +1,4 @@
-// Shows how far the reading of a file is.
+// Shows how far the reading of a file is, and when its rows are stored.
 import { ask } from './live.js';
 import { refresh } from './swap.js';
 
@@ -6,16 +6,19 @@ const LOOK = 700;  // ms
 const page = document.querySelector('main');
 
 async function look() {
-  if (page.dataset.state !== 'reading') return;
+  const shown = page.dataset.state;
+  if (shown !== 'reading' && shown !== 'storing') return;
   try {
     const answer = await ask(document.body.dataset.here, { headers: { Accept: 'application/json' } });
     const { state, rows, read } = await answer.json();
-    if (state !== 'reading') return refresh();
+    if (state !== shown) return refresh();
     const bar = page.querySelector('progress');
-    bar.max = Math.max(rows || 0, read, 1);
-    bar.value = read;
-    document.getElementById('read').textContent =
-      `${read.toLocaleString('en')}${rows ? ` of ${rows.toLocaleString('en')}` : ''}`;
+    if (bar) {
+      bar.max = Math.max(rows || 0, read, 1);
+      bar.value = read;
+      document.getElementById('read').textContent =
+        `${read.toLocaleString('en')}${rows ? ` of ${rows.toLocaleString('en')}` : ''}`;
+    }
   } catch (error) { /* the next look */ }
   setTimeout(look, LOOK);
 }

@@ -7,6 +7,7 @@ pytest_plugins = [
     "helpers.app",
     "helpers.server",
     "helpers.storage",
+    "helpers.postgres",
     "helpers.fast_backups",
     "helpers.versions",
     "helpers.beanstalk",
@@ -19,6 +20,49 @@ SECOND_BROWSER = {"test_every_page", "test_handover_pages"}
 SHARED_PLACE = {"test_bad_input", "test_stats"}
 
 
+# Files whose tests run on PostgreSQL too, in `make test`. In `make soak`, those of all files do.
+ON_POSTGRESQL = {
+    "test_call_requests",
+    "test_caller",
+    "test_caller_api",
+    "test_counter",
+    "test_counter_admits_queue",
+    "test_counter_day",
+    "test_desk",
+    "test_estimated_wait",
+    "test_picture",
+    "test_stats",
+    "test_take_a_number",
+    "test_undo",
+}
+# Files about PostgreSQL or about SQLite's file, and fixtures that lead to it.
+ON_ONE = {
+    "test_postgresql",
+    "test_backup",
+    "test_continuous_backup",
+    "test_lease",
+    "test_restore",
+    "test_upgrade",
+}
+FILE_FIXTURES = REAL_PROCESSES | {"database", "old_version", "command", "small_disk", "bucket", "folder"}
+
+
+def pytest_generate_tests(metafunc):
+    """Run the tests that use an application in this process on both databases."""
+    names = set(metafunc.fixturenames)
+    stem = metafunc.definition.path.stem
+    if "database_settings" not in names or stem in ON_ONE or names & FILE_FIXTURES:
+        return
+    if (
+        metafunc.definition.get_closest_marker("sqlite_file")
+        or metafunc.definition.path.parent.name == "browser"
+    ):
+        return
+    marks = [] if stem in ON_POSTGRESQL else [pytest.mark.soak]
+    databases = ["sqlite", pytest.param("postgresql", marks=[*marks, pytest.mark.postgresql])]
+    metafunc.parametrize("database_settings", databases, indirect=True)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Mark the tests that start real processes, and spread the tests over the workers of `--dist loadgroup`.
@@ -26,7 +70,13 @@ def pytest_collection_modifyitems(items):
     Tests that share something expensive (a browser, a place with a long history) run in one worker. Tests
     with real processes go first: they are the longest, and the short ones fill the gaps at the end.
     """
+    on_postgresql = set()
     for item in items:
+        if item.get_closest_marker("postgresql"):
+            # Of a test with many parameters, the first is enough to try its SQL.
+            if item.function in on_postgresql:
+                item.add_marker(pytest.mark.soak)
+            on_postgresql.add(item.function)
         if REAL_PROCESSES & set(item.fixturenames):
             item.add_marker(pytest.mark.real_process)
         if item.path.parent.name == "browser":

@@ -7,6 +7,7 @@ Debian's packages are installed as root, or by `sudo` without a password. Elsewh
 browser of its own.
 """
 
+import glob
 import importlib.util
 import os
 import shutil
@@ -117,6 +118,17 @@ def install_browser():
         sys.exit("The tests need a browser: install Chromium, Google Chrome or Microsoft Edge.")
 
 
+def postgresql_is_installed():
+    """Return whether the programs of a PostgreSQL server are there."""
+    return bool(shutil.which("initdb")) or bool(glob.glob("/usr/lib/postgresql/*/bin/initdb"))
+
+
+def install_postgresql():
+    """Install PostgreSQL by apt-get. Without it, the tests that need it fail."""
+    if not (can_use_apt() and apt_install("postgresql")):
+        sys.exit("The tests need the programs of PostgreSQL (initdb, postgres): install it.")
+
+
 def main(what):
     """Install what is missing."""
     lacks_packages = not packages_are_installed(what)
@@ -126,12 +138,17 @@ def main(what):
         installs.append(f"the packages of {REQUIREMENTS[what][-1].relative_to(ROOT)} in .venv")
     if lacks_browser:
         installs.append(f"Chromium with {'apt-get' if can_use_apt() else 'Playwright'}")
+    lacks_postgresql = what == "test" and not postgresql_is_installed()
+    if lacks_postgresql:
+        installs.append("PostgreSQL with apt-get")
     if installs:
         print(f"Installing {' and '.join(installs)}…", flush=True)
     if lacks_packages:
         install_packages(what)
     if lacks_browser:
         install_browser()
+    if lacks_postgresql:
+        install_postgresql()
 
 
 if __name__ == "__main__":

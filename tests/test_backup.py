@@ -23,7 +23,7 @@ NAME = rf"\d{{8}}/\d{{10}}-\d{{8}}T\d{{6}}Z-{SCHEMA}-\d+t-\d+b\.db\.gz"
 
 @pytest.fixture
 def shop(app, place, tmp_path):
-    """A shop that is open, and where its database is."""
+    """An open shop, with the path of its database."""
     place.customer()
     place.database = tmp_path / "data" / "takeanumber.db"
     return place
@@ -31,7 +31,7 @@ def shop(app, place, tmp_path):
 
 @pytest.fixture
 def unpacked(tmp_path):
-    """Unpacks what a copy holds."""
+    """Return a function that unpacks the database of a copy."""
 
     def unpack(storage, name):
         path = tmp_path / "unpacked.db"
@@ -57,9 +57,9 @@ def test_a_backup_is_stored_and_listed(invoke, shop, storage):
     (name,) = storage.copies()
     assert re.fullmatch(NAME, name)
     assert name.startswith(f"00000001/0000000001-20261121T100000Z-{SCHEMA}-1t-{len(storage.read(name))}b.")
-    assert storage.names("daily/") == [f"daily/{name}"]  # one a day is kept longer
-    assert storage.read(LAST).endswith(storage.read(name))  # and one without limit
-    line, kept = invoke("backups", "--from", storage.url).stdout.splitlines()  # one of each hour
+    assert storage.names("daily/") == [f"daily/{name}"]  # a daily copy, which is kept longer
+    assert storage.read(LAST).endswith(storage.read(name))  # and the last copy, which is kept without limit
+    line, kept = invoke("backups", "--from", storage.url).stdout.splitlines()  # only one per hour is listed
     assert re.fullmatch(r"The last backup is also kept without limit: \d+\.\d kB\.", kept)
     recent, daily, _ = invoke("backups", "--all", "--from", storage.url).stdout.splitlines()
     assert (recent, daily) == (f"{line}, {name}", f"{line}, daily, daily/{name}")
@@ -72,7 +72,7 @@ def test_a_backup_is_stored_and_listed(invoke, shop, storage):
     assert invoke("backups", "--from", storage.url).stdout == f"{line}, verified\n{kept}\n"
 
 
-def test_where_there_is_none_yet(invoke, storage):
+def test_an_empty_storage_is_said_to_hold_no_backup(invoke, storage):
     ended = invoke("backups", "--from", storage.url)
     assert ended == (0, f"There is no backup at {storage.url} yet.\n", "")
     assert "no backup" in invoke("verify", "--from", storage.url).said
@@ -80,7 +80,7 @@ def test_where_there_is_none_yet(invoke, storage):
     assert storage.names() == []
 
 
-def test_it_is_one_whole_database(invoke, shop, bucket, unpacked):
+def test_a_copy_is_one_whole_database(invoke, shop, bucket, unpacked):
     invoke("backup", "--to", bucket.url)
     (name,) = bucket.copies()
     assert "ServerSideEncryption" not in bucket.about(name)  # the bucket's own default applies
@@ -90,7 +90,7 @@ def test_it_is_one_whole_database(invoke, shop, bucket, unpacked):
     assert facts(copy)["backup_sequence"] == "1"
 
 
-def test_the_setting_says_where(invoke, shop, stick, monkeypatch):
+def test_the_setting_names_the_storage(invoke, shop, stick, monkeypatch):
     assert "TAKEANUMBER_BACKUP_URL" in invoke("backup").said
     assert "TAKEANUMBER_BACKUP_URL" in invoke("backups").said
     monkeypatch.setenv("TAKEANUMBER_BACKUP_URL", stick.url)
@@ -147,7 +147,7 @@ def test_a_database_that_was_put_back_by_hand_is_backed_up_as_the_newest(invoke,
     assert ", 1/3, " in invoke("verify", "--from", storage.url).stdout
 
 
-def test_nothing_else_is_left_behind(invoke, shop, storage):
+def test_a_backup_leaves_no_temporary_files(invoke, shop, storage):
     shop.database.with_name(".backup-killed").mkdir()
     shop.database.with_name(".backup-killed").joinpath("copy.db").write_bytes(b"half")
     invoke("backup", "--to", storage.url)
@@ -156,7 +156,7 @@ def test_nothing_else_is_left_behind(invoke, shop, storage):
     assert [name for name in storage.names() if not re.match(r"0|daily/0|last/|lease/|verified/", name)] == []
 
 
-def test_what_is_no_copy_is_not_listed(invoke, shop, storage):
+def test_files_that_are_no_copies_are_not_listed(invoke, shop, storage):
     for name in (
         "notes.txt",
         "00000001/notes.txt",
@@ -187,13 +187,13 @@ def test_a_directory_keeps_recent_copies_2_days_hourly_7_daily_35(invoke, shop, 
     assert left == {"0": 0 + 2, "hourly/": 6, "daily/": 8 + 1}  # and the new ones
     clock.advance(days=60)
     invoke("backup", "--to", stick.url)
-    assert len(stick.names("daily/")) == 10  # a clock that is far ahead removes nothing at once
+    assert len(stick.names("daily/")) == 10  # a clock that is far ahead doesn't remove everything at once
     invoke("backup", "--to", stick.url)
     left = {kind: len(stick.names(kind)) for kind in ("0", "hourly/", "daily/")}
-    assert left == {"0": 2, "hourly/": 0, "daily/": 5}  # of which there are never fewer
+    assert left == {"0": 2, "hourly/": 0, "daily/": 5}  # the minimum that is always kept
 
 
-# ----- whose backups these are
+# ----- backups of several shops
 
 
 def make_another_shop(path):
@@ -213,7 +213,7 @@ def test_two_shops_never_mix_their_backups(invoke, start, shop, storage, tmp_pat
     assert invoke("backup", "--to", storage.url).returncode == 0
 
 
-def test_nor_when_one_was_restored_more_often(invoke, start, shop, storage, tmp_path):
+def test_two_shops_never_mix_their_backups_after_restores(invoke, start, shop, storage, tmp_path):
     other, own_place = ("--data", str(tmp_path / "other")), tmp_path / "own"
     own_place.mkdir()
     start(data=tmp_path / "other").extensions["takeanumber"].database.close()
@@ -257,7 +257,7 @@ def test_a_database_whose_lease_another_server_has_is_not_backed_up(invoke, shop
 # ----- databases that can't be backed up
 
 
-def test_one_of_a_newer_version_is_refused(invoke, shop, storage):
+def test_a_database_of_a_newer_version_is_refused(invoke, shop, storage):
     with closing(sqlite3.connect(shop.database)) as db:
         db.execute("UPDATE alembic_version SET version_num = '9999'")
         db.commit()
@@ -268,7 +268,7 @@ def test_one_of_a_newer_version_is_refused(invoke, shop, storage):
 
 
 @pytest.mark.parametrize("revision", ["0001", "0002"])
-def test_one_of_an_older_version_is_backed_up_and_not_upgraded(invoke, old_version, stick, revision):
+def test_a_database_of_an_older_version_is_backed_up_and_not_upgraded(invoke, old_version, stick, revision):
     old = old_version(revision)
     tables = rows(old, "SELECT sql FROM sqlite_master ORDER BY name")
     ended = invoke("backup", "--to", stick.url, "--data", str(old.parent))
@@ -278,7 +278,7 @@ def test_one_of_an_older_version_is_backed_up_and_not_upgraded(invoke, old_versi
     assert sorted(path.name for path in old.parent.iterdir()) == ["takeanumber.db"]
 
 
-def test_one_that_is_damaged_is_not_stored(invoke, database, stick):
+def test_a_damaged_database_is_not_backed_up(invoke, database, stick):
     ((page, size),) = rows(
         database, "SELECT rootpage, page_size FROM sqlite_master, pragma_page_size WHERE name = 'event_place'"
     )
@@ -314,7 +314,7 @@ def test_a_full_disk(stick, database, tmp_path):
     assert [path.name for path in database.parent.glob(".*")] == []
 
 
-# ----- when the place for backups fails
+# ----- storage that fails
 
 WRONG = [
     ((403, "AccessDenied"), "may not be used"),
@@ -327,9 +327,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("wrong", "word"), WRONG, ids=str)
-def test_a_failure_is_a_sentence_and_never_taken_for_no_backup_yet(
-    invoke, bucket, way, database, wrong, word
-):
+def test_a_failure_is_reported_and_never_taken_for_no_backup_yet(invoke, bucket, way, database, wrong, word):
     invoke("backup", "--to", bucket.url)
     stored, before = bucket.names(), dump(database)
     way.wrong = wrong
@@ -350,7 +348,7 @@ def test_a_failure_is_a_sentence_and_never_taken_for_no_backup_yet(
 
 
 @pytest.mark.parametrize("wrong", [(403, "AccessDenied"), (503, "SlowDown"), "cut"], ids=str)
-def test_the_same_when_only_reading_or_only_writing_fails(invoke, bucket, way, database, wrong):
+def test_only_reading_or_only_writing_fails(invoke, bucket, way, database, wrong):
     invoke("backup", "--to", bucket.url)
     before = dump(database)
     way.wrong, way.of = wrong, {"GET"}
@@ -359,11 +357,12 @@ def test_the_same_when_only_reading_or_only_writing_fails(invoke, bucket, way, d
     way.of = {"PUT"}
     assert invoke("backup", "--to", bucket.url).said
     way.wrong = None
-    assert invoke("backup", "--to", bucket.url).returncode == 0  # what was cut off is not the newest now
+    # the upload that was cut off isn't the newest copy
+    assert invoke("backup", "--to", bucket.url).returncode == 0
     assert invoke("verify", "--from", bucket.url).returncode == 0
 
 
-def test_a_bucket_that_is_not_there(invoke, bucket, database):
+def test_a_missing_bucket(invoke, bucket, database):
     for words in (["backup", "--to"], ["restore", "--or-new", "--data", "elsewhere", "--from"]):
         assert "no bucket" in invoke(*words, f"s3://{bucket.name}-x/deli").said
 
@@ -381,7 +380,7 @@ def test_an_upload_that_is_cut_in_half(invoke, bucket, way, database):
     assert invoke("verify", "--from", bucket.url).returncode == 0
 
 
-def test_an_answer_that_is_lost_is_asked_for_again(invoke, bucket, way, shop):
+def test_a_request_without_an_answer_is_sent_again(invoke, bucket, way, shop):
     way.wrong, way.of = "deaf", {"PUT"}
     for _ in range(3):  # the claim, its decision, the copy
         way.times = 1
@@ -397,14 +396,14 @@ def test_storage_that_overwrites_what_is_there_is_not_used(invoke, bucket, way, 
     assert bucket.copies() == []
 
 
-def test_nobody_answers(invoke, bucket, shop, monkeypatch):
+def test_a_server_that_does_not_answer(invoke, bucket, shop, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
     assert "can't be reached" in invoke("backup", "--to", bucket.url).said
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "nonsense")
     assert "can't be reached" in invoke("backup", "--to", bucket.url).said
 
 
-def test_without_credentials(invoke, bucket, shop, monkeypatch):
+def test_missing_credentials_are_reported(invoke, bucket, shop, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     assert "credentials" in invoke("backup", "--to", bucket.url).said
@@ -424,34 +423,35 @@ def test_without_credentials(invoke, bucket, shop, monkeypatch):
         " ",
     ],
 )
-def test_urls_that_make_no_sense(invoke, shop, url):
+def test_invalid_storage_urls(invoke, shop, url):
     said = invoke("backup", "--to", url).said
     assert "s3://bucket/prefix" in said or "TAKEANUMBER_BACKUP_URL" in said
 
 
-def test_directories_that_cannot_be_used(invoke, shop, tmp_path):
+def test_unusable_directories(invoke, shop, tmp_path):
     (tmp_path / "file").write_text("")
     for words in (["backup", "--to"], ["restore", "--or-new", "--data", str(tmp_path / "new"), "--from"]):
-        assert "plug in" in invoke(*words, str(tmp_path / "stick")).said  # never made: it isn't plugged in
+        # never created: the stick isn't plugged in
+        assert "plug in" in invoke(*words, str(tmp_path / "stick")).said
         assert "no directory" in invoke(*words, str(tmp_path / "file")).said
     assert "can't be used" in invoke("backup", "--to", "/sys/kernel").said
     assert not (tmp_path / "new" / "takeanumber.db").exists()
 
 
-def test_in_a_directory_nobody_else_may_read_them(invoke, database, stick):
+def test_backups_in_a_directory_are_private(invoke, database, stick):
     assert invoke("backup", "--to", stick.url).returncode == 0
     for name in stick.names():
         assert (stick.path / name).stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_backed_up_by_root_they_belong_to_whom_the_directory_belongs(invoke, database, stick):
+def test_backups_by_root_belong_to_the_owner_of_the_directory(invoke, database, stick):
     os.chown(stick.path, 900, 900)
     assert invoke("backup", "--to", stick.url).returncode == 0
     assert {(stick.path / name).stat().st_uid for name in stick.names()} == {900}
 
 
-def test_a_stick_without_links(invoke, shop, stick, monkeypatch):
+def test_a_file_system_without_hard_links(invoke, shop, stick, monkeypatch):
     def no_links(*_):
         raise PermissionError(1, "Operation not permitted")
 
@@ -463,10 +463,10 @@ def test_a_stick_without_links(invoke, shop, stick, monkeypatch):
     assert [name for name in stick.names() if "/." in name] == []
 
 
-# ----- what it costs who keeps none
+# ----- without backups
 
 
-def test_who_keeps_no_backups_needs_no_boto3(tmp_path):
+def test_boto3_is_not_imported_without_backups(tmp_path):
     code = "import sys, takeanumber as t; t.create_app(data=sys.argv[1]); print('boto3' in sys.modules)"
     ended = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "data")],

@@ -20,7 +20,7 @@ DEEP = "[" * 100_000
 
 @pytest.fixture(scope="module")
 def furnished(tmp_path_factory):
-    """A place with everything that can be pressed, its URLs by name, and the time; made once for all."""
+    """A place with something behind every button, its URLs by name, and the time; created once for all."""
     clock, data = Clock(), tmp_path_factory.mktemp("furnished") / "data"
     with pytest.MonkeyPatch.context() as changed:
         changed.setattr(app_clock, "source", clock)
@@ -62,7 +62,7 @@ def links(furnished):
 
 
 def furnish(bakery):
-    """Puts somebody in the line, and somebody at Ana's desk; returns every URL that takes a POST, by name."""
+    """Put a customer in the line and one at Ana's desk; return every URL that takes a POST, by name."""
     assert bakery.owner_post("/queues", name="Bakery").status == 201
     assert bakery.owner_post("/counters", name="Shop", capacity=10).status == 201
     ana, door = bakery.desk("Ana", "Window 2"), bakery.door()
@@ -131,7 +131,7 @@ READ_BODY += ["counters", "counter", "doors", "enter code", "taps", "recount", "
 
 @pytest.fixture
 def refuses(place, links):
-    """Send something that must be refused; fail if that changed anything."""
+    """Send a request that must be refused, and check that it changed nothing."""
     before = place.export(), place.picture()
 
     def refuses(name, status, content=None, **request):
@@ -276,7 +276,7 @@ TABLE = [
     ("incoming", "phone", [*NOT_A_TEXT, None, "", "12"]),
     ("incoming", "refer_to", [*NOT_A_TEXT, "nowhere", "x" * 81]),
 ]
-# What makes the rest of each body right, so that it's the field in question that is refused.
+# Valid values for the rest of each body, so that the tested field is the reason for the refusal.
 RIGHT = {
     "places": {"name": "Other"},
     "staff": {"name": "Eve"},
@@ -366,7 +366,7 @@ def test_markup_and_sql_in_text_stay_text(own_place, text):
 # ----- too much
 
 
-def test_too_large_a_body(refuses, links):
+def test_a_body_that_is_too_large(refuses, links):
     for name in links:
         refuses(
             name,
@@ -376,7 +376,7 @@ def test_too_large_a_body(refuses, links):
         )
 
 
-def test_too_large_a_form(refuses):
+def test_a_form_that_is_too_large(refuses):
     refuses("take", 413, data={"name": "x" * 64 * 1024})
 
 
@@ -390,7 +390,7 @@ def test_a_long_address(client):
     assert client.get("/corner-deli/t/" + "x" * 5000).status == 404
 
 
-# ----- addresses that lead nowhere
+# ----- unknown URLs
 
 
 @pytest.mark.parametrize(
@@ -408,14 +408,14 @@ def test_an_unknown_link_is_not_found(place, links, token):
 
 
 @pytest.mark.parametrize("change", [str.swapcase, lambda token: token[:-1], lambda token: token + "A"])
-def test_almost_the_right_link_is_not_found(place, links, change):
+def test_a_link_with_one_wrong_character_is_not_found(place, links, change):
     for name in ("staff", "manage", "cancel", "pause", "taps"):
         parts = links[name].split("/")
         parts[5] = change(parts[5])
         assert place.client.post("/".join(parts), {"name": "Eve", "taps": []}).status == 404
 
 
-def test_a_link_of_one_kind_is_none_of_another(place, links):
+def test_a_token_of_one_kind_opens_no_link_of_another(place, links):
     tokens = {kind: links[kind].split("/")[5] for kind in ("staff", "manage", "pause", "cancel", "taps")}
     paths = {"staff": "staff", "manage": "manage", "pause": "desk", "cancel": "t", "taps": "door"}
     for kind, path in paths.items():
@@ -423,7 +423,7 @@ def test_a_link_of_one_kind_is_none_of_another(place, links):
             assert place.client.get(f"/corner-deli/{path}/{tokens[other]}").status == 404
 
 
-def test_what_is_not_there_is_not_found(place):
+def test_a_missing_object_is_not_found(place):
     for path in NOWHERE:
         assert place.client.get(path).status == 404
 
@@ -456,13 +456,13 @@ NOWHERE = [
 
 
 @pytest.mark.parametrize("servicer", ["0", "-1", "999999", "2147483648", "9" * 40, "x", "1.0", "1e3"])
-def test_a_servicer_who_is_not_there(place, servicer):
+def test_a_missing_servicer(place, servicer):
     for action in ("", "/remove"):
         assert place.owner_post(f"/servicers/{servicer}{action}", on_duty=False).status == 404
 
 
 @pytest.mark.parametrize("queue", ["nonsense", "Deli", "%00", "%ff", "x" * 500])
-def test_a_queue_that_is_not_there(place, queue):
+def test_a_missing_queue(place, queue):
     for action in ("", "/close", "/open", "/reset", "/delete", "/cancel"):
         assert place.owner_post(f"/queues/{queue}{action}", numbers=["A1"]).status == 404
 
@@ -480,7 +480,7 @@ def test_a_queue_that_is_not_there(place, queue):
         "/nonsense",
     ],
 )
-def test_an_action_that_is_not_there(place, path):
+def test_a_missing_action(place, path):
     assert place.owner_post(path).status == 404
 
 
@@ -514,7 +514,7 @@ def test_reading_changes_nothing(own_place, links, clock, method, days):
     assert own_place.export() == before
 
 
-# ----- the answer is in the language that was asked for
+# ----- JSON or HTML
 
 
 @pytest.mark.parametrize(

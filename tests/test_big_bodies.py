@@ -30,7 +30,7 @@ def posts(client, url, body, kind):
 
 @pytest.mark.parametrize("kind", [FORM, JSON, "multipart/form-data; boundary=b", "text/plain"])
 @pytest.mark.parametrize("path", LINKS)
-def test_an_unknown_link_is_unknown_whatever_is_sent(place, path, kind):
+def test_an_unknown_link_is_not_found_whatever_is_sent(place, path, kind):
     url = f"/corner-deli/{path.replace('x', 'x' * 22)}"
     for body in (b"", b"{", b"[" * 5000, b"a&" * 20000, b"--b\r\n" * 1000):
         assert posts(place.client, url, body, kind).status == 404
@@ -63,7 +63,7 @@ def test_a_form_of_contacts_is_64_kib_at_most(place):
         assert posts(place.client, url + path, b"text=" + b"x" * 64 * KIB, FORM).status == 413
 
 
-def test_a_form_has_so_many_fields(place):
+def test_a_form_with_too_many_fields_is_refused(place):
     for body in (b"a&" * 30000, b"a=b&" * 15000, b"&" * 60000):
         assert posts(place.client, f"{place.links['manage']}/queues", body, FORM).status == 413
 
@@ -88,7 +88,7 @@ def test_odd_json_is_refused(place, body):
 
 
 @pytest.mark.parametrize("item", [b"[]", b"{}", b"0", b'""', b'[{"a":[]}]'])
-def test_an_owner_s_json_has_so_many_values(place, item):
+def test_json_with_too_many_values_is_refused(place, item):
     body = b'{"contacts": [' + b",".join([item] * (15 * MIB // (len(item) + 1))) + b"]}"
     answer = posts(place.client, f"{place.links['manage']}/contacts", body, JSON)
     assert (answer.status, "several requests" in answer.body["error"]) == (413, True)

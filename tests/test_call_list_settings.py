@@ -4,11 +4,11 @@ import csv
 import io
 
 import pytest
-from test_forms import Browser
+from helpers.html_browser import Browser
 
 
 def queue(place, slug="follow-ups"):
-    """A call list, as the owner's page has it."""
+    """Return a call list as the owner sees it."""
     return next(each for each in place.owner_get()["queues"] if each["slug"] == slug)
 
 
@@ -47,7 +47,7 @@ def test_a_new_list_has_the_usual_settings(place):
     assert "request" not in answer.body["links"]
 
 
-def test_changing_it(clinic):
+def test_a_call_list_is_changed(clinic):
     changes = {"name": "Calls", "claim_minutes": 5, "retry_minutes": 10, "most_tries": 1}
     changes |= {"public_form": True, "staff_email": "desk@example.org"}
     answer = clinic.owner_post("/queues/follow-ups", **changes)
@@ -58,7 +58,7 @@ def test_changing_it(clinic):
     assert (answer.body["staff_email"], answer.body["claim_minutes"]) == (None, 5)
 
 
-def test_a_queue_stays_what_it_is(clinic):
+def test_the_kind_of_a_queue_cannot_change(clinic):
     assert clinic.owner_post("/queues/follow-ups", kind="walk-in").status == 409
     assert clinic.owner_post("/queues/deli", kind="calls").status == 409
     assert clinic.owner_post("/queues/deli", kind="walk-in", name="Deli").status == 200
@@ -84,7 +84,7 @@ def test_a_closed_list_gives_out_no_calls(clinic, cleo):
     assert cleo.next_call()["name"] == "Ida"
 
 
-def test_deleting_it_works_when_nobody_is_on_it(clinic, cleo):
+def test_an_empty_call_list_is_deleted(clinic, cleo):
     clinic.put_on_list("Ida")
     answer = clinic.owner_post("/queues/follow-ups/delete")
     assert (answer.status, answer.body["error"]) == (409, "1 are on Follow-ups still. Take them off first.")
@@ -97,11 +97,11 @@ def test_deleting_it_works_when_nobody_is_on_it(clinic, cleo):
     assert cleo.next_call()["number"] == "follow-ups-2"
 
 
-def test_its_numbers_are_never_reset(clinic):
+def test_the_numbers_of_a_call_list_are_never_reset(clinic):
     assert clinic.owner_post("/queues/follow-ups/reset").status == 409
 
 
-def test_walk_in_queues_are_as_they_were_beside_it(clinic, cleo, clock):
+def test_a_call_list_does_not_change_walk_in_queues(clinic, cleo, clock):
     clinic.put_on_list("Ida", "Joe")
     customer = clinic.customer()
     assert clinic.queue()["waiting"] == ["A1"]
@@ -121,7 +121,7 @@ def test_walk_in_queues_are_as_they_were_beside_it(clinic, cleo, clock):
 # ----- who may work on it
 
 
-def test_a_restricted_list_is_for_those_whom_the_owner_chose(clinic, cleo, dan):
+def test_a_restricted_list_is_for_callers_chosen_by_the_owner(clinic, cleo, dan):
     clinic.put_on_list("Ida")
     assert clinic.owner_post("/queues/follow-ups", callers=[dan.id]).body["callers"] == [dan.id]
     assert cleo.next_call() is None
@@ -173,7 +173,7 @@ def test_callers_are_ids(clinic, callers):
     assert queue(clinic)["callers"] is None
 
 
-def test_who_chose_other_queues_gets_none_of_its_calls(clinic):
+def test_a_caller_who_did_not_choose_the_list_gets_none_of_its_calls(clinic):
     clinic.put_on_list("Ida")
     assert clinic.caller("Eve", queues=["deli"]).next_call() is None
     assert clinic.caller("Fay", queues=["follow-ups"]).next_call()["name"] == "Ida"
@@ -187,7 +187,7 @@ def test_a_caller_who_loses_the_list_may_still_report(clinic, cleo):
     assert cleo.report(call).body["closed"] is True
 
 
-def test_the_owner_does_it_all_by_forms(clinic, cleo, dan, app):
+def test_the_owner_changes_call_lists_by_forms(clinic, cleo, dan, app):
     calls = f"{clinic.links['manage']}/calls"
     owner = Browser(app).open(calls)
     owner.press("Save Follow-ups", restricted="1", callers=[str(dan.id)], claim_minutes="5")
@@ -217,7 +217,7 @@ def test_the_owner_does_it_all_by_forms(clinic, cleo, dan, app):
     assert clinic.call_list()["next_due_at"] == "2026-11-23T14:30:00+01:00"
 
 
-def test_whoever_only_makes_calls_is_led_to_them(clinic, app):
+def test_a_servicer_who_only_makes_calls_is_redirected_to_the_page_of_calls(clinic, app):
     asked = {"name": "Fay", "queues": ["follow-ups"]}
     page = Browser(app).open(clinic.links["staff"]).press("Start serving", **asked)
     assert page.url.endswith("/calls")
@@ -226,7 +226,7 @@ def test_whoever_only_makes_calls_is_led_to_them(clinic, app):
 # ----- custom wording
 
 
-def test_outcomes_to_begin_with(clinic):
+def test_the_outcomes_of_a_new_place(clinic):
     outcomes = {each["name"]: each["effect"] for each in clinic.owner_get()["outcomes"]}
     assert outcomes == {
         "Reached": "reached",
@@ -250,7 +250,7 @@ def test_the_owner_adds_an_outcome(clinic, cleo):
     assert clinic.call_list()["outcomes"][0]["outcome"] == "Appointment made"
 
 
-def test_one_outcome_stays(clinic):
+def test_the_last_outcome_cannot_be_removed(clinic):
     ids = [each["id"] for each in clinic.owner_get()["outcomes"]]
     assert [clinic.owner_post(f"/outcomes/{each}/remove").status for each in ids] == [200] * 5 + [409]
 
@@ -272,7 +272,7 @@ def test_reasons_and_services(clinic):
 # ----- the owner's page of a list
 
 
-def test_what_waits_and_who_is_called(clinic, cleo, dan, clock):
+def test_the_owner_sees_waiting_and_claimed_calls(clinic, cleo, dan, clock):
     clinic.put_on_list("Ida", "Joe", "Kim", reason="Test results")
     cleo.make_call("Call back later", call_back_at="2026-11-21T18:00")
     clock.advance(minutes=1)
@@ -334,7 +334,7 @@ def test_figures_by_caller_outcome_and_day(clinic, cleo, dan, clock):
     assert clinic.call_list(**{"from": "1999-01-01", "to": "2000-01-01"})["outcomes"] == []
 
 
-def test_the_reports_as_a_file(clinic, cleo, clock):
+def test_reports_are_downloaded_as_csv(clinic, cleo, clock):
     clinic.add_contacts({"name": "=1+1", "phone": "030 1234567", "reference": "P-1"})
     clinic.put_on_list("=1+1", "Joe", reason="Test results")
     cleo.make_call("Left a message", notes="+49, she said", refer_to="follow-ups")
@@ -356,7 +356,7 @@ def test_the_reports_as_a_file(clinic, cleo, clock):
     assert clinic.client.get(f"{url}?from=nonsense").status == 400
 
 
-def test_a_walk_in_queue_has_no_such_page(clinic):
+def test_a_walk_in_queue_has_no_page_of_calls(clinic):
     assert clinic.client.get(f"{clinic.links['manage']}/queues/deli").status == 404
     assert clinic.client.get(f"{clinic.links['manage']}/queues/deli/reports.csv").status == 404
     assert clinic.owner_post("/queues/deli/clear-claim", id=1).status == 404
@@ -365,7 +365,7 @@ def test_a_walk_in_queue_has_no_such_page(clinic):
 # ----- private
 
 
-def test_nothing_of_a_list_is_public(clinic, cleo):
+def test_call_lists_are_private(clinic, cleo):
     clinic.put_on_list("Ida")
     before = clinic.picture()
     for outcome in ("No answer", "Do not call again"):

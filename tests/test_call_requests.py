@@ -1,7 +1,7 @@
 """Requests to be called back, and customers in a line who ask to be called instead of waiting."""
 
 import pytest
-from test_forms import Browser
+from helpers.html_browser import Browser
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_a_request_becomes_a_contact_and_a_call(hotline, cleo):
     assert (call["name"], call["reason"]) == ("Nele", "Asked to be called: My order 123")
 
 
-def test_its_page_says_where_it_stands(hotline, cleo, clock, app):
+def test_the_page_of_a_request_shows_its_state(hotline, cleo, clock, app):
     answer = asks(hotline)
     url = answer.body["links"]["ticket"]
 
@@ -59,7 +59,7 @@ def test_its_page_says_where_it_stands(hotline, cleo, clock, app):
     assert says() == ("done", "All done. Thank you!")
 
 
-def test_it_says_that_nobody_calls_once_the_callers_time_is_up(hotline, cleo, clock):
+def test_a_request_waits_again_when_its_claim_runs_out(hotline, cleo, clock):
     answer = asks(hotline)
     cleo.next_call()
     assert page_of(hotline, answer)["state"] == "called"
@@ -75,7 +75,7 @@ def test_the_same_request_twice_is_one(hotline):
     assert hotline.call_list()["waiting"] == 1
 
 
-def test_the_same_number_again_is_added_to_the_notes(hotline, cleo):
+def test_a_second_request_for_the_number_adds_its_note(hotline, cleo):
     first = asks(hotline)
     again = asks(hotline, phone="+49 (0)30 1234567", note="And order 124")
     assert again.status == first.status
@@ -83,7 +83,7 @@ def test_the_same_number_again_is_added_to_the_notes(hotline, cleo):
     assert cleo.next_call()["note"] == "My order 123\nAnd order 124"
 
 
-def test_who_knows_a_number_learns_nothing_of_its_call_and_cannot_end_it(hotline, cleo, clock):
+def test_knowing_a_number_neither_reveals_nor_cancels_its_call(hotline, cleo, clock):
     hotline.put_on_list("Ida")
     clock.advance(hours=5)
     for number in ("030 1000001", "030 1234567"):  # of the owner's call, and of somebody's own request
@@ -104,7 +104,7 @@ def test_who_knows_a_number_learns_nothing_of_its_call_and_cannot_end_it(hotline
     assert page_of(hotline, answer) == page
 
 
-def test_a_call_that_was_for_later_is_made_now(hotline, cleo, app):
+def test_a_request_makes_a_planned_call_due_now(hotline, cleo, app):
     phone = Browser(app).open("/corner-deli/follow-ups/tickets")
     phone.press("Call me back", phone="030 1234567")
     page = phone.url
@@ -114,7 +114,7 @@ def test_a_call_that_was_for_later_is_made_now(hotline, cleo, app):
     assert cleo.next_call()["note"] == "Now!"
 
 
-def test_who_asks_again_is_called_now_though_it_was_to_be_later(hotline, cleo, clock):
+def test_a_second_request_makes_the_call_due_now(hotline, cleo, clock):
     asks(hotline)
     cleo.report(cleo.next_call(), "Call back later", call_back_at="2026-12-01T10:00")
     assert cleo.next_call() is None
@@ -123,7 +123,7 @@ def test_who_asks_again_is_called_now_though_it_was_to_be_later(hotline, cleo, c
     assert cleo.next_call()["note"] == "My order 123\nIt is urgent"
 
 
-def test_after_it_was_done_a_new_one_can_be_made(hotline, cleo):
+def test_a_new_request_can_be_made_after_the_call(hotline, cleo):
     first = asks(hotline)
     cleo.make_call("Reached")
     again = asks(hotline)
@@ -131,7 +131,7 @@ def test_after_it_was_done_a_new_one_can_be_made(hotline, cleo):
     assert again.body["number"] != first.body["number"]
 
 
-def test_leaving_it(hotline, cleo):
+def test_a_request_is_cancelled(hotline, cleo):
     answer = asks(hotline)
     assert hotline.client.post(answer.body["links"]["cancel"]).status == 200
     assert cleo.next_call() is None
@@ -141,12 +141,12 @@ def test_leaving_it(hotline, cleo):
 @pytest.mark.parametrize(
     "asked", [{"phone": None}, {"phone": ""}, {"phone": "12"}, {"email": "nonsense"}, {"note": "x" * 501}]
 )
-def test_what_makes_no_sense_adds_nobody(hotline, asked):
+def test_an_invalid_request_adds_no_contact(hotline, asked):
     assert asks(hotline, **asked).status == 400
     assert hotline.contact_names() == []
 
 
-def test_without_a_public_form(clinic):
+def test_a_list_without_a_public_form_takes_no_requests(clinic):
     assert asks(clinic).status == 404
     assert clinic.client.get(FORM).status == 404
     assert clinic.client.get("http://localhost/corner-deli/deli/tickets").status == 404
@@ -160,13 +160,13 @@ def test_a_closed_list_takes_no_requests(hotline, app):
     assert asks(hotline).status == 409
 
 
-def test_who_must_not_be_called_is_not(hotline, cleo):
+def test_a_request_for_a_do_not_call_number_is_refused(hotline, cleo):
     asks(hotline)
     cleo.make_call("Do not call again")
     assert asks(hotline).status == 409
 
 
-def test_requests_are_limited_as_takes_are(start, clock):
+def test_requests_are_rate_limited_like_tickets(start, clock):
     from helpers.client import AppClient
     from helpers.places import open_deli
 
@@ -249,14 +249,14 @@ def test_a_customer_waits_in_the_shop_again(clinic):
     assert clinic.export()["ticket"][0]["phone"] is None
 
 
-def test_it_is_offered_only_where_calls_are_made(place, clock):
+def test_a_phone_call_is_offered_only_where_calls_are_made(place, clock):
     mine = place.customer()
     assert "call_me" not in mine.get()["links"]
     url = mine.ticket["links"]["ticket"]
     assert place.client.post(f"{url}/call-me", {"phone": "030 1234567"}).status in (400, 409)
 
 
-def test_no_number_no_call(clinic):
+def test_a_phone_call_needs_a_phone_number(clinic):
     mine = clinic.customer()
     url = mine.ticket["links"]["ticket"]
     assert clinic.client.post(f"{url}/call-me", {"phone": "12"}).status == 400
@@ -271,7 +271,7 @@ def test_a_called_customer_cannot_ask_for_a_phone_call(clinic, cleo):
     assert clinic.client.post(url, {"phone": "030 1234567"}).status == 409
 
 
-def test_nobody_who_is_called_by_phone_is_sent_to_a_door(clinic):
+def test_a_customer_waiting_by_phone_is_not_called_to_a_door(clinic):
     for path, asked in {"/queues": {"name": "Bakery"}, "/counters": {"name": "Shop", "capacity": 1}}.items():
         clinic.owner_post(path, **asked)
     mine, ana = clinic.customer(), clinic.desk()

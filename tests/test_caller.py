@@ -1,12 +1,12 @@
 """Callers: request the next call, hold the claim for a while, report the outcome, and what follows."""
 
 import pytest
+from helpers.html_browser import Browser
 from helpers.places import open_deli
-from test_forms import Browser
 
 
 def at(clock, minutes=0.0):
-    """An instant from now on, as a form sends it: what a clock in Berlin shows."""
+    """Return a time after now in Berlin, as a form sends it."""
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -45,7 +45,7 @@ def test_a_caller_sees_whom_to_call_and_why(clinic, cleo):
     )
 
 
-def test_by_priority_then_the_longest_waiting(clinic, cleo):
+def test_calls_are_ordered_by_priority_then_waiting_time(clinic, cleo):
     clinic.put_on_list("Ida", "Joe")
     clinic.put_on_list("Kim", priority=1)
     clinic.put_on_list("Lou", priority=5)
@@ -53,7 +53,7 @@ def test_by_priority_then_the_longest_waiting(clinic, cleo):
     assert [cleo.make_call() for _ in range(6)] == ["Kim", "Ida", "Joe", "Max", "Lou", None]
 
 
-def test_the_order_holds_over_several_lists(clinic, cleo, clock):
+def test_calls_of_several_lists_are_ordered_together(clinic, cleo, clock):
     assert clinic.owner_post("/queues", name="Urgent", kind="calls").status == 201
     clinic.put_on_list("Ida")
     clock.advance(minutes=1)
@@ -81,13 +81,13 @@ def test_requesting_again_returns_the_call_that_is_held(clinic, cleo):
     assert cleo.get()["call"] == first
 
 
-def test_nobody_else_gets_it(clinic, cleo, dan):
+def test_a_claimed_call_is_given_to_nobody_else(clinic, cleo, dan):
     clinic.put_on_list("Ida", "Joe")
     assert (cleo.next_call()["name"], dan.next_call()["name"]) == ("Ida", "Joe")
     assert clinic.caller("Eve").next_call() is None
 
 
-def test_nobody_to_call(clinic, cleo):
+def test_there_is_no_call_to_make(clinic, cleo):
     page = cleo.get_calls()
     assert (page["call"], page["next_at"]) == (None, None)
     assert page["lists"] == [
@@ -96,7 +96,7 @@ def test_nobody_to_call(clinic, cleo):
     assert cleo.next_call() is None
 
 
-def test_whoever_is_not_on_duty_gets_none(clinic, cleo):
+def test_a_caller_off_duty_gets_no_call(clinic, cleo):
     clinic.put_on_list("Ida")
     cleo.post("pause")
     assert cleo.post("calls/next").status == 409
@@ -136,7 +136,7 @@ def test_a_claim_lasts_as_the_owner_says(clinic, cleo, dan, clock):
     assert dan.next_call()["name"] == "Ida"
 
 
-def test_who_lost_a_call_gets_the_next(clinic, cleo, dan, clock):
+def test_a_caller_whose_claim_ran_out_gets_the_next_call(clinic, cleo, dan, clock):
     clinic.put_on_list("Ida", "Joe")
     first = cleo.next_call()
     clock.advance(minutes=20)
@@ -154,7 +154,7 @@ def test_a_caller_may_get_a_lost_call_again(clinic, cleo, clock):
     assert again["claim"] != first["claim"]
 
 
-def test_more_time_is_a_whole_claim_from_now(clinic, cleo, dan, clock):
+def test_extending_a_claim_starts_it_again(clinic, cleo, dan, clock):
     clinic.put_on_list("Ida")
     call = cleo.next_call()
     clock.advance(minutes=19)
@@ -176,7 +176,7 @@ def test_a_lost_claim_is_not_extended(clinic, cleo, dan, clock):
     assert cleo.post("calls/more-time", claim=call["claim"]).status == 409
 
 
-def test_giving_it_back(clinic, cleo, dan, clock):
+def test_a_call_is_released(clinic, cleo, dan, clock):
     clinic.put_on_list("Ida", "Joe", "Kim")
     call = cleo.next_call()
     clock.advance(seconds=5)
@@ -185,7 +185,7 @@ def test_giving_it_back(clinic, cleo, dan, clock):
     assert [dan.make_call() for _ in range(4)] == ["Joe", "Kim", "Ida", None]
 
 
-def test_giving_back_what_somebody_else_has_takes_it_from_nobody(clinic, cleo, dan, clock):
+def test_releasing_a_call_that_another_caller_has_changes_nothing(clinic, cleo, dan, clock):
     clinic.put_on_list("Ida")
     call = cleo.next_call()
     clock.advance(minutes=20)
@@ -244,7 +244,7 @@ def test_the_same_report_twice_is_one(clinic, cleo):
 
 
 @pytest.mark.parametrize("outcome", ["no answer", "NO-ANSWER", "No_Answer", " noanswer "])
-def test_an_outcome_is_known_by_its_name_however_it_is_written(clinic, cleo, outcome):
+def test_the_name_of_an_outcome_may_be_written_in_any_case(clinic, cleo, outcome):
     clinic.put_on_list("Ida")
     assert cleo.report(cleo.next_call(), outcome).body["report"]["outcome"] == "No answer"
 
@@ -263,7 +263,7 @@ def test_an_unknown_outcome_or_claim(clinic, cleo, dan):
     assert cleo.get_calls()["call"] == call
 
 
-def test_a_late_report_that_nobody_overtook_ends_the_call(clinic, cleo, dan, clock):
+def test_a_late_report_ends_a_call_that_nobody_else_claimed(clinic, cleo, dan, clock):
     clinic.put_on_list("Ida")
     call = cleo.next_call()
     clock.advance(minutes=45)
@@ -273,7 +273,7 @@ def test_a_late_report_that_nobody_overtook_ends_the_call(clinic, cleo, dan, clo
     assert dan.next_call()["tries"] == 1
 
 
-def test_a_late_report_after_it_was_somebody_elses_is_kept_and_closes_nothing(clinic, cleo, dan, clock):
+def test_a_late_report_after_another_claim_is_kept_and_closes_nothing(clinic, cleo, dan, clock):
     clinic.put_on_list("Ida")
     call = cleo.next_call()
     clock.advance(minutes=20)
@@ -303,7 +303,7 @@ def test_a_call_lasted_no_longer_than_its_claim(clinic, cleo, dan, clock):
     assert [report["seconds"] for report in clinic.export()["report"]] == [2100, 1200]
 
 
-def test_a_late_report_after_somebody_elses_was_given_back_closes_nothing(clinic, cleo, dan, clock):
+def test_a_late_report_after_another_claim_was_released_closes_nothing(clinic, cleo, dan, clock):
     clinic.put_on_list("Ida")
     call = cleo.next_call()
     clock.advance(minutes=20)
@@ -312,7 +312,7 @@ def test_a_late_report_after_somebody_elses_was_given_back_closes_nothing(clinic
     assert dan.next_call()["name"] == "Ida"
 
 
-def test_no_answer_comes_back_after_a_pause_so_many_times(clinic, cleo, clock):
+def test_a_call_without_answer_is_retried_up_to_the_maximum(clinic, cleo, clock):
     clinic.owner_post("/queues/follow-ups", retry_minutes=30, most_tries=2)
     clinic.put_on_list("Ida", reason="Test results", priority=2)
     tries = []
@@ -328,7 +328,7 @@ def test_no_answer_comes_back_after_a_pause_so_many_times(clinic, cleo, clock):
     assert clinic.contacts()["contacts"][0]["lists"] == []
 
 
-def test_call_back_later_comes_to_the_second_behind_those_of_its_priority(clinic, cleo, clock):
+def test_a_call_back_is_due_to_the_second_behind_calls_of_its_priority(clinic, cleo, clock):
     clinic.put_on_list("Ida")
     assert cleo.make_call("Call back later", call_back_at="2026-11-21T12:30") == "Ida"
     assert cleo.get_calls()["next_at"] == "2026-11-21T12:30:00+01:00"
@@ -349,10 +349,10 @@ def test_call_back_later_comes_to_the_second_behind_those_of_its_priority(clinic
         (None, "2026-11-23T14:30+00:00", "2026-11-23T15:30:00+01:00"),
         (None, "2027-03-28T02:30", "2027-03-28T03:00:00+02:00"),  # the hour that the clock skips
         (None, "2027-03-28T03:30", "2027-03-28T03:30:00+02:00"),
-        (None, "2027-10-31T02:30", "2027-10-31T02:30:00+02:00"),  # the first of two
+        (None, "2027-10-31T02:30", "2027-10-31T02:30:00+02:00"),  # the first of the two hours
     ],
 )
-def test_a_call_back_is_by_the_contacts_clock_or_the_places(clinic, cleo, zone, when, shown):
+def test_a_call_back_time_is_in_the_time_zone_of_the_contact_or_the_place(clinic, cleo, zone, when, shown):
     clinic.owner_post("/queues/follow-ups", calling_from="00:00", calling_to="24:00")  # 5:00 in New York
     clinic.add_contacts({"name": "Ida", "phone": "030 1000001"} | ({"timezone": zone} if zone else {}))
     clinic.put_on_list("Ida")
@@ -368,7 +368,7 @@ def test_a_call_back_is_by_the_contacts_clock_or_the_places(clinic, cleo, zone, 
         *("2026-11-21T10:59", "2029-01-01T10:00", "2026-11-31T10:00", "9999-12-31T23:59"),
     ],
 )
-def test_a_call_back_needs_a_time_to_come(clinic, cleo, when):
+def test_a_call_back_needs_a_future_time(clinic, cleo, when):
     clinic.put_on_list("Ida")
     call = cleo.next_call()
     answer = cleo.report(call, "Call back later", **({} if when is None else {"call_back_at": when}))
@@ -393,7 +393,7 @@ def test_do_not_call_again_takes_the_contact_off_every_list(clinic, cleo, dan):
     assert clinic.put_on_list("Ida")["skipped"] == {"must not be called": 1}
 
 
-def test_do_not_call_again_holds_for_all_who_share_the_number(clinic, cleo, dan, clock):
+def test_do_not_call_applies_to_all_contacts_with_the_number(clinic, cleo, dan, clock):
     clinic.add_contacts(
         *({"name": name, "phone": "030 1234567", "reference": name} for name in ("Ana", "Bea"))
     )
@@ -404,7 +404,7 @@ def test_do_not_call_again_holds_for_all_who_share_the_number(clinic, cleo, dan,
     assert [cleo.next_call()["name"], dan.next_call()] == ["Ida", None]
 
 
-def test_do_not_call_again_holds_though_it_came_late(clinic, cleo, dan, clock):
+def test_a_late_report_of_do_not_call_applies(clinic, cleo, dan, clock):
     clinic.put_on_list("Ida")
     call = cleo.next_call()
     clock.advance(minutes=20)
@@ -417,7 +417,7 @@ def test_do_not_call_again_holds_though_it_came_late(clinic, cleo, dan, clock):
     assert clinic.call_list()["waiting"] == 0
 
 
-def test_whoever_must_not_be_called_from_now_on_is_not(clinic, cleo, clock):
+def test_a_claimed_call_ends_when_the_contact_becomes_do_not_call(clinic, cleo, clock):
     clinic.put_on_list("Ida")
     call = cleo.next_call()
     clinic.owner_post("/contacts/actions", action="do_not_call", match="all")
@@ -458,7 +458,7 @@ def test_referring_to_a_service_outside(clinic, cleo):
     assert clinic.call_list()["referrals"] == [{"to": "Housing advice", "total": 1}]
 
 
-def test_a_referral_to_nowhere_changes_nothing(clinic, cleo):
+def test_an_invalid_referral_changes_nothing(clinic, cleo):
     clinic.put_on_list("Ida")
     call = cleo.next_call()
     assert cleo.report(call, refer_to="nowhere").status == 400
@@ -467,7 +467,7 @@ def test_a_referral_to_nowhere_changes_nothing(clinic, cleo):
     assert cleo.get_calls()["call"] == call
 
 
-# ----- who phones in
+# ----- incoming calls
 
 
 def test_an_incoming_call_ends_the_open_one(clinic, cleo, dan):
@@ -479,7 +479,7 @@ def test_an_incoming_call_ends_the_open_one(clinic, cleo, dan):
     assert clinic.call_list()["done_today"] == 1
 
 
-def test_an_incoming_call_of_somebody_new_adds_a_contact(clinic, cleo):
+def test_an_incoming_call_from_an_unknown_number_adds_a_contact(clinic, cleo):
     asked = {"phone": "030 5551234", "name": "Nele", "outcome": "Call back later", "list": "follow-ups"}
     answer = cleo.post("calls/incoming", **asked, call_back_at="2026-11-21T13:00")
     assert answer.status == 200, answer.body
@@ -487,7 +487,7 @@ def test_an_incoming_call_of_somebody_new_adds_a_contact(clinic, cleo):
     assert answer.body["next_at"] == "2026-11-21T13:00:00+01:00"
 
 
-def test_an_incoming_call_does_not_end_the_call_that_somebody_has(clinic, cleo, dan):
+def test_an_incoming_call_does_not_end_a_claimed_call(clinic, cleo, dan):
     clinic.put_on_list("Ida")
     call = cleo.next_call()
     answer = dan.post("calls/incoming", phone="030 1000001", outcome="Reached")
@@ -495,7 +495,7 @@ def test_an_incoming_call_does_not_end_the_call_that_somebody_has(clinic, cleo, 
     assert cleo.report(call).body["closed"] is True
 
 
-def test_a_call_back_of_somebody_who_phoned_in_is_kept_on_the_list_that_is_named(clinic, cleo, dan):
+def test_a_call_back_after_an_incoming_call_goes_on_the_named_list(clinic, cleo, dan):
     clinic.owner_post("/queues", name="Second", kind="calls")
     clinic.put_on_list("Ida", call_list="second")
     asked = {"phone": "030 1000001", "outcome": "Call back later", "call_back_at": "2026-11-21T13:00"}
@@ -525,7 +525,7 @@ def test_an_incoming_call_sent_twice_is_one(clinic, cleo):
         {"phone": "030 1000001", "outcome": "Reached", "refer_to": "nowhere"},
     ],
 )
-def test_an_incoming_call_that_makes_no_sense_adds_nobody(clinic, cleo, asked):
+def test_an_invalid_incoming_call_adds_no_contact(clinic, cleo, asked):
     assert cleo.post("calls/incoming", **asked).status == 400
     assert clinic.contact_names() == []
 
@@ -582,7 +582,7 @@ def test_the_call_of_a_removed_caller_goes_to_others(clinic, cleo, dan):
     assert cleo.post("calls/next").status == 404
 
 
-def test_a_callers_figures_are_of_the_places_day(clinic, cleo, clock):
+def test_a_callers_figures_are_for_the_day_of_the_place(clinic, cleo, clock):
     clinic.put_on_list("Ida", "Joe", "Kim")
     clinic.owner_post("/queues/follow-ups", calling_from="00:00", calling_to="24:00")
     clock.set("2026-11-22 03:59", "Europe/Berlin")
@@ -595,7 +595,7 @@ def test_a_callers_figures_are_of_the_places_day(clinic, cleo, clock):
     assert [each["name"] for each in cleo.get_calls()["recent"]] == ["Joe", "Ida"]
 
 
-def test_a_call_list_knows_no_day(clinic, cleo, clock):
+def test_calls_do_not_expire_with_the_day(clinic, cleo, clock):
     clinic.put_on_list("Ida")
     clock.advance(days=3)
     clinic.customer()
@@ -614,7 +614,7 @@ def test_a_call_of_a_forgotten_contact_keeps_nothing_of_it(clinic, cleo):
     assert "1000001" not in export
 
 
-def test_two_places_know_nothing_of_each_other(start):
+def test_two_places_share_nothing(start):
     from helpers.client import AppClient
 
     client = AppClient(start(places="open"))

@@ -52,7 +52,7 @@ def test_a_call_from_asking_to_reporting(clinic, cleo, app_of_cleo):
     assert app_of_cleo.stats() == {"total": 1, "today": 1}
 
 
-def test_nothing_to_call_now(clinic, app_of_cleo):
+def test_an_app_is_told_that_there_is_no_call(clinic, app_of_cleo):
     answer = app_of_cleo.next_call()
     assert (answer.status, answer.body["next_at"]) == (404, None)
     clinic.put_on_list("Ida")
@@ -62,7 +62,7 @@ def test_nothing_to_call_now(clinic, app_of_cleo):
     assert (answer.status, answer.body["next_at"]) == (404, "2026-11-21T18:00:00+01:00")
 
 
-def test_from_one_list(clinic, app_of_cleo):
+def test_an_app_asks_for_a_call_of_one_list(clinic, app_of_cleo):
     clinic.owner_post("/queues", name="Urgent", kind="calls")
     clinic.put_on_list("Ida")
     clinic.put_on_list("Joe", call_list="urgent")
@@ -70,7 +70,7 @@ def test_from_one_list(clinic, app_of_cleo):
     assert app_of_cleo.next_call("?list=urgent").body["call"]["name"] == "Joe"
 
 
-def test_nothing_to_call_now_on_one_list(clinic, app_of_cleo):
+def test_an_app_is_told_that_one_list_has_no_call(clinic, app_of_cleo):
     clinic.owner_post("/queues", name="Urgent", kind="calls")
     clinic.put_on_list("Ida")
     app_of_cleo.report(
@@ -111,7 +111,7 @@ def test_a_late_report_is_kept_and_closes_nothing(clinic, dan, app_of_cleo, cloc
 @pytest.mark.parametrize(
     ("method", "name"), [("POST", "requestCall"), ("POST", "submitReport"), ("GET", "callerStats")]
 )
-def test_without_a_token_of_a_desk(clinic, head, method, name):
+def test_a_request_without_a_valid_desk_token_is_refused(clinic, head, method, name):
     answer = clinic.client.send(method, f"http://localhost/api/{name}", headers=head, json={})
     assert answer.status == 401
     assert answer.body["error"].endswith(".")
@@ -141,7 +141,7 @@ def test_an_app_that_sends_no_body_and_accepts_anything(clinic, app, cleo):
     assert client.get("/api/nonsense").status_code == 404
 
 
-def test_a_customer_at_the_desk(clinic, cleo, app_of_cleo):
+def test_an_app_gets_no_call_while_a_customer_is_at_the_desk(clinic, cleo, app_of_cleo):
     clinic.put_on_list("Ida")
     clinic.customer()
     cleo.call_next()
@@ -194,7 +194,7 @@ def test_an_app_written_for_vial(clinic, app_of_cleo):
         {"Location": "1", "Availability": ["Reached"], "Notes": "x" * 2001},
     ],
 )
-def test_what_vials_report_lacks_is_said(clinic, app_of_cleo, report):
+def test_an_invalid_vial_report_is_refused_with_the_reason(clinic, app_of_cleo, report):
     clinic.put_on_list("Ida")
     assert app_of_cleo.next_call().body["id"] == "1"
     answer = app_of_cleo.client.post("http://localhost/api/submitReport", report, **app_of_cleo.head)

@@ -3,7 +3,7 @@
 import pytest
 
 
-def test_who_leaves_is_gone_from_the_line(place):
+def test_leaving_removes_a_ticket_from_the_line(place):
     first, second = place.customer(), place.customer()
     status, body, _ = first.cancel()
     assert (status, body["state"]) == (200, "cancelled")
@@ -30,7 +30,7 @@ def test_who_was_called_can_still_leave(place, ana, started):
 
 
 @pytest.mark.parametrize(("button", "state"), [("done", "done"), ("no-show", "no_show")])
-def test_after_the_end_nobody_leaves(place, ana, button, state):
+def test_a_ticket_that_ended_cannot_be_cancelled(place, ana, button, state):
     customer = place.customer()
     ana.call_next()
     ana.post(button, number="A1")
@@ -46,7 +46,7 @@ def test_a_number_that_was_left_is_not_given_again(place):
     assert place.customer().number == "A2"
 
 
-def test_a_late_press_for_one_who_left_says_so(place, ana):
+def test_a_press_for_a_customer_who_left_is_refused(place, ana):
     customer = place.customer()
     ana.call_next()
     customer.cancel()

@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def one_sentence():
-    """Checks that a command ended with status 1 and one sentence that holds these words."""
+    """Check that a command ended with status 1 and one sentence that holds these words."""
 
     def check(ended, *words):
         assert (ended.returncode, ended.stdout) == (1, "")
@@ -26,7 +26,7 @@ def one_sentence():
 
 @pytest.fixture
 def database(tmp_path):
-    """Where the database of this test lies."""
+    """The path of the database of this test."""
     (tmp_path / "data").mkdir()
     return tmp_path / "data" / "takeanumber.db"
 
@@ -78,12 +78,12 @@ def test_serve_prints_its_address(start_server):
     assert "Traceback" not in server.log
 
 
-def test_the_address_that_was_set_is_the_one_that_is_told(start_server):
+def test_serve_prints_the_configured_url(start_server):
     assert "https://queue.example.org" in start_server(url="https://queue.example.org").log
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_cleanly(start_server, by):
+def test_serve_ends_cleanly(start_server, by):
     server = start_server()
     server.open_shop().take()
     assert server.stop(by) == 0
@@ -91,7 +91,7 @@ def test_it_ends_cleanly(start_server, by):
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_though_somebody_is_watching(start_server, by):
+def test_serve_ends_while_a_stream_is_open(start_server, by):
     server = start_server()
     stream = server.open_shop().watch()
     stream.next()
@@ -110,7 +110,7 @@ def test_the_log_holds_no_links(start_server):
     assert [token for token in secret if token in server.log] == []
 
 
-def test_options_go_over_the_environment(start_server, tmp_path):
+def test_options_override_the_environment(start_server, tmp_path):
     server = start_server("--data", str(tmp_path / "elsewhere"))
     server.open_shop()
     assert (tmp_path / "elsewhere" / "takeanumber.db").exists()
@@ -126,18 +126,18 @@ def test_a_port_in_use(command, one_sentence):
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
-def test_a_host_that_is_not_here(command, one_sentence, host):
+def test_a_host_of_another_machine(command, one_sentence, host):
     one_sentence(command("--host", host, "--port", "0"), host)
 
 
-def test_a_port_that_is_none(command, one_sentence):
+def test_an_invalid_port(command, one_sentence):
     one_sentence(command("--port", "70000"), "PORT")
 
 
 # ----- data that can't be used
 
 
-def test_a_directory_in_which_nobody_may_write(command, one_sentence):
+def test_a_read_only_directory(command, one_sentence):
     one_sentence(command("--data", "/sys/kernel"), "/sys/kernel", "Permission denied")
 
 
@@ -172,7 +172,7 @@ def test_a_database_newer_than_the_code(command, one_sentence, database, start, 
 
 
 @pytest.mark.parametrize("words", [[], ["links"]])
-def test_a_database_that_says_nothing_of_its_version(command, one_sentence, database, start, words):
+def test_a_database_without_a_version(command, one_sentence, database, start, words):
     start(data=database.parent)
     with sqlite3.connect(database) as db:
         db.execute("DELETE FROM alembic_version")
@@ -194,7 +194,7 @@ def test_links_prints_each_places_manage_link(command, place):
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_the_links_that_are_printed_work(command, server):
+def test_the_printed_links_work(command, server):
     server.open_shop()
     address = {"TAKEANUMBER_DATA": str(server.data), "HOST": "127.0.0.1", "PORT": str(server.port)}
     link = command("links", **address).stdout.split(": ")[1].strip()
@@ -232,12 +232,12 @@ def test_the_demo_plays_a_day(command, server):
 
 def test_the_demo_needs_a_server(command, one_sentence):
     with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        nobody.bind(("127.0.0.1", 0))  # nothing listens there
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
         one_sentence(command("demo", "--url", url), url)
 
 
-def test_the_demo_needs_a_server_that_lets_it(command, one_sentence, server):
+def test_the_demo_needs_a_server_that_allows_another_place(command, one_sentence, server):
     server.open_shop()
     one_sentence(command("demo", "--url", server.url), "one place")
 

@@ -15,11 +15,12 @@ CALLERS = 20
 
 
 def open_hotline(server, calls):
-    """Open a place with a call list of so many contacts, whose order is not that of their ids."""
+    """Open a place with a call list of this many contacts, in an order that is not that of their ids."""
     response = server.post("/places", {"name": "Hotline", "call_list": "Calls", "timezone": "Europe/Berlin"})
     assert response.status == 201, response
     hotline = Place(server, response.body)
-    hotline.owner_post("/queues/calls", calling_from="00:00", calling_to="24:00")  # tests run at night, too
+    # since tests also run at night
+    hotline.owner_post("/queues/calls", calling_from="00:00", calling_to="24:00")
     people = [{"name": f"N{n}", "phone": f"030 {1000001 + n}"} for n in range(calls)]
     for start in range(0, calls, 500):
         batch = people[start : start + 500]
@@ -41,7 +42,7 @@ def let_claims_last(server, seconds):
 
 
 def check(export, calls, claim_s):
-    """Goes through the history: who had which call, and whether it was the next one."""
+    """Check in the history which caller had which call, and that it was the next one."""
     tickets = {ticket["id"]: ticket for ticket in export["ticket"]}
     waiting = {
         (ticket["priority"], ticket["joined_at"], ticket["id"]): ticket["id"] for ticket in tickets.values()
@@ -95,7 +96,7 @@ def work_through(server, calls, claim_s):
             if call is None:
                 time.sleep(0.05)
             elif dice.random() < 1 / 3:
-                time.sleep(claim_s + 0.05)  # the caller went for a coffee
+                time.sleep(claim_s + 0.05)  # an abandoned claim
                 forgotten.append(call)
             else:
                 report(desk, call)
@@ -110,7 +111,7 @@ def work_through(server, calls, claim_s):
     assert len(closed) == calls
     lapses = check(hotline.export(), calls, claim_s)
     assert lapses > calls / 10
-    assert kept  # late reports, of calls that were somebody else's then
+    assert kept  # late reports of calls that another caller has claimed
 
 
 def test_twenty_callers_and_a_third_of_the_calls_abandoned(server):

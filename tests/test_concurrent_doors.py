@@ -14,22 +14,22 @@ from urllib.parse import urlsplit
 import pytest
 from helpers.places import Door, new_tap
 
-COUNTED = ("tap", "undo", "recount", "empty")  # what adds up to the people inside
-PASSING = (1, 1, 1, 1, 2, 3, 5, -1, -1, -1, -2)  # how many pass a door at once
+COUNTED = ("tap", "undo", "recount", "empty")  # kinds of events that add up to the people inside
+PASSING = (1, 1, 1, 1, 2, 3, 5, -1, -1, -1, -2)  # sizes of groups that pass a door
 
 
 def passing(count):
-    """So many presses, as people pass a door."""
+    """Return this many taps, like people who pass a door."""
     return [new_tap(random.choice(PASSING)) for _ in range(count)]
 
 
 def total(taps):
-    """How many people they are."""
+    """Return how many people taps add up to."""
     return sum(each["delta"] for each in taps)
 
 
 class Inside:
-    """A shop whose owner counts the people inside, at so many doors."""
+    """A shop with a counter and this many doors."""
 
     def __init__(self, server, doors=8, capacity=100_000, **asked):
         self.server, self.shop, self.capacity = server, server.open_shop(), capacity
@@ -42,24 +42,24 @@ class Inside:
         self.doors = [Door(server, each) for each in self.shop.counter("front")["doors"]]
 
     def at_each_door(self, does):
-        """Lets somebody at each door do this, all at the same time; returns what they return."""
+        """Run a function for each door, all at the same time; return the results."""
         return self.server.at_once(*(lambda door=door: does(door) for door in self.doors))
 
     def counter(self):
-        """What everybody may see of it."""
+        """Return the public state of the counter."""
         return self.shop.picture()["counters"][0]
 
     def counted(self):
-        """The events that were counted; they are those that the shown count is the sum of."""
+        """Return the counted events; the shown count must be their sum."""
         history = self.shop.events()
         counted = [event for event in history if event["kind"] in COUNTED]
-        assert self.counter()["count"] == total(counted)
+        assert self.counter()["count"] == max(0, total(counted))  # a negative count is never public
         tapped = [event["tap"] for event in history if event["tap"]]
         assert len(tapped) == len(set(tapped)), "a tap is there twice"
         return counted
 
     def check(self, sent):
-        """All of these taps were counted, each once, and nothing else was."""
+        """Check that all of these taps were counted exactly once, and nothing else."""
         assert {event["tap"]: event["delta"] for event in self.counted()} == {
             each["id"]: each["delta"] for each in sent
         }
@@ -68,7 +68,7 @@ class Inside:
 
 @pytest.fixture
 def server(shared_server):
-    """One for all: each test has a place of its own."""
+    """The server of all tests; each test has its own place."""
     return shared_server
 
 
@@ -76,9 +76,9 @@ def server(shared_server):
 
 
 def tap_steadily(door, seconds, a_second):
-    """Taps at this pace, and sends what is not sent yet in one request, as the page does.
+    """Tap at this pace, and send all unsent taps in one request, as the page does.
 
-    Returns the taps, and when the last one was sent.
+    Return the taps, and when the last one was sent.
     """
     began, sent = time.monotonic(), []
     while len(sent) < int(seconds * a_second):
@@ -86,7 +86,7 @@ def tap_steadily(door, seconds, a_second):
         due = min(int(seconds * a_second), int((time.monotonic() - began) * a_second) + 1)
         earlier, new = sent[-1:], passing(due - len(sent))
         at, sent = time.monotonic(), sent + new
-        assert door.send_taps(*earlier, *new).status == 200  # one of them again: it counts once
+        assert door.send_taps(*earlier, *new).status == 200  # one of them again, to be counted once
     return sent, at
 
 
@@ -97,10 +97,10 @@ def tap_steadily(door, seconds, a_second):
     ids=["4 s, 40 pages", "60 s, 200 pages"],
 )
 def test_eight_doors_tap_fifty_times_a_second(start_server, seconds, watching, within):
-    inside = Inside(start_server("--threads", str(64 + watching)))
+    inside = Inside(start_server("--threads", str(64 + watching), streams_per_address=watching))
     pages = [inside.shop.watch() for _ in range(watching)]
     tapped = inside.at_each_door(lambda door: tap_steadily(door, seconds, 50 / 8))
-    time.sleep(1)  # so that reading what the pages got doesn't hold them up
+    time.sleep(1)  # so that reading the streams doesn't slow down the taps
 
     sent = [each for taps, _ in tapped for each in taps]
     assert len(sent) == 50 * seconds
@@ -158,7 +158,7 @@ def test_a_door_sends_all_again_whose_answer_got_lost(server, cut):
     inside = Inside(server, doors=2)
     door, other = inside.doors
     mine = [each | {"ago_s": 600 - 3 * nth} for nth, each in enumerate(passing(199))]
-    mine.append(new_tap(50 - total(mine) % 50))  # so that the sum isn't 0
+    mine.append(new_tap(50 - total(mine) % 50))  # or the sum could be 0
     theirs = passing(150)
 
     send_and_hang_up(inside, door, mine, cut)
@@ -167,7 +167,7 @@ def test_a_door_sends_all_again_whose_answer_got_lost(server, cut):
     elif cut == "halfway":
         assert inside.counter()["count"] == 0
 
-    assert other.send_taps(*theirs).status == 200  # it was offline, too
+    assert other.send_taps(*theirs).status == 200  # this door was offline too
     for _ in range(2):
         assert door.send_taps(*mine).body["count"] == total(mine) + total(theirs)
     for size in (1, 7, 60):
@@ -175,18 +175,19 @@ def test_a_door_sends_all_again_whose_answer_got_lost(server, cut):
             answer = door.send_taps(*mine[begin : begin + size])
             assert (answer.status, answer.body["count"]) == (200, total(mine) + total(theirs))
     more = passing(3)
-    assert door.send_taps(*mine[150:], *more).status == 200  # old ones and new ones
+    assert door.send_taps(*mine[150:], *more).status == 200  # old and new taps
     assert door.send_taps(*reversed(mine + more)).status == 200
     inside.check(mine + theirs + more)
 
 
 def send_and_hang_up(inside, door, taps, cut):
-    """Sends a batch over a connection that is gone before the answer is read."""
+    """Send a batch, and close the connection before the response is read."""
     url, body = urlsplit(f"{door.link}/taps"), json.dumps({"taps": taps}).encode()
     head = f"POST {url.path} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: application/json\r\n"
     request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     with closing(socket.create_connection((url.hostname, url.port))) as link:
-        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # without a good-bye
+        # without closing the connection properly
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         link.sendall(request[: len(request) // 2] if cut == "halfway" else request)
         deadline = time.monotonic() + 10
         while cut == "when it was stored" and inside.counter()["count"] == 0:
@@ -243,7 +244,7 @@ def test_a_customer_comes_in_at_the_instant_another_door_reports_a_no_show(serve
 
 
 class Rush:
-    """Customers, doors and desks that all want something of the same queue."""
+    """Customers, doors and desks that act on the same queue at the same time."""
 
     def __init__(self, inside, desks):
         self.inside, self.server = inside, inside.server
@@ -276,7 +277,7 @@ class Rush:
             time.sleep(random.uniform(0, 0.05))
 
     def doorkeeper(self, door):
-        """Lets in who is called, misses some, and lets others out, until nobody is in the line."""
+        """Let called customers in, report some as no-shows, and let others out, until the line is empty."""
         deadline = time.monotonic() + 120
         while True:
             assert time.monotonic() < deadline, "somebody waits for ever"
@@ -323,7 +324,7 @@ def test_only_doors_call_from_a_queue_that_a_counter_admits(server):
 
 
 def check_room(inside, tickets):
-    """Whenever somebody was called to a door, there was room; returns who was called."""
+    """Check that there was room whenever a customer was called to a door; return the called customers."""
     count, held, called = 0, {}, []
     for event in inside.shop.events():
         number = event["number"]
@@ -365,14 +366,14 @@ def test_a_space_held_too_long_calls_the_next_by_itself(server):
 
 
 class Storm:
-    """Doors that send batches without a pause until the server is gone; each keeps what was not answered."""
+    """Doors that send batches without a pause until the server is killed; each keeps unanswered taps."""
 
     def __init__(self, inside):
         self.inside = inside
         self.answered, self.unanswered = [], dict.fromkeys(inside.doors)
 
     def rage_until_killed(self, seconds):
-        """Sends for so long; then the server is killed in the middle of it."""
+        """Send for this long, then kill the server in the middle."""
         people = [threading.Thread(target=self._tap, args=(door,)) for door in self.inside.doors]
         for person in people:
             person.start()
@@ -391,10 +392,10 @@ class Storm:
                 self.answered.append(batch)
                 self.unanswered[door] = None
         except (OSError, HTTPException):
-            return  # the server is gone: this batch was not answered
+            return  # the server was killed: this batch was not answered
 
     def check(self):
-        """Counts what is left."""
+        """Check what is left after the restart."""
         there = {event["tap"]: event["delta"] for event in self.inside.counted()}
         stored = [batch for batch in self.unanswered.values() if batch and batch[0]["id"] in there]
         wanted = {each["id"]: each["delta"] for batch in self.answered + stored for each in batch}
@@ -414,7 +415,7 @@ def test_no_answered_tap_is_lost_when_the_server_is_killed(start_server, kills):
         server.start()
         storm.check()
         assert len(storm.answered) > before, "nothing was answered before the kill"
-    for door, batch in storm.unanswered.items():  # the server is back: what was kept is sent
+    for door, batch in storm.unanswered.items():  # the server is back: send the unanswered taps
         if batch:
             assert door.send_taps(*batch).status == 200
             storm.answered.append(batch)

@@ -8,12 +8,12 @@ import pytest
 
 @pytest.fixture
 def server(shared_server):
-    """One for all: each test has a place of its own."""
+    """The server of all tests; each test has its own place."""
     return shared_server
 
 
 def number_at(desk):
-    """The number that a desk serves, in an answer to it; None when it is free."""
+    """Return the number at a desk according to a response; None if the desk is free."""
     return desk.body["current"] and desk.body["current"]["number"]
 
 
@@ -100,7 +100,7 @@ def test_a_line_of_ten_takes_ten_of_forty_who_come_at_once(server):
 # ----- every button pressed twice at the same instant
 
 BUTTONS = [
-    # the button, what is sent, the answers, what the desk serves then, who waits in the deli then
+    # the button, the request, both statuses, the number at the desk afterwards, those waiting in the deli
     ("next", {"finished": "A1"}, [200, 409], "A2", ["A3", "A4", "A5"]),
     ("next", {"finished": "A1", "number": "A4"}, [200, 409], "A4", ["A2", "A3", "A5"]),
     ("start", {"number": "A1"}, [200, 200], "A1", ["A2", "A3", "A4", "A5"]),
@@ -128,7 +128,7 @@ def busy_shop(server):
 
 
 def twice(server, url, content):
-    """The answers to two presses at the same instant, the better one first."""
+    """Return the responses to two presses at the same instant, the better one first."""
     press = lambda: server.post(url, content)  # noqa: E731
     return sorted(server.at_once(press, press), key=lambda answer: answer.status)
 

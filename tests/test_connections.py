@@ -1,4 +1,4 @@
-"""What one client can occupy of a real server: connections, time, memory, the disk, streams."""
+"""Limits of what one client can use of a real server: connections, time, memory, disk, streams."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def connect(server, address="127.0.0.1"):
 
 
 def is_closed(connection, within):
-    """Whether the server closes a connection in time."""
+    """Return whether the server closes a connection in time."""
     connection.settimeout(within)
     try:
         while connection.recv(65536):
@@ -36,7 +36,7 @@ def is_closed(connection, within):
 
 
 def stored_bytes(server):
-    """How much the server's process keeps in files that have no name."""
+    """Return how many bytes the server keeps in unnamed temporary files."""
     total = 0
     for name in os.listdir(f"/proc/{server.process.pid}/fd"):
         with suppress(OSError):
@@ -48,7 +48,7 @@ def stored_bytes(server):
 
 @pytest.fixture
 def many_files():
-    """Lets this process have a thousand connections."""
+    """Let this process open a thousand connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
     yield
@@ -65,7 +65,7 @@ def test_one_address_can_t_have_all_connections(start_server, many_files):
         other.request("GET", "/")
         assert other.getresponse().status == 200
     time.sleep(0.5)
-    assert server.get("/").status == 200  # and it has its own back when they are closed
+    assert server.get("/").status == 200  # closed connections are available again
 
 
 def test_behind_a_proxy_its_address_may_have_them(start_server, many_files):
@@ -90,7 +90,7 @@ def test_a_request_has_thirty_seconds_to_arrive(start_server):
     connections = [connect(server) for _ in beginnings]
     for connection, beginning in zip(connections, beginnings, strict=True):
         connection.sendall(beginning)
-    assert server.get("/").status == 200  # this connection rests from now on, and stays open
+    assert server.get("/").status == 200  # this connection is idle from now on, and stays open
     for _ in range(25):  # a byte now and then doesn't help
         time.sleep(1)
         for connection in connections[1:]:
@@ -206,4 +206,4 @@ def test_each_stream_has_links_for_its_own_host_from_one_picture(start, monkeypa
         first = next(answer.response)
         assert f"http://host-{n}.example/corner-deli/deli/tickets".encode() in first
         answer.close()
-    assert len(rendered) <= 2  # the second where a minute ends meanwhile
+    assert len(rendered) <= 2  # two if a minute ends meanwhile

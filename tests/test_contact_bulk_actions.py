@@ -1,12 +1,12 @@
 """Actions on many contacts at once, and the result that the owner sees."""
 
 import pytest
-from test_forms import Browser, Forms
+from helpers.html_browser import Browser, Forms
 
 
 @pytest.fixture
 def six(clinic):
-    """Six contacts, of whom the last must not be called; three are tagged."""
+    """Six contacts; the last is marked do-not-call, and three are tagged."""
     rows = [{"name": f"Ana {n}", "phone": f"030 {1000000 + n}", "tags": "odd" * (n % 2)} for n in range(6)]
     rows[5]["do_not_call"] = True
     assert clinic.add_contacts(*rows)["added"] == 6
@@ -18,14 +18,14 @@ def ids(place, **filters):
 
 
 def acts(place, action, **content):
-    """What an action did."""
+    """Return the result of an action."""
     answer = place.owner_post("/contacts/actions", action=action, **content)
     assert answer.status == 200, answer.body
     return answer.body
 
 
 def upcoming(place):
-    """Who waits on the list, in order, with the priority."""
+    """Return the names of waiting calls in order, with their priority."""
     found = place.client.get(f"{place.links['manage']}/queues/follow-ups").body["upcoming"]
     return [(each["contact"]["name"], each["priority"]) for each in found]
 
@@ -65,7 +65,7 @@ def test_taken_off_raised_and_lowered(six):
     assert six.contacts(in_list="follow-ups")["total"] == 4
 
 
-def test_not_to_be_called_and_again(six):
+def test_do_not_call_is_set_and_lifted_for_many(six):
     acts(six, "add_to_list", match="all", list="follow-ups")
     assert acts(six, "do_not_call", match={"tag": "odd"}) == {"changed": 2, "skipped": {"so already": 1}}
     assert [name for name, _ in upcoming(six)] == ["Ana 0", "Ana 2", "Ana 4"]
@@ -73,7 +73,7 @@ def test_not_to_be_called_and_again(six):
     assert six.contacts(do_not_call=1)["total"] == 0
 
 
-def test_tags_come_and_go(six):
+def test_tags_are_added_and_removed(six):
     assert acts(six, "tag", match="all", tag="odd") == {"changed": 3, "skipped": {"tagged so already": 3}}
     assert acts(six, "tag", match="all", tag="odd one")["changed"] == 6
     assert acts(six, "untag", match={"q": "1000001"}, tag="odd") == {"changed": 1, "skipped": {}}
@@ -84,7 +84,7 @@ def test_tags_come_and_go(six):
     assert six.contacts()["contacts"][1]["tags"] == []
 
 
-def test_many_are_forgotten(six):
+def test_many_contacts_are_erased(six):
     assert acts(six, "forget", match={"tag": "odd"}) == {"changed": 3, "skipped": {}}
     assert six.contact_names() == ["Ana 0", "Ana 2", "Ana 4"]
 
@@ -110,6 +110,7 @@ def test_the_same_id_twice_counts_once(six):
         {"action": "tag", "tag": "x", "match": {"never_called": 1}},
         {"action": "tag", "tag": "x", "match": {"called_before": "soon"}},
         {"action": "tag", "tag": "x", "match": []},
+        {"action": "forget", "match": {}},
         {"action": "forget", "match": {"tagged": "odd"}},
         {"action": "forget", "match": {"tag": "odd", "list": "follow-ups"}},
         {"action": "tag", "match": "all"},
@@ -121,7 +122,7 @@ def test_the_same_id_twice_counts_once(six):
         {"action": "raise", "match": "all"},
     ],
 )
-def test_what_makes_no_sense_changes_nothing(six, wrong):
+def test_an_invalid_action_changes_nothing(six, wrong):
     before = six.contacts()
     answer = six.owner_post("/contacts/actions", **wrong)
     assert answer.status == 400
@@ -130,7 +131,7 @@ def test_what_makes_no_sense_changes_nothing(six, wrong):
 
 
 @pytest.mark.parametrize("slug", ["deli", "nothing"])
-def test_only_to_a_call_list_of_the_place(six, slug):
+def test_contacts_are_added_to_call_lists_of_the_place_only(six, slug):
     assert six.owner_post("/contacts/actions", action="add_to_list", list=slug, match="all").status == 404
 
 
@@ -144,7 +145,7 @@ def owner(six, app):
 
 
 def presses(owner, action, **typed):
-    """Presses one of the buttons under the list."""
+    """Press one of the buttons under the list."""
     form = next(each for each in Forms(owner.html).all if each["action"].endswith("/actions"))
     fields = {"ids": None, "all": None, "tag_named": "", "reason": ""} | typed
     return owner.send(form | {"fields": [*form["fields"]]}, action=action, **fields)
@@ -165,17 +166,17 @@ def test_all_that_match_are_those_of_the_filters(owner, six):
     owner.open(f"{owner.url}?tag=odd&never_called=1")
     presses(owner, "tag", all="1", tag_named="new")
     assert "Tagged 3 with new." in owner.html
-    assert "Ana 2" not in owner.html  # the same filters still
+    assert "Ana 2" not in owner.html  # with the same filters
     assert six.contacts(tag="new")["total"] == 3
 
 
-def test_who_was_called_before_a_day_is_called_that(owner):
+def test_the_page_names_the_filter_last_called_before(owner):
     assert "Last called before <input" in owner.html
     owner.open(f"{owner.url}?called_before=2026-11-21")
     assert "Filters: last called before" in owner.html
 
 
-def test_nobody_ticked_is_told_on_the_same_page(owner):
+def test_an_action_without_contacts_is_refused_on_the_same_page(owner):
     presses(owner, "do_not_call")
     assert (owner.status, "Choose at least one contact." in owner.html) == (400, True)
     assert "Ana 4" in owner.html

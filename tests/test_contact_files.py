@@ -1,4 +1,4 @@
-"""Contact files as they are: exports of other programs, spreadsheets, encodings, languages, and bad cells."""
+"""Real contact files: exports of other programs, spreadsheets, encodings, languages, and bad cells."""
 
 import csv
 import io
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+from helpers.html_browser import Browser
 from test_contact_import import counts, sends_file, stores, uploads, wait_for
-from test_forms import Browser
 
 from app.core import imports, spreadsheets
 
@@ -24,7 +24,7 @@ def owner(clinic, app):
 
 
 def uploads_file(place, content, status=201):
-    """Uploads a file as a program does; returns the answer."""
+    """Upload a file as a program does; return the response."""
     data = {"file": (io.BytesIO(content), "contacts.csv")}
     manage = place.links["manage"]
     browser = Browser(place.app).open(f"{manage}/contacts")
@@ -55,7 +55,7 @@ def only_contact(place):
 
 
 def workbook(*rows, **formats):
-    """An .xlsx file with these rows; formats of cells by their name, such as C2="00000"."""
+    """Return an .xlsx file with these rows, and cell formats such as C2="00000"."""
     book = openpyxl.Workbook()
     for row in rows:
         book.active.append(row)
@@ -168,7 +168,7 @@ def test_a_company_is_the_name_of_a_row_without_another(clinic):
 
 
 @pytest.mark.parametrize("case", ["excel_csv_de_cp1252.csv", "excel_unicode_text_utf16.txt"])
-def test_what_excel_on_a_german_windows_saves(clinic, case):
+def test_a_file_saved_by_excel_on_german_windows(clinic, case):
     stores_file(clinic, (CASES / case).read_bytes())
     contact = only_contact(clinic)
     assert (contact["name"], contact["phone"]) == ("Zoë", "030 1234567")
@@ -250,7 +250,7 @@ def zip_of(**parts):
 
 
 def bomb(tmp_path, rows):
-    """A spreadsheet with these rows as its only sheet."""
+    """Return a spreadsheet with these rows as its only sheet."""
     original = zipfile.ZipFile(io.BytesIO(workbook(["Name", "Phone"])))
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -293,7 +293,7 @@ def test_a_spreadsheet_that_is_a_bomb_is_refused(clinic, tmp_path, owner, rows, 
         (b"PK\3\4" + b"\0" * 1000, "can't be read"),
     ],
 )
-def test_files_of_other_kinds_are_told_in_a_sentence(clinic, content, says):
+def test_files_of_other_kinds_are_refused_with_a_sentence(clinic, content, says):
     assert says in uploads_file(clinic, content, status=400)["error"]
 
 
@@ -312,7 +312,7 @@ def test_memory_of_the_process_that_opens_spreadsheets_is_limited():
 # ----- columns that the owner chooses
 
 
-def test_the_owner_says_what_the_columns_are_and_it_is_remembered(clinic, owner):
+def test_the_owners_choice_of_columns_is_remembered(clinic, owner):
     owner.press("Preview", text=UNKNOWN)
     assert "Choose the columns" in owner.html
     assert "0171 2345678" in owner.html  # the first rows
@@ -324,7 +324,7 @@ def test_the_owner_says_what_the_columns_are_and_it_is_remembered(clinic, owner)
     assert (next_week["state"], counts(next_week)) == ("ready", (1, 1, 0))
 
 
-def test_a_program_says_what_the_columns_are(clinic):
+def test_a_program_chooses_the_columns(clinic):
     upload = uploads(clinic, UNKNOWN)
     assert (upload["state"], upload["preview"]) == ("unmapped", [])
     assert "No column with names" in upload["why"]
@@ -359,7 +359,7 @@ def test_a_program_says_what_the_columns_are(clinic):
         {"columns": ["name", "phone", None], "do_not_call": 1},
     ],
 )
-def test_columns_that_can_not_be_used(clinic, body):
+def test_an_invalid_choice_of_columns_is_refused(clinic, body):
     upload = uploads(clinic, UNKNOWN)
     answer = clinic.client.post(upload["links"]["columns"], body)
     assert answer.status == 400, answer.body
@@ -376,7 +376,7 @@ def test_a_file_without_headings(clinic):
     assert uploads(clinic, "Cem,030 1234561\nDan,0171 2345671\n")["state"] == "unmapped"
 
 
-def test_an_opt_out_that_can_not_be_understood_stops_the_file_after_the_choice_too(clinic):
+def test_an_unclear_do_not_call_cell_stops_the_file_after_the_choice_too(clinic):
     upload = uploads(clinic, "Wer,Wohin,Gesperrt?\nAna,030 1234567,vielleicht\n")
     answer = clinic.client.post(upload["links"]["columns"], {"columns": ["name", "phone", "do_not_call"]})
     assert (answer.status, "vielleicht" in answer.body["error"]) == (400, True)
@@ -402,7 +402,7 @@ def test_two_addresses_or_none_cost_only_the_cell(clinic):
 
 @pytest.mark.parametrize("nothing", ["n/a", "N/A", "-", "–", "#N/A", "keine", "none", "?", "nessuno"])
 @pytest.mark.parametrize("heading", ["E-mail", "Time zone", "Reference", "Address", "Tags"])
-def test_a_cell_that_says_that_there_is_nothing(clinic, heading, nothing):
+def test_a_cell_such_as_none_is_empty(clinic, heading, nothing):
     upload = uploads(clinic, f"Name,Phone,{heading}\nAna,030 1234567,{nothing}\nBen,0171 2345678,{nothing}\n")
     assert counts(upload) == (2, 0, 0)
     assert upload["remark_groups"][0]["rows"] == 2
@@ -419,7 +419,7 @@ def test_a_cell_that_says_that_there_is_nothing(clinic, heading, nothing):
         ("MEZ", "Europe/Berlin"),
         ("europe/lisbon", "Europe/Lisbon"),
         ("Europe/Lisbon", "Europe/Lisbon"),
-        ("CST", None),  # in China, or in Chicago: a place in Germany can't tell
+        ("CST", None),  # China or Chicago: ambiguous for a place in Germany
         ("UTC+2", None),
         ("Mars", None),
     ],
@@ -484,7 +484,7 @@ def test_the_review_groups_equal_reasons_and_has_its_button_at_the_top(clinic, o
     assert "and 687 more" in owner.html
 
 
-def test_nothing_of_somebody_who_was_erased_is_left_in_imports(clinic):
+def test_an_erased_contact_is_erased_from_imports_too(clinic):
     stores(clinic, "Name,Phone,E-mail\nAna,030 1234567,ana at home\n")
     uploads(clinic, "Name,Phone,E-mail\nAna,030 1234567,ana at home\nAna,030 1234567,again at home\n")
     ana = only_contact(clinic)

@@ -5,9 +5,9 @@ import threading
 import time
 
 import pytest
-from test_forms import Browser
+from helpers.html_browser import Browser
 
-from app.core import imports
+from app.core import import_storing, imports
 from app.core.contacts import find_or_add_contact
 from app.core.imports import erase_old_imports, fail_unread_imports
 from app.core.places import find_place
@@ -16,7 +16,7 @@ CSV = "Name,Phone,Reference\nAna,030 1234567,P-1\nBen,0171 2345678,P-2\n"
 
 
 def uploads(place, text):
-    """Sends a text as a program does; returns what would become of it."""
+    """Send a text as a program does; return the preview."""
     answer = place.owner_post("/contacts/import", text=text)
     assert answer.status == 201, answer.body
     return answer.body
@@ -40,14 +40,14 @@ def owner(clinic, app):
 
 
 def sends_file(owner, content, name="contacts.csv"):
-    """Chooses a file and presses Upload."""
+    """Choose a file and press Upload."""
     form = owner.form("Upload")
     data = dict(form["fields"]) | {"file": (io.BytesIO(content), name)}
     owner._go("POST", form["action"], data=data, content_type="multipart/form-data")
     return owner
 
 
-# ----- the way of a file
+# ----- from upload to storing
 
 
 def test_nothing_is_stored_before_the_owner_has_seen_it(clinic):
@@ -64,7 +64,7 @@ def test_nothing_is_stored_before_the_owner_has_seen_it(clinic):
     assert (again.status, clinic.contacts()["total"]) == (200, 2)
 
 
-def test_discarded(clinic):
+def test_an_import_is_discarded(clinic):
     upload = uploads(clinic, CSV)
     assert clinic.client.post(upload["links"]["discard"]).status == 200
     assert clinic.client.get(upload["links"]["import"]).status == 404
@@ -97,7 +97,7 @@ def test_without_a_file_the_page_says_so(owner):
     assert (owner.status, "nothing under the headings" in owner.html) == (400, True)
 
 
-# ----- what it says
+# ----- columns and rows
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_columns_are_found_by_their_headings(clinic, text):
     assert (contact["name"], contact["phone"], contact["email"]) == ("Ana", "030 1234567", "a@example.org")
 
 
-def test_everything_that_a_row_may_hold(clinic):
+def test_a_row_with_every_field(clinic):
     text = (
         "Patient ID,First name,Surname,Phone,Street,City,Comments,Groups,Do not call,Time zone\n"
         '7,Ana,Núñez,030 1234567,Main 1,Berlin,"one\ntwo, ""three""","flu, north",no,Europe/Lisbon\n'
@@ -130,7 +130,7 @@ def test_everything_that_a_row_may_hold(clinic):
     )
     upload = uploads(clinic, text)
     assert counts(upload) == (3, 0, 2)
-    assert [each["row"] for each in upload["refused"]] == [6, 7]  # as a spreadsheet counts them
+    assert [each["row"] for each in upload["refused"]] == [6, 7]  # row numbers as in a spreadsheet
     said = " ".join(each["why"] for each in upload["refused"])
     assert "13 cells" in said
     assert "Phone: please fill this in." in said
@@ -180,7 +180,7 @@ def test_a_reference_comes_to_a_contact_without_one(clinic):
     assert [each["reference"] for each in clinic.contacts()["contacts"]] == ["P-1", "P-2"]
 
 
-def test_formulas_are_texts_and_leave_the_house_harmless(clinic):
+def test_formulas_are_imported_as_text_and_exported_harmless(clinic):
     stores(clinic, "Name,Phone,Notes\n=cmd|calc,030 1234567,@SUM(1)\n'-x,030 1234568,'+49\n")
     assert sorted(clinic.contact_names()) == ["-x", "=cmd|calc"]
     text = clinic.client.get(f"{clinic.links['manage']}/contacts.csv").body
@@ -191,14 +191,14 @@ def test_formulas_are_texts_and_leave_the_house_harmless(clinic):
     assert {each["what"] for each in again["preview"]} == {"same"}
 
 
-def test_who_is_not_to_be_called_from_now_on_is_taken_off_the_lists(clinic):
+def test_an_imported_do_not_call_takes_the_contact_off_lists(clinic):
     stores(clinic, CSV)
     clinic.owner_post("/contacts/actions", action="add_to_list", list="follow-ups", match="all")
     stores(clinic, "Name,Phone,DNC\nAna,030 1234567,x\n")
     assert clinic.contact_names(in_list="follow-ups") == ["Ben"]
 
 
-# ----- other files altogether
+# ----- invalid files
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_who_is_not_to_be_called_from_now_on_is_taken_off_the_lists(clinic):
     ],
     ids=lambda each: each[:12].hex() if isinstance(each, bytes) else each,
 )
-def test_a_file_that_is_none_is_told_in_a_sentence_and_nothing_is_stored(owner, clinic, content, says):
+def test_an_invalid_file_is_refused_with_a_sentence_and_nothing_is_stored(owner, clinic, content, says):
     sends_file(owner, content)
     assert (owner.status, says in owner.html.replace("&#39;", "'")) == (400, True), owner.html[-3000:]
     assert clinic.contacts()["total"] == 0
@@ -279,11 +279,11 @@ def test_a_long_file_is_read_while_its_page_shows_how_far(clinic, monkeypatch):
     assert clinic.contacts()["total"] == 1200
 
 
-def test_a_server_that_ended_meanwhile_says_so(clinic, app, monkeypatch):
+def test_an_import_interrupted_by_a_restart_fails_with_a_message(clinic, app, monkeypatch):
     stop = threading.Event()
     monkeypatch.setattr(imports, "rows_of", lambda sheet: iter(lambda: stop.wait(20) and None, 1))
     upload = uploads(clinic, many(1100))
-    app.extensions["takeanumber"].database.write(fail_unread_imports)  # as the next start does
+    app.extensions["takeanumber"].database.write(fail_unread_imports)  # like the next start
     stop.set()
     failed = clinic.client.get(upload["links"]["import"]).body
     assert failed["state"] == "failed"
@@ -292,7 +292,7 @@ def test_a_server_that_ended_meanwhile_says_so(clinic, app, monkeypatch):
     assert clinic.contacts()["total"] == 0
 
 
-def test_a_mistake_of_ours_is_told_too(clinic, monkeypatch):
+def test_an_unexpected_error_fails_the_import_with_a_message(clinic, monkeypatch):
     monkeypatch.setattr(
         imports, "rows_of", lambda sheet: iter([(1, 1 / 0)] if sheet.rows < 0 else [(1, None)])
     )
@@ -300,7 +300,24 @@ def test_a_mistake_of_ours_is_told_too(clinic, monkeypatch):
     assert (failed["state"], "Nothing was stored" in failed["why"]) == ("failed", True)
 
 
-def test_somebody_who_came_meanwhile_is_not_added_twice(clinic, app, clock):
+def test_a_long_file_is_stored_while_its_page_waits(clinic, monkeypatch):
+    go_on = threading.Event()
+    finish_storing = import_storing.finish_storing
+    monkeypatch.setattr(import_storing, "MAX_ROWS_IN_REQUEST", 1)
+    monkeypatch.setattr(
+        import_storing, "finish_storing", lambda *args: go_on.wait(20) and finish_storing(*args)
+    )
+    upload = uploads(clinic, CSV)
+    answer = clinic.client.post(upload["links"]["store"])
+    assert (answer.status, answer.body["state"]) == (200, "storing")
+    assert clinic.client.post(upload["links"]["store"]).body["state"] == "storing"  # pressed twice
+    assert clinic.contact_names() == []
+    go_on.set()
+    wait_for(clinic, upload["links"]["import"], "stored")
+    assert clinic.contact_names() == ["Ana", "Ben"]
+
+
+def test_a_contact_added_meanwhile_is_not_added_twice(clinic, app, clock):
     upload = uploads(clinic, CSV)
     clock.advance(seconds=5)
 
@@ -315,7 +332,7 @@ def test_somebody_who_came_meanwhile_is_not_added_twice(clinic, app, clock):
     assert counts(stores(clinic, CSV)) == (1, 1, 0)
 
 
-def test_many_others_changed_meanwhile_are_no_matter(clinic, clock):
+def test_other_contacts_may_change_meanwhile(clinic, clock):
     clinic.owner_post(
         "/contacts", contacts=[{"name": f"X {n}", "phone": f"040 {1000000 + n}"} for n in range(600)]
     )
@@ -326,7 +343,7 @@ def test_many_others_changed_meanwhile_are_no_matter(clinic, clock):
     assert clinic.contacts()["total"] == 602
 
 
-def test_what_nobody_needs_is_erased(clinic, app, clock):
+def test_stored_and_discarded_imports_are_erased(clinic, app, clock):
     database = app.extensions["takeanumber"].database
     stored, kept, left = stores(clinic, CSV), uploads(clinic, CSV), uploads(clinic, CSV.replace("Ana", "Zoe"))
     clinic.client.post(left["links"]["discard"])
@@ -342,7 +359,7 @@ def test_what_nobody_needs_is_erased(clinic, app, clock):
     assert clinic.contact_names() == ["Ana", "Ben"]
 
 
-def test_who_is_forgotten_is_in_no_import_either(clinic):
+def test_an_erased_contact_is_in_no_import(clinic):
     stores(clinic, CSV)
     upload = uploads(clinic, CSV.replace("Ana", "Ana María").replace("Ben", "Benno"))
     ana = clinic.contacts(q="ana")["contacts"][0]

@@ -51,10 +51,10 @@ def test_a_contact_is_added_with_all_that_is_known(clinic):
         ("0041 44 668 18 00", "+41 44 668 18 00", "+41446681800"),
         ("+1 (202) 555-0123 ext. 7", "+1 202-555-0123 ext. 7", "+12025550123;ext=7"),
         ("\u200e٠٣٠ ١٢٣٤٥٦٧", "030 1234567", "+49301234567"),
-        ("+44 1632 960960", "+44 1632 960960", "+441632960960"),  # kept for stories: it may come to be
+        ("+44 1632 960960", "+44 1632 960960", "+441632960960"),  # a fictional number, but a possible one
     ],
 )
-def test_a_phone_number_is_read_as_people_there_write_it(clinic, written, shown, tel):
+def test_a_phone_number_is_read_as_written_in_its_country(clinic, written, shown, tel):
     assert clinic.add_contacts({"name": "Ana", "phone": written})["refused"] == []
     assert (only(clinic)["phone"], only(clinic)["tel"]) == (shown, f"tel:{tel}")
 
@@ -68,7 +68,7 @@ def test_the_country_of_the_place_decides(client):
 @pytest.mark.parametrize(
     "phone", ["112", "12345", "0", "x", "=1+1", "4.93E+11", "030 123 / 0171 2345678", "☎"]
 )
-def test_what_is_no_phone_number_is_refused(clinic, phone):
+def test_an_invalid_phone_number_is_refused(clinic, phone):
     refused = clinic.add_contacts({"name": "Ana", "phone": phone})["refused"]
     assert [each["row"] for each in refused] == [1]
     assert refused[0]["why"].startswith("Phone: ")
@@ -137,7 +137,7 @@ def test_what_a_row_leaves_out_stays_and_tags_come_together(clinic):
     assert contact["do_not_call"] is True  # an import never clears a do-not-call flag
 
 
-def test_twice_in_one_request_is_said(clinic):
+def test_the_same_contact_twice_in_one_request_is_refused(clinic):
     answer = clinic.add_contacts(ANA, BEN, ANA | {"phone": "+49 30 1234567"}, BEN | {"phone": "030 5555555"})
     assert answer["added"] == 2
     assert answer["refused"] == [
@@ -146,7 +146,7 @@ def test_twice_in_one_request_is_said(clinic):
     ]
 
 
-def test_a_list_of_contacts_may_be_long_and_nothing_else(clinic):
+def test_only_a_list_of_contacts_may_be_a_large_body(clinic):
     notes = "x" * 2000
     many = [{"name": f"Ana {n}", "phone": f"030 {1000000 + n}", "notes": notes} for n in range(60)]
     assert clinic.add_contacts(*many)["added"] == 60
@@ -156,7 +156,7 @@ def test_a_list_of_contacts_may_be_long_and_nothing_else(clinic):
     assert (answer.status, "16 MiB" in answer.body["error"]) == (413, True)
 
 
-def test_others_can_do_nothing(clinic):
+def test_owners_of_other_places_cannot_see_or_change_a_contact(clinic):
     clinic.add_contacts(ANA)
     links = only(clinic)["links"]["contact"]
     wrong = links.replace(clinic.links["manage"].rpartition("/")[2], "x" * 22)
@@ -179,7 +179,7 @@ def open_other(client):
 
 @pytest.fixture
 def three(clinic, clock):
-    """Ana, who was called on Friday; Ben, on a list; and Cem, who must not be called."""
+    """Ana, who was called on Friday; Ben, on a list; and Cem, with do-not-call."""
     clinic.add_contacts(ANA | {"tags": ["flu"], "email": "ana@example.org"})
     clock.advance(seconds=1)
     clinic.add_contacts(BEN | {"tags": ["flu shot", "50%_!"]})
@@ -231,7 +231,7 @@ def test_filters(three, filters, names):
     "wrong",
     ["sort=phones", "sort=id;--", "called_before=soon", "page=0", "page=x", "in_list=deli", "in_list=none"],
 )
-def test_a_filter_that_makes_no_sense_is_said(three, wrong):
+def test_an_invalid_filter_is_refused(three, wrong):
     for path in ("contacts", "contacts.csv"):
         answer = three.client.get(f"{three.links['manage']}/{path}?{wrong}")
         if path == "contacts" or "page" not in wrong:
@@ -246,7 +246,7 @@ def test_the_tags_and_what_is_known_of_calls(three):
     assert [(each["slug"], each["state"]) for each in ben["lists"]] == [("follow-ups", "waiting")]
 
 
-def test_fifty_a_page(clinic):
+def test_contacts_are_shown_fifty_a_page(clinic):
     clinic.add_contacts(*({"name": f"Ana {n:03}", "phone": f"030 {1000000 + n}"} for n in range(101)))
     pages = [clinic.contacts(page=n) for n in (1, 2, 3, 4)]
     assert [len(each["contacts"]) for each in pages] == [50, 50, 1, 1]
@@ -262,7 +262,7 @@ def test_a_reference_of_digits_is_found_as_it_stands(clinic):
     assert clinic.contact_names(q="0171/234") == ["Ben"]
 
 
-def test_the_csv_has_what_the_filters_say_and_can_be_read_again(three):
+def test_the_csv_holds_the_filtered_contacts_and_can_be_imported(three):
     text = three.client.get(f"{three.links['manage']}/contacts.csv").body
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["name"] for row in rows] == ["Ana Núñez", "Ben", "cem"]
@@ -289,7 +289,7 @@ def test_a_contact_is_changed_and_fields_are_emptied(clinic):
     assert clinic.contact_names(q="1234567") == []
 
 
-def test_a_change_that_makes_no_sense_changes_nothing(clinic):
+def test_an_invalid_change_of_a_contact_changes_nothing(clinic):
     clinic.add_contacts(ANA, BEN)
     ana, before = clinic.contacts()["contacts"][0], clinic.contacts()
     for wrong, status in [
@@ -310,7 +310,7 @@ def test_the_page_of_a_contact_shows_the_reports(three):
     assert report["servicer"] == "Ana"
 
 
-def test_who_must_not_be_called_is_taken_off_every_list(three):
+def test_do_not_call_takes_a_contact_off_every_list(three):
     ben = three.contacts(q="ben")["contacts"][0]
     assert sends(ben, three, do_not_call=True).body["lists"] == []
     assert three.desk().post("calls/next").body["call"] is None
@@ -351,7 +351,7 @@ def everything_about(place):
     return str(place.export()) + str(place.contacts())
 
 
-def test_forgotten_at_once(three):
+def test_a_contact_is_erased_at_once_by_the_owner(three):
     ana, ben, _ = three.contacts()["contacts"]
     assert "All fine" in everything_about(three)
     for each in (ana, ben):
@@ -369,7 +369,7 @@ def test_forgotten_at_once(three):
     assert three.add_contacts(BEN)["added"] == 1  # the reference is free again
 
 
-def test_forgotten_by_the_clock(three, clock, app):
+def test_contacts_are_erased_after_30_days(three, clock, app):
     database = app.extensions["takeanumber"].database
     clock.advance(days=20)
     three.add_contacts({"name": "Dora", "phone": "030 5555555"})
@@ -382,7 +382,7 @@ def test_forgotten_by_the_clock(three, clock, app):
     assert "All fine" not in everything_about(three)
 
 
-def test_who_is_put_on_a_list_just_then_is_not_forgotten_by_the_clock(clinic, clock, app, monkeypatch):
+def test_a_contact_added_to_a_list_meanwhile_is_not_erased(clinic, clock, app, monkeypatch):
     clinic.add_contacts(ANA, BEN)
     clock.advance(days=31)
     database, ids = app.extensions["takeanumber"].database, [only_id(clinic, "ana")]
@@ -406,7 +406,7 @@ def only_id(place, name):
     return contact["id"]
 
 
-def test_what_was_noted_of_a_contact_who_stays_goes_too(three, clock, app):
+def test_old_notes_of_a_contact_that_stays_are_erased(three, clock, app):
     clock.advance(days=29)
     sends(three.contacts(q="ana")["contacts"][0], three, notes="Moved")
     clock.advance(days=2)
@@ -415,10 +415,10 @@ def test_what_was_noted_of_a_contact_who_stays_goes_too(three, clock, app):
     assert "All fine" not in everything_about(three)
 
 
-# ----- in private
+# ----- privacy
 
 
-def test_the_public_sees_nothing_of_it(clinic):
+def test_contacts_are_private(clinic):
     before = clinic.picture()
     clinic.add_contacts(ANA, BEN)
     ana = clinic.contacts()["contacts"][0]
@@ -429,7 +429,7 @@ def test_the_public_sees_nothing_of_it(clinic):
         )
     sends(ana, clinic, "/forget")
     after = clinic.picture()
-    assert after == before  # not even its version
+    assert after == before  # its version hasn't changed either
     assert not {"301234567", "Ana"} & {
         str(value) for event in clinic.export()["event"] for value in event.values()
     }

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from helpers.fast_backups import wait_for
 from helpers.server import ROOT
+from helpers.waiting import wait_for
 
 
 class Stick:
@@ -24,11 +24,11 @@ class Stick:
         path.mkdir()
 
     def names(self, under="0*"):
-        """The copies there, the oldest first: the recent ones, or those of another kind."""
+        """Return the names of the recent copies, or of another kind, the oldest first."""
         return sorted(path.relative_to(self.path).as_posix() for path in self.path.glob(f"{under}/*.gz"))
 
     def holds(self, name):
-        """The numbers that a copy holds."""
+        """Return the numbers in a copy."""
         with sqlite3.connect(":memory:") as db:
             db.deserialize(gzip.decompress((self.path / name).read_bytes()))
             return {number for (number,) in db.execute("SELECT number FROM ticket")}
@@ -37,7 +37,7 @@ class Stick:
         return self.names()[-1]
 
     def age(self, under, which=-1, **by):
-        """Lets the newest copy of a kind, or another of them, look older, or newer, than it is."""
+        """Change the apparent age of the newest copy of a kind, or of another one."""
         copy = self.path / self.names(under)[which]
         now = datetime.now(UTC) - timedelta(**by)
         copy.rename(copy.with_name(re.sub(r"\d{8}T\d{6}Z", now.strftime("%Y%m%dT%H%M%SZ"), copy.name)))
@@ -49,12 +49,12 @@ def stick(tmp_path):
 
 
 def status(shop):
-    """What the owner sees of the backups."""
+    """Return the state of the backups as the owner sees it."""
     return shop.client.get(shop.links["manage"]).body["backup"]
 
 
 def test_the_backup_is_ten_seconds_behind_at_most(start_server, stick):
-    """One upload for many changes; and a last one at the end."""
+    """Many changes make one upload, with a last one when the server stops."""
     server = start_server(backup_url=stick.path)
     shop, taken, over = server.open_shop(), {}, threading.Event()
 
@@ -92,7 +92,7 @@ def test_copies_each_hour_and_each_day_and_a_restore_to_see_that_they_are_whole(
     assert len(stick.names("hourly/*")) == 1
 
     before, until = stick.names(), time.monotonic() + 2.2
-    while time.monotonic() < until:  # more than an "hour" in which nothing changed, though a balancer asks
+    while time.monotonic() < until:  # more than an "hour" without a change, while a load balancer polls
         assert server.get("/healthz").status == 200
         time.sleep(0.02)
     assert stick.names() == before
@@ -103,12 +103,12 @@ def test_copies_each_hour_and_each_day_and_a_restore_to_see_that_they_are_whole(
     recent = stick.names()
 
     wait_for(lambda: len(stick.names("daily/*")) == 2)  # though nothing changed
-    wait_for(lambda: stick.names() == recent[1:])  # and what is due to go is gone
+    wait_for(lambda: stick.names() == recent[1:])  # and expired copies are removed
     wait_for(lambda: status(shop)["verified_tickets"] == 2)
 
 
 def test_a_new_start_knows_when_the_last_were_made(start_quick, stick):
-    """From their names; one that a wrong clock put into the future counts as none."""
+    """From their names; a time in the future, from a wrong clock, is ignored."""
     server = start_quick(stick.path)
     server.open_shop().take()
     wait_for(lambda: stick.names("daily/*"))
@@ -142,7 +142,7 @@ def test_a_database_that_was_put_back_by_hand_is_out_of_date_and_kept_beside(sta
     assert [path for path in server.data.iterdir() if "before-restore" in path.name]
 
 
-def test_a_database_that_is_gone_is_missed_and_can_be_restored(start_quick, stick, command):
+def test_a_deleted_database_is_noticed_and_can_be_restored(start_quick, stick, command):
     server = start_quick(stick.path)
     shop = server.open_shop()
     shop.take()
@@ -151,7 +151,7 @@ def test_a_database_that_is_gone_is_missed_and_can_be_restored(start_quick, stic
         path.unlink()
     shop.take()
     wait_for(lambda: "is gone" in (status(shop)["problem"] or ""))
-    server.at_once(*[lambda: server.get(shop.links["customers"])] * 16)  # some by a connection of their own
+    server.at_once(*[lambda: server.get(shop.links["customers"])] * 16)  # some with their own connection
     server.stop()
     where = {"TAKEANUMBER_BACKUP_URL": str(stick.path), "TAKEANUMBER_DATA": str(server.data)}
     assert command("restore", **where).returncode == 0
@@ -161,11 +161,11 @@ def test_a_database_that_is_gone_is_missed_and_can_be_restored(start_quick, stic
     assert shop.waiting() == ["A1"]
 
 
-# ----- trouble with the place for backups
+# ----- storage that fails
 
 
 def press_on(shop, seconds):
-    """Customers take numbers for so long; each is answered soon."""
+    """Let customers take numbers for this long, and check that each is answered soon."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         before = time.monotonic()
@@ -180,7 +180,7 @@ def test_a_stick_that_is_taken_out_and_put_in_again(start_quick, stick):
     server = start_quick(stick.path)
     shop = server.open_shop()
     shop.take()
-    wait_for(lambda: stick.names("daily/*"))  # the last of the first ones
+    wait_for(lambda: stick.names("daily/*"))  # the newest copy before the stick was taken out
 
     stick.path.rename(stick.path.with_name("drawer"))
     press_on(shop, 1.5)
@@ -217,7 +217,7 @@ def test_failing_storage_slows_no_request(start_quick, bucket, way, wrong):
     wait_for(bucket.copies)
     way.wrong = wrong
     press_on(shop, 1.5)
-    if wrong != "hangs":  # nobody knows yet that it does
+    if wrong != "hangs":  # the failure isn't known yet
         assert wait_for(lambda: status(shop)["problem"])
     way.wrong = None
     way.freed.set()
@@ -227,7 +227,7 @@ def test_failing_storage_slows_no_request(start_quick, bucket, way, wrong):
 
 
 def holds(bucket, number):
-    """Whether the newest copy is whole, and holds this number."""
+    """Return whether the newest copy is valid and holds this number."""
     try:
         with sqlite3.connect(":memory:") as db:
             db.deserialize(gzip.decompress(bucket.read(bucket.copies()[-1])))
@@ -271,7 +271,7 @@ def test_an_upload_that_was_cut_in_half_or_not_confirmed(start_quick, bucket, wa
     wait_for(lambda: status(shop)["state"] == "green")
 
 
-# ----- whose backups they are
+# ----- backups of another shop
 
 
 def test_the_backups_of_another_shop_are_left_alone(start_quick, stick, command, tmp_path):
@@ -323,7 +323,7 @@ def test_without_a_place_for_backups_there_is_none(server):
 
 
 def test_a_backup_by_hand_does_no_harm(start_quick, stick, command):
-    """It has the next number, and the server's come after it."""
+    """It gets the next sequence number, and the server continues after it."""
     server = start_quick(stick.path)
     server.open_shop()
     wait_for(stick.names)
@@ -342,7 +342,7 @@ def test_a_backup_by_hand_does_no_harm(start_quick, stick, command):
 
 @pytest.mark.soak
 def test_a_day_of_a_lively_shop_is_backed_up_unnoticed(start_server, stick):
-    """Played at speed: memory doesn't grow, and no request takes over a second."""
+    """At high speed: memory doesn't grow, and no request takes more than a second."""
     server = start_server(backup_url=stick.path, places="open")
     shop = server.open_shop()
     memory, took, over = [], [0.0], threading.Event()
@@ -378,6 +378,6 @@ def test_a_day_of_a_lively_shop_is_backed_up_unnoticed(start_server, stick):
 
 
 def memory_of(pid):
-    """What a process holds in memory, in kB."""
+    """Return the resident memory of a process, in kB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)[1])

@@ -4,14 +4,14 @@ import random
 import re
 
 import pytest
+from helpers.html_browser import Browser, Forms
 from helpers.places import new_tap
-from test_forms import Browser, Forms
 
 COUNTED = ("tap", "undo", "recount", "empty")
 
 
 def counted(place):
-    """What the history adds up to, counter by counter; the count that is kept must be the same."""
+    """Return the sum of the history, and check that it equals the stored count."""
     export = place.export()
     sums = {
         counter["slug"]: sum(
@@ -21,18 +21,18 @@ def counted(place):
         )
         for counter in export["counter"]
     }
-    shown = {slug: max(0, total) for slug, total in sums.items()}  # a count below 0 is for the doors only
+    shown = {slug: max(0, total) for slug, total in sums.items()}  # only doors see a count below 0
     assert {each["slug"]: each["count"] for each in place.owner_get()["counters"]} == shown
     return sums["shop"]
 
 
 def taps_of(place):
-    """All taps that were ever stored, whether counted or not: (kind, delta)."""
+    """Return all stored taps, counted or not: (kind, delta)."""
     return [(event["kind"], event["delta"]) for event in place.export()["event"] if event["tap"]]
 
 
 def refused(door, place, status, *taps):
-    """Sends what must be refused; nothing is counted by it, and the answer says why."""
+    """Send a request that must be refused, and check that nothing was counted and the error says why."""
     before = place.export(), door.get()
     answer = door.send_taps(*taps)
     assert answer.status == status, answer.body
@@ -75,12 +75,12 @@ def test_two_counters_count_for_themselves(shop, door):
     door.send_taps(same)
     assert (
         cellar.send_taps(same, new_tap(1)).body["count"] == 3
-    )  # an id is a door's affair, and that is another one
+    )  # ids are unique per counter, and this is another one
     assert counted(shop) == 2
 
 
 @pytest.mark.parametrize("delta", [-50, -1, 0, 1, 50])
-def test_so_many_at_once(shop, door, delta):
+def test_one_tap_counts_up_to_50_people(shop, door, delta):
     assert door.tap(delta) == counted(shop) == delta
 
 
@@ -97,7 +97,7 @@ def test_the_history_keeps_each_tap_with_its_time_and_door(shop, door, clock):
     assert second["happened_at"] - first["happened_at"] == 20
 
 
-# ----- the door's page may send again whatever it likes
+# ----- taps that are sent again
 
 
 def test_a_tap_counts_once_however_often_it_is_sent(shop, door):
@@ -112,7 +112,7 @@ def test_a_tap_counts_once_in_a_request_that_holds_it_twice(shop, door):
     assert counted(shop) == 4
 
 
-def test_what_a_tap_says_when_it_comes_again_is_not_heard(door):
+def test_a_tap_sent_again_with_another_delta_is_not_counted(door):
     one = new_tap(3)
     door.send_taps(one)
     assert door.send_taps(one | {"delta": 50}).body["count"] == 3
@@ -166,7 +166,7 @@ def test_500_taps_in_one_request(shop, door):
     assert counted(shop) == 500
 
 
-def test_no_tap_at_all_is_fine(shop, door):
+def test_an_empty_list_of_taps_is_accepted(shop, door):
     door.tap(3)
     assert door.send_taps().body["count"] == 3
     assert taps_of(shop) == [("tap", 3)]
@@ -246,7 +246,7 @@ def test_a_batch_with_a_bad_tap_can_be_sent_again(shop, door):
         assert door.send_taps(*batch).body["count"] == counted(shop) == 1
 
 
-def test_fields_that_nobody_knows_are_ignored(door):
+def test_unknown_fields_of_a_tap_are_ignored(door):
     assert door.send_taps(new_tap(1, at=5, count=90, kind="recount", counter_id=7)).body["count"] == 1
 
 
@@ -263,7 +263,7 @@ def test_a_strangers_link_is_not_found(shop, door, path):
     assert shop.export() == before
 
 
-def test_taps_that_no_door_sends_a_bad_json_body(shop, door):
+def test_an_invalid_json_body_counts_nothing(shop, door):
     before = shop.export()
     for body in (b"[]", b"{", b'{"taps": [', b'{"taps": ' + b"[" * 30_000, b'{"taps": [{"id": "\xff"}]}'):
         heads = {"Content_Type": "application/json"}
@@ -271,7 +271,7 @@ def test_taps_that_no_door_sends_a_bad_json_body(shop, door):
     assert shop.export() == before
 
 
-# ----- the count is what the doors say
+# ----- the count is never clamped
 
 
 def test_more_than_there_is_room_for_are_counted(shop, door):
@@ -334,7 +334,7 @@ def test_each_change_makes_a_new_picture(shop, door):
         step()
         seen.append(etag())
     assert len(set(seen)) == 4
-    door.send_taps(one)  # known already
+    door.send_taps(one)  # stored before
     assert etag() == seen[-1]
 
 
@@ -348,7 +348,7 @@ def test_nothing_that_is_public_holds_a_doors_link(shop, door):
     assert token not in str(shop.export())
 
 
-# ----- the level is said in words, too
+# ----- the level in words
 
 
 @pytest.mark.parametrize(
@@ -419,7 +419,7 @@ def test_a_recount_sets_the_count_and_keeps_the_drift(shop, door):
 
 
 @pytest.mark.parametrize(("before", "count"), [(5, 5), (-3, 0), (0, 100_000), (40, 0)])
-def test_any_true_number(shop, door, before, count):
+def test_a_recount_accepts_any_valid_number(shop, door, before, count):
     door.tap(before)
     assert door.recount(count).body["count"] == counted(shop) == count
     assert shop.export()["event"][-1]["delta"] == count - before
@@ -433,7 +433,7 @@ def test_taps_after_a_recount_are_added_to_it(shop, door, clock):
 
 
 @pytest.mark.parametrize("count", [-1, 100_001, 1.0, "12", True, None, [], {}, 10**400, ""])
-def test_what_is_no_true_number(shop, door, count):
+def test_a_recount_with_an_invalid_number_is_refused(shop, door, count):
     door.tap(5)
     before = shop.export()
     answer = door.recount(count)
@@ -498,7 +498,7 @@ def test_late_taps_without_a_recount_are_added(shop, door, clock):
 
 @pytest.fixture
 def page(app, door):
-    """A door's page in a browser."""
+    """The page of a door in a browser."""
     return Browser(app).open(door.link)
 
 
@@ -538,7 +538,7 @@ def test_a_form_that_is_sent_twice_counts_once(page, shop, door):
         ({"delta": "1", "csrf_token": "x"}, "once more"),
     ],
 )
-def test_a_form_that_makes_no_sense_is_refused_on_the_page(page, shop, typed, words):
+def test_an_invalid_form_is_refused_on_the_page(page, shop, typed, words):
     before = shop.export()
     page.send(tap_form(page), **typed)
     assert (page.status, words in page.html) == (400, True)
@@ -546,16 +546,16 @@ def test_a_form_that_makes_no_sense_is_refused_on_the_page(page, shop, typed, wo
     assert shop.export() == before
 
 
-def test_a_recount_that_makes_no_sense_is_refused_on_the_page(page, shop):
+def test_an_invalid_recount_is_refused_on_the_page(page, shop):
     page.press("Recount", count="-5")
     assert (page.status, "from 0 to 100000" in page.html) == (400, True)
     assert counted(shop) == 0
 
 
-# ----- the count is kept, and is always the sum of what the doors said
+# ----- the stored count is always the sum of the history
 
 
-def test_whatever_the_doors_do_the_count_is_the_sum(shop, door, clock):
+def test_the_count_is_always_the_sum_of_the_history(shop, door, clock):
     dice = random.Random(5)
     for name in ("Back", "Side"):
         shop.owner_post("/counters/shop/doors", name=name)
@@ -578,7 +578,7 @@ def test_whatever_the_doors_do_the_count_is_the_sum(shop, door, clock):
         elif what == "day" and step % 3 == 0:
             clock.advance(hours=12)
         clock.advance(seconds=dice.randint(0, 60))
-        one.tap(0)  # so that whatever the new day emptied is stored
+        one.tap(0)  # stores that the new day has emptied the counter
         counted(shop)
     assert {"tap", "undo", "recount", "not-counted", "empty"} <= set(shop.event_kinds())
 
@@ -590,7 +590,7 @@ def test_a_tap_is_taken_back_once_whatever_id_that_has(door):
     assert door.send_taps(new_tap(-2, undoes=two["id"].upper())).body["count"] == 5
 
 
-def test_an_id_is_the_same_in_large_and_small_letters(door):
+def test_the_id_of_a_tap_is_case_insensitive(door):
     one = new_tap(1)
     door.send_taps(one)
     assert door.send_taps(one | {"id": one["id"].upper()}).body["count"] == 1

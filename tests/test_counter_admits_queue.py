@@ -6,9 +6,9 @@ import sys
 import time
 
 import pytest
-from helpers.fast_backups import wait_for
+from helpers.html_browser import Browser
 from helpers.places import new_tap
-from test_forms import Browser
+from helpers.waiting import wait_for
 
 COUNTED = ("tap", "undo", "recount", "empty")
 
@@ -29,7 +29,7 @@ def free(shop):
 
 
 def customers(place, *parties):
-    """So many customers, one after the other, each with so many people (None: not given)."""
+    """Return customers with parties of these sizes (None: not given), one after the other."""
     return [place.customer(**({"party": party} if party else {})) for party in parties]
 
 
@@ -38,12 +38,12 @@ def states(*some):
 
 
 def called(place, queue="deli"):
-    """The numbers that may come in, the first called first."""
+    """Return the numbers that may come in, the first called first."""
     return [ticket["number"] for ticket in reversed(place.queue(queue)["called"]) if ticket["door"]]
 
 
 def room(place):
-    """(count, held) of the counter; the count must be what the history adds up to."""
+    """Return (count, held) of the counter, and check that the count is the sum of the history."""
     export = place.export()
     (counter,) = place.picture()["counters"]
     deltas = [event["delta"] for event in export["event"] if event["kind"] in COUNTED]
@@ -54,7 +54,7 @@ def room(place):
 # ----- while there is room
 
 
-def test_who_comes_when_there_is_room_is_called_at_once(free):
+def test_a_customer_is_called_at_once_while_there_is_room(free):
     answer = free.take()
     assert (answer.status, answer.body["state"]) == (201, "called")
     ticket = answer.body
@@ -72,10 +72,10 @@ def test_as_many_are_called_as_there_is_room_for(free):
     assert states(*some) == ["called"] * 3 + ["waiting"] * 2
     assert (called(free), free.queue()["waiting"]) == (["A1", "A2", "A3"], ["A4", "A5"])
     assert room(free) == (0, 3)
-    assert free.picture()["counters"][0]["level"] == "full"  # the spaces are theirs
+    assert free.picture()["counters"][0]["level"] == "full"  # their spaces are held
 
 
-def test_who_waits_knows_how_many_are_ahead(full):
+def test_a_waiting_customer_sees_how_many_are_ahead(full):
     first, second = customers(full, None, None)
     for each, ahead in ((first, 0), (second, 1)):
         sees = each.get()
@@ -87,7 +87,7 @@ def test_who_waits_knows_how_many_are_ahead(full):
         )
 
 
-def test_when_somebody_goes_the_next_is_called(full, door):
+def test_the_next_customer_is_called_when_somebody_leaves(full, door):
     first, second = customers(full, None, None)
     door.tap(-1)
     assert states(first, second) == ["called", "waiting"]
@@ -96,13 +96,13 @@ def test_when_somebody_goes_the_next_is_called(full, door):
     assert room(full) == (0, 2)
 
 
-def test_many_who_go_at_once_let_as_many_come(full, door):
+def test_several_customers_are_called_when_several_people_leave(full, door):
     some = customers(full, None, None, None)
     door.tap(-1, -1)
     assert states(*some) == ["called", "called", "waiting"]
 
 
-def test_a_plain_plus_takes_the_room_of_nobody_who_was_called(free, door):
+def test_a_plain_plus_takes_no_reserved_space(free, door):
     some = customers(free, None, None)
     assert door.tap(1, 1) == 2
     assert (states(*some), room(free)) == (["called"] * 2, (2, 2))
@@ -125,7 +125,7 @@ def test_a_count_below_zero_makes_no_more_room_than_there_is(free, door):
     assert (states(*some), room(free)) == (["called"] * 3 + ["waiting"], (-5, 3))
 
 
-def test_those_of_other_queues_are_not_called(free):
+def test_customers_of_other_queues_are_not_called(free):
     free.owner_post("/queues", name="Bakery")
     other = free.customer("bakery")
     assert other.get()["state"] == "waiting"
@@ -133,18 +133,18 @@ def test_those_of_other_queues_are_not_called(free):
     assert room(free) == (0, 0)
 
 
-# ----- how many each is
+# ----- parties
 
 
 def test_a_party_needs_room_for_all(free, door):
     some = customers(free, 2, 2, 1)
-    assert (states(*some), room(free)) == (["called", "waiting", "waiting"], (0, 2))  # A3 is not before A2
+    assert (states(*some), room(free)) == (["called", "waiting", "waiting"], (0, 2))  # A3 doesn't overtake A2
     door.send_taps(new_tap(2, number="A1"))
     door.tap(-1)
     assert (states(*some), room(free)) == (["done", "called", "waiting"], (1, 2))
 
 
-def test_a_party_that_nobody_could_hold_comes_in_when_nobody_is_inside(free, door):
+def test_a_party_larger_than_the_capacity_comes_in_when_nobody_is_inside(free, door):
     door.tap(1)
     (many,) = customers(free, 9)
     assert many.get()["state"] == "waiting"
@@ -156,7 +156,7 @@ def test_a_party_that_nobody_could_hold_comes_in_when_nobody_is_inside(free, doo
     assert room(free) == (9, 0)
 
 
-def test_who_does_not_say_how_many_is_one(free):
+def test_a_ticket_without_a_party_counts_as_one(free):
     customers(free, None, 1)
     assert room(free) == (0, 2)
 
@@ -164,7 +164,7 @@ def test_who_does_not_say_how_many_is_one(free):
 # ----- they come in
 
 
-def test_who_comes_in_by_number_is_done_and_counted(free, door):
+def test_a_customer_who_comes_in_by_number_is_done_and_counted(free, door):
     first, second = customers(free, None, None)
     status, body, _ = door.send_taps(new_tap(1, number="A1"))
     assert (status, body["count"], body["held"]) == (200, 1, 1)
@@ -177,7 +177,7 @@ def test_who_comes_in_by_number_is_done_and_counted(free, door):
     assert free.event_kinds()[-2:] == ["tap", "come-in"]
 
 
-def test_the_door_sees_whom_it_may_let_in(free, door, clock):
+def test_the_door_sees_which_customers_may_come_in(free, door, clock):
     free.owner_post("/counters/shop", hold_minutes=7)
     free.customer(name="Zoë", party=2)
     clock.advance(seconds=1)
@@ -209,7 +209,7 @@ def test_a_number_that_came_in_is_not_counted_again(free, door):
     assert door.send_taps(new_tap(1, number="A1")).body["count"] == 1
     assert (
         free.door("Back").send_taps(new_tap(1, number="A1")).body["count"] == 1
-    )  # both let the customer in, offline
+    )  # both doors let the customer in while offline
     assert door.send_taps(new_tap(1, number="A1")).body["count"] == 1
     assert room(free) == (1, 0)
     assert free.event_kinds().count("not-counted") == 2
@@ -223,19 +223,19 @@ def test_a_number_twice_in_one_batch_counts_once(free, door):
 
 
 @pytest.mark.parametrize("number", ["A9", "Z1", "a1", "nonsense", "0"])
-def test_a_number_that_nobody_knows_counts_all_the_same(free, door, number):
+def test_a_tap_with_an_unknown_number_is_counted(free, door, number):
     (first,) = customers(free, None)
     assert door.send_taps(new_tap(1, number=number)).body["count"] == 1
     assert (first.get()["state"], room(free)) == ("called", (1, 1))
 
 
-def test_a_number_where_no_queue_is_admitted_counts_all_the_same(shop, door):
+def test_a_tap_with_a_number_is_counted_without_an_admitted_queue(shop, door):
     (first,) = customers(shop, None)
     assert door.send_taps(new_tap(1, number="A1")).body["count"] == 1
     assert first.get()["state"] == "waiting"
 
 
-def test_one_who_was_not_called_yet_may_be_let_in(full, door):
+def test_a_waiting_customer_may_be_let_in(full, door):
     first, second = customers(full, None, None)
     assert door.send_taps(new_tap(1, number="A2")).body["count"] == 3
     assert states(first, second) == ["waiting", "done"]
@@ -243,21 +243,21 @@ def test_one_who_was_not_called_yet_may_be_let_in(full, door):
     assert full.queue()["waiting"] == ["A1"]
 
 
-def test_one_who_was_given_up_may_still_be_let_in(free, door):
+def test_a_customer_marked_as_no_show_may_still_be_let_in(free, door):
     (first,) = customers(free, None)
     door.no_show("A1")
     assert door.send_taps(new_tap(1, number="A1")).body["count"] == 1
     assert (first.get()["state"], room(free)) == ("no_show", (1, 0))
 
 
-def test_who_came_in_offline_is_done_when_the_door_is_back(free, door, clock):
+def test_a_customer_let_in_offline_is_done_when_the_door_is_back(free, door, clock):
     (first,) = customers(free, None)
     clock.advance(minutes=3)
     door.send_taps(new_tap(1, number="A1", ago_s=120), new_tap(1, ago_s=60))
     assert (first.get()["state"], room(free)) == ("done", (2, 0))
 
 
-def test_who_came_in_before_a_recount_is_done_and_not_counted(free, door, clock):
+def test_a_customer_let_in_before_a_recount_is_done_and_not_counted(free, door, clock):
     (first,) = customers(free, None)
     clock.advance(minutes=3)
     door.recount(1)
@@ -268,7 +268,7 @@ def test_who_came_in_before_a_recount_is_done_and_not_counted(free, door, clock)
 # ----- a tap by number is taken back
 
 
-def test_who_was_tapped_in_by_mistake_is_called_again(free, door, clock):
+def test_a_customer_tapped_in_by_mistake_is_called_again(free, door, clock):
     (first,) = customers(free, 2)
     one = new_tap(2, number="A1")
     door.send_taps(one)
@@ -291,7 +291,7 @@ def test_an_undo_that_is_sent_again_changes_nothing(free, door):
     assert room(free) == (0, 1)
 
 
-def test_who_is_called_again_is_first_when_it_is_full_now(free, door):
+def test_a_customer_tapped_in_by_mistake_waits_first_if_it_is_full_now(free, door):
     first, second, third, fourth = customers(free, *[None] * 4)
     one = new_tap(1, number="A1")
     door.send_taps(one)
@@ -303,7 +303,7 @@ def test_who_is_called_again_is_first_when_it_is_full_now(free, door):
     assert states(first, fourth) == ["called", "waiting"]
 
 
-def test_who_was_let_in_out_of_turn_by_mistake_is_first_now(full, door):
+def test_a_customer_let_in_out_of_turn_by_mistake_waits_first(full, door):
     some = customers(full, *[None] * 3)
     one = new_tap(1, number="A3")
     door.send_taps(one)
@@ -332,10 +332,10 @@ def test_undoing_a_plain_tap_brings_nobody_back(free, door):
     assert (first.get()["state"], room(free)) == ("done", (1, 0))
 
 
-# ----- they do not come
+# ----- no-shows
 
 
-def test_not_here_gives_the_space_to_the_next(free, door):
+def test_a_no_show_gives_the_space_to_the_next(free, door):
     some = customers(free, 3, None)
     status, body, _ = door.no_show("A1")
     assert (status, body["held"], [each["number"] for each in body["called"]]) == (200, 1, ["A2"])
@@ -344,7 +344,7 @@ def test_not_here_gives_the_space_to_the_next(free, door):
 
 
 @pytest.mark.parametrize("number", ["A1", "A4", "A9", "B1"])
-def test_a_late_press_of_not_here_changes_nothing(free, door, number):
+def test_a_late_no_show_changes_nothing(free, door, number):
     customers(free, 1, 2, 1, 1)
     door.no_show("A1")
     before = free.picture(), free.export()
@@ -355,7 +355,7 @@ def test_a_late_press_of_not_here_changes_nothing(free, door, number):
 
 
 @pytest.mark.parametrize("content", [{}, {"number": None}, {"number": ""}, {"number": 5}, {"number": ["A1"]}])
-def test_not_here_needs_a_number(free, door, content):
+def test_a_no_show_needs_a_number(free, door, content):
     customers(free, None)
     answer = free.client.post(f"{door.link}/no-show", content)
     assert (answer.status, called(free)) == (400, ["A1"])
@@ -373,7 +373,7 @@ def test_numbers_that_the_owner_cancels_free_their_spaces(free):
     assert states(*some) == ["cancelled", "cancelled", "called", "called"]
 
 
-def test_one_who_leaves_the_line_is_not_called(full, door):
+def test_a_customer_who_left_the_line_is_not_called(full, door):
     first, second = customers(full, None, None)
     first.cancel()
     door.tap(-1)
@@ -410,7 +410,7 @@ def test_an_undone_tap_calls_the_next(free, door):
     assert first.get()["state"] == "called"
 
 
-def test_a_new_day_has_room_for_its_own(full, clock):
+def test_yesterdays_people_take_no_room_today(full, clock):
     yesterday = full.customer()
     clock.set("2026-11-22 09:00")
     assert yesterday.get()["state"] == "expired"
@@ -421,7 +421,7 @@ def test_a_new_day_has_room_for_its_own(full, clock):
     assert full.picture()["counters"][0]["held"] == 2
 
 
-def test_who_was_called_before_the_day_was_over_may_come_in_after(free, door, clock):
+def test_a_customer_called_before_the_day_ended_may_come_in_after(free, door, clock):
     clock.set("2026-11-22 03:58")
     (first,) = customers(free, None)
     clock.set("2026-11-22 04:01")
@@ -440,7 +440,7 @@ def test_the_number_of_today_is_let_in_and_not_that_of_yesterday(free, door, clo
     assert (today.get()["state"], room(free)) == ("done", (1, 0))
 
 
-def test_who_was_called_yesterday_is_in_nobodys_way_today(free, clock):
+def test_a_customer_called_yesterday_takes_no_room_today(free, clock):
     free.owner_post("/queues/deli", max_waiting=1)
     clock.set("2026-11-22 03:58")
     (yesterday,) = customers(free, None)
@@ -466,7 +466,7 @@ def test_a_queue_that_waits_already_is_called_when_it_is_admitted(shop):
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
-def test_those_called_wait_again_in_their_order_when_it_is_admitted_no_more(free, ana, nothing):
+def test_called_customers_wait_again_in_order_when_the_queue_is_no_longer_admitted(free, ana, nothing):
     some = customers(free, *[None] * 4)
     assert free.owner_post("/counters/shop", admits=nothing).body["admits"] is None
     assert states(*some) == ["waiting"] * 4
@@ -484,7 +484,7 @@ def test_another_queue_is_admitted_instead(free):
     assert room(free) == (0, 1)
 
 
-def test_saying_the_same_queue_again_calls_nobody_twice(free):
+def test_admitting_the_same_queue_again_calls_nobody_twice(free):
     customers(free, None)
     before = free.customer().get()
     free.owner_post("/counters/shop", admits="deli")
@@ -565,12 +565,12 @@ def test_a_desk_goes_on_calling_from_other_queues(full, ana):
     customers(full, None)
     full.customer("bakery")
     assert ana.call_next()["number"] == "B1"
-    assert ana.call_next() is None  # B1 is done, and A1 is the counter's
+    assert ana.call_next() is None  # B1 is done, and only the counter may call A1
     assert ana.post("next", finished=None).status == 409
     assert full.queue()["waiting"] == ["A1"]
 
 
-def test_a_desk_cannot_take_whom_the_door_called(free, ana):
+def test_a_desk_cannot_take_a_customer_called_to_the_door(free, ana):
     customers(free, None)
     assert ana.post("next", finished=None, number="A1").status == 409
     assert ana.post("done", number="A1").status == 409
@@ -579,7 +579,7 @@ def test_a_desk_cannot_take_whom_the_door_called(free, ana):
     assert called(free) == ["A1"]
 
 
-def test_a_door_cannot_end_who_is_at_a_desk(full, door, ana):
+def test_a_door_cannot_end_the_ticket_at_a_desk(full, door, ana):
     full.owner_post("/counters/shop", admits=None)
     (first,) = customers(full, None)
     ana.call_next()
@@ -590,7 +590,7 @@ def test_a_door_cannot_end_who_is_at_a_desk(full, door, ana):
     assert ana.current_number() == "A1"
 
 
-def test_whom_a_desk_puts_back_is_called_to_the_door_when_there_is_room(full, door, ana):
+def test_a_customer_put_back_at_a_desk_is_called_to_the_door_when_there_is_room(full, door, ana):
     full.owner_post("/counters/shop", admits=None)
     first, second = customers(full, None, None)
     ana.call_next()
@@ -603,7 +603,7 @@ def test_whom_a_desk_puts_back_is_called_to_the_door_when_there_is_room(full, do
     assert states(first, second) == ["called", "called"]
 
 
-def test_whom_a_desk_moves_there_is_called_to_the_door(free, ana):
+def test_a_customer_moved_there_by_a_desk_is_called_to_the_door(free, ana):
     free.owner_post("/queues", name="Bakery")
     other = free.customer("bakery")
     assert ana.call_next()["number"] == "B1"
@@ -612,7 +612,7 @@ def test_whom_a_desk_moves_there_is_called_to_the_door(free, ana):
     assert (sees["state"], sees["queue"], sees["door"], sees["desk"]) == ("called", "deli", "Shop", None)
 
 
-def test_whom_a_desk_adds_is_called_to_the_door(free, ana):
+def test_a_customer_added_by_a_desk_is_called_to_the_door(free, ana):
     answer = ana.post("add", queue="deli", name="Mr. Lee", party=2)
     assert (answer.status, answer.body["number"]) == (201, "A1")
     assert (called(free), room(free)) == (["A1"], (0, 2))
@@ -624,7 +624,7 @@ def test_the_boxes_of_queues_at_a_door_are_not_ticked_on_the_staff_page(app, fre
     assert [value for name, value in form["fields"] if name == "queues"] == ["bakery"]
 
 
-# ----- what everybody sees
+# ----- public pages
 
 
 def test_the_picture_shows_who_may_come_in(free, door):
@@ -652,7 +652,7 @@ def test_a_call_to_the_door_is_among_the_calls(free, ana):
     assert ids == sorted(set(ids))
 
 
-def test_at_a_desk_no_door_is_named(place, ana):
+def test_a_ticket_at_a_desk_names_no_door(place, ana):
     customer = place.customer()
     ana.call_next()
     (at_desk,) = place.queue()["called"]
@@ -686,7 +686,7 @@ def test_they_are_let_in_without_javascript(app, free, door):
     assert not page.has("In, A")
 
 
-# ----- who is called and does not come
+# ----- customers who are called and don't come
 
 
 LATER = """
@@ -705,7 +705,7 @@ takeanumber.cli(["serve"])
 
 @pytest.fixture
 def later(tmp_path, start_server):
-    """A real server, and how to set its clock so many seconds ahead."""
+    """A real server, and a function that sets its clock this many seconds ahead."""
 
     def set_clock(seconds):
         (tmp_path / "new").write_text(str(seconds))
@@ -715,7 +715,7 @@ def later(tmp_path, start_server):
     return start_server(command=[sys.executable, "-c", LATER]), set_clock
 
 
-def test_a_space_is_held_five_minutes_and_then_the_next_ones(later):
+def test_a_space_is_held_five_minutes_and_then_given_to_the_next(later):
     server, set_clock = later
     deli = server.open_shop(counter={"name": "Shop", "capacity": 2})
     door = server.get(deli.links["manage"]).body["counters"][0]["links"]["door"]
@@ -728,11 +728,11 @@ def test_a_space_is_held_five_minutes_and_then_the_next_ones(later):
     assert desk.post("next", finished=None, number="A2").body["current"]["number"] == "A2"
     server.post(f"{deli.links['manage']}/counters/shop", {"admits": "deli"})
     set_clock(280)
-    time.sleep(2.5)  # the clock's thread has looked twice
+    time.sleep(2.5)  # the background job has run twice
     assert states() == ["called", "called", "waiting", "waiting"]
     with deli.watch() as stream:
         set_clock(301)
-        # all who watch hear of it, and who is at a desk may stay there
+        # open streams show it, and the customer at a desk stays there
         (*_, event) = stream.until(lambda event: event.picture["calls"][-1]["number"] == "A4", within=10)
         assert event.picture["counters"][0]["held"] == 2
     assert states() == ["no_show", "called", "called", "called"]
@@ -760,7 +760,7 @@ def test_fewer_minutes_to_come_in_and_a_server_that_was_down(later):
     wait_for(lambda: server.get(tickets[1]).body["state"] == "no_show")
 
 
-# ----- what went wrong before
+# ----- regressions
 
 
 def test_cancelling_the_whole_line_calls_none_of_it(full, door):

@@ -10,15 +10,15 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from helpers.html_browser import Browser
 from helpers.places import Door, new_tap, open_deli
-from test_forms import Browser
 
 COUNTED = ("tap", "undo", "recount", "empty")
 BERLIN, LA = "Europe/Berlin", "America/Los_Angeles"
 
 
 def day_of(place, day=None, counter="shop"):
-    """The owner's page of a day, as JSON; today's without a day."""
+    """Return the owner's page of a day as JSON; of today without a day."""
     answer = place.client.get(place.counter(counter)["links"]["counter"] + (f"?day={day}" if day else ""))
     assert answer.status == 200, answer.body
     assert answer.body["slug"] == counter
@@ -26,7 +26,7 @@ def day_of(place, day=None, counter="shop"):
 
 
 def points(day):
-    """The curve: (time of the place's clock, people inside)."""
+    """Return the curve: (local time, people inside)."""
     return [(point["at"][11:16], point["count"]) for point in day["points"]]
 
 
@@ -43,7 +43,7 @@ def rows_of(place, query=""):
 
 
 def in_zone(client, timezone, **asked):
-    """A place in that zone, with a counter; and its door."""
+    """Return a place in a time zone with a counter, and its door."""
     place = open_deli(client, timezone=timezone)
     place.owner_post("/counters", **{"name": "Shop", "capacity": 10} | asked)
     return place, place.door()
@@ -52,17 +52,17 @@ def in_zone(client, timezone, **asked):
 # ----- it empties itself at the start of the day, or never
 
 
-def test_it_is_empty_from_the_second_the_day_starts(shop, door, clock):
+def test_the_count_is_zero_from_the_second_the_day_starts(shop, door, clock):
     door.tap(7)
     clock.set("2026-11-22 03:59:59")
     assert (door.get()["count"], shop.counter()["level"]) == (7, "free")
     before = shop.export()
     clock.advance(seconds=1)
     assert (door.get()["count"], shop.counter()["count"], shop.picture()["counters"][0]["count"]) == (0, 0, 0)
-    assert shop.export() == before  # looking stores nothing
+    assert shop.export() == before  # reading stores nothing
 
 
-def test_the_first_tap_of_a_day_begins_at_nothing(shop, door, clock):
+def test_the_first_tap_of_a_day_counts_from_zero(shop, door, clock):
     door.tap(7)
     clock.set("2026-11-22 09:00")
     assert door.tap(2) == 2
@@ -73,7 +73,7 @@ def test_the_first_tap_of_a_day_begins_at_nothing(shop, door, clock):
     assert shop.event_kinds().count("empty") == 1
 
 
-def test_one_that_never_empties_goes_on(shop, door, clock):
+def test_a_counter_that_never_empties_keeps_its_count(shop, door, clock):
     shop.owner_post("/counters/shop", empties="never")
     door.tap(7)
     clock.advance(days=3)
@@ -82,18 +82,18 @@ def test_one_that_never_empties_goes_on(shop, door, clock):
     assert "empty" not in shop.event_kinds()
 
 
-def test_an_owner_who_wants_it_emptied_from_now_on(shop, door, clock):
+def test_the_owner_lets_a_counter_empty_from_now_on(shop, door, clock):
     shop.owner_post("/counters/shop", empties="never")
     door.tap(7)
     clock.advance(days=1)
     shop.owner_post("/counters/shop", empties="day")
-    assert door.get()["count"] == 7  # today it was not to be emptied
+    assert door.get()["count"] == 7  # today it didn't empty itself
     clock.advance(days=1)
     assert door.get()["count"] == 0
     assert door.tap(1) == 1
 
 
-def test_an_owner_who_wants_it_emptied_no_more(shop, door, clock):
+def test_the_owner_lets_a_counter_empty_no_more(shop, door, clock):
     door.tap(7)
     shop.owner_post("/counters/shop", empties="never")
     clock.advance(days=1)
@@ -115,7 +115,7 @@ def test_taps_of_yesterday_that_come_today_are_not_counted(shop, door, clock):
     assert day_of(shop, "2026-11-21")["not_counted"] == 1
 
 
-def test_the_owners_hour_is_when_it_empties(shop, door, clock):
+def test_a_counter_empties_at_the_hour_the_owner_chose(shop, door, clock):
     shop.owner_post("", day_starts=12)
     door.tap(7)
     clock.set("2026-11-22 11:59:59")
@@ -135,7 +135,7 @@ def test_the_owners_hour_is_when_it_empties(shop, door, clock):
         ("Asia/Kolkata", "2026-06-01", 24),
     ],
 )
-def test_it_empties_where_the_place_is_in_summer_and_winter(client, clock, timezone, day, hours):
+def test_a_counter_empties_by_local_time_in_summer_and_winter(client, clock, timezone, day, hours):
     clock.set(f"{day} 04:00", timezone)
     place, door = in_zone(client, timezone)
     door.tap(7)
@@ -220,7 +220,7 @@ def test_in_and_out_by_door(shop, door):
     assert day_of(shop)["doors"] == [{"name": "Shop", "in": 6, "out": 1}, {"name": "Back", "in": 3, "out": 4}]
 
 
-def test_what_was_taken_back_is_in_no_total(shop, door):
+def test_undone_taps_are_in_no_total(shop, door):
     one, other = new_tap(4), new_tap(-2)
     door.send_taps(new_tap(5), new_tap(-1), one, other)
     door.send_taps(new_tap(-4, undoes=one["id"]), new_tap(2, undoes=other["id"]))
@@ -247,7 +247,7 @@ def test_the_drift_at_each_recount(shop, door, clock):
     assert day["doors"] == [{"name": "Shop", "in": 6, "out": 0}]
 
 
-def test_taps_that_were_not_counted_are_said(shop, door, clock):
+def test_the_day_shows_taps_that_were_not_counted(shop, door, clock):
     clock.advance(hours=1)
     door.recount(3)
     door.tap(5, 1, ago_s=60)
@@ -273,7 +273,7 @@ def test_the_times_are_those_of_the_place(client, clock):
 # ----- earlier days
 
 
-def test_a_day_begins_with_what_it_emptied_and_ends_with_what_was_left(shop, door, clock):
+def test_a_day_shows_the_count_before_it_emptied_and_at_its_end(shop, door, clock):
     door.tap(7)
     clock.set("2026-11-22 09:00")
     door.tap(2)
@@ -311,8 +311,8 @@ def test_yesterday_is_seen_before_today_has_stored_anything(shop, door, clock):
 
 
 @pytest.mark.parametrize("stored", [False, True])
-def test_a_day_off_begins_and_stays_empty(shop, door, clock, stored):
-    door.tap(7)  # and these never went out, as far as the doors know
+def test_a_day_without_taps_is_empty(shop, door, clock, stored):
+    door.tap(7)  # no door counted these people out
     clock.set("2026-11-23 09:00")
     if stored:
         door.tap(1)
@@ -320,7 +320,7 @@ def test_a_day_off_begins_and_stays_empty(shop, door, clock, stored):
     assert (off["start"], off["count"], off["peak"]) == (0, 0, None)
 
 
-def test_the_way_to_earlier_and_later_days(shop, door, clock):
+def test_the_page_links_earlier_and_later_days(shop, door, clock):
     url = shop.counter()["links"]["counter"]
     assert day_of(shop)["links"] == {
         "csv": f"{url}/taps.csv",
@@ -345,7 +345,7 @@ def test_any_day_can_be_asked_for(shop, door, day):
     ["yesterday", "2026-13-01", "2026-02-29", "21.11.2026", "11/21/2026", "%00", "2026-11-21T10:00", "-1"],
 )
 @pytest.mark.parametrize("accept", ["application/json", "text/html"])
-def test_a_day_that_makes_no_sense(shop, day, accept):
+def test_an_invalid_day(shop, day, accept):
     answer = shop.client.get(f"{shop.counter()['links']['counter']}?day={day}", Accept=accept)
     assert answer.status == 400
     assert "2026-11-21" in str(answer.body)
@@ -473,7 +473,7 @@ def test_the_taps_as_csv(shop, door, clock):
         ("?from=0001-01-01&to=2000-01-01", []),
     ],
 )
-def test_the_taps_of_certain_days(shop, door, clock, days, deltas):
+def test_the_taps_of_a_range_of_days(shop, door, clock, days, deltas):
     shop.owner_post("/counters/shop", empties="never")
     for n in (1, 2, 3):
         door.tap(n)
@@ -482,12 +482,12 @@ def test_the_taps_of_certain_days(shop, door, clock, days, deltas):
 
 
 @pytest.mark.parametrize("days", ["?from=yesterday", "?to=2026-13-01", "?from=2026-11-22&to=2026-11-21"])
-def test_days_that_make_no_sense(shop, days):
+def test_invalid_days(shop, days):
     assert shop.client.get(shop.counter()["links"]["counter"] + f"/taps.csv{days}").status == 400
 
 
 def test_a_download_of_many_taps_leaves_none_out(shop, door, clock):
-    for batch in range(5):  # many of one instant, and more than are read at once
+    for batch in range(5):  # many at the same instant, and more than one batch
         door.tap(*[1] * 499, -1, ago_s=batch // 2)
     rows = rows_of(shop)
     assert len(rows) == 2500
@@ -500,7 +500,7 @@ def test_a_doors_name_is_made_harmless_for_spreadsheets(shop):
     assert rows_of(shop)[0]["door"] == "'=HYPERLINK(1)"
 
 
-# ----- the count is kept, not summed: it costs the same in a long history
+# ----- a long history doesn't slow down taps
 
 
 @pytest.mark.alone
@@ -525,7 +525,7 @@ def test_a_long_history_slows_down_no_tap(tmp_path, shop, door, clock):
                FROM n, (SELECT * FROM event WHERE tap IS NOT NULL LIMIT 1)"""
         )
         db.commit()
-    assert cost() < 2 * short + 0.003  # to sum them up takes at least 0.02 s
+    assert cost() < 2 * short + 0.003  # summing them takes at least 0.02 s
     assert door.get()["count"] == count + 30
     began = time.perf_counter()
     day = day_of(shop, "2026-11-01")

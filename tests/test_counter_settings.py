@@ -2,12 +2,12 @@
 
 import pytest
 from helpers.client import AppClient
+from helpers.html_browser import Browser
 from helpers.places import Door, Place, open_deli
-from test_forms import Browser
 
 
 def refused(place, status, path, **content):
-    """Sends what must be refused, with nothing changed by it."""
+    """Send a request that must be refused, and check that it changed nothing."""
     before = place.export(), place.owner_get()
     answer = place.owner_post(path, **content)
     assert answer.status == status, answer.body
@@ -44,7 +44,7 @@ def test_a_place_with_both(client):
     assert both.customer().number == "A1"
 
 
-def test_null_is_no_counter(client):
+def test_null_means_no_counter(client):
     body = client.post("/places", {"name": "Deli", "counter": None}).body
     assert (body["counters"], [queue["slug"] for queue in body["queues"]]) == ([], ["line"])
 
@@ -67,7 +67,7 @@ def test_null_is_no_counter(client):
         {"name": "x" * 61, "capacity": 5},
     ],
 )
-def test_a_counter_that_makes_no_sense_opens_no_place(client, counter):
+def test_an_invalid_counter_opens_no_place(client, counter):
     answer = client.post("/places", {"name": "Museum", "counter": counter})
     assert (answer.status, bool(answer.body["error"])) == (400, True)
     assert client.get("/").body["places"] == []
@@ -102,7 +102,7 @@ def test_the_form_on_the_home_page(app, client, typed, queues, counters):
         ({"counter-name": "x" * 61, "counter-capacity": "5"}, "at most 60"),
     ],
 )
-def test_a_mistake_on_the_home_page_comes_back_with_what_was_typed(app, client, typed, words):
+def test_an_error_on_the_home_page_keeps_what_was_typed(app, client, typed, words):
     owner = Browser(app).open("/").press("Create my place", name="Museum", **typed)
     assert (owner.status, words in owner.html) == (400, True)
     assert {"name": "Museum", **typed}.items() <= dict(owner.form("Create my place")["fields"]).items()
@@ -127,7 +127,7 @@ def test_a_new_counter_has_a_door_of_its_name(place):
         assert place.client.get(url).status == 200
 
 
-def test_a_new_counter_with_everything_said(place):
+def test_a_new_counter_with_every_setting(place):
     asked = {"name": "Hall", "capacity": 7, "admits": "deli", "empties": "never", "hold_minutes": 2}
     status, body, _ = place.owner_post("/counters", **asked)
     assert (status, {name: body[name] for name in asked}) == (201, asked)
@@ -184,7 +184,7 @@ def test_a_new_name_is_on_the_door_and_the_links_stay(shop, door):
         ("hold_minutes", 241),
     ],
 )
-def test_what_a_counter_cannot_be(shop, field, value):
+def test_invalid_settings_of_a_counter_are_refused(shop, field, value):
     refused(shop, 400, "/counters/shop", **{field: value})
     refused(shop, 400, "/counters", **{"name": "Hall", "capacity": 5} | {field: value})
 
@@ -197,7 +197,7 @@ def test_a_new_counter_needs_a_name_and_a_capacity(shop, field):
     refused(shop, 400, "/counters", **asked)
 
 
-def test_a_queue_that_is_not_there_is_not_admitted(shop):
+def test_a_missing_queue_is_not_admitted(shop):
     for path in ("/counters/shop", "/counters"):
         answer = shop.owner_post(path, name="Hall", capacity=5, admits="nonsense")
         assert answer.status in (400, 404)
@@ -209,7 +209,8 @@ def test_two_counters_do_not_admit_the_same_queue(shop):
     refused(shop, 409, "/counters", name="Cellar", capacity=5, admits="deli")
     shop.owner_post("/counters", name="Cellar", capacity=5)
     refused(shop, 409, "/counters/cellar", admits="deli")
-    assert shop.owner_post("/counters/shop", admits="deli").status == 200  # the one that has it may say so
+    # the counter that admits it may repeat that
+    assert shop.owner_post("/counters/shop", admits="deli").status == 200
 
 
 def test_a_deleted_counter_is_gone_with_its_doors(shop, door):
@@ -235,7 +236,7 @@ def test_a_counter_of_the_same_name_begins_anew(shop, door):
 
 
 @pytest.mark.parametrize("counter", ["nonsense", "Shop", "%00", "%ff", "x" * 500, "1"])
-def test_a_counter_that_is_not_there(shop, counter):
+def test_a_missing_counter(shop, counter):
     for action in ("", "/delete", "/doors"):
         assert shop.owner_post(f"/counters/{counter}{action}", name="Eve").status == 404
     for page in ("", "/taps.csv"):
@@ -291,17 +292,17 @@ def test_a_new_link_when_one_leaked(shop, door):
         404,
     )
     again = Door(shop.client, fresh)
-    assert again.get()["id"] == door.id  # the same door: what waits on its device is sent with the new link
+    assert again.get()["id"] == door.id  # the same door: the device sends its unsent taps with the new link
     assert again.tap(1) == 3
 
 
-def test_a_new_link_for_one_door_is_no_matter_of_another(shop, door):
+def test_a_new_link_for_one_door_leaves_the_others(shop, door):
     back = shop.owner_post("/counters/shop/doors", name="Back").body
     shop.owner_post(f"/doors/{back['id']}/replace")
     assert door.tap(1) == 1
 
 
-def test_a_door_that_was_removed(shop, door):
+def test_a_removed_door(shop, door):
     back = Door(shop.client, shop.owner_post("/counters/shop/doors", name="Back").body)
     back.tap(4)
     assert shop.owner_post(f"/doors/{back.id}/remove").status == 200
@@ -321,7 +322,7 @@ def test_a_counter_without_any_door(shop, door):
 
 
 @pytest.mark.parametrize("door", ["0", "-1", "999999", "2147483648", "9" * 40, "x", "1.0", "1e3"])
-def test_a_door_that_is_not_there(shop, door):
+def test_a_missing_door(shop, door):
     for action in ("replace", "code", "remove"):
         assert shop.owner_post(f"/doors/{door}/{action}").status == 404
 
@@ -337,7 +338,7 @@ def test_no_download_holds_a_doors_link_or_code(shop, door):
 
 
 def enters(place, code):
-    """Somebody types a code on the place's page."""
+    """Type a code on the page of the place; return the response."""
     return place.client.post(f"{place.links['customers']}/code", {"code": code})
 
 
@@ -354,7 +355,7 @@ def staff_code(place):
 
 
 def other_than(*codes):
-    """A code that none of these is."""
+    """Return a code that is none of these."""
     return next(code for code in ("000000", "111111", "222222") if code not in codes)
 
 
@@ -395,7 +396,7 @@ def test_a_code_lasts_ten_minutes(shop, door, clock, which):
     assert shop.owner_get()["staff_code"] is None
 
 
-def test_a_code_may_be_used_by_many(shop, door):
+def test_a_code_may_be_used_several_times(shop, door):
     code = door_code(shop, door)
     assert [enters(shop, code).status for _ in range(3)] == [200, 200, 200]
 
@@ -415,14 +416,14 @@ def test_each_door_has_a_code_of_its_own(shop, door):
     assert links == [{"door": door.link}, {"door": back.link}, {"staff": shop.links["staff"]}]
 
 
-def test_codes_come_from_chance(shop, door):
+def test_codes_are_random(shop, door):
     assert len({door_code(shop, door) for _ in range(20)}) > 15
 
 
 @pytest.mark.parametrize(
     "code", ["", " ", "x", "1234567", "123456789", "٠٠٠٠٠٠٠٠", "'; --", None, 12345678, [], {}]
 )
-def test_what_is_no_code(shop, door, code):
+def test_invalid_codes_are_refused(shop, door, code):
     if code != door_code(shop, door):
         answer = enters(shop, code)
         assert (answer.status, bool(answer.body["error"])) == (400, True)
@@ -461,7 +462,7 @@ def test_the_staff_code_ends_with_the_staff_link(shop):
     assert shop.owner_get()["staff_code"] is None
 
 
-def test_a_code_where_nobody_gave_one(client, place):
+def test_a_code_is_refused_where_none_was_given(client, place):
     assert enters(place, "12345678").status == 400
     assert client.post("/nobody/code", {"code": "12345678"}).status == 404
 
@@ -483,7 +484,7 @@ def owner(app, shop):
     return Browser(app).open(f"{shop.links['manage']}/occupancy")
 
 
-def test_all_an_owner_does_with_counters(owner, shop):
+def test_the_owner_changes_counters_by_forms(owner, shop):
     owner.press("Add the counter", name="Hall", capacity="40", empties="never")
     assert (owner.status, owner.redirects) == (200, [303])
     hall = shop.counter("hall")
@@ -518,14 +519,14 @@ def test_saving_a_counter_as_it_is_changes_nothing(owner, shop, door):
     assert (owner.status, owner.redirects, shop.counter()) == (200, [303], before)
 
 
-def test_a_mistake_in_a_counters_settings_comes_back_with_what_was_typed(owner, shop):
+def test_an_error_in_a_counters_settings_keeps_what_was_typed(owner, shop):
     owner.press("Save Shop", name="Hall", capacity="0")
     assert (owner.status, "from 1 to 100000" in owner.html) == (400, True)
     assert {"name": "Hall", "capacity": "0"}.items() <= dict(owner.form("Save Shop")["fields"]).items()
     assert shop.counter()["name"] == "Shop"
 
 
-def test_a_code_is_read_out_and_typed(app, owner, shop, door):
+def test_a_code_typed_on_the_page_leads_to_the_door(app, owner, shop, door):
     owner.press("Get a one-time code for the door Shop")
     assert (owner.status, owner.redirects) == (200, [303])
     code = shop.counter()["doors"][0]["code"]
@@ -535,7 +536,7 @@ def test_a_code_is_read_out_and_typed(app, owner, shop, door):
     assert phone.url == door.link[len("http://localhost") :]
 
 
-def test_a_staff_code_is_read_out_and_typed(app, owner, shop):
+def test_a_staff_code_typed_on_the_page_leads_to_the_staff_page(app, owner, shop):
     owner.open(f"{shop.links['manage']}/team").press("Get a one-time code for a colleague")
     code = shop.owner_get()["staff_code"]["code"]
     assert code in owner.html
@@ -543,7 +544,7 @@ def test_a_staff_code_is_read_out_and_typed(app, owner, shop):
     assert (helper.status, helper.redirects[0], helper.has("Start serving")) == (200, 303, True)
 
 
-def test_a_wrong_code_is_said_on_the_customers_page(app, shop, door):
+def test_a_wrong_code_is_an_error_on_the_customers_page(app, shop, door):
     wrong = other_than(door_code(shop, door))
     phone = Browser(app).open(shop.links["customers"]).press("Continue", code=wrong)
     assert (phone.status, phone.redirects) == (400, [])

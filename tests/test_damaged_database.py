@@ -84,7 +84,7 @@ def test_another_file_in_its_place_is_not_taken_for_the_database(server):
     assert shop.take().body["number"] == "A1"
 
 
-def test_a_damaged_database_is_said_with_what_to_do(server):
+def test_a_damaged_database_is_reported_with_what_to_do(server):
     shop = server.open_shop()
     for _ in range(30):
         shop.take()
@@ -167,7 +167,7 @@ def fill(path):
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
-def test_a_start_on_a_full_disk_says_so_and_not_to_restore(start_server, small_disk, command, how):
+def test_starting_on_a_full_disk_says_so_and_not_to_restore(start_server, small_disk, command, how):
     server = start_server(data=small_disk / "data")
     shop = server.open_shop()
     shop.take()

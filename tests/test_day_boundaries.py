@@ -1,4 +1,4 @@
-"""The day of a place: when it starts, what ends with it, and clock changes."""
+"""The day of a place: when it starts, what ends with it, and changes of the clock."""
 
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ LA, AUCKLAND = "America/Los_Angeles", "Pacific/Auckland"
 
 
 def series_at(place, clock, *when, **which):
-    """The series of the picture at a time of the place's clock."""
+    """Return the series of the picture at a local time of the place."""
     clock.set(*when, **which)
     return place.picture()["series"]
 
@@ -111,7 +111,7 @@ def test_an_hour_that_comes_twice_starts_one_day_only(client, clock, timezone, h
 # ----- what ends with a day
 
 
-def test_yesterdays_number_is_for_another_day_from_that_second(place, clock):
+def test_yesterdays_ticket_is_expired_from_the_second_the_day_ends(place, clock):
     customer = place.customer()
     clock.set("2026-11-22 03:59:59")
     assert (place.queue()["waiting"], customer.get()["ahead"]) == (["A1"], 0)
@@ -146,7 +146,7 @@ def test_todays_numbers_begin_at_one_and_are_not_yesterdays(place, clock):
     assert (yesterday.get()["state"], today.get()["state"]) == ("expired", "waiting")
 
 
-def test_nobody_of_yesterday_is_called_today(place, ana, clock):
+def test_yesterdays_customers_are_not_called_today(place, ana, clock):
     for _ in range(3):
         place.customer()
     clock.advance(days=1)
@@ -167,7 +167,7 @@ def test_a_call_of_today_does_not_ring_yesterdays_phone(place, ana, clock):
 
 
 @pytest.mark.parametrize("started", [False, True])
-def test_who_is_being_served_stays_over_the_end_of_the_day(place, ana, clock, started):
+def test_a_ticket_being_served_outlives_the_end_of_the_day(place, ana, clock, started):
     customer = place.customer()
     ana.call_next()
     if started:
@@ -181,7 +181,7 @@ def test_who_is_being_served_stays_over_the_end_of_the_day(place, ana, clock, st
 
 
 @pytest.mark.parametrize("press", [("put-back", {}), ("move", {"queue": "bakery"})])
-def test_who_stayed_over_night_cannot_wait_again(bakery, clock, press):
+def test_a_ticket_served_overnight_cannot_wait_again(bakery, clock, press):
     button, more = press
     desk, customer = bakery.desk(), bakery.customer()
     desk.call_next()
@@ -191,7 +191,7 @@ def test_who_stayed_over_night_cannot_wait_again(bakery, clock, press):
     assert customer.get()["state"] == "called"
 
 
-def test_who_was_served_before_the_day_was_over_cannot_be_brought_back_after(place, ana, clock):
+def test_a_ticket_that_ended_yesterday_cannot_be_brought_back(place, ana, clock):
     clock.set("2026-11-22 03:50")
     place.customer()
     ana.call_next()
@@ -217,7 +217,7 @@ def test_a_line_that_was_full_yesterday_has_room_today(place, clock):
 
 
 @pytest.mark.parametrize("action", ["reset", "delete"])
-def test_who_waited_yesterday_holds_nothing_up(place, clock, action):
+def test_yesterdays_waiting_tickets_do_not_delay_todays(place, clock, action):
     place.customer()
     clock.advance(days=1)
     assert place.owner_post(f"/queues/deli/{action}").status == 200
@@ -232,7 +232,7 @@ def test_a_reset_series_is_over_with_its_day(place, clock):
     assert customer.get()["ended_at"] == "2026-11-22T04:00:00+00:00"
 
 
-def test_after_a_week_it_still_ended_when_its_day_was_over(place, clock):
+def test_a_ticket_ends_with_its_day_even_if_stored_a_week_later(place, clock):
     customer = place.customer()
     clock.advance(days=7)
     place.customer()
@@ -279,7 +279,7 @@ def test_a_new_time_zone_shows_all_times_in_it(place):
     assert customer.get()["taken_at"] == "2026-11-21T11:00:00+01:00"
 
 
-def test_a_time_zone_where_it_is_tomorrow_already(place, clock):
+def test_a_new_time_zone_where_it_is_tomorrow(place, clock):
     clock.set("2026-11-21 20:00")
     customer = place.customer()
     place.owner_post("", timezone=AUCKLAND)  # 09:00 on the 22nd
@@ -288,7 +288,7 @@ def test_a_time_zone_where_it_is_tomorrow_already(place, clock):
     assert place.customer().number == "A1"
 
 
-def test_a_time_zone_where_it_is_still_yesterday(place, ana, clock):
+def test_a_new_time_zone_where_it_is_yesterday(place, ana, clock):
     clock.set("2026-11-21 05:00")
     customer = place.customer()
     place.owner_post("", timezone=LA)  # 21:00 on the 20th
@@ -297,7 +297,7 @@ def test_a_time_zone_where_it_is_still_yesterday(place, ana, clock):
     assert ana.call_next()["number"] == "A1"
 
 
-def test_there_and_back_again_gives_no_number_twice(place, clock):
+def test_changing_the_time_zone_back_and_forth_gives_no_number_twice(place, clock):
     clock.set("2026-11-21 20:00")
     for timezone in ("UTC", AUCKLAND, "UTC", AUCKLAND):
         place.owner_post("", timezone=timezone)

@@ -8,7 +8,7 @@ def customers(place, count, queue="deli"):
 
 
 def nothing_changed(place, action):
-    """Runs a press that must change nothing, neither the picture nor the history; returns its answer."""
+    """Press a button and check that neither the picture nor the history changes; return the response."""
     before = place.picture(), place.export()
     answer = action()
     assert (place.picture(), place.export()) == before
@@ -18,7 +18,7 @@ def nothing_changed(place, action):
 # ----- next
 
 
-def test_next_calls_who_came_first(place, ana):
+def test_next_calls_the_first_in_line(place, ana):
     customers(place, 2)
     status, body, _ = ana.post("next", finished=None)
     assert status == 200
@@ -26,7 +26,7 @@ def test_next_calls_who_came_first(place, ana):
     assert [ticket["number"] for ticket in body["line"]] == ["A2"]
 
 
-def test_next_ends_the_one_before_as_done(place, ana):
+def test_next_ends_the_previous_ticket_as_done(place, ana):
     first, second = customers(place, 2)
     ana.call_next()
     assert ana.post("next", finished="A1").body["current"]["number"] == "A2"
@@ -80,7 +80,7 @@ def test_next_from_one_of_several_queues(bakery):
     assert desk.call_next()["number"] == "A1"
 
 
-def test_next_from_any_queue_takes_who_came_first(bakery, clock):
+def test_next_from_any_queue_calls_the_first_in_line(bakery, clock):
     desk = bakery.desk()
     for queue in ("bakery", "deli", "deli", "bakery"):
         bakery.customer(queue)
@@ -88,7 +88,7 @@ def test_next_from_any_queue_takes_who_came_first(bakery, clock):
     assert [desk.call_next()["number"] for _ in range(4)] == ["B1", "A1", "A2", "B2"]
 
 
-def test_who_comes_in_the_same_instant_is_called_in_order(place, ana):
+def test_tickets_taken_at_the_same_instant_are_called_in_order(place, ana):
     customers(place, 12)  # the clock stands still
     assert [ana.call_next()["number"] for _ in range(12)] == [f"A{n}" for n in range(1, 13)]
 
@@ -102,12 +102,12 @@ def test_a_desk_calls_only_from_its_queues(bakery):
 
 
 @pytest.mark.parametrize("queue", ["nonsense", "bakery/../deli", "x" * 60])
-def test_next_from_a_queue_that_is_not_there(place, ana, queue):
+def test_next_from_a_missing_queue(place, ana, queue):
     customers(place, 1)
     assert nothing_changed(place, lambda: ana.post("next", finished=None, queue=queue)).status == 400
 
 
-# ----- a certain number
+# ----- calling a number
 
 
 def test_a_certain_number_is_called_before_the_others(place, ana):
@@ -126,7 +126,7 @@ def test_a_number_that_does_not_wait_leaves_everything_as_it_was(place, ana, ben
         assert answer.body["current"]["number"] == "A2"
 
 
-# ----- start, done, not here, call again, put back: what each makes of the customer
+# ----- start, done, no-show, call again, put back
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_number_that_does_not_wait_leaves_everything_as_it_was(place, ana, ben
     ],
 )
 @pytest.mark.parametrize("started", [False, True])
-def test_each_button(place, ana, button, state, at_desk, started):
+def test_each_button_changes_the_state_of_the_ticket(place, ana, button, state, at_desk, started):
     (customer,) = customers(place, 1)
     ana.call_next()
     if started:
@@ -170,7 +170,7 @@ def test_a_second_press_of_start_is_fine(place, ana, clock):
 
 @pytest.mark.parametrize("button", ["start", "done", "no-show", "call-again", "put-back"])
 @pytest.mark.parametrize("number", ["A2", "A3", "A9"])
-def test_a_late_press_changes_nothing_and_says_what_is_so(place, ana, ben, button, number):
+def test_a_late_press_changes_nothing_and_shows_the_current_state(place, ana, ben, button, number):
     customers(place, 3)
     ana.call_next()
     ben.call_next()
@@ -216,7 +216,7 @@ def test_the_times_are_kept(place, ana, clock):
     ("others", "line"),
     [(0, ["A1"]), (1, ["A2", "A1"]), (2, ["A2", "A3", "A1"]), (4, ["A2", "A3", "A1", "A4", "A5"])],
 )
-def test_who_is_put_back_goes_behind_the_next_two(place, ana, others, line):
+def test_a_customer_put_back_waits_behind_the_next_two(place, ana, others, line):
     customers(place, 1 + others)
     ana.call_next()
     ana.post("put-back", number="A1")
@@ -235,7 +235,7 @@ def test_two_who_are_put_back_one_after_the_other(place, ana, ben, first, second
     assert place.queue()["waiting"] == ["A3", "A4", second, first, "A5"]
 
 
-def test_many_who_are_put_back_in_the_same_place(place, clock):
+def test_many_customers_put_back_at_the_same_position(place, clock):
     for _ in range(25):
         place.customer()
         clock.advance(seconds=2)
@@ -248,7 +248,7 @@ def test_many_who_are_put_back_in_the_same_place(place, clock):
     assert place.queue()["waiting"] == ["A21", "A22", *back, "A23", "A24", "A25"]
 
 
-def test_who_comes_later_stays_behind_whoever_was_put_back(place, ana):
+def test_later_customers_stay_behind_those_put_back(place, ana):
     customers(place, 2)
     ana.call_next()
     ana.post("put-back", number="A1")
@@ -287,7 +287,7 @@ def test_a_second_press_of_move_changes_nothing(bakery):
         assert answer.status in (400, 409)
 
 
-def test_one_at_another_desk_cannot_be_moved(bakery):
+def test_a_customer_at_another_desk_cannot_be_moved(bakery):
     ana, ben = bakery.desk(), bakery.desk("Ben")
     customers(bakery, 1, "deli")
     ana.call_next()
@@ -295,7 +295,7 @@ def test_one_at_another_desk_cannot_be_moved(bakery):
     assert (answer.status, answer.body["current"]) == (409, None)
 
 
-def test_nobody_is_moved_to_a_queue_that_is_not_there(place, ana):
+def test_a_customer_is_not_moved_to_a_missing_queue(place, ana):
     customers(place, 1)
     ana.call_next()
     assert nothing_changed(place, lambda: ana.post("move", number="A1", queue="bakery")).status in (400, 404)
@@ -320,7 +320,7 @@ def test_the_history_of_a_moved_ticket_names_both_queues(bakery):
 
 
 @pytest.mark.parametrize("button", ["done", "no-show"])
-def test_who_is_brought_back_waits_first(place, ana, button):
+def test_a_customer_brought_back_waits_first(place, ana, button):
     customer, *_ = customers(place, 3)
     ana.call_next()
     ana.post(button, number="A1")
@@ -413,7 +413,7 @@ def test_a_second_press_of_pause_or_resume_is_fine(place, ana, button):
     assert nothing_changed(place, lambda: ana.post(button)).status == 200
 
 
-def test_who_pauses_does_not_shorten_the_wait(place, ana):
+def test_a_paused_desk_does_not_shorten_the_wait(place, ana):
     customers(place, 1)
     ana.post("pause")
     assert place.queue()["estimated_wait"] is None
@@ -480,7 +480,7 @@ def test_a_desk_may_have_no_name(place):
 
 
 @pytest.mark.parametrize("queues", [["nonsense"], ["deli", "nonsense"]])
-def test_nobody_serves_a_queue_that_is_not_there(place, queues):
+def test_a_servicer_cannot_serve_a_missing_queue(place, queues):
     before = place.owner_get()["servicers"]
     assert place.client.post(place.links["staff"], {"name": "Ana", "queues": queues}).status in (400, 404)
     assert place.owner_get()["servicers"] == before

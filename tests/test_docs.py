@@ -40,7 +40,10 @@ def variable_of(field):
     return name if name in ("HOST", "PORT") else f"TAKEANUMBER_{name}"
 
 
-SETTINGS = {variable_of(field): str(field.default) for field in dataclasses.fields(Settings)}
+SETTINGS = {
+    variable_of(field): str("" if field.default is None else field.default)
+    for field in dataclasses.fields(Settings)
+}
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -206,7 +209,7 @@ def test_tests_run_with_the_versions_that_are_served():
 
 
 def test_every_imported_library_is_in_requirements():
-    required = {line.split("==")[0] for line in (HERE / "requirements.in").read_text().split()}
+    required = {re.split(r"==|\[", line)[0] for line in (HERE / "requirements.in").read_text().split()}
     sources = [PROGRAM, *(path.read_text() for path in PACKAGE.rglob("*.py"))]
     imported = set()
     for node in chain.from_iterable(ast.walk(ast.parse(source)) for source in sources):

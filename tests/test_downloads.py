@@ -21,7 +21,7 @@ def rows_of(content):
 
 @pytest.fixture
 def busy_clinic(clinic):
-    """A place with something to download everywhere."""
+    """A place with data for every download."""
     clinic.owner_post("/contacts", contacts=[{"name": "Zoë", "phone": "030 1234567"}])
     clinic.owner_post("/contacts/actions", action="add_to_list", list="follow-ups", match="all")
     clinic.owner_post("/counters", name="Shop", capacity=5)
@@ -50,7 +50,7 @@ def test_a_contact_file_can_be_uploaded_again_as_it_was_downloaded(busy_clinic):
 
 
 def test_times_in_the_tickets_are_those_of_the_pages(clinic, clock):
-    """On both sides of a change of the clocks, and with parts of a second."""
+    """On both sides of a clock change, and with fractions of a second."""
     pages = []
     for _ in range(4):
         pages.append(clinic.take().body)

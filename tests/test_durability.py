@@ -12,22 +12,22 @@ from contextlib import closing, contextmanager
 from http.client import HTTPException
 
 import pytest
-from helpers.fast_backups import wait_for
+from helpers.waiting import wait_for
 
 TAKERS, SERVICERS = 8, 4
 
 
 class Storm:
-    """Customers and servicers who press without a pause until the server is gone; it keeps each answer."""
+    """Customers and servicers who press without a pause until the server is killed; keeps each response."""
 
     def __init__(self, shop):
         self.shop = shop
         self.desks = {f"Servicer {n}": shop.desk(f"Servicer {n}", f"Window {n}") for n in range(SERVICERS)}
-        self.taken = {}  # number -> the customer's link
-        self.called = {}  # number -> all the servicers who were told that it is theirs
+        self.taken = {}  # the customer's link by number
+        self.called = {}  # all servicers who were told that they serve a number
 
     def rage_until_killed(self, seconds):
-        """Presses for so long; then the server is killed in the middle of it."""
+        """Press for this long, then kill the server in the middle."""
         people = [threading.Thread(target=self._take) for _ in range(TAKERS)]
         people += [threading.Thread(target=self._call, args=item) for item in self.desks.items()]
         for person in people:
@@ -57,10 +57,10 @@ class Storm:
                 assert answer.status in (200, 201), answer
                 yield answer
         except (OSError, HTTPException):
-            return  # the server is gone: nobody was answered
+            return  # the server was killed: there was no response
 
     def check(self):
-        """Counts what is left."""
+        """Check what is left after the restart."""
         tickets = self.shop.tickets()
         by_number = {ticket["number"]: ticket for ticket in tickets}
         assert len(by_number) == len(tickets), "a number is there twice"
@@ -77,7 +77,7 @@ class Storm:
 
 
 def check_integrity(server):
-    """What SQLite says about the whole file."""
+    """Check the integrity of the database file."""
     with closing(sqlite3.connect(server.data / "takeanumber.db")) as db:
         assert db.execute("PRAGMA foreign_key_check").fetchall() == []
         return db.execute("PRAGMA integrity_check").fetchone()[0]
@@ -99,7 +99,7 @@ def test_no_answered_request_is_lost_when_the_server_is_killed(server, kills):
 
 
 class SmallDisk:
-    """A file system of its own for the data directory, which can be filled up."""
+    """A separate file system for the data directory, which can be filled up."""
 
     def __init__(self, path):
         self.path = path
@@ -119,7 +119,7 @@ class SmallDisk:
 
 
 class SmallFiles:
-    """Where nothing may be mounted: no file of the server's may grow beyond its size of now."""
+    """Where mounting isn't allowed: no file of the server may grow beyond its current size."""
 
     def __init__(self, path):
         self.path = path
@@ -149,7 +149,7 @@ def small_disk(tmp_path):
 
 @pytest.fixture(params=["a full disk", "files that may not grow"])
 def full_disk(request, tmp_path):
-    """The two ways in which there may be no room."""
+    """Both ways to simulate a full disk."""
     if request.param == "a full disk":
         return request.getfixturevalue("small_disk")
     (tmp_path / "files").mkdir()
@@ -164,7 +164,7 @@ def test_a_full_disk_is_reported_and_no_answered_request_is_lost(start_server, f
 
     full_disk.fill(server)
     refused = None
-    for _ in range(2000):  # what is left in the file's last page may still be used
+    for _ in range(2000):  # the free rest of the file's last page may still be used
         answer = shop.take()
         if answer.status != 201:
             refused = answer
@@ -200,7 +200,7 @@ def test_a_balancer_is_told_of_a_full_disk(start_server, full_disk):
     full_disk.fill(server)
     while shop.take().status == 201:
         pass
-    wait_for(lambda: server.get("/healthz").status == 503, within=5)  # it writes once a second at most
+    wait_for(lambda: server.get("/healthz").status == 503, within=5)  # it writes at most once a second
     full_disk.make_room(server)
     wait_for(lambda: server.get("/healthz").status == 200, within=5)
 
@@ -210,7 +210,7 @@ def test_a_balancer_is_told_of_a_full_disk(start_server, full_disk):
 
 @contextmanager
 def locked(server, how):
-    """Holds the server's database, as another program may do."""
+    """Lock the server's database, as another program may do."""
     with closing(sqlite3.connect(server.data / "takeanumber.db", isolation_level=None)) as other:
         other.execute(f"BEGIN {how}")
         yield
@@ -246,13 +246,13 @@ def test_a_long_lock_is_reported_and_then_writes_go_on(server):
                 answer = shop.take()
                 answers.append((answer, time.monotonic() - before))
         except (OSError, HTTPException):
-            return  # the server is gone, which fails below
+            return  # the server has ended, which fails below
 
     customers = [threading.Thread(target=customer) for _ in range(4)]
     with locked(server, "IMMEDIATE"):
         for each in customers:
             each.start()
-        until = time.monotonic() + 16  # longer than a silent writer is given
+        until = time.monotonic() + 16  # longer than the watchdog waits for the writer
         while time.monotonic() < until:
             assert server.process.poll() is None, (
                 f"a lock of another's ended the server:\n{server.log[-2000:]}"
@@ -285,7 +285,7 @@ def test_a_long_lock_is_reported_and_then_writes_go_on(server):
     [("start_quick", (1, 3), 2), pytest.param("start_server", (8, 16), 20, marks=pytest.mark.soak)],
     ids=["short", "long"],
 )
-def test_a_lost_machine_loses_ten_seconds_at_most(request, command, tmp_path, start, within, losses):
+def test_a_lost_machine_loses_at_most_ten_seconds(request, command, tmp_path, start, within, losses):
     start = request.getfixturevalue(start)
     (tmp_path / "backups").mkdir()
     shop = None
@@ -313,12 +313,12 @@ def test_a_lost_machine_loses_ten_seconds_at_most(request, command, tmp_path, st
 
 
 def take_until_lost(shop, server, taken):
-    """Takes numbers until the server is gone, and notes when each was answered."""
+    """Take numbers until the server is gone, and record the time of each response."""
     try:
         while True:
             answer = server.post(shop.take_url)
             assert answer.status == 201, answer
             taken[answer.body["number"]] = time.monotonic()
-            time.sleep(0.1)  # or a copy would be larger than a megabyte in the end
+            time.sleep(0.1)  # otherwise the last copies would be larger than a megabyte
     except (OSError, HTTPException):
         return

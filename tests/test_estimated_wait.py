@@ -20,18 +20,18 @@ def minutes(wait):
 
 
 def expected(place, queue="deli"):
-    """The range for somebody who would join now, in minutes."""
+    """Return the range for a customer who would join now, in minutes."""
     return minutes(place.queue(queue)["estimated_wait"])
 
 
 def serve(place, desk, clock, *seconds, queue="deli"):
-    """Customers who are served one after the other, for so many seconds each; nobody is at the desk then."""
+    """Serve customers one after the other, with these durations in seconds; leave the desk free."""
     for each in seconds:
         place.customer(queue)
         number = desk.call_next()["number"]
         clock.advance(seconds=each)
         desk.post("done", number=number)
-    clock.advance(seconds=60)  # what was learned is looked up again
+    clock.advance(seconds=60)  # until the cached estimate is computed again
 
 
 def test_nobody_waits_long_for_a_free_desk(place, ana):
@@ -45,7 +45,7 @@ def test_the_first_customer_of_the_first_day_sees_the_owners_guess(place, ana):
     ana.call_next()
     low, high = expected(place)
     assert low <= 3 <= high
-    assert high >= 6  # nobody knows yet
+    assert high >= 6  # nothing is known yet
     place.owner_post("/queues/deli", usual_service_s=1200)
     low, high = expected(place)
     assert low <= 20 <= high
@@ -59,7 +59,7 @@ def test_a_range_is_whole_minutes_and_never_empty(place, ana, ben):
         assert 0 <= wait["from"] < wait["to"]
 
 
-def test_it_moves_to_what_is_measured(place, ana, clock):
+def test_the_estimate_moves_towards_measured_times(place, ana, clock):
     serve(place, ana, clock, *[600] * 10)
     for _ in range(4):
         place.customer()
@@ -69,7 +69,7 @@ def test_it_moves_to_what_is_measured(place, ana, clock):
     assert high - low <= 15
 
 
-def test_it_knows_how_long_the_customer_at_the_desk_has_been_there(place, ana, clock):
+def test_the_estimate_counts_how_long_the_current_service_has_lasted(place, ana, clock):
     serve(place, ana, clock, *[600] * 30)
     place.customer()
     ana.call_next()
@@ -104,8 +104,8 @@ def test_two_desks_are_quicker_than_one_and_a_pause_counts(place, ana):
     assert place.queue()["waits"] == []
 
 
-def test_a_desk_that_lets_people_wait_is_not_at_work(place, ana, ben, clock):
-    """Its servicer went home without pressing Pause."""
+def test_a_desk_that_calls_nobody_while_people_wait_does_not_count(place, ana, ben, clock):
+    """Its servicer left without pressing Pause."""
     for _ in range(8):
         place.customer()
     ana.call_next()
@@ -117,7 +117,7 @@ def test_a_desk_that_lets_people_wait_is_not_at_work(place, ana, ben, clock):
     assert minutes(place.queue()["waits"][0])[1] > 1
 
 
-def test_a_call_that_was_left_lying_is_no_work(clinic, clock):
+def test_an_abandoned_call_does_not_count_as_a_service(clinic, clock):
     ana, others = clinic.desk("Ana", queues=["deli"]), [clinic.caller(name) for name in ("Cleo", "Dan")]
     clinic.put_on_list("Ida", "Joe")
     assert all(other.next_call() for other in others)
@@ -131,7 +131,7 @@ def test_a_call_that_was_left_lying_is_no_work(clinic, clock):
     assert clinic.customer().get()["estimated_wait"]["to"] > left_lying["to"] > 60
 
 
-def test_who_leaves_is_not_waited_for(place, ana, clock):
+def test_customers_who_left_are_not_counted(place, ana, clock):
     serve(place, ana, clock, *[180] * 20)
     patient = [place.customer() for _ in range(12)]
     ana.call_next()
@@ -313,7 +313,7 @@ def test_the_owner_sees_how_often_the_range_was_right(place, ana, clock):
     assert place.owner_get()["queues"][0]["hit_rate"] == {"called": 0, "within": 0}
 
 
-def test_who_was_shown_no_range_does_not_count(place, clock):
+def test_customers_without_a_shown_range_do_not_count(place, clock):
     place.customer()
     ana = place.desk()
     ana.post("add", queue="deli")
@@ -332,7 +332,7 @@ def test_a_new_queue_takes_the_owners_guess(place):
 
 
 @pytest.mark.parametrize("wrong", [0, 9, 14_401, -180, "180", 1.5, True])
-def test_a_guess_that_makes_no_sense(place, wrong):
+def test_an_invalid_guess(place, wrong):
     assert place.owner_post("/queues/deli", usual_service_s=wrong).status == 400
     assert place.owner_get()["queues"][0]["usual_service_s"] == 180
 
@@ -381,13 +381,13 @@ def test_a_customer_called_out_of_turn_is_told(place, ana):
 def test_priority_is_told(place, ana, app):
     mine = place.customer()
     place.customer()
-    first = "UPDATE ticket SET priority = 1 WHERE number = 'A2'"  # no page gives it yet
+    first = "UPDATE ticket SET priority = 1 WHERE number = 'A2'"  # no page sets it yet
     app.extensions["takeanumber"].database.write(run, first)
     ana.call_next()
     assert told(mine) == ["A2 was called: priority"]
 
 
-def test_what_happened_elsewhere_or_before_is_not_told(bakery):
+def test_events_of_other_lines_or_before_the_ticket_are_not_shown(bakery):
     desk = bakery.desk(queues=["deli"])
     baker = bakery.desk("Ben", "Oven", queues=["bakery"])
     bakery.customer("deli"), bakery.customer("bakery")
@@ -398,7 +398,7 @@ def test_what_happened_elsewhere_or_before_is_not_told(bakery):
     assert told(mine) == []
 
 
-def test_who_is_called_needs_no_reasons(place, ana):
+def test_a_called_customer_sees_no_steps(place, ana):
     mine = place.customer()
     other = place.customer()
     other.cancel()
@@ -407,7 +407,7 @@ def test_who_is_called_needs_no_reasons(place, ana):
     assert mine.get()["steps"] == []
 
 
-# ----- what it costs
+# ----- performance
 
 
 def test_a_line_of_a_hundred_costs_the_picture_less_than_a_millisecond_more(place, ana, clock):
@@ -430,7 +430,7 @@ def test_a_line_of_a_hundred_costs_the_picture_less_than_a_millisecond_more(plac
     assert min(times) < 0.001
 
 
-def test_the_bench_finds_it_good():
+def test_the_benchmark_meets_its_goals():
     bench = [sys.executable, HERE / "tests" / "bench" / "wait.py", "--seeds", "2", "--only", "3 desks, log"]
     ended = subprocess.run(bench, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -3,110 +3,9 @@
 from __future__ import annotations
 
 import time
-from html.parser import HTMLParser
-from urllib.parse import urlencode
 
 import pytest
-
-
-class Forms(HTMLParser):
-    """The forms of a page: what each holds as it is shown, and the buttons that send it."""
-
-    def __init__(self, html: str):
-        super().__init__()
-        self.all: list[dict] = []
-        self._select, self._button = None, None
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        a = dict(attributes)
-        if tag == "form":
-            self.all.append(
-                {"action": a.get("action"), "method": a.get("method", "get"), "fields": [], "buttons": []}
-            )
-        elif not self.all:
-            return
-        elif (
-            tag == "input" and "name" in a and (a.get("type") not in ("checkbox", "radio") or "checked" in a)
-        ):
-            self._add(a["name"], a.get("value") or ("on" if a.get("type") == "checkbox" else ""))
-        elif tag == "select":
-            self._select = a["name"]
-        elif tag == "option" and self._select and "selected" in a:
-            self._add(self._select, a.get("value", ""))
-        elif tag == "button" and a.get("type") != "button":
-            self._button = a.get("aria-label") or ""
-
-    def handle_data(self, text: str) -> None:
-        if self._button is not None:
-            self._button += text
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "button" and self._button is not None:
-            self.all[-1]["buttons"].append(" ".join(self._button.split()))
-            self._button = None
-        elif tag == "select":
-            self._select = None
-
-    def _add(self, name: str, value: str) -> None:
-        self.all[-1]["fields"].append((name, value))
-
-
-class Browser:
-    """Opens pages, keeps cookies, fills in forms, presses buttons and follows redirects, as people do."""
-
-    def __init__(self, app, base="http://localhost"):
-        self.client, self.base = app.test_client(), base
-        self.html, self.url, self.status = "", "", 0
-
-    def open(self, url: str) -> Browser:
-        return self._go("GET", url)
-
-    def form(self, button: str) -> dict:
-        """The form with this button."""
-        found = [
-            form for form in Forms(self.html).all if any(each.startswith(button) for each in form["buttons"])
-        ]
-        assert found, f"No button {button!r} in {[form['buttons'] for form in Forms(self.html).all]}"
-        return found[0]
-
-    def has(self, button: str) -> bool:
-        return any(each.startswith(button) for form in Forms(self.html).all for each in form["buttons"])
-
-    def press(self, button: str, **typed: str | list[str] | None) -> Browser:
-        return self.send(self.form(button), **typed)
-
-    def send(self, form: dict, **typed: str | list[str] | None) -> Browser:
-        """Sends a form with these fields typed over; None leaves a field out."""
-        data = [(name, value) for name, value in form["fields"] if name not in typed]
-        for name, value in typed.items():
-            data += [
-                (name, each) for each in (value if isinstance(value, list) else [value]) if each is not None
-            ]
-        if form["method"] == "get":
-            return self._go("GET", f"{form['action']}?{urlencode(data)}")
-        self._go(
-            "POST", form["action"], data=urlencode(data), content_type="application/x-www-form-urlencoded"
-        )
-        return self
-
-    def _go(self, method: str, url: str, **request) -> Browser:
-        heads = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-        self.redirects = []
-        answer = self.client.open(url, method=method, headers=heads, base_url=self.base, **request)
-        while answer.status_code in (302, 303):
-            self.redirects.append(answer.status_code)
-            answer = self.client.get(answer.headers["Location"], headers=heads, base_url=self.base)
-        assert answer.status_code != 500, self.url
-        assert answer.mimetype == "text/html"
-        self.html, self.url, self.status = answer.text, answer.request.path, answer.status_code
-        return self
-
-
-@pytest.fixture
-def browser(app):
-    """Opens one more browser."""
-    return lambda: Browser(app)
+from helpers.html_browser import Browser
 
 
 @pytest.fixture
@@ -180,7 +79,7 @@ def test_each_press_leads_back_to_the_page_by_303(phone, servicer):
         assert (servicer.redirects, servicer.status) == ([303], 200)
 
 
-def test_pages_that_live_refresh_themselves_without_javascript(phone, browser, place, ana):
+def test_live_pages_refresh_themselves_without_javascript(phone, browser, place, ana):
     pages = [phone.html, phone.press("Take a number").html]
     pages += [browser().open(url).html for url in (place.links["board"], ana.link)]
     assert all(
@@ -218,7 +117,7 @@ def test_the_page_of_the_place_leads_to_the_browsers_ticket(phone, place):
 
 
 @pytest.mark.parametrize("end", ["leaves", "served", "next day"])
-def test_after_it_ended_the_shops_page_is_the_shops_page_again(phone, place, ana, clock, end):
+def test_the_page_of_the_place_is_shown_again_after_the_ticket_ended(phone, place, ana, clock, end):
     first = phone.press("Take a number").url
     if end == "leaves":
         phone.press("Leave the line")
@@ -279,7 +178,7 @@ def test_a_customer_leaves_with_one_press(phone, place):
 
 
 @pytest.mark.parametrize(("change", "words"), [("/close", "Closed"), ("", "full")])
-def test_a_queue_that_takes_nobody_says_so(phone, place, browser, change, words):
+def test_a_closed_or_full_queue_says_so(phone, place, browser, change, words):
     form = phone.form("Take a number")
     place.owner_post(f"/queues/deli{change}", max_waiting=1)
     if not change:
@@ -308,7 +207,7 @@ def test_the_same_name_and_desk_twice_is_one_servicer(servicer, place):
     assert len(place.owner_get()["servicers"]) == 1
 
 
-def test_who_ticked_all_queues_serves_those_to_come_too(servicer, place):
+def test_a_servicer_who_ticked_all_queues_serves_new_ones_too(servicer, place):
     servicer.press("Start serving", name="Ana", desk="Window 2")
     place.owner_post("/queues", name="Bakery")
     assert place.owner_get()["servicers"][0]["queues"] == ["deli", "bakery"]
@@ -320,14 +219,14 @@ def test_another_browser_gets_another_desk(servicer, browser, place):
     assert first != second
 
 
-def test_whose_link_was_taken_away_starts_again(servicer, place):
+def test_a_servicer_whose_link_was_removed_starts_again(servicer, place):
     servicer.press("Start serving", name="Ana")
     place.owner_post(f"/servicers/{place.owner_get()['servicers'][0]['id']}/remove")
     assert servicer.open(servicer.url).status == 404
     assert servicer.open(place.links["staff"]).has("Start serving")
 
 
-def test_a_late_press_says_so_and_shows_what_is_so_now(servicer, place):
+def test_a_late_press_is_an_error_and_shows_the_current_state(servicer, place):
     for _ in range(2):
         place.customer()
     servicer.press("Start serving", name="Ana", desk="Window 2").press("Next customer")
@@ -381,7 +280,7 @@ def test_saving_a_page_as_it_is_changes_nothing(owner, place, ana):
     assert before == after
 
 
-def test_all_an_owner_does(owner, place):
+def test_the_owner_changes_everything_by_forms(owner, place):
     place.customer()
     owner.open(place.links["manage"]).press("Close")
     assert place.queue()["open"] is False
@@ -405,7 +304,7 @@ def test_all_an_owner_does(owner, place):
     assert (owner.url, place.client.get("/corner-deli").status) == ("/", 404)
 
 
-def test_a_wrong_name_deletes_nothing_and_says_so(owner, place):
+def test_deleting_with_a_wrong_name_is_refused(owner, place):
     owner.open(f"{place.links['manage']}/settings").press("Delete Corner Deli", name="Corner")
     assert (owner.status, "Corner Deli" in owner.html) == (400, True)
     assert place.picture()
@@ -452,7 +351,7 @@ def test_an_error_in_the_settings_is_shown_on_the_page(owner, place):
     assert owner.has("Save")
 
 
-def test_a_mistake_at_an_unknown_link_is_not_found(owner, servicer, phone, place):
+def test_an_error_at_an_unknown_link_is_not_found(owner, servicer, phone, place):
     owner.open(f"{place.links['manage']}/settings")
     for page, button, token in ((owner, "Save", "manage"), (servicer, "Start serving", "staff")):
         form = page.form(button)
@@ -464,7 +363,7 @@ def test_a_mistake_at_an_unknown_link_is_not_found(owner, servicer, phone, place
 
 
 @pytest.mark.parametrize("url", ["/nobody", "/corner-deli/t/unknown", "/corner-deli/manage/unknown"])
-def test_an_unknown_page_says_so_and_leads_on(place, browser, url):
+def test_an_unknown_page_links_the_start_page(place, browser, url):
     page = browser().open(url)
     assert page.status == 404
     assert 'href="/' in page.html
@@ -578,6 +477,6 @@ def test_forms_work_after_a_restart(start, phone):
     assert phone.press("Take a number").redirects == [303]
 
 
-def test_on_an_address_that_is_not_localhost(app):
+def test_forms_work_on_an_address_that_is_not_localhost(app):
     owner = Browser(app, "http://192.168.0.7:8000").open("/").press("Create my place", name="Corner Deli")
     assert "http://192.168.0.7:8000/corner-deli" in owner.html

@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture
 def urls(place, ana, door):
-    """One URL of each kind of answer."""
+    """One URL of each kind of response."""
     owner, customer = place.owner_get()["links"], place.customer()
     counter = place.counter()["links"]
     return {

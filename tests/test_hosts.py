@@ -1,4 +1,4 @@
-"""The Host and the scheme that a client names: checked before anything is made of them."""
+"""The Host and the scheme that a client sends are checked before they are used."""
 
 import http.client
 import json
@@ -42,7 +42,7 @@ def test_an_invalid_host_is_refused(place, host, accept):
 
 
 @pytest.mark.parametrize("host", VALID)
-def test_a_valid_host_is_what_links_begin_with(place, host):
+def test_links_begin_with_a_valid_host(place, host):
     answer = place.client.flask_client.get(
         "/corner-deli", headers={"Host": host, "Accept": "application/json"}
     )

@@ -1,4 +1,4 @@
-"""What browsers need to keep a page on the home screen, and what a chat shows of a link."""
+"""Web app manifests and icons, and the previews of links in chats."""
 
 import html
 import re
@@ -13,7 +13,7 @@ def page_of(client, url):
 
 @pytest.fixture
 def pages(place, ana, door):
-    """The links of pages by what they are."""
+    """The links of pages by their kind."""
     ticket = place.customer().ticket["links"]["ticket"]
     screen = place.counter()["links"]["screen"]
     return {
@@ -55,14 +55,14 @@ def test_no_two_pages_are_the_same_app(place, pages):
 
 
 @pytest.mark.parametrize("kind", ["desk", "door"])
-def test_a_manifest_is_for_whoever_has_the_link(place, kind):
+def test_a_manifest_needs_the_token_of_the_page(place, kind):
     assert place.client.get(f"/corner-deli/{kind}/nobody/manifest.webmanifest").status == 404
 
 
 @pytest.mark.parametrize(
     ("path", "begins"), [("/favicon.ico", b"\0\0\1\0"), ("/apple-touch-icon.png", b"\x89PNG")]
 )
-def test_icons_are_where_browsers_look_for_them(place, path, begins):
+def test_icons_are_at_the_urls_that_browsers_request(place, path, begins):
     response = place.client.flask_client.get(path)
     assert (response.status_code, response.data[:4]) == (200, begins)
     assert "max-age=86400" in response.headers["Cache-Control"]

@@ -574,7 +574,7 @@ def test_a_computer_without_the_aws_cli_is_refused(shell):
 @pytest.mark.parametrize(
     "words", [["--name", "a"], ["--name", "1234"], ["--delete", "--status"], ["--https", "x"]]
 )
-def test_options_that_make_no_sense_are_refused(shell, words):
+def test_invalid_options_are_refused(shell, words):
     assert "deploy/launch: error:" in shell.run(*words, fails=True)
     assert shell.calls() == []
 

@@ -43,7 +43,7 @@ def test_a_change_is_on_every_open_page_within_a_second(shared_server):
 
 
 def stay_clear_of_the_full_minute():
-    """Waits in the minute's last seconds, since estimated waits change by themselves when it is over."""
+    """Wait for the next minute if this one is ending, since estimated waits change by themselves then."""
     if time.time() % 60 > 56:
         time.sleep(60.2 - time.time() % 60)
 
@@ -82,18 +82,18 @@ def test_a_quiet_stream_is_kept_open_by_a_comment(server):
         page.next()
         page.next(
             kind="comment", within=33
-        )  # fifteen seconds of quiet: a new minute's picture may come between
-    assert server.get("/healthz").status == 200  # nor did anything end a server in which nothing happens
+        )  # fifteen quiet seconds: the picture of a new minute may come in between
+    assert server.get("/healthz").status == 200  # and an idle server goes on running
 
 
-def test_one_address_may_open_so_many_streams_and_another_is_still_served(start_server):
+def test_one_address_may_open_a_limited_number_of_streams(start_server):
     server = start_server(streams_per_address=3)
     shop = server.open_shop()
     pages = [shop.watch() for _ in range(3)]
     refused = shop.watch()
     assert refused.status == 429
     assert int(refused.headers["retry-after"]) > 0
-    assert shop.picture()["version"] > 0  # what a page asks for instead
+    assert shop.picture()["version"] > 0  # what a page requests instead
     pages.append(shop.watch(address="127.0.0.2"))
     assert [page.status for page in pages] == [200] * 4
     for page in pages:
@@ -112,7 +112,7 @@ def test_streams_leave_64_threads_for_everything_else(start_server):
 
 
 def opens_within(shop, seconds):
-    """Whether a new stream is let in before so many seconds are over."""
+    """Return whether a new stream is accepted within this many seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with shop.watch() as page:
@@ -144,7 +144,7 @@ def test_a_closed_stream_frees_its_place_at_the_next_changes(start_server):
 
 
 @pytest.mark.alone
-def test_what_another_process_wrote_is_shown(start_server):
+def test_changes_by_another_process_are_shown(start_server):
     server, other = start_server(), start_server()
     shop = server.open_shop()
     with shop.watch() as page:

@@ -96,7 +96,7 @@ def test_a_token_is_found_wherever_it_stands(text):
         "sqlalchemy.exc.OperationalError",
     ],
 )
-def test_other_words_stay(text):
+def test_other_words_stay_in_the_log(text):
     assert without_tokens(text) == text
 
 

@@ -11,7 +11,7 @@ from helpers.client import AppClient
 from helpers.places import open_deli
 
 from app import clock as app_clock
-from app.core import mail as room
+from app.core import mail as mail_module
 from app.core.mail import send_due_mails
 from app.core.mail_addresses import address_key
 from app.core.mail_texts import MailText
@@ -25,7 +25,7 @@ URL = "https://queue.example.org"
 
 
 class Post(socketserver.ThreadingTCPServer):
-    """A mail server on loopback: keeps what it gets, and says `answer` to each recipient."""
+    """A mail server on loopback: it keeps the mails, and answers each recipient with `answer`."""
 
     daemon_threads = allow_reuse_address = True
 
@@ -76,7 +76,7 @@ def shop(start, post):
 
 
 def confirms(place, post):
-    """Whoever reads the staff's mail opens the link in it, and presses the button."""
+    """Confirm the staff's address with the link in the mail."""
     sends(place)
     assert place.client.post(link_in(post.mails().pop())).body["confirmed"] is True
     post.got.clear()
@@ -84,7 +84,7 @@ def confirms(place, post):
 
 
 def link_in(mail, word="confirm"):
-    """The link in the line of a mail that has this word."""
+    """Return the link in the line of a mail that has this word."""
     (line,) = [line for line in mail.get_content().splitlines() if word in line.lower()]
     return re.search(r"https?://\S+", line)[0]
 
@@ -98,7 +98,7 @@ def asks_in_public(app):
 
 
 def asks(place, **asked):
-    """Leave a number to be called back."""
+    """Request a call back."""
     said = {"name": "Zoë", "phone": "030 1234567", "email": "zoe@example.org", "note": "My order"} | asked
     url = next(each["links"]["request"] for each in place.owner_get()["queues"] if each["kind"] == "calls")
     answer = place.client.post(url, said)
@@ -107,7 +107,7 @@ def asks(place, **asked):
 
 
 def sends(place):
-    """What the clock does every few seconds."""
+    """Send due mails, as the background job does every few seconds."""
     parts = place.app.extensions["takeanumber"]
     return send_due_mails(parts.database, app_clock.now(), parts.settings)
 
@@ -116,10 +116,10 @@ def outbox(place):
     return place.export().get("mail", [])
 
 
-def test_staff_and_customer_hear_of_a_request(shop, post):
+def test_a_request_is_mailed_to_the_staff_and_to_the_customer(shop, post):
     asked = asks(shop)
     assert len(outbox(shop)) == 2
-    assert post.got == []  # a page never waits for it
+    assert post.got == []  # no page waits for the mail server
     assert sends(shop) is False
     to = {each["To"]: each for each in post.mails()}
     assert set(to) == {"staff@example.org", "zoe@example.org"}
@@ -149,7 +149,7 @@ def test_an_address_is_asked_for_only_where_mail_is_sent(shop, start):
         assert ('name="phone"' in html, 'name="email"' in html) == (True, asked)
 
 
-def test_a_server_that_is_away_is_asked_again_later_and_later(shop, post, clock):
+def test_retries_of_an_unreachable_mail_server_wait_longer_and_longer(shop, post, clock):
     asks(shop, email=None)
     post.shutdown()
     post.server_close()
@@ -158,14 +158,14 @@ def test_a_server_that_is_away_is_asked_again_later_and_later(shop, post, clock)
         sends(shop)
         (mail,) = outbox(shop)
         pauses.append(round(mail["due_at"] - clock.at))
-        sends(shop)  # not due
+        sends(shop)  # not due yet
         assert outbox(shop) == [mail]
         clock.advance(seconds=pauses[-1])
     assert pauses == [60, 120, 240]
     assert "refused" in mail["why"]
 
 
-def test_after_three_days_it_gives_up(shop, post, clock):
+def test_a_mail_is_given_up_after_three_days(shop, post, clock):
     asks(shop, email=None)
     post.answer = "451 not now"
     tried = 0
@@ -182,7 +182,7 @@ def shop_opened(place):
     return place.export()["place"][0]["created_at"]
 
 
-def test_an_address_that_is_refused_for_good_is_let_go_and_the_others_are_served(shop, post):
+def test_a_mail_that_is_refused_for_good_is_dropped_and_the_others_are_sent(shop, post):
     post.answer = "550 no such user"
     asks(shop, email=None)
     sends(shop)
@@ -193,8 +193,8 @@ def test_an_address_that_is_refused_for_good_is_let_go_and_the_others_are_served
     assert [each["To"] for each in post.mails()] == ["staff@example.org"]
 
 
-def test_a_server_that_says_nothing_holds_nothing_up_for_long(shop, post, monkeypatch):
-    monkeypatch.setattr(room, "TIMEOUT_S", 0.2)
+def test_a_silent_mail_server_times_out(shop, post, monkeypatch):
+    monkeypatch.setattr(mail_module, "TIMEOUT_S", 0.2)
     post.silent.set()
     asks(shop, email=None)
     sends(shop)
@@ -202,7 +202,7 @@ def test_a_server_that_says_nothing_holds_nothing_up_for_long(shop, post, monkey
     assert (mail["tries"], "timed out" in mail["why"]) == (1, True)
 
 
-def test_many_are_sent_over_few_connections(shop, post):
+def test_many_mails_are_sent_over_few_connections(shop, post):
     for n in range(13):
         asks(shop, phone=f"030 {1000000 + n}", email=f"zoe{n}@example.org")
     assert sends(shop) is True
@@ -228,7 +228,7 @@ def test_a_line_break_in_a_name_makes_no_header(shop, post):
     assert {each["Bcc"] for each in post.mails()} == {None}
 
 
-def test_a_mail_that_can_t_be_made_is_let_go_and_the_others_are_sent(shop, post, clock):
+def test_an_invalid_mail_is_dropped_and_the_others_are_sent(shop, post, clock):
     for odd in ("a@[b", "(@b", '"@b', "a@", "", "=?utf-8?q?x=0d=0aBcc:y?=@b.c"):
         shop.app.extensions["takeanumber"].database.write(puts_into_outbox, clock(), shop.slug, odd)
     asks(shop, email=None)
@@ -254,7 +254,7 @@ def test_an_address_that_no_mail_can_go_to_is_refused(shop, odd):
 def test_an_erased_contact_gets_no_mail_and_is_in_no_mail(shop, post):
     asks(shop)
     zoe = shop.contacts()["contacts"][0]
-    sends_to = {"email": "new@example.org"}  # not the address of the request
+    sends_to = {"email": "new@example.org"}  # the address in the request is ignored
     assert shop.client.post(zoe["links"]["contact"], sends_to).status == 200
     asks(shop, name="Ben", phone="030 7654321", email="zoe@example.org", note="Mine")
     shop.client.post(f"{zoe['links']['contact']}/forget")
@@ -270,7 +270,7 @@ def test_no_mail_s_content_is_in_the_export(shop):
 
 
 def test_nothing_is_sent_while_writes_are_paused(shop, post):
-    """A server that has handed over would send the same again and again."""
+    """A server that has handed over can't store that it sent them, and would send them again and again."""
     database = shop.app.extensions["takeanumber"].database
     asks(shop)
     database.pause("Moving to a new server, a moment please.")
@@ -300,7 +300,7 @@ def test_a_pause_between_two_mails_keeps_the_second_back(shop, post, monkeypatch
     assert len({each["Message-ID"] for each in post.mails()}) == len(post.got) == 2
 
 
-def test_the_clock_sends_it(start_server, post):
+def test_the_background_job_sends_mails(start_server, post):
     server = start_server(url=URL, smtp_url=post.url, smtp_from="deli@example.org")
     shop = server.open_shop()
     content = {"name": "Calls", "kind": "calls", "public_form": True, "staff_email": "staff@example.org"}
@@ -326,13 +326,13 @@ def test_the_clock_sends_it(start_server, post):
         ("", "a@example.org"),
     ],
 )
-def test_settings_that_make_no_sense_stop_the_start(url, sender):
+def test_invalid_settings_stop_the_start(url, sender):
     with pytest.raises(CannotStart, match=r"TAKEANUMBER_SMTP") as problem:
         Settings.read({"TAKEANUMBER_SMTP_URL": url, "TAKEANUMBER_SMTP_FROM": sender})
     assert "secret" not in str(problem.value)
 
 
-def test_settings_that_make_sense():
+def test_valid_settings():
     for url in ("smtp://u%40x:p@mail.example.org:587", "smtps://mail.example.org", "smtp://[::1]:25/"):
         mail = {"TAKEANUMBER_SMTP_URL": url, "TAKEANUMBER_SMTP_FROM": FROM}
         assert Settings.read(mail | {"TAKEANUMBER_URL": URL}).mail_enabled

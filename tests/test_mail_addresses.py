@@ -1,4 +1,4 @@
-"""Whom the server mails: nobody who didn't confirm it, nothing that strangers wrote, and not too often."""
+"""Mail goes to confirmed addresses, holds no text of strangers, and is limited per hour."""
 
 import pytest
 from helpers.client import AppClient
@@ -10,7 +10,7 @@ PILLS = "Buy pills at evil.example"
 
 @pytest.fixture
 def open_server(start, post):  # noqa: F811
-    """A server on which anybody may open places, and one that somebody opened to send their text."""
+    """A server on which anybody may open places, and a place that was opened to send spam."""
     client = AppClient(start(places="open", url=URL, smtp_url=post.url, smtp_from=FROM))
     place = open_deli(client, name=PILLS, country="DE")
     place.app = place.client.flask_client.application
@@ -32,7 +32,7 @@ def test_a_staff_address_gets_nothing_but_a_link_until_somebody_confirms_it(star
     assert mail["To"] == "staff@example.org"
     assert "Secret" not in mail.as_string()
     link = link_in(mail)
-    for _ in range(2):  # looking changes nothing
+    for _ in range(2):  # a GET changes nothing
         assert place.client.get(link).body["confirmed"] is False
     for _ in range(2):
         assert place.client.post(link).body["confirmed"] is True
@@ -43,7 +43,7 @@ def test_a_staff_address_gets_nothing_but_a_link_until_somebody_confirms_it(star
 
 
 def test_the_pages_of_a_mail_work_with_buttons(start, post, app):  # noqa: F811
-    from test_forms import Browser
+    from helpers.html_browser import Browser
 
     place = asks_in_public(start(url=URL, smtp_url=post.url, smtp_from=FROM))
     sends(place)
@@ -69,7 +69,7 @@ def test_no_mail_to_an_unconfirmed_address_holds_a_stranger_s_words(open_server,
     assert (answer.status, URL + answer.headers["Location"]) == (302, asked["links"]["ticket"])
 
 
-def test_whoever_says_not_me_gets_no_more_mail_from_any_place(open_server, post):  # noqa: F811
+def test_a_blocked_address_gets_no_mail_from_any_place(open_server, post):  # noqa: F811
     sends(open_server)
     not_me = link_in(post.mails()[0], "not you")
     asks(open_server, email="victim@example.org")
@@ -131,8 +131,8 @@ def test_saving_again_sends_no_second_link_at_once(shop, post, clock):  # noqa: 
     assert len(post.got) == 2
 
 
-def test_an_address_from_before_is_asked_at_the_next_request(start, post):  # noqa: F811
-    place = asks_in_public(start())  # without mail, nobody is asked
+def test_an_unconfirmed_older_address_is_asked_at_the_next_request(start, post):  # noqa: F811
+    place = asks_in_public(start())  # without a mail server, nobody is asked
     assert call_list(place)["staff_email_state"] == "new"
     place.app = start(url=URL, smtp_url=post.url, smtp_from=FROM)
     place.client = AppClient(place.app)
@@ -144,7 +144,7 @@ def test_an_address_from_before_is_asked_at_the_next_request(start, post):  # no
 
 
 @pytest.mark.parametrize("path", ["", "/not-me", "/ticket"])
-def test_a_link_that_is_made_up_leads_nowhere(shop, path):  # noqa: F811
+def test_an_invalid_link_is_not_found(shop, path):  # noqa: F811
     for token in ("x" * 22, "x"):
         assert shop.client.get(f"/mail/{token}{path}").status == 404
     assert shop.client.post(f"/mail/{'x' * 22}{path}").status in (404, 405)

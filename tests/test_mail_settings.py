@@ -1,4 +1,4 @@
-"""Who mails come from, how the server logs in and what it calls itself: settings as people write them."""
+"""Mail settings: the sender, the login, and the host name in the greeting."""
 
 import email
 import email.policy
@@ -17,7 +17,7 @@ from app.settings import Settings
 
 
 class MailServer(socketserver.ThreadingTCPServer):
-    """A mail server on loopback that keeps everything it is told."""
+    """A mail server on loopback that keeps everything it receives."""
 
     daemon_threads = allow_reuse_address = True
 

@@ -1,4 +1,4 @@
-"""Limits that hold although a guesser has many addresses, and that keep nobody else out."""
+"""Rate limits hold for a guesser with many addresses, and don't lock out others."""
 
 import pytest
 from helpers.client import AppClient
@@ -11,7 +11,7 @@ WINDOW_S = 600
 
 
 def guesser(number):
-    """The n-th address of somebody who has a great many."""
+    """Return the n-th address of somebody who has very many."""
     return f"10.{number // 65536}.{number // 256 % 256}.{number % 256}"
 
 
@@ -30,7 +30,7 @@ def test_a_limited_address_stays_limited_while_60_000_others_come(place):
 
 
 def test_60_000_addresses_get_no_more_guesses_than_a_place_allows(place):
-    """Each guesses once. The last ones and the owner's customers come through the front door."""
+    """Each guesses once. Only the last ones send real requests."""
     limiter = place.client.flask_client.application.extensions["takeanumber"].limiter
     allowed = 0
     for number in range(60_000):
@@ -119,5 +119,5 @@ def test_a_right_code_works_with_and_without_the_space(place):
         ("x" * 5000, "x" * 64, "x" * 64),
     ],
 )
-def test_what_an_address_counts_as(address, client, network):
+def test_the_network_that_an_address_counts_for(address, client, network):
     assert (client_of(address), network_of(address)) == (client, network)

@@ -1,4 +1,4 @@
-"""The memory of a server stays flat, whatever is asked of it."""
+"""The memory of a server stays flat under many kinds of requests."""
 
 import random
 from pathlib import Path
@@ -17,7 +17,7 @@ def memory_of(server):
 
 
 class Crowd:
-    """Customers, servicers, doors and strangers who ask for always something else."""
+    """Customers, servicers, doors and strangers who send different requests all the time."""
 
     def __init__(self, server):
         self.server = server
@@ -79,7 +79,7 @@ def test_memory_stays_flat(start_server, requests, growth_kb):
 
 
 def test_few_threads_answer_while_few_requests_come(start_server):
-    """With 256 threads in turn, each would keep the memory of its largest request."""
+    """If 256 threads took turns, each would keep the memory of its largest request."""
     server = start_server()
     crowd = Crowd(server)
     crowd.round()

@@ -13,15 +13,15 @@ import lease_model
 
 @pytest.mark.parametrize("runs", [60, pytest.param(3000, marks=pytest.mark.soak)])
 def test_the_lease_holds_in_random_runs(runs):
-    """No answer by a fenced server, nothing lost in an orderly hand-over, and in the end somebody serves."""
+    """No fenced server answers, an orderly handover loses nothing, and a server serves in the end."""
     seed = random.randrange(10**9)
     assert lease_model.violations(runs, seed) == {}, f"seed {seed}"
 
 
-# Each of these is found in some of the runs, so a rule that is broken by mistake is found too.
+# Each of these is detected in some of the runs, so a rule broken by mistake would be too.
 @pytest.mark.soak
 @pytest.mark.parametrize("mutant", lease_model.MUTANTS)
-def test_a_lease_without_one_of_its_rules_is_found_out(mutant):
+def test_the_model_detects_a_lease_without_one_of_its_rules(mutant):
     assert any(lease_model.violations(250, seed, mutant) for seed in range(0, 5000, 250))
 
 

@@ -54,14 +54,14 @@ GUARDED = {
 
 
 def nodes(node: Node):
-    """All nodes below a node, and itself."""
+    """Yield a node and all nodes below it."""
     yield node
     for child in node.children:
         yield from nodes(child)
 
 
 def faults(source: bytes) -> list[str]:
-    """What a browser of iOS 12 couldn't read in a script, each with its line."""
+    """Return what a browser of iOS 12 can't parse in a script, each with its line."""
     tree = PARSER.parse(source)
     found = []
     for node in nodes(tree.root_node):
@@ -91,7 +91,7 @@ def faults(source: bytes) -> list[str]:
 
 
 def called_method(call: Node) -> str | None:
-    """The name of the method in `object.method()`."""
+    """Return the name of the method in `object.method()`."""
     method = call.child_by_field_name("function").child_by_field_name("property")
     return None if method is None else method.text.decode()
 
@@ -109,7 +109,7 @@ def test_a_script_can_be_read_by_an_old_browser(script):
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_a_script_asks_whether_the_browser_has_what_is_newer(script):
+def test_a_script_checks_for_newer_functions_before_using_them(script):
     source = script.read_text()
     for name, guard in GUARDED.items():
         uses = re.findall(rf"(?<![\w'])\.{name}\b", source)
@@ -143,7 +143,7 @@ def test_a_script_asks_whether_the_browser_has_what_is_newer(script):
         "if (",
     ],
 )
-def test_what_is_newer_is_noticed(newer):
+def test_newer_syntax_is_detected(newer):
     assert faults(newer.encode())
 
 
@@ -159,7 +159,7 @@ def test_what_is_newer_is_noticed(newer):
         "const at = 1, o = { at };",
     ],
 )
-def test_what_old_browsers_read_is_accepted(old):
+def test_syntax_of_old_browsers_is_accepted(old):
     assert faults(old.encode()) == []
 
 

@@ -1,8 +1,8 @@
-"""Whoever said no at a number is not called there: neither now nor when somebody adds the number again."""
+"""A do-not-call number is not called: neither now nor when it is added again."""
 
 import pytest
+from helpers.html_browser import Browser
 from test_contact_import import counts, sends_file, stores, uploads
-from test_forms import Browser
 
 FAMILY = (
     "Name,Phone,Reference,DNC\nMara,030 1234567,P-1,\nBea,030 1234567,P-2,\n",
@@ -48,7 +48,7 @@ def test_nobody_of_the_family_is_called(clinic, cleo):
     assert cleo.next_call() is None
 
 
-def test_a_call_that_waits_ends_when_somebody_else_there_says_no(clinic, cleo, dan):
+def test_an_opt_out_ends_waiting_calls_of_other_contacts_with_the_number(clinic, cleo, dan):
     stores(clinic, FAMILY[0])
     put_everybody_on(clinic)
     cleo.make_call("Do not call again")
@@ -58,7 +58,7 @@ def test_a_call_that_waits_ends_when_somebody_else_there_says_no(clinic, cleo, d
 
 
 @pytest.mark.parametrize("phone", ["030 1234567", "+49 30 1234567", "030 1234567 ext. 12"])
-def test_whoever_is_added_later_is_not_called_either(clinic, cleo, owner, phone):
+def test_a_contact_added_later_with_the_number_is_not_called(clinic, cleo, owner, phone):
     clinic.owner_post("/contacts/do-not-call", phone="030 1234567")
     clinic.add_contacts({"name": "By a program", "phone": phone})
     owner.press("Add the contact", name="By a form", phone=phone, reference="2")
@@ -125,7 +125,7 @@ def test_a_program_lifts_it(clinic, how):
     assert (forbidden(clinic), numbers(clinic)) == ([], [])
 
 
-def test_adding_a_contact_lifts_nothing(clinic, owner):
+def test_adding_a_contact_does_not_lift_an_opt_out(clinic, owner):
     clinic.owner_post("/contacts/do-not-call", phone="030 1234567")
     clinic.add_contacts({"name": "Mara", "phone": "030 1234567", "do_not_call": False})
     owner.press("Add the contact", name="Bea", phone="030 1234567", reference="2", do_not_call=None)
@@ -158,7 +158,7 @@ def test_the_owner_sees_and_lifts_numbers_without_contacts(clinic, owner):
         "Name,Phone\nMara,030 1234567\nBen,0171 2345678\n",
     ],
 )
-def test_a_list_of_numbers_that_said_no(clinic, cleo, text):
+def test_a_list_of_do_not_call_numbers_is_pasted(clinic, cleo, text):
     clinic.add_contacts({"name": "Ana", "phone": "0171 2345678"})
     put_everybody_on(clinic)
     upload = clinic.owner_post("/contacts/import", text=text, do_not_call=True).body
@@ -170,13 +170,13 @@ def test_a_list_of_numbers_that_said_no(clinic, cleo, text):
     assert cleo.next_call() is None
 
 
-def test_a_list_of_numbers_that_is_not_said_to_be_one(clinic):
+def test_a_list_of_numbers_without_the_do_not_call_box(clinic):
     answer = clinic.owner_post("/contacts/import", text="Phone\n+49301234567\n")
     assert answer.status == 400
     assert "Do not call these numbers" in answer.body["error"]
 
 
-def test_a_list_of_numbers_as_a_file(clinic, owner):
+def test_a_list_of_do_not_call_numbers_is_uploaded(clinic, owner):
     form = owner.form("Upload")
     form["fields"].append(("do_not_call", "1"))
     owner.form = lambda button: form
@@ -210,19 +210,19 @@ def test_a_yes_in_any_column_wins(clinic):
         *("2026-11-01", "01.11.2026", "11/1/26", "1 Nov 2026", "November 1, 2026", "2026-11-01T10:00:00Z"),
     ],
 )
-def test_what_people_write_for_yes(clinic, yes):
+def test_words_for_yes(clinic, yes):
     stores(clinic, f'Name;Phone;DNC\nMara;030 1234567;"{yes}"\n')
     assert forbidden(clinic) == ["Mara"]
 
 
 @pytest.mark.parametrize("no", ["", "no", "N", "false", "F", "0", "0.0", "nein", "FALSCH", "-", "n/a", "Nie"])
-def test_what_people_write_for_no(clinic, no):
+def test_words_for_no(clinic, no):
     stores(clinic, f'Name;Phone;DNC\nMara;030 1234567;"{no}"\n')
     assert forbidden(clinic) == []
 
 
 @pytest.mark.parametrize("what", ["maybe", "?", "45978", "not opted out", "ask again", "❌"])
-def test_what_is_unclear_stops_the_file_with_a_question(clinic, what):
+def test_an_unclear_do_not_call_cell_stops_the_file_with_a_question(clinic, what):
     text = f'Name;Phone;DNC\nMara;030 1234567;yes\nBea;030 7654321;"{what}"\n'
     answer = clinic.owner_post("/contacts/import", text=text)
     assert answer.status == 400
@@ -233,7 +233,7 @@ def test_what_is_unclear_stops_the_file_with_a_question(clinic, what):
 @pytest.mark.parametrize(
     "heading", ["DNC?", "Do not call (flag)", "Opt-out date", "opted_out_at", "Nicht anrufen"]
 )
-def test_a_heading_that_says_a_little_more(clinic, heading):
+def test_a_heading_with_more_words(clinic, heading):
     stores(clinic, f"Name;Phone;{heading}\nMara;030 1234567;2026-11-01\n")
     assert forbidden(clinic) == ["Mara"]
 
@@ -241,14 +241,14 @@ def test_a_heading_that_says_a_little_more(clinic, heading):
 @pytest.mark.parametrize(
     "row",
     [
-        ",030 1234567,,,yes",  # nobody's name
+        ",030 1234567,,,yes",  # no name
         "Mara,030 1234567,nonsense,,yes",  # a bad address
-        "Mara,,,P-1,yes",  # known by the reference
+        "Mara,,,P-1,yes",  # found by its reference
         "Mara,030 1234567,,P-1,yes\nMara,030 1234567,,P-1,",
         "Mara,030 1234567,,,\nMara,030 1234567,,,yes",
     ],
 )
-def test_a_row_that_can_not_be_stored_still_says_no(clinic, row):
+def test_a_refused_row_still_sets_do_not_call(clinic, row):
     clinic.add_contacts({"name": "Mara", "phone": "030 1234567", "reference": "P-1"})
     stores(clinic, f"Name,Phone,Email,Reference,DNC\n{row}\n")
     assert forbidden(clinic) == ["Mara"]

@@ -15,7 +15,7 @@ def queue(place, slug="deli"):
 
 
 def refused(place, status, path, **content):
-    """Sends what must be refused, with nothing changed by it."""
+    """Send a request that must be refused, and check that it changed nothing."""
     before = place.export()
     answer = place.owner_post(path, **content)
     assert answer.status == status, answer.body
@@ -33,7 +33,7 @@ def test_a_new_queue_gets_the_next_letter(place):
     assert body["links"]["take"] == "http://localhost/corner-deli/bakery/tickets"
 
 
-def test_a_new_queue_with_everything_said(place):
+def test_a_new_queue_with_every_setting(place):
     asked = {"name": "Cheese", "prefix": "CH", "max_waiting": 7, "asks": ["name", "party"], "kind": "walk-in"}
     body = place.owner_post("/queues", **asked).body
     assert {name: body[name] for name in asked} == asked
@@ -147,7 +147,7 @@ def test_tomorrow_has_a_series_without_a_number_behind_it(place, clock):
 
 @pytest.mark.parametrize("action", ["reset", "delete"])
 @pytest.mark.parametrize("called", [False, True])
-def test_nobody_in_line_is_forgotten(place, ana, action, called):
+def test_a_queue_with_customers_cannot_be_reset_or_deleted(place, ana, action, called):
     place.customer()
     if called:
         ana.call_next()
@@ -218,7 +218,7 @@ def test_the_owner_sees_who_serves(place, ana, ben):
     assert servicers[0]["links"]["desk"] == ana.link
 
 
-def test_the_owner_says_who_serves_what(bakery):
+def test_the_owner_changes_which_queues_a_servicer_serves(bakery):
     desk = bakery.desk()
     bakery.owner_post(f"/servicers/{desk.id}", queues=["bakery"])
     assert desk.get()["queues"] == ["bakery"]
@@ -311,7 +311,7 @@ def test_any_other_name_deletes_nothing(place, content):
     refused(place, 400, "/delete", **content)
 
 
-def test_a_place_that_opens_again_knows_nothing_of_the_old_one(place):
+def test_a_new_place_with_the_old_slug_starts_empty(place):
     place.customer(name="Zoë")
     place.owner_post("/delete", name="Corner Deli")
     again = open_deli(place.client)
@@ -341,7 +341,7 @@ def test_a_wrong_code_shows_nothing(start, code):
 
 
 @pytest.mark.parametrize("code", ["", "guess", None])
-def test_without_a_code_set_none_is_right(place, code):
+def test_without_a_configured_setup_code_every_code_is_wrong(place, code):
     assert place.client.post("/", {"setup_code": code}).status in (400, 403)
     assert place.client.post("/", {}).status in (400, 403)
 
@@ -354,7 +354,7 @@ def test_the_home_page_never_shows_a_manage_link(place):
 
 
 def served(place, ana, clock, wait, service, start=True):
-    """One customer who waits and is served for so many seconds."""
+    """Serve one customer after this many seconds of waiting, for this many seconds."""
     customer = place.customer(name="Zoë", phone="+1 555", note="none", party=2)
     clock.advance(seconds=wait)
     ana.call_next()
@@ -387,7 +387,7 @@ def test_the_wait_ends_with_the_first_call(place, ana, clock):
     assert queue(place)["today"] == {"served": 1, "wait": 10, "service": 5, "total": 115}
 
 
-def test_who_was_not_served_is_in_no_average(place, ana, clock):
+def test_tickets_that_were_not_served_are_in_no_average(place, ana, clock):
     place.customer().cancel()
     place.customer()
     ana.call_next()
@@ -469,7 +469,7 @@ def test_the_tickets_as_csv(place, ana, clock):
         ("?from=0001-01-01&to=2000-01-01", []),
     ],
 )
-def test_the_tickets_of_certain_days(place, clock, days, numbers):
+def test_the_tickets_of_a_range_of_days(place, clock, days, numbers):
     for _ in range(3):
         place.customer()
         clock.advance(days=1)
@@ -480,7 +480,7 @@ def test_the_tickets_of_certain_days(place, clock, days, numbers):
     "days",
     ["?from=yesterday", "?to=2026-13-01", "?from=2026-11-22&to=2026-11-21", "?from=11/21/2026", "?to=%00"],
 )
-def test_days_that_make_no_sense(place, days):
+def test_invalid_days(place, days):
     assert place.client.get(place.owner_get()["links"]["tickets_csv"] + days).status == 400
 
 

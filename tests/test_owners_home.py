@@ -5,8 +5,8 @@ import re
 
 import pytest
 from helpers.client import AppClient
+from helpers.html_browser import Browser
 from helpers.places import Place
-from test_forms import Browser
 
 from app.web import public_links
 from app.web.brand import DARK_CARD, LIGHT_PAPER, contrast
@@ -117,7 +117,7 @@ def test_the_checklist_can_be_hidden(owner, place):
 
 
 @pytest.mark.parametrize("step", ["", "desk", "poster hidden", None, 1])
-def test_a_step_that_is_unknown(place, step):
+def test_an_unknown_step_of_the_checklist(place, step):
     assert place.owner_post("/steps", step=step).status == 400
 
 
@@ -145,7 +145,7 @@ def test_only_what_ended_within_the_hour_is_restored(place, ana, clock):
     place.customer().cancel()
     place.customer()
     ana.call_next()
-    assert place.owner_post("/queues/deli/restore", number="A2").status == 409  # at a desk
+    assert place.owner_post("/queues/deli/restore", number="A2").status == 409  # served at a desk
     assert place.owner_post("/queues/deli/restore", number="A9").status == 409
     clock.advance(minutes=61)
     assert place.owner_post("/queues/deli/restore", number="A1").status == 409
@@ -189,7 +189,7 @@ def test_the_owner_orders_the_queues(bakery):
 
 
 @pytest.mark.parametrize("position", [0, -1, "1", 1.5, True])
-def test_a_position_that_makes_no_sense(place, position):
+def test_an_invalid_position(place, position):
     assert place.owner_post("/queues/deli", position=position).status == 400
 
 
@@ -238,7 +238,7 @@ def test_the_owner_corrects_a_name_and_a_desk(place, ana):
 
 
 @pytest.mark.parametrize("wrong", [{"name": ""}, {"name": "x" * 61}, {"desk": "x" * 41}, {"desk": 5}])
-def test_a_name_or_desk_that_can_not_be(place, ana, wrong):
+def test_an_invalid_name_or_desk(place, ana, wrong):
     assert place.owner_post(f"/servicers/{ana.id}", **wrong).status == 400
     assert ana.post("rename", **{"name": "Ana", **wrong}).status == 400
     assert (ana.get()["name"], ana.get()["desk"]) == ("Ana", "Window 2")
@@ -299,7 +299,7 @@ def test_a_desk_is_handed_over_once(place, ana):
     assert [each["name"] for each in place.owner_get()["servicers"]] == ["Ana", "Gina"]
 
 
-def test_who_takes_over_serves_the_same_queues(bakery):
+def test_a_successor_serves_the_same_queues(bakery):
     desk = bakery.desk(queues=["bakery"])
     assert desk.post("hand-over", name="Gina", desk="Window 2").body["queues"] == ["bakery"]
 
@@ -330,7 +330,7 @@ def test_any_colour_can_be_read(app, place, colour):
 
 
 @pytest.mark.parametrize("colour", ["red", "#fff", "#12345g", "0b6b46", "#0b6b46;}", 5])
-def test_what_is_no_colour_is_refused(place, colour):
+def test_an_invalid_colour_is_refused(place, colour):
     assert place.owner_post("", colour=colour).status == 400
     assert place.owner_get()["colour"] is None
     assert place.client.get("http://localhost/corner-deli/brand.css").status == 404
@@ -370,7 +370,7 @@ def test_a_logo_is_shown_on_public_pages(app, owner, place):
         (PNG + bytes(2 * 2**20), 413, "too much at once"),
     ],
 )
-def test_what_is_no_logo_is_refused(app, owner, place, image, status, said):
+def test_an_invalid_logo_is_refused(app, owner, place, image, status, said):
     upload(section(owner, place, "settings"), image)
     assert (owner.status, said in owner.html) == (status, True)
     assert "logo" not in place.owner_get()["links"]
@@ -402,7 +402,7 @@ def at(app, place, monkeypatch):
 @pytest.mark.parametrize(
     ("host", "port"), [("127.0.0.1", ":8000"), ("localhost", ":8000"), ("[::1]", ""), ("127.1.2.3", "")]
 )
-def test_links_for_others_work_on_their_devices(at, place, host, port):
+def test_links_shown_on_localhost_work_on_other_devices(at, place, host, port):
     html = at(host + port, "192.168.0.7")
     staff = place.links["staff"].removeprefix("http://localhost")
     for path in ("/corner-deli", "/corner-deli/board", staff):
@@ -411,14 +411,14 @@ def test_links_for_others_work_on_their_devices(at, place, host, port):
 
 
 @pytest.mark.parametrize("page", ["board", "poster"])
-def test_what_hangs_on_a_wall_works_on_phones(at, app, page):
+def test_qr_codes_on_posters_and_boards_work_on_phones(at, app, page):
     at("localhost", "192.168.0.7")
     html = Browser(app, "http://127.0.0.1:8000").open(f"/corner-deli/{page}").html
     assert 'alt="QR code of http://192.168.0.7:8000/corner-deli"' in html
     assert "127.0.0.1" not in html
 
 
-def test_an_address_that_others_can_reach_stays(at):
+def test_a_reachable_host_stays_in_links(at):
     assert 'data-url="http://10.1.2.3:8000/corner-deli"' in at("10.1.2.3:8000", "192.168.0.7")
 
 
@@ -440,7 +440,8 @@ def test_with_several_addresses_the_owner_chooses(at, app, place):
     place.owner_post("", address="10.0.0.5")
     assert 'data-url="http://10.0.0.5/corner-deli"' in at("localhost", "192.168.0.7", "10.0.0.5")
     assert "Check that phones" not in at("localhost", "192.168.0.7", "10.0.0.5", path="")
-    assert 'data-url="http://192.168.0.7/corner-deli"' in at("localhost", "192.168.0.7")  # it is gone
+    # the address is gone
+    assert 'data-url="http://192.168.0.7/corner-deli"' in at("localhost", "192.168.0.7")
 
 
 @pytest.mark.parametrize("settings", [{}, {"host": "127.0.0.1"}])
@@ -454,7 +455,7 @@ def test_the_owner_is_told_when_no_phone_can_open_the_links(start, place, monkey
 # ----- statistics
 
 
-def test_days_the_wrong_way_round_are_told_on_the_page(owner, place):
+def test_a_start_after_the_end_is_an_error_on_the_page(owner, place):
     section(owner, place, "stats?from=2026-11-22&to=2026-11-21")
     assert owner.status == 400
     assert "The start date must be before the end date." in owner.html
@@ -465,7 +466,7 @@ def test_days_the_wrong_way_round_are_told_on_the_page(owner, place):
 @pytest.mark.parametrize(
     "path", ["counters/shop?day=yesterday", "queues/follow-ups?from=2026-11-22&to=2026-11-21"]
 )
-def test_other_days_that_make_no_sense_are_told_on_the_page(app, shop, path):
+def test_invalid_days_are_an_error_on_the_page(app, shop, path):
     shop.owner_post("/queues", name="Follow-ups", kind="calls")
     owner = Browser(app).open(f"{shop.links['manage']}/{path}")
     assert (owner.status, "<h1>Not found" in owner.html, 'id="menu"' in owner.html) == (400, False, True)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from helpers.client import AppClient
-from test_forms import Browser, Forms
+from helpers.html_browser import Browser, Forms
 
 from app import jobs
 from app.core.models import BackupStatus
@@ -32,7 +32,7 @@ def phone(app, place):
 
 
 def kept(browser):
-    """The form that a page keeps, as a browser sends it: without an action, to where the page came from."""
+    """Return the form that a page keeps. It has no action, so a browser sends it to the URL of the page."""
     (form,) = Forms(browser.html).all
     assert (form["action"], form["method"], form["buttons"]) == (None, "post", ["Send again"])
     return form | {"action": browser.url}
@@ -45,7 +45,7 @@ def fields_typed(form):
 # ----- while writes are paused
 
 
-def test_what_is_sent_is_refused_with_a_sentence_and_what_is_looked_at_goes_on(place, ana, database):
+def test_writes_are_refused_and_reads_go_on(place, ana, database):
     customer = place.customer()
     database.pause(MOVING)
     for answer in (place.take(), customer.cancel(), ana.post("next", finished=None), place.owner_post()):
@@ -58,9 +58,9 @@ def test_what_is_sent_is_refused_with_a_sentence_and_what_is_looked_at_goes_on(p
     assert ana.call_next()["number"] == "A1"
 
 
-def test_the_clock_says_once_that_it_waits(database, monkeypatch, caplog):
+def test_background_jobs_log_once_that_they_wait(database, monkeypatch, caplog):
     caplog.set_level(logging.INFO, "takeanumber")
-    monkeypatch.setattr(jobs, "held_too_long", lambda *_: True)  # a job that is due each second
+    monkeypatch.setattr(jobs, "held_too_long", lambda *_: True)  # a job that runs each second
     monkeypatch.setattr(jobs, "_watch_writer", lambda *_: None)  # which would end this process
     database.pause(MOVING)
     stopped = jobs.start_jobs(database, Settings())
@@ -71,7 +71,7 @@ def test_the_clock_says_once_that_it_waits(database, monkeypatch, caplog):
     ]
 
 
-def test_a_stream_goes_on(place, database):
+def test_a_stream_goes_on_while_writes_are_paused(place, database):
     database.pause(MOVING)
     stream = place.client.flask_client.get(place.links["live"])
     assert b"event: state" in next(stream.response)
@@ -95,13 +95,13 @@ def test_a_form_is_kept_as_it_was_and_sent_again(place, phone, database):
     database.resume()
     assert "A1" in phone.send(again).html
     assert phone.redirects == [303]
-    assert "A1" in phone.send(again).html  # it is still the same request
+    assert "A1" in phone.send(again).html  # with the same request id
     (ticket,) = place.export()["ticket"]
     assert (ticket["name"], ticket["note"]) == tuple(sent.values())
 
 
 def test_the_button_and_each_tick_are_kept(app, bakery, door, database):
-    """Fields of one name, and the one that a button adds; days that stand in the address"""
+    """Repeated fields, the field of the pressed button, and days in the query string."""
     owner = Browser(app).open(bakery.links["manage"] + "/queues")
     boxes = next(form for form in Forms(owner.html).all if ("_boxes", "1") in form["fields"])
     database.pause(MOVING)
@@ -116,8 +116,8 @@ def test_the_button_and_each_tick_are_kept(app, bakery, door, database):
     assert door.get()["count"] == 4
 
 
-def test_whatever_else_is_answered_then_is_shown(phone, place, database):
-    """A queue that was closed meanwhile, a place that is gone: no page that sends for ever."""
+def test_other_answers_of_the_new_server_are_shown(phone, place, database):
+    """For example a queue that was closed meanwhile, or a deleted place: no page sends forever."""
     database.pause(MOVING)
     again = kept(phone.press("Take a number"))
     database.resume()
@@ -131,14 +131,14 @@ def test_whatever_else_is_answered_then_is_shown(phone, place, database):
 
 
 def test_a_form_without_its_token_is_not_kept(place, phone, database):
-    """Or another site could let this page send what it likes."""
+    """Otherwise another site could make this page send any form."""
     database.pause(MOVING)
     phone.press("Take a number", csrf_token="made up")
     assert phone.status == 400
     assert "again.js" not in phone.html
 
 
-def test_there_is_a_way_back(app, ana, shop, database):
+def test_the_retry_page_links_the_page_before(app, ana, shop, database):
     database.pause(MOVING)
     for page in (shop.links["customers"], shop.links["staff"], ana.link, shop.links["manage"]):
         browser = Browser(app).open(page)
@@ -150,7 +150,7 @@ def test_there_is_a_way_back(app, ana, shop, database):
         assert browser.url.removeprefix("http://localhost") == path
 
 
-def test_a_place_that_was_to_be_opened(app, database):
+def test_a_form_that_opens_a_place_is_kept(app, database):
     owner = Browser(app).open("/")
     database.pause(MOVING)
     owner.press("Create my place", name="Corner Deli", queue="Deli")
@@ -161,7 +161,7 @@ def test_a_place_that_was_to_be_opened(app, database):
     assert "/corner-deli/manage/" in owner.send(again).url
 
 
-def test_a_page_of_a_place_that_is_not_there(phone, database):
+def test_a_missing_place_is_not_found_while_writes_are_paused(phone, database):
     database.pause(MOVING)
     form = phone.form("Take a number")
     phone.send(form | {"action": "/nowhere/deli/tickets"})
@@ -169,7 +169,7 @@ def test_a_page_of_a_place_that_is_not_there(phone, database):
 
 
 def test_a_file_is_not_sent_again(phone, place, database):
-    """A page can't keep it: it says so instead of sending half."""
+    """A page can't keep a file, so it says so instead of sending the rest."""
     form = dict(phone.form("Take a number")["fields"])
     database.pause(MOVING)
     form["file"] = io.BytesIO(b"name\r\nZoe\r\n"), "contacts.csv"
@@ -182,7 +182,7 @@ def test_a_file_is_not_sent_again(phone, place, database):
     assert "again.js" not in answer.text
 
 
-def test_what_is_refused_so_counts_for_no_limit(start):
+def test_writes_refused_while_paused_count_for_no_rate_limit(start):
     app = start(takes_per_minute=2)
     client = AppClient(app)
     take = client.post("/places", {"name": "Deli"}).body["queues"][0]["links"]["take"]
@@ -193,7 +193,7 @@ def test_what_is_refused_so_counts_for_no_limit(start):
 
 
 def test_a_server_that_is_busy_keeps_what_was_typed_but_sends_nothing_by_itself(phone, database, monkeypatch):
-    """Nor one that can't store just now: what doesn't help is not done over and over."""
+    """The same for a server that can't store: sending again wouldn't help."""
 
     def write(*_, **__):
         raise sqlite3.OperationalError("disk I/O error")
@@ -208,12 +208,12 @@ def test_a_server_that_is_busy_keeps_what_was_typed_but_sends_nothing_by_itself(
     assert "A1" in phone.send(again).html
 
 
-# ----- how the backups are
+# ----- the state of the backups
 
 
 @pytest.fixture
 def keeps(app, clock):
-    """Gives the server backups in a state."""
+    """Return a function that sets the state of the server's backups."""
 
     def keeps(**changes):
         fields = {"state": "green", "last_at": clock() - 4, "behind_s": 0, "verified_at": clock() - 24600}
@@ -250,7 +250,7 @@ LOST = "The bucket deli answers 403."
     ],
     ids=["well", "one ticket", "none yet", "not verified for days", "failing"],
 )
-def test_pages_say_how_the_backups_are(place, keeps, app, said, state, word, sentence):
+def test_pages_show_the_state_of_the_backups(place, keeps, app, said, state, word, sentence):
     keeps(**said)
     told = place.owner_get()["backup"]
     assert (told["state"], told["word"], told["said"]) == (state, word, sentence)
@@ -260,7 +260,7 @@ def test_pages_say_how_the_backups_are(place, keeps, app, said, state, word, sen
         assert text in html
 
 
-def test_its_times_are_those_of_the_place(place, keeps):
+def test_the_times_of_backups_are_in_the_zone_of_the_place(place, keeps):
     place.owner_post(timezone="Asia/Tokyo")
     keeps()
     told = place.owner_get()["backup"]
@@ -282,7 +282,7 @@ def test_without_a_place_for_backups(app, place):
     assert "Backups aren’t set up. Set TAKEANUMBER_BACKUP_URL" in html
 
 
-def test_healthz_says_it_to_who_asks(place, keeps, database):
+def test_healthz_shows_the_backups_with_verbose(place, keeps, database):
     assert place.client.get("/healthz").body == {"status": "ok"}
     well = place.client.get("/healthz?verbose=1").body
     assert well == {"status": "ok", "paused": None, "backup": None}
@@ -295,7 +295,7 @@ def test_healthz_says_it_to_who_asks(place, keeps, database):
     assert place.client.get("/healthz?verbose=1").body["paused"] == MOVING
 
 
-def test_where_the_backups_are_is_for_the_owner_alone(place, keeps):
+def test_only_the_owner_sees_where_the_backups_are(place, keeps):
     keeps(state="amber", problem=LOST)
     told = place.client.get("/healthz?verbose=1").body["backup"]
     assert LOST not in str(told)
@@ -303,7 +303,7 @@ def test_where_the_backups_are_is_for_the_owner_alone(place, keeps):
     assert place.owner_get()["backup"]["problem"] == LOST
 
 
-def test_the_owner_sees_that_it_moves(place, keeps, database, app):
+def test_the_owner_sees_a_handover(place, keeps, database, app):
     keeps(state="amber", role="handing over")
     database.pause(MOVING)
     told = place.owner_get()["backup"]
@@ -311,7 +311,7 @@ def test_the_owner_sees_that_it_moves(place, keeps, database, app):
     assert MOVING in Browser(app).open(place.links["manage"]).html
 
 
-def test_a_server_that_was_refused_says_so_and_lets_nothing_be_sent_again(app, place, phone, keeps, database):
+def test_a_fenced_server_says_so_and_keeps_no_forms(app, place, phone, keeps, database):
     form = phone.form("Take a number")
     keeps(state="red", role="standby", problem=HANDED_OVER)
     database.pause(ENDED, for_good=True)
@@ -325,4 +325,4 @@ def test_a_server_that_was_refused_says_so_and_lets_nothing_be_sent_again(app, p
     assert phone.status == 503
     assert "s page says why." in phone.html
     assert "again.js" not in phone.html
-    assert kept(phone)  # for a finger: the next time it may be the new server that hears
+    assert kept(phone)  # pressed by hand: the next server may answer then

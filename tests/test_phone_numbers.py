@@ -3,10 +3,10 @@
 from html import unescape
 
 import pytest
+from helpers.html_browser import Browser
 from helpers.places import open_deli
-from test_forms import Browser
 
-# What stands in a cell, and the number that a person would dial; None where that can't be told.
+# The text of a cell, and the number that a person would dial; None if that is unclear.
 CELLS = {
     "Europe/Berlin": {
         "0171 2345678 (Mama)": "+491712345678",
@@ -23,6 +23,7 @@ CELLS = {
         "(1) 0171 2345678": "+491712345678",
         "\u2460 0171 2345678": "+491712345678",
         "4.91712E+11": None,
+        "0171 234567O": None,
         "4,91712E+11": None,
         "4.91712345678E+11": None,
         "'01712345678": "+491712345678",
@@ -259,7 +260,7 @@ CELLS = {
 
 
 def read(place, cells):
-    """The number that each cell is read as, by JSON, which asks nobody."""
+    """Return how each cell is read. In JSON, an unlikely number needs no confirmation."""
     rows = [{"name": f"Row {n}", "phone": cell, "reference": str(n)} for n, cell in enumerate(cells, 1)]
     refused = {each["row"] for each in place.add_contacts(*rows)["refused"]}
     lines = place.export().get("contact", [])
@@ -278,7 +279,7 @@ def test_the_number_that_a_person_would_dial_or_none(client, zone):
 # ----- a number that is merely possible
 
 
-UNSURE = "0199 1234567"  # no such range is known
+UNSURE = "0199 1234567"  # no such number range is known
 QUESTION = "was read as +49 1991234567. If that is right, press the button again."
 
 
@@ -290,7 +291,7 @@ def test_a_form_asks_once_more(clinic, app):
     assert (owner.redirects, clinic.contact_names()) == ([303], ["Ana"])
     contact = clinic.contacts()["contacts"][0]
     owner.open(contact["links"]["contact"].partition("localhost")[2])
-    owner.press("Save", name="Ana María")  # it is known by now
+    owner.press("Save", name="Ana María")  # it is confirmed by now
     assert clinic.contact_names() == ["Ana María"]
 
 
@@ -359,7 +360,7 @@ def test_the_owner_chooses_the_country_by_its_name(place, app):
 
 
 @pytest.mark.parametrize("country", ["ZZ", "de", "D", "Germany"])
-def test_what_is_no_country(place, country):
+def test_an_invalid_country(place, country):
     assert place.owner_post("", country=country).status == 400
 
 

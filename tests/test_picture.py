@@ -32,7 +32,7 @@ def test_the_line_and_who_is_called(place, ana, clock):
     assert (called["state"], called["since"]) == ("serving", "2026-11-21T10:02:00+00:00")
 
 
-def test_it_waits_in_the_order_in_which_it_is_called(bakery):
+def test_the_picture_lists_tickets_in_calling_order(bakery):
     desk = bakery.desk()
     for queue in ("deli", "bakery", "deli", "deli", "bakery"):
         bakery.customer(queue)
@@ -89,7 +89,7 @@ def test_the_version_grows_with_each_change_and_only_then(place, ana):
     assert place.picture()["version"] == versions[-1]
 
 
-def test_its_etag_saves_sending_it_again(place, ana):
+def test_an_unchanged_picture_is_answered_with_304(place, ana):
     first = place.client.get(place.links["customers"])
     etag = first.headers["ETag"]
     same = place.client.get(place.links["customers"], If_None_Match=etag)
@@ -102,7 +102,7 @@ def test_its_etag_saves_sending_it_again(place, ana):
     assert changed.body["queues"][0]["waiting"] == ["A1"]
 
 
-def test_it_may_be_kept_but_must_be_asked_for(place):
+def test_the_picture_may_be_cached_but_must_be_revalidated(place):
     assert place.client.get(place.links["customers"]).headers["Cache-Control"] == "no-cache"
 
 
@@ -118,7 +118,7 @@ def test_two_addresses_of_the_same_server_get_their_own_links(place):
         assert body["queues"][0]["links"]["take"] == f"http://{host}/corner-deli/deli/tickets"
 
 
-def test_nothing_private_is_in_it(place, ana):
+def test_the_picture_holds_nothing_private(place, ana):
     secret = {"name": "Nobody's business", "phone": "+1 555 0100", "note": "rash", "request_id": "req-1"}
     customer = place.customer(**secret)
     place.customer()
@@ -131,6 +131,6 @@ def test_nothing_private_is_in_it(place, ana):
         assert [each for each in private if each in text] == []
 
 
-def test_a_removed_queue_is_not_in_it(bakery):
+def test_the_picture_leaves_out_deleted_queues(bakery):
     bakery.owner_post("/queues/bakery/delete")
     assert [queue["slug"] for queue in bakery.picture()["queues"]] == ["deli"]

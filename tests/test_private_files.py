@@ -7,7 +7,7 @@ import pytest
 
 
 def modes(directory):
-    """The mode of a directory and of each file in it."""
+    """Return the modes of a directory and of each file in it."""
     return {
         path.name: oct(stat.S_IMODE(path.stat().st_mode))
         for path in (directory, *sorted(directory.iterdir()))

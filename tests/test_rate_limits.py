@@ -8,7 +8,7 @@ from app.web.limits import RateLimiter
 
 
 def from_address(client, address, **headers):
-    """The same client at another address."""
+    """Return the same client at another address."""
     client.flask_client.environ_base["REMOTE_ADDR"] = address
     return client
 
@@ -28,20 +28,20 @@ def test_too_many_takes_from_one_address(small):
     assert small.queue()["waiting"] == ["A1", "A2", "A3"]
 
 
-def test_it_says_when_to_come_back(small):
+def test_a_refused_request_says_when_to_retry(small):
     statuses(small.take, 3)
     answer = small.take()
     assert 1 <= int(answer.headers["Retry-After"]) <= 60
     assert answer.body["error"]
 
 
-def test_another_address_is_another_matter(small):
+def test_another_address_has_a_limit_of_its_own(small):
     statuses(small.take, 4)
     from_address(small.client, "198.51.100.9")
     assert small.take().status == 201
 
 
-def test_a_press_sent_again_counts_too(small):
+def test_a_repeated_request_counts_for_the_limit(small):
     assert statuses(lambda: small.take(request_id="abc"), 4) == [201, 200, 200, 429]
 
 
@@ -53,7 +53,7 @@ def test_looking_and_serving_are_not_limited(small):
         assert desk.post("add", queue="deli").status == 201
 
 
-def test_a_shop_behind_one_address_is_not_in_the_way(start):
+def test_one_address_may_take_120_numbers_a_minute(start):
     place = open_deli(AppClient(start(takes_per_minute=120)))
     assert statuses(place.take, 121) == [201] * 120 + [429]
 
@@ -79,11 +79,11 @@ def test_twenty_places_an_hour(start):
     assert int(many.post("/places", {"name": "Deli"}).headers["Retry-After"]) <= 3600
 
 
-# ----- codes that were read out
+# ----- one-time codes
 
 
 def tries(place, code="12345678"):
-    """Somebody types a code; what the answer is."""
+    """Type a code; return the status."""
     return place.client.post(f"{place.links['customers']}/code", {"code": code})
 
 
@@ -111,7 +111,7 @@ def test_right_codes_count_too(place):
 
 
 def test_many_addresses_do_not_free_a_place_of_its_limit(place, clock):
-    """Guesses that come from 60,000 addresses don't make a place forget how many there were."""
+    """Guesses from 60,000 addresses don't reset the count of a place."""
     wrong = "11111111"
     limiter = place.client.flask_client.application.extensions["takeanumber"].limiter
     for _ in range(5000):
@@ -139,14 +139,14 @@ def test_taps_are_not_limited(start):
     assert [door.tap(1) for _ in range(40)] == list(range(1, 41))
 
 
-# ----- whose address it is
+# ----- addresses behind proxies
 
 
 def take_as(place, forwarded):
     return place.client.post(place.queue()["links"]["take"], X_Forwarded_For=forwarded).status
 
 
-def test_without_a_proxy_nobody_is_believed(small):
+def test_without_a_proxy_forwarded_headers_are_ignored(small):
     assert [take_as(small, f"203.0.113.{n}") for n in range(4)] == [201, 201, 201, 429]
 
 
@@ -156,12 +156,12 @@ def test_behind_a_proxy_each_client_counts_for_itself(start):
     assert take_as(place, "203.0.113.1") == 429
 
 
-def test_behind_a_proxy_only_its_own_word_is_believed(start):
+def test_behind_a_proxy_only_its_own_header_counts(start):
     place = open_deli(AppClient(start(takes_per_minute=1, proxies=1)))
     assert [take_as(place, f"203.0.113.{n}, 198.51.100.7") for n in range(2)] == [201, 429]
 
 
-def test_behind_two_proxies_the_word_of_both(start):
+def test_behind_two_proxies_both_headers_count(start):
     place = open_deli(AppClient(start(takes_per_minute=1, proxies=2)))
     assert [take_as(place, f"6.6.6.{n}, 203.0.113.{n}, 198.51.100.7") for n in range(2)] == [201, 201]
     assert take_as(place, "6.6.6.6, 203.0.113.1, 198.51.100.7") == 429
@@ -201,7 +201,7 @@ def test_streams_leave_threads_for_everything_else(start):
         stream.close()
 
 
-def test_a_place_that_is_not_there_holds_no_stream(start):
+def test_a_missing_place_holds_no_stream(start):
     client = AppClient(start(streams_per_address=1))
     live = open_deli(client).links["live"]
     assert client.get("/nobody/live").status == 404

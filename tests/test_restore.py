@@ -35,7 +35,7 @@ def elsewhere(tmp_path):
 
 @pytest.fixture
 def stored(invoke, database, stick):
-    """A shop with two tickets that is closed and backed up; where the copies are."""
+    """A shop with two tickets that was backed up and stopped; returns the storage."""
     assert invoke("backup", "--to", stick.url).returncode == 0
     return stick
 
@@ -45,13 +45,13 @@ def facts(path):
 
 
 def whole(path):
-    """The numbers in a database; fails when it isn't whole."""
+    """Return the numbers in a database, and check its integrity."""
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]
     return [number for (number,) in rows(path, "SELECT number FROM ticket ORDER BY id")]
 
 
 def take(path, number):
-    """One more ticket, as if somebody had taken it."""
+    """Add one more ticket to a database."""
     with closing(sqlite3.connect(path)) as db:
         columns = [column for _, column, *_ in rows(path, "PRAGMA table_info(ticket)") if column != "id"]
         values = {column: column for column in columns} | {
@@ -65,14 +65,14 @@ def take(path, number):
 
 
 def forge(storage, content, term=1, sequence=9, schema=SCHEMA, tickets=2, size=None):
-    """Stores something under the name of a copy."""
+    """Store content under the name of a copy."""
     size = len(content) if size is None else size
     name = f"{term:08}/{sequence:010}-20261121T110000Z-{schema}-{tickets}t-{size}b.db.gz"
     storage.put(name, content)
     return name
 
 
-# ----- all of it is there again
+# ----- a lost database
 
 
 def test_a_lost_shop_goes_on_as_if_nothing_had_been(invoke, start, place, database, storage, data):
@@ -93,19 +93,19 @@ def test_a_lost_shop_goes_on_as_if_nothing_had_been(invoke, start, place, databa
     assert again.customer().number == "A3"
 
 
-def test_the_epoch_is_renewed_so_that_open_pages_take_it_for_news(invoke, database, stored):
+def test_a_restore_renews_the_epoch(invoke, database, stored):
     before = facts(database)
     invoke("restore", "--replace", "--from", stored.url)
     after = facts(database)
     assert after["epoch"] != before["epoch"]
     assert before["lease_holders"]
-    assert after["lease_holders"] == ""  # a copy is not the holder of the lease
+    assert after["lease_holders"] == ""  # a restored copy doesn't hold the lease
 
 
-def test_the_newest_is_that_of_the_highest_term_and_sequence(invoke, clock, database, storage):
+def test_the_newest_copy_has_the_highest_term_and_sequence(invoke, clock, database, storage):
     invoke("backup", "--to", storage.url)
     invoke("backup", "--to", storage.url)
-    clock.advance(hours=-1)  # no clock is asked which is the newest
+    clock.advance(hours=-1)  # clocks don't decide which is the newest
     take(database, "A3")
     invoke("backup", "--to", storage.url)
     told = invoke("backups", "--all", "--from", storage.url).stdout.splitlines()
@@ -148,24 +148,24 @@ def test_the_newest_made_until_a_time(invoke, clock, database, stored, elsewhere
     assert len(whole(elsewhere / "takeanumber.db")) == numbers
 
 
-def test_times_for_which_there_is_none(invoke, stored, elsewhere):
+def test_a_time_without_a_copy_is_refused(invoke, stored, elsewhere):
     where = ("--from", stored.url, "--data", str(elsewhere), "--or-new")
     assert "no backup that old" in invoke("restore", "--at", "2026-11-21T09:59Z", *where).said
     assert "2026-11-21T10:00Z" in invoke("restore", "--at", "yesterday", *where).said
     assert list(elsewhere.iterdir()) == []
 
 
-# ----- what is there is never lost
+# ----- an existing database is never lost
 
 
-def test_a_database_that_is_there_stays(invoke, database, stored):
+def test_an_existing_database_is_not_replaced_without_the_option(invoke, database, stored):
     before = dump(database)
     for words in ([], ["--or-new"], ["--hand-over"]):
         assert "--replace" in invoke("restore", *words, "--from", stored.url).said
     assert dump(database) == before
 
 
-def test_the_one_that_is_replaced_is_kept_with_all_it_held(invoke, clock, database, stored, data):
+def test_a_replaced_database_is_kept_whole(invoke, clock, database, stored, data):
     code = f"""import os, sqlite3
 db = sqlite3.connect({str(database)!r})
 db.execute("UPDATE ticket SET number = 'Z' || number")
@@ -182,7 +182,7 @@ os._exit(0)"""  # killed, so that the change is in the WAL only
     assert whole(database) == ["A1", "A2"]
 
 
-def test_not_while_a_server_has_it_open(invoke, start, database, stored, data):
+def test_a_database_in_use_is_not_replaced(invoke, start, database, stored, data):
     app = start()
     before = dump(database)
     assert "stop the server" in invoke("restore", "--replace", "--from", stored.url).said
@@ -193,7 +193,7 @@ def test_not_while_a_server_has_it_open(invoke, start, database, stored, data):
 
 
 @pytest.mark.parametrize("replace", [False, True])
-def test_nor_one_that_a_server_made_meanwhile(
+def test_a_database_created_meanwhile_is_not_replaced(
     start, bucket, way, invoke, database, elsewhere, monkeypatch, replace
 ):
     invoke("backup", "--to", bucket.url)
@@ -201,7 +201,7 @@ def test_nor_one_that_a_server_made_meanwhile(
     hand_on, made = way.handle, []
 
     def slow(request, port):
-        if not made and ".db.gz" in request.path:  # the copy is on its way
+        if not made and ".db.gz" in request.path:  # while the copy is being downloaded
             made.append(open_deli(AppClient(start(data=elsewhere))))
             made[0].customer()
         hand_on(request, port)
@@ -212,7 +212,7 @@ def test_nor_one_that_a_server_made_meanwhile(
     assert made[0].customer().number == "A2"
     with closing(
         sqlite3.connect(elsewhere / "takeanumber.db")
-    ) as db:  # what the server sees is what is there
+    ) as db:  # the server still uses the file that is there
         assert db.execute("SELECT count(*) FROM ticket").fetchone() == (2,)
     assert [path.name for path in elsewhere.iterdir() if "before-restore" in path.name] == []
 
@@ -231,7 +231,7 @@ def test_a_broken_database_is_replaced_and_kept(invoke, database, stored, data, 
     assert kept.read_bytes() == content
 
 
-def test_what_another_database_left_beside_does_no_harm(invoke, database, stored, elsewhere):
+def test_leftover_files_of_another_database_do_no_harm(invoke, database, stored, elsewhere):
     take(database, "A3")
     with closing(sqlite3.connect(database)) as db:
         db.execute("PRAGMA journal_mode = WAL")
@@ -244,14 +244,14 @@ def test_what_another_database_left_beside_does_no_harm(invoke, database, stored
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_restored_by_root_it_belongs_to_whom_the_directory_belongs(invoke, stored, elsewhere):
+def test_a_restore_by_root_belongs_to_the_owner_of_the_directory(invoke, stored, elsewhere):
     os.chown(elsewhere, 900, 900)
     invoke("restore", "--from", stored.url, "--data", str(elsewhere))
     made = (elsewhere / "takeanumber.db").stat()
     assert (made.st_uid, made.st_gid) == (900, 900)
 
 
-# Ends itself at the n-th file that it opens, renames or removes, or at the n-th look into a database.
+# Exits at the n-th time that it opens, renames or removes a file, or connects to a database.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -284,7 +284,7 @@ for moment in range(1, 1000):
 """
 
 
-def test_killed_at_any_moment_the_old_or_the_new_is_there_whole(invoke, database, stored, tmp_path, data):
+def test_a_restore_killed_at_any_moment_leaves_one_whole_database(invoke, database, stored, tmp_path, data):
     take(database, "A3")
     database.parent.rename(tmp_path / "template")
     code = [sys.executable, "-c", KILLED, str(HERE), str(data), stored.url]
@@ -302,7 +302,7 @@ def test_killed_at_any_moment_the_old_or_the_new_is_there_whole(invoke, database
     assert found == sorted(found, reverse=True)
     assert found[0] == ["A1", "A2", "A3"]
     assert found[-1] == ["A1", "A2"]
-    # Whatever was left behind is gone after the next one.
+    # The next restore removes all leftovers.
     assert (
         invoke("restore", "--replace", "--from", stored.url, "--data", str(tmp_path / "after-9")).returncode
         == 0
@@ -332,7 +332,7 @@ def test_a_full_disk(invoke, database, stored, tmp_path, data, limit):
 
 
 def broken_copies(path):
-    """All ways in which the newest can be broken, by what happened to it."""
+    """Return all ways in which the newest copy can be broken, by name."""
     plain = path.read_bytes()
     other = path.with_name("other.db")
     with closing(sqlite3.connect(other)) as db:
@@ -355,7 +355,7 @@ def broken_copies(path):
     }
 
 
-def test_a_broken_one_is_skipped_with_a_warning(invoke, database, stored, elsewhere):
+def test_a_broken_copy_is_skipped_with_a_warning(invoke, database, stored, elsewhere):
     where = ("--from", stored.url, "--data", str(elsewhere))
     for number, (what, content) in enumerate(broken_copies(database).items(), 2):
         name = forge(stored, content, sequence=number)
@@ -368,7 +368,7 @@ def test_a_broken_one_is_skipped_with_a_warning(invoke, database, stored, elsewh
         (elsewhere / "takeanumber.db").unlink()
 
 
-def test_one_that_is_shorter_than_its_name_says(invoke, database, stored, elsewhere):
+def test_a_copy_shorter_than_its_name_says_is_broken(invoke, database, stored, elsewhere):
     name = forge(stored, stored.read(stored.copies()[0])[:1000], size=4000)
     assert name in invoke("restore", "--from", stored.url, "--data", str(elsewhere)).stderr
     forge(stored, gzip.compress(database.read_bytes()), sequence=10, tickets=3)
@@ -376,7 +376,7 @@ def test_one_that_is_shorter_than_its_name_says(invoke, database, stored, elsewh
     assert "2 tickets instead of 3" in said
 
 
-def test_when_all_are_broken_what_is_there_stays(invoke, database, stick, data):
+def test_when_all_copies_are_broken_the_database_stays(invoke, database, stick, data):
     before = dump(database)
     for number, content in enumerate(broken_copies(database).values(), 1):
         forge(stick, content, sequence=number)
@@ -395,7 +395,7 @@ def test_when_all_are_broken_what_is_there_stays(invoke, database, stick, data):
 # ----- versions
 
 
-def test_one_of_a_newer_version_ends_it(invoke, database, stored, elsewhere, tmp_path):
+def test_a_copy_of_a_newer_version_is_refused(invoke, database, stored, elsewhere, tmp_path):
     newer = tmp_path / "newer.db"
     shutil.copy(database, newer)
     with closing(sqlite3.connect(newer)) as db:
@@ -403,19 +403,21 @@ def test_one_of_a_newer_version_ends_it(invoke, database, stored, elsewhere, tmp
         db.commit()
     before, where = dump(database), ("--from", stored.url)
     packed = gzip.compress(newer.read_bytes())
-    for sequence, schema in ((8, SCHEMA), (9, "9999")):  # the name may tell, or only what is in it
+    for sequence, schema in ((8, SCHEMA), (9, "9999")):  # known from its name, or only from its content
         forge(stored, packed, sequence=sequence, schema=schema)
         for words in (["--replace"], ["--data", str(elsewhere)], ["--data", str(elsewhere), "--or-new"]):
             assert "newer version" in invoke("restore", *words, *where).said
     assert "newer version" in invoke("restore", "--hand-over", "--data", str(elsewhere), *where).said
     at = ("--at", "2026-11-21T10:30Z", "--data", str(tmp_path / "earlier"))
-    assert "1/1" in invoke("restore", *at, *where).stdout  # one that was asked for
+    assert "1/1" in invoke("restore", *at, *where).stdout  # a copy that was requested explicitly
     assert dump(database) == before
     assert list(elsewhere.iterdir()) == []
 
 
 @pytest.mark.parametrize("revision", ["0001", "0002"])
-def test_one_of_an_older_version_is_upgraded(invoke, old_version, start, place, stick, elsewhere, revision):
+def test_a_copy_of_an_older_version_is_upgraded(
+    invoke, old_version, start, place, stick, elsewhere, revision
+):
     old = old_version(revision)
     invoke("backup", "--to", stick.url, "--data", str(old.parent))
     ended = invoke("restore", "--from", stick.url, "--data", str(elsewhere))
@@ -445,10 +447,10 @@ def test_the_next_version_restores_and_serves_what_this_one_stored(stored, next_
     assert rows(elsewhere / "takeanumber.db", "SELECT version_num FROM alembic_version") == [(NEXT,)]
 
 
-# ----- a new one, where certainly none was
+# ----- --or-new: a new database only where none existed
 
 
-def test_or_new(invoke, start, storage, elsewhere):
+def test_or_new_creates_a_database_where_no_backup_exists(invoke, start, storage, elsewhere):
     where = ("--from", storage.url, "--data", str(elsewhere))
     assert "no backup" in invoke("restore", *where).said
     ended = invoke("restore", "--or-new", *where)
@@ -474,15 +476,15 @@ def test_or_new_where_all_backups_are_gone(invoke, stored, elsewhere):
     assert list(elsewhere.iterdir()) == []
 
 
-def test_or_new_after_one_that_never_served(invoke, storage, elsewhere):
+def test_or_new_after_a_server_that_never_served(invoke, storage, elsewhere):
     where = ("--from", storage.url, "--data", str(elsewhere))
     assert invoke("restore", "--or-new", "--hand-over", *where).returncode == 0
-    (elsewhere / "takeanumber.db").unlink()  # its machine was thrown away
+    (elsewhere / "takeanumber.db").unlink()  # its machine is gone
     assert "new database" in invoke("restore", "--or-new", *where).stdout
     assert storage.names() == []
 
 
-# ----- the one that is kept without limit
+# ----- the last copy, kept without limit
 
 
 def test_a_shop_that_closed_for_the_winter_is_found_again(invoke, database, storage, elsewhere):
@@ -515,7 +517,7 @@ def test_broken_copies_are_skipped_down_to_the_last(invoke, database, stored, el
         assert ended.stderr.count("Warning: ") == 3
 
 
-def test_the_last_of_a_newer_version_ends_it(invoke, database, stored, elsewhere):
+def test_a_last_copy_of_a_newer_version_is_refused(invoke, database, stored, elsewhere):
     (name,) = stored.copies()
     newer = stored.read(LAST).replace(f"-{SCHEMA}-".encode(), b"-9999-", 1)
     remove(stored, [name, f"daily/{name}"])
@@ -531,10 +533,10 @@ def remove(storage, names):
             storage.client.delete_object(Bucket=storage.name, Key=f"deli/{name}")
 
 
-# ----- a certain copy
+# ----- copies chosen by name
 
 
-def test_one_that_is_named_is_restored_beside(invoke, database, stored, elsewhere):
+def test_a_named_copy_is_restored_beside_the_database(invoke, database, stored, elsewhere):
     (name,) = stored.copies()
     take(database, "A3")
     invoke("backup", "--to", stored.url)

@@ -1,4 +1,4 @@
-"""A restricted list is closed to those who aren't on it, whatever they know and whatever they press."""
+"""A restricted list is invisible to callers who aren't on it, whatever they know and press."""
 
 import pytest
 
@@ -7,7 +7,7 @@ LATER = {"outcome": "Call back later", "call_back_at": "2026-11-21T12:30"}
 
 @pytest.fixture
 def secret(clinic, cleo, dan):
-    """A list on which only Dan works, with Ida on it."""
+    """A restricted list of Dan with a call to Ida."""
     clinic.owner_post("/queues", name="Secret", kind="calls", callers=[dan.id])
     clinic.add_contacts(
         {"name": "Ida", "phone": "030 1234567", "notes": "Positive", "email": "ida@example.org"}
@@ -17,7 +17,7 @@ def secret(clinic, cleo, dan):
 
 
 def state(clinic):
-    """What the owner sees of the list and of Ida."""
+    """Return what the owner sees of the list and of Ida."""
     ida = min(
         (each for each in clinic.contacts()["contacts"] if each["name"] == "Ida"), key=lambda each: each["id"]
     )
@@ -61,7 +61,7 @@ def test_who_logged_the_call_does_not_learn_by_calling_back_either(secret, cleo,
     )
 
 
-def test_nobody_can_refer_to_it(secret, cleo):
+def test_other_callers_cannot_refer_to_a_restricted_list(secret, cleo):
     secret.put_on_list("Ben")
     before = state(secret)
     assert "secret" not in str(cleo.get_calls()["all_lists"])
@@ -72,7 +72,7 @@ def test_nobody_can_refer_to_it(secret, cleo):
     assert state(secret) == before
 
 
-def test_those_on_it_can_refer_to_it_and_away_from_it(secret, dan, cleo):
+def test_its_callers_can_refer_to_a_restricted_list_and_away_from_it(secret, dan, cleo):
     secret.put_on_list("Ben")
     dan.post("calls/next", list="follow-ups")
     assert dan.report(dan.get_calls()["call"], refer_to="secret", refer_note="Hello").body["closed"] is True
@@ -84,8 +84,8 @@ def test_those_on_it_can_refer_to_it_and_away_from_it(secret, dan, cleo):
 
 
 @pytest.mark.parametrize("also_on", [None, "follow-ups"])
-def test_who_says_no_on_the_phone_is_called_by_nobody_but_stays_on_the_list(secret, cleo, dan, also_on):
-    """An opt-out belongs to the number. Who noted it learns nothing, and takes nobody off the list."""
+def test_an_opt_out_noted_by_another_caller_keeps_the_restricted_call(secret, cleo, dan, also_on):
+    """An opt-out belongs to the number. Its caller learns nothing about the restricted list."""
     if also_on:
         secret.put_on_list("Ida")
     never = next(each["name"] for each in cleo.get_calls()["outcomes"] if each["effect"] == "never")
@@ -103,7 +103,7 @@ def test_its_reports_are_not_among_the_last_calls_of_who_left_it(secret, dan):
     assert "Ida" not in str(dan.get_calls()["recent"])
 
 
-def test_a_public_form_doesn_t_lead_to_it(secret, cleo):
+def test_a_public_form_does_not_reveal_a_restricted_list(secret, cleo):
     secret.owner_post("/queues/follow-ups", public_form=True)
     before = state(secret)
     request = next(each for each in secret.owner_get()["queues"] if each["slug"] == "follow-ups")

@@ -7,7 +7,8 @@ from helpers.places import open_deli
 NONSENSE = [
     ("TAKEANUMBER_PLACES", "many"),
     ("TAKEANUMBER_PLACES", "ONE"),
-    ("TAKEANUMBER_DATABASE_URL", "postgresql://localhost/queue"),
+    ("TAKEANUMBER_DATABASE_URL", "postgresql://localhost"),
+    ("TAKEANUMBER_DATABASE_POOL", "0"),
     ("TAKEANUMBER_URL", "queue.example.org"),
     ("TAKEANUMBER_URL", "ftp://queue.example.org"),
     ("TAKEANUMBER_URL", "https://"),
@@ -41,9 +42,7 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize(("name", "value"), NONSENSE)
-def test_a_value_that_makes_no_sense_stops_the_start_with_a_sentence(
-    invoke, monkeypatch, tmp_path, name, value
-):
+def test_an_invalid_value_stops_the_start_with_a_sentence(invoke, monkeypatch, tmp_path, name, value):
     monkeypatch.setenv(name, value)
     ended = invoke("serve")
     assert (ended.returncode, ended.stdout) == (1, "")
@@ -59,7 +58,7 @@ def test_a_value_that_makes_no_sense_stops_the_start_with_a_sentence(
     [("TAKEANUMBER_PLACES", "many"), ("TAKEANUMBER_PROXIES", "x"), ("TAKEANUMBER_URL", "example")],
 )
 @pytest.mark.parametrize("word", ["links", "serve"])
-def test_so_it_does_for_every_command(command, word, name, value):
+def test_an_invalid_value_stops_every_command(command, word, name, value):
     ended = command(word, **{name: value})
     assert (ended.returncode, ended.stdout) == (1, "")
     assert name in ended.stderr
@@ -74,7 +73,7 @@ def test_settings_come_from_the_environment(monkeypatch, start):
     assert [place.take().status for _ in range(2)] == [201, 409]
 
 
-def test_an_empty_value_is_none_at_all(monkeypatch, start):
+def test_an_empty_value_means_the_default(monkeypatch, start):
     for name in ("PLACES", "URL", "PROXIES", "MAX_WAITING", "DATABASE_URL"):
         monkeypatch.setenv(f"TAKEANUMBER_{name}", "")
     assert open_deli(AppClient(start())).take().status == 201

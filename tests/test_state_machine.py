@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 import takeanumber
 
 OPEN = ("waiting", "called", "serving")
-# What each line of the history makes of its ticket; None leaves it as it is.
+# The state of a ticket after each kind of event; None leaves the state as it is.
 MAKES = {
     "take": "waiting",
     "call": "called",
@@ -33,7 +33,7 @@ MAKES = {
     "bring-back": "waiting",
 }
 BUTTONS = ["start", "done", "no-show", "call-again", "put-back"]
-LIMIT = 6  # of the bakery's line
+LIMIT = 6  # of the bakery
 
 
 @dataclass(eq=False)
@@ -47,12 +47,12 @@ class Ticket:
     state: str = "waiting"
     desk: int | None = None
     ended_at: float = 0
-    in_turn: bool = True  # nobody has put it back, brought it back or moved it
+    in_turn: bool = True  # it was never put back, brought back or moved
 
 
 desks = st.sampled_from([0, 1])
 queues = st.sampled_from(["deli", "bakery"])
-somebody = st.integers(0, 30)  # one of all tickets, the newest first, or one whom nobody knows
+somebody = st.integers(0, 30)  # one of all tickets, the newest first, or an unknown one
 mostly = st.sampled_from([True] * 5 + [False])
 CUSTOMERS = ["come", "come", "ask again", "leave"]
 SERVICERS = ["next"] * 4 + ["start"] + BUTTONS + ["move", "bring-back", "bring-back", "pause"]
@@ -61,7 +61,7 @@ SELDOM = [None] * 5 + [0, 1, 2, 3]
 
 
 class Day(RuleBasedStateMachine):
-    """The service is asked in JSON, the model beside it is asked what should have come out."""
+    """A random day: each request to the service is compared with the model."""
 
     clock: Clock
     happened: Counter[str]  # in all days together
@@ -109,17 +109,17 @@ class Day(RuleBasedStateMachine):
         return self.day if self.part == 1 else f"{self.day}.{self.part}"
 
     def at(self, desk: int) -> Ticket | None:
-        """Who is at a desk."""
+        """Return the ticket at a desk."""
         here = [each for each in self.tickets if each.desk == desk and each.state in ("called", "serving")]
         assert len(here) <= 1
         return here[0] if here else None
 
     def waits(self, number: str) -> Ticket | None:
-        """Who waits with that number."""
+        """Return the waiting ticket with a number."""
         return next((each for line in self.lines.values() for each in line if each.number == number), None)
 
     def recent(self, desk: int) -> list[Ticket]:
-        """The last ten who ended at a desk, newest first."""
+        """Return the last ten tickets that ended at a desk, newest first."""
         ended = [each for each in self.tickets if each.desk == desk and each.state not in OPEN]
         return sorted(ended, key=lambda each: (each.ended_at, self.tickets.index(each)), reverse=True)[:10]
 
@@ -133,18 +133,18 @@ class Day(RuleBasedStateMachine):
         self.lines[ticket.queue].insert(place, ticket)
 
     def number(self, which: int, of: Ticket | None = None, right: bool = False) -> str:
-        """A number to send: the right one, or anybody's."""
+        """Return a number to send: the right one, or another."""
         if right and of:
             return of.number
         which %= len(self.tickets) + 1
         return self.tickets[-1 - which].number if which < len(self.tickets) else "A999"
 
     def refused(self, answer, *statuses: int) -> None:
-        """A refusal changes nothing, and a desk is told who is there."""
+        """Check that a refusal changed nothing and shows the ticket at the desk."""
         assert answer.status in (statuses or (409,)), answer.body
         assert self.place.picture()["version"] == self.version
 
-    # ----- who does what: few rules with many choices, since hypothesis leaves rules out at random
+    # ----- few rules with many choices, since hypothesis leaves out rules at random
 
     @rule(action=st.sampled_from(CUSTOMERS), queue=queues, which=somebody, count=st.integers(1, 4))
     def a_customer(self, action, queue, which, count):
@@ -196,7 +196,7 @@ class Day(RuleBasedStateMachine):
 
     @initialize(seed=st.integers(0, 2**32))
     def a_busy_hour(self, seed):
-        """Each day begins with one: by itself, hypothesis hardly ever brings somebody back."""
+        """Each day begins with this hour, since hypothesis alone rarely reaches "bring back"."""
         chance = random.Random(seed)
         for _ in range(60):
             self.the_picture_is_the_model()
@@ -278,7 +278,7 @@ class Day(RuleBasedStateMachine):
         assert bool(current) == bool(heads)
         if current:
             called = next(each for each in heads if each.number == current["number"])
-            if called.in_turn:  # of those at the head who came in turn, the one who came first
+            if called.in_turn:  # among untouched tickets with the same priority, the one taken first
                 assert called == min((each for each in heads if each.in_turn), key=self.tickets.index)
             self.lines[called.queue].remove(called)
             called.state, called.desk = "called", desk
@@ -348,7 +348,7 @@ class Day(RuleBasedStateMachine):
         if any(
             each.state in OPEN and each.number[0] == letter and each.queue != queue for each in self.tickets
         ):
-            return  # one who was moved: then a number would be in the place twice
+            return  # a moved ticket: otherwise its number would exist twice
         answer = self.place.owner_post(f"/queues/{queue}/reset")
         if any(each.state in OPEN and each.queue == queue for each in self.tickets):
             self.refused(answer)
@@ -422,7 +422,7 @@ class Day(RuleBasedStateMachine):
 
 
 def test_random_days_match_the_model(clock):
-    # Without the phase that shrinks: it takes minutes, and the seed of the busy hour says it all.
+    # Without shrinking: it takes minutes, and the seed of the busy hour reproduces the failure.
     machine = type("Machine", (Day,), {"clock": clock, "happened": Counter()})
     checks = {"phases": [Phase.generate], "deadline": None, "suppress_health_check": list(HealthCheck)}
     run_state_machine_as_test(machine, settings=settings(max_examples=30, stateful_step_count=8, **checks))

@@ -14,6 +14,7 @@ import pytest
 from helpers.client import AppClient
 from helpers.clock import Clock
 from helpers.places import Place, new_tap, open_deli
+from helpers.postgres import copy_to
 
 import takeanumber
 from app import clock as app_clock
@@ -23,7 +24,7 @@ MEASURES = ("wait", "service", "total")
 
 
 def stats(place, query=""):
-    """The numbers as JSON; of today without a query."""
+    """Return the statistics as JSON; of today without a query."""
     answer = place.client.get(place.owner_get()["links"]["stats"] + query)
     assert answer.status == 200, answer.body
     return answer.body
@@ -42,7 +43,7 @@ def downloaded(place, name, query=""):
 
 
 def serves(place, desk, clock, wait, service, queue="deli", start=0):
-    """Somebody takes a number, is called so many seconds later, and is done after so many more."""
+    """Serve one customer who waits and is served for these numbers of seconds."""
     customer = place.customer(queue)
     clock.advance(seconds=wait)
     assert desk.call_next()["number"] == customer.number
@@ -54,7 +55,7 @@ def serves(place, desk, clock, wait, service, queue="deli", start=0):
 
 
 def test_the_first_day_of_the_first_take_a_number(place, ana, clock):
-    """Its log of 17 customers: wait, service and total were 120.1, 182.5 and 302.5 seconds on the average."""
+    """The log of 17 customers: wait, service and total averaged 120.1, 182.5 and 302.5 seconds."""
     waits = [120 + 7 * n for n in range(-8, 8)] + [177]
     services = [182 + 11 * n for n in range(-8, 8)] + [278]
     assert (sum(waits), sum(services)) == (2041, 3102)
@@ -71,8 +72,8 @@ def test_the_first_day_of_the_first_take_a_number(place, ana, clock):
     assert [round(today[name], 1) for name in ("wait", "service", "total")] == averages
 
 
-def a_lively_week(place, clock, seed=6, days=3):
-    """Days with two queues, three desks, people who leave, and some who are not here."""
+def a_busy_week(place, clock, seed=6, days=3):
+    """Simulate busy days with two queues, three desks, customers who leave, and no-shows."""
     dice = random.Random(seed)
     place.owner_post("/queues", name="Bakery")
     for day in range(days):
@@ -99,26 +100,28 @@ def a_lively_week(place, clock, seed=6, days=3):
 
 @pytest.fixture(scope="module")
 def week(tmp_path_factory):
-    """Such a week, told once: where its database is, the place's links, and when it was over."""
+    """Such a week, simulated once: the path of its database, the place's links, and its end."""
     clock, data = Clock(), tmp_path_factory.mktemp("week") / "data"
     with pytest.MonkeyPatch.context() as changed:
         changed.setattr(app_clock, "source", clock)
         app = takeanumber.create_app(data=data, takes_per_minute=10**9)
-        place = a_lively_week(open_deli(AppClient(app), timezone=BERLIN), clock)
+        place = a_busy_week(open_deli(AppClient(app), timezone=BERLIN), clock)
         app.extensions["takeanumber"].live.close()
         app.extensions["takeanumber"].database.close()
     return data, {"slug": place.slug, "links": place.links}, clock.at
 
 
 @pytest.fixture
-def lively(start, clock, week):
-    """That week, to be read only."""
+def lively(start, clock, week, storage):
+    """That week, for tests that only read."""
     data, opened, clock.at = week
+    if storage:
+        copy_to(storage["database_url"], data)
     return Place(AppClient(start(data=data)), opened)
 
 
 def measured(cells):
-    """What the page shows of seconds in a column of the CSV, computed in another way."""
+    """Compute from a column of the CSV, independently, what the page shows of a measure."""
     exact = sorted(float(cell) for cell in cells)
     if not exact:
         return None
@@ -133,7 +136,7 @@ def measured(cells):
 
 
 def agrees(shown, rows):
-    """Whether counts and measures are those of the CSV's rows."""
+    """Return whether counts and measures agree with the rows of the CSV."""
     states = Counter(row["state"] for row in rows)
     served = [row for row in rows if row["state"] == "done"]
     assert [shown[name] for name in ("joined", "served", "left", "not_here", "expired", "open")] == [
@@ -149,7 +152,7 @@ def agrees(shown, rows):
 
 
 def measure_agrees(shown, cells):
-    """Whether all that is shown of a measure is what the CSV's cells give; a queue has some of them."""
+    """Return whether everything that is shown of a measure agrees with the cells of the CSV."""
     expected = measured(cells)
     if not cells:
         assert shown is None
@@ -231,9 +234,7 @@ def test_the_line_by_hour_is_that_of_the_csv(lively, clock, query):
     for (weekday, hour), each in by_hour.items():
         if (weekday, hour) != (now.weekday(), now.hour):  # this hour is not over
             days = len([day for day in dates if day.weekday() == weekday])
-            in_hour = line[
-                (weekday + (hour < 4)) % 7, hour
-            ]  # what is after midnight belongs to the day before
+            in_hour = line[(weekday + (hour < 4)) % 7, hour]  # hours after midnight belong to the day before
             assert each["line"] == pytest.approx(in_hour / 3600 / days, abs=0.02)
 
 
@@ -283,10 +284,10 @@ def test_every_time_on_the_page_is_in_the_json(lively, query):
         assert word in page
 
 
-# ----- beside it
+# ----- comparison
 
 
-def test_today_is_shown_beside_the_same_weekday_before(place, ana, clock):
+def test_today_is_compared_with_the_same_weekday_last_week(place, ana, clock):
     clock.set("2026-11-14 10:00")
     for wait in (60, 120):
         serves(place, ana, clock, wait, 60)
@@ -326,7 +327,7 @@ def rush(place, ana, clock):
     return place
 
 
-def test_more_desks_that_would_have_kept_the_goal(rush):
+def test_the_statistics_say_how_many_more_desks_would_keep_the_goal(rush):
     assert rush.owner_post("/stats", wait_goal_minutes=8).status == 200
     shown = stats(rush)
     desks = shown["desks"]
@@ -338,7 +339,7 @@ def test_more_desks_that_would_have_kept_the_goal(rush):
     assert shown["said"] in stats_page(rush)
 
 
-def test_no_more_desks_where_the_goal_was_kept(rush):
+def test_no_more_desks_are_suggested_where_the_goal_was_kept(rush):
     assert rush.owner_post("/stats", wait_goal_minutes=60).status == 200
     shown = stats(rush)
     assert "more" not in shown["desks"]
@@ -346,7 +347,7 @@ def test_no_more_desks_where_the_goal_was_kept(rush):
     assert shown["within_goal"] == shown["served"]
 
 
-def test_desks_that_were_enough_but_slow_to_call(place, ana, clock):
+def test_enough_desks_that_called_slowly(place, ana, clock):
     for _ in range(5):
         serves(place, ana, clock, 1200, 60)
     shown = stats(place)
@@ -355,7 +356,7 @@ def test_desks_that_were_enough_but_slow_to_call(place, ana, clock):
     assert "were idle for" in stats_page(place)
 
 
-def test_no_number_of_desks_would_do(place, ana, clock):
+def test_five_more_desks_would_not_keep_the_goal(place, ana, clock):
     assert place.owner_post("/stats", wait_goal_minutes=1).status == 200
     for _ in range(40):
         place.customer()
@@ -385,11 +386,11 @@ def test_a_pause_is_not_idle(place, ana, clock, who):
     ana.call_next()
     assert (
         stats(place)["idle_s"] == 180
-    )  # since the end of the pause; whether the desk was free before is unknown
+    )  # since the end of the pause; nobody knows whether the desk was free before
     assert [kind for kind in place.event_kinds() if kind in ("pause", "resume")] == ["pause", "resume"]
 
 
-def test_who_forgot_to_pause_was_not_idle_all_night(place, ana, clock):
+def test_a_desk_left_on_duty_is_not_idle_all_night(place, ana, clock):
     serves(place, ana, clock, 0, 60)
     clock.set("2026-11-22 09:00")
     place.customer()
@@ -461,12 +462,12 @@ def test_ten_years_and_more(place, ana, clock, query):
 @pytest.mark.parametrize(
     "query", ["?from=2026-11-22&to=2026-11-21", "?from=yesterday", "?to=2026-13-01", "?to=%00", "?from=1e9"]
 )
-def test_days_that_make_no_sense_are_told(place, query):
+def test_invalid_days_are_refused(place, query):
     for url in (stats(place)["links"]["stats"], stats(place)["links"]["csv"]):
         assert place.client.get(url + query).status == 400
 
 
-def test_a_queue_that_is_not_there(place):
+def test_a_missing_queue(place):
     assert place.client.get(stats(place)["links"]["stats"] + "?queue=bakery").status == 404
 
 
@@ -488,7 +489,7 @@ def test_the_owner_sets_a_goal(place):
 
 
 @pytest.mark.parametrize("goal", [0, -1, 1441, 1.5, "5", None, True, [5]])
-def test_a_goal_that_makes_no_sense(place, goal):
+def test_an_invalid_goal(place, goal):
     assert place.owner_post("/stats", wait_goal_minutes=goal).status == 400
     assert stats(place)["goal_minutes"] == 10
 

@@ -7,7 +7,7 @@ YEAR_S = 365 * 86400
 
 
 def kinds(place):
-    """Each stored tap: its kind and its delta."""
+    """Return the kind and the delta of each stored tap."""
     return [(event["kind"], event["delta"]) for event in place.export()["event"] if event["tap"]]
 
 

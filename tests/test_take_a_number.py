@@ -67,7 +67,7 @@ def test_a_closed_queue_gives_no_number(place):
     status, body, _ = place.take()
     assert status == 409
     assert "closed" in body["error"]
-    assert body["queues"][0]["open"] is False  # the state of now comes along
+    assert body["queues"][0]["open"] is False  # with the current state
     assert place.export().get("ticket", []) == []
 
 
@@ -88,7 +88,7 @@ def test_a_full_queue_gives_no_number_until_somebody_leaves(place):
     assert place.take().body["number"] == "A3"
 
 
-def test_those_being_served_do_not_fill_the_line(place, ana):
+def test_tickets_being_served_do_not_fill_the_line(place, ana):
     place.owner_post("/queues/deli", max_waiting=1)
     place.customer()
     ana.call_next()
@@ -170,7 +170,7 @@ def test_a_ticket_of_another_place_is_not_found_here(start, client):
     ("address", "way_back"),
     [("/corner-deli/t/unknown", "/corner-deli"), ("/corner-deli/desk/old", "/corner-deli"), ("/nobody", "/")],
 )
-def test_from_what_is_not_there_a_way_leads_back(place, address, way_back):
+def test_an_error_page_links_the_place(place, address, way_back):
     answer = place.client.flask_client.get(address)
     assert answer.status_code == 404
     assert f'href="{way_back}">' in answer.text

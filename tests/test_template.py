@@ -98,9 +98,12 @@ def test_a_setup_code_has_only_characters_that_the_platform_leaves_alone(templat
 # ----- resources
 
 
-def options_of(resources):
+def options_of(resources, several=False):
+    """Return the options of one instance, or of several."""
     settings = resources["Environment"]["Properties"]["OptionSettings"]
-    return {(item["Namespace"], item["OptionName"]): item["Value"] for item in settings}
+    chosen = [item["If"][1 if several else 2] if "If" in item else item for item in settings]
+    given = [item for item in chosen if item != {"Ref": "AWS::NoValue"}]
+    return {(item["Namespace"], item["OptionName"]): item["Value"] for item in given}
 
 
 def test_the_platform_can_be_changed_without_replacing_the_environment(resources):
@@ -125,12 +128,29 @@ def test_nginx_and_cloudfront_know_the_same_secret(resources):
     secret = {"If": ["FromRelease", {"GetAtt": "Release.OriginSecret"}, {"Ref": "OriginSecret"}]}
     namespace = "aws:elasticbeanstalk:application:environment"
     assert options[namespace, "NGINX_ORIGIN_SECRET"] == {"If": ["CloudFront", secret, "none"]}
-    assert options[namespace, "TAKEANUMBER_PROXIES"] == {"If": ["CloudFront", "2", "1"]}
+    assert options[namespace, "TAKEANUMBER_PROXIES"] == {
+        "If": ["CloudFront", {"If": ["Several", "3", "2"]}, {"If": ["Several", "2", "1"]}]
+    }
     (origin,) = resources["Front"]["Properties"]["DistributionConfig"]["Origins"]
     (header,) = origin["OriginCustomHeaders"]
     assert header == {"HeaderName": "X-Takeanumber-Origin", "HeaderValue": secret}
     variable = "$http_" + header["HeaderName"].lower().replace("-", "_")
     assert variable in (HERE / ".platform/hooks/prebuild/02_nginx.sh").read_text()
+
+
+def test_with_a_database_several_instances_share_it_behind_a_balancer(resources):
+    one, several = options_of(resources), options_of(resources, several=True)
+    namespace = "aws:elasticbeanstalk:application:environment"
+    assert (namespace, "TAKEANUMBER_DATABASE_URL") not in one
+    assert several[namespace, "TAKEANUMBER_DATABASE_URL"] == {"Ref": "DatabaseUrl"}
+    assert several[namespace, "TAKEANUMBER_BACKUP_URL"]["If"][:2] == ["Several", "none"]
+    assert several["aws:elasticbeanstalk:environment", "EnvironmentType"] == {
+        "If": ["Several", "LoadBalanced", "SingleInstance"]
+    }
+    for name in ("MinSize", "MaxSize"):
+        assert ("aws:autoscaling:asg", name) not in one
+        assert several["aws:autoscaling:asg", name] == {"Ref": name.replace("Size", "Instances")}
+    assert several["aws:elasticbeanstalk:environment:process:default", "HealthCheckPath"] == "/healthz"
 
 
 def test_the_backups_outlive_the_stack_and_nothing_in_them_is_overwritten(resources):
@@ -230,7 +250,7 @@ def amazon():
 
 @pytest.fixture
 def release(template, amazon, monkeypatch):
-    """Calls the function, as CloudFormation does, and returns what it answers."""
+    """Call the function as CloudFormation does, and return its response."""
     monkeypatch.setitem(sys.modules, "boto3", amazon)
     monkeypatch.setitem(sys.modules, "cfnresponse", amazon)
     monkeypatch.setattr("urllib.request.urlopen", amazon.urlopen)

@@ -29,3 +29,10 @@ def test_every_form_that_posts_has_a_csrf_token(template):
 def test_nothing_is_loaded_from_another_host(path):
     urls = re.findall(r"""["'(](?:https?:)?//[^"')\s]+""", path.read_text())
     assert [url for url in urls if "www.w3.org/" not in url] == []
+
+
+@every_template
+def test_what_can_be_unfolded_has_an_id(template):
+    """By its id, a page that shows fresh data knows what was unfolded, and leaves it so."""
+    text = re.sub(r"\{#.*?#\}", "", template.read_text(), flags=re.DOTALL)
+    assert re.findall(r"<details(?![^>]* id=)[^>]*>", text) == []

@@ -1,11 +1,11 @@
-"""One tap loses nothing: leaving the line, a no-show and a move can be undone for ten seconds."""
+"""Undo: leaving the line, a no-show and a move can be undone for ten seconds."""
 
 import pytest
 
 
 @pytest.fixture
 def line(place):
-    """Three who wait: A1, A2, A3."""
+    """Three waiting customers: A1, A2, A3."""
     return [place.customer() for _ in range(3)]
 
 
@@ -17,7 +17,7 @@ def rejoin(customer):
 
 
 @pytest.mark.parametrize("who", [0, 1, 2])
-def test_who_left_by_mistake_has_their_place_again(place, line, clock, who):
+def test_a_customer_who_left_by_mistake_gets_their_place_back(place, line, clock, who):
     left = line[who]
     assert left.cancel().body["links"]["rejoin"]
     clock.advance(seconds=9)
@@ -40,7 +40,7 @@ def test_after_some_seconds_it_is_too_late(place, line, clock):
     assert place.export() == before
 
 
-def test_who_left_while_they_were_called_waits_again(place, line, ana):
+def test_a_customer_who_left_while_called_waits_again(place, line, ana):
     ana.call_next()
     line[0].cancel()
     assert rejoin(line[0]).body["state"] == "waiting"
@@ -48,14 +48,14 @@ def test_who_left_while_they_were_called_waits_again(place, line, ana):
     assert ana.call_next()["number"] == "A1"
 
 
-def test_what_the_owner_cancelled_stays_cancelled(place, line):
+def test_a_ticket_that_the_owner_cancelled_stays_cancelled(place, line):
     place.owner_post("/queues/deli/cancel", numbers=["A1"])
     assert "rejoin" not in line[0].get()["links"]
     assert rejoin(line[0]).status == 409
 
 
 @pytest.mark.parametrize("button", ["done", "no-show"])
-def test_what_ended_at_a_desk_is_not_for_the_customer_to_undo(line, ana, button):
+def test_a_customer_cannot_undo_what_a_desk_did(line, ana, button):
     ana.call_next()
     ana.post(button, number="A1")
     assert rejoin(line[0]).status == 409
@@ -74,7 +74,7 @@ def test_nobody_rejoins_a_queue_of_yesterday_or_one_that_was_deleted(place, cloc
     assert rejoin(customer).status == 409
 
 
-def test_a_full_or_closed_queue_still_has_the_place_of_who_left(place, line):
+def test_a_customer_rejoins_a_full_or_closed_queue(place, line):
     line[1].cancel()
     place.owner_post("/queues/deli", max_waiting=2)
     place.owner_post("/queues/deli/close")
@@ -147,7 +147,7 @@ def test_a_desk_undoes_only_what_it_did_itself(line, ana, ben):
     assert ben.post("undo", number="A1").status == 409
 
 
-def test_a_moved_customer_whom_another_desk_has_called_stays_there(place, line, ana, ben):
+def test_a_moved_customer_called_by_another_desk_stays_there(place, line, ana, ben):
     place.owner_post("/queues", name="Bakery")
     ana.call_next()
     ana.post("move", number="A1", queue="bakery")

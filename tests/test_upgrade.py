@@ -16,7 +16,7 @@ FIRST_TABLES = ("place", "queue", "servicer", "servicer_queue", "ticket", "event
 
 
 def schema(path):
-    """Tables, columns, references and indexes, however their SQL happens to be written."""
+    """Return tables, columns, references and indexes, independent of how their SQL is written."""
 
     def plain(sql):
         return re.sub(r'[\s"]+', " ", sql or "").strip()
@@ -127,7 +127,7 @@ def test_an_upgrade_that_fails_leaves_everything_as_it_was_and_says_so(
     assert str(database) in said
     assert "as it was" in said
     assert dump(database) == before
-    assert command("links").returncode == 0  # the old version goes on
+    assert command("links").returncode == 0  # the old version still works
 
 
 def test_after_an_upgrade_that_failed_a_better_one_works(database, next_version, command, start_server):

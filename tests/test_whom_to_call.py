@@ -1,8 +1,8 @@
 """Which call a caller is given: one caller for each number, calling hours, random order, training."""
 
 import pytest
+from helpers.html_browser import Browser
 from helpers.places import open_deli
-from test_forms import Browser
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def family(place):
 # ----- one caller for each number
 
 
-def test_nobody_is_given_a_number_that_somebody_is_calling(two_lists, cleo, dan):
+def test_a_number_that_is_being_called_is_not_given_to_another_caller(two_lists, cleo, dan):
     family(two_lists)
     first = cleo.next_call()
     assert first["name"] == "Mara"
@@ -68,7 +68,7 @@ def test_a_number_is_free_when_its_call_is_released(two_lists, cleo, dan, how):
 
 
 def test_two_callers_at_the_same_instant_get_two_numbers(server):
-    """Over and over: each number belongs to two contacts, one on each of two lists."""
+    """Repeated; each number belongs to two contacts, one on each of two lists."""
     opened = server.post("/places", {"name": "Hotline", "call_list": "One", "timezone": "Europe/Berlin"})
     manage = opened.body["links"]["manage"]
     server.post(f"{manage}/queues", {"name": "Two", "kind": "calls"})
@@ -106,7 +106,7 @@ def test_two_callers_at_the_same_instant_get_two_numbers(server):
 # ----- calling hours
 
 
-def test_nobody_is_called_at_night(client, clock):
+def test_calls_are_not_handed_out_at_night(client, clock):
     place = open_deli(client, timezone="America/New_York")
     place.owner_post("/queues", name="Follow-ups", kind="calls")
     place.add_contacts(
@@ -159,7 +159,7 @@ def test_a_list_has_hours_from_the_beginning(clinic):
 
 
 @pytest.mark.parametrize("wrong", ["25:00", "9", "09:60", "9 am", "", 9, None])
-def test_what_is_no_time_of_day(clinic, wrong):
+def test_invalid_calling_hours_are_refused(clinic, wrong):
     status = clinic.owner_post("/queues/follow-ups", calling_from=wrong).status
     assert status == (200 if wrong is None else 400)
     assert clinic.owner_get()["queues"][1]["calling_from"] == "09:00"
@@ -192,7 +192,7 @@ def test_a_call_is_asked_for_by_its_id(clinic, cleo, dan):
     joe = clinic.call_list()["upcoming"][1]["id"]
     assert cleo.next_call(id=joe)["name"] == "Joe"
     assert cleo.next_call(id=joe)["name"] == "Joe"
-    assert cleo.post("calls/next", name="Ida").status == 409  # Joe first
+    assert cleo.post("calls/next", name="Ida").status == 409  # Joe is first in line
     assert dan.post("calls/next", id=joe).status == 409
     assert dan.post("calls/next", id=987654).status == 409
 
@@ -220,12 +220,12 @@ def test_a_list_in_random_order(clinic, cleo, clock):
     called = [cleo.make_call() for _ in names]
     assert sorted(called) == names
     assert called[0] == "N11"  # priority still counts
-    assert called[1:] != names[:-1]  # once in 40 million it is the same order
+    assert called[1:] != names[:-1]  # the chance of the same order is 1 in 40 million
     assert cleo.make_call() is None
     assert clinic.owner_post("/queues/follow-ups", order="none").status == 400
 
 
-def test_only_calls_that_are_due_are_drawn(clinic, cleo, clock):
+def test_a_list_in_random_order_draws_only_due_calls(clinic, cleo, clock):
     clinic.owner_post("/queues/follow-ups", order="random")
     clinic.put_on_list("Ida", "Joe")
     cleo.make_call("No answer")
@@ -253,7 +253,7 @@ def test_a_caller_gets_only_what_they_are_trained_for(two_lists, cleo, dan):
     assert dan.next_call()["name"] == "Ida"
 
 
-def test_the_owner_sets_it_all_by_forms(clinic, cleo, app):
+def test_the_owner_sets_hours_order_and_training_by_forms(clinic, cleo, app):
     owner = Browser(app).open(f"{clinic.links['manage']}/calls")
     owner.press("Save Follow-ups", requires="Spanish, trained", calling_from="08:00", order="random")
     assert owner.redirects == [303]
@@ -294,7 +294,7 @@ def test_contacts_and_a_list_by_reason_and_priority(clinic, app):
 
 
 def owner_forms(browser):
-    from test_forms import Forms
+    from helpers.html_browser import Forms
 
     return Forms(browser.html).all
 
@@ -327,7 +327,7 @@ def test_an_unknown_field_of_a_caller_or_of_the_team(clinic, cleo):
     assert cleo.get_calls()["lists"][0]["due"] == 1
 
 
-def test_a_wrong_link_is_said_before_an_unknown_field(clinic):
+def test_a_wrong_link_is_reported_before_an_unknown_field(clinic):
     url = clinic.links["manage"].rpartition("/")[0] + "/wrong/contacts/actions"
     assert clinic.client.post(url, {"action": "forget", "filters": {}}).status == 404
 

@@ -21,7 +21,7 @@ JUMPS |= {f"-{name}": -seconds for name, seconds in JUMPS.items()}
 
 
 class Elapsed:
-    """The time that really passes, which a test moves together with the clock or without it."""
+    """The elapsed time, which a test advances together with the clock or without it."""
 
     def __init__(self):
         self.s = 1000.0
@@ -38,7 +38,7 @@ def elapsed(monkeypatch):
 
 
 class Machine:
-    """A server without a time server; `pass_time` lets time pass, and its clock go."""
+    """A machine without a time server; `pass_time` advances the elapsed time and the clock."""
 
     def __init__(self, app, clock, elapsed):
         self.app, self.clock, self.elapsed = app, clock, elapsed
@@ -58,7 +58,7 @@ class Machine:
         self.run_jobs()
 
     def jump(self, seconds):
-        """Only the clock moves."""
+        """Move only the clock."""
         self.clock.at += seconds
         self.run_jobs()
 
@@ -123,7 +123,7 @@ def test_a_clock_that_jumps_and_comes_back_loses_nothing(busy, machine, clock, j
     assert busy.door().get()["count"] in {before[3] + used, *([before[3]] if used else [])}
     assert busy.door().tap(1) >= before[3] + 1, "a tap was dropped as from before the recount"
     assert {customer.get()["state"] for customer in busy.waiting_customers[1:]} == {"waiting"}
-    # A day later everything goes its usual way.
+    # A day later everything works as usual.
     machine.pass_time(DAY_S)
     assert busy.waiting() == []
     assert busy.door().get()["count"] == 0
@@ -141,7 +141,7 @@ def test_nothing_is_erased_by_a_clock_that_nobody_confirms(busy, machine, jump):
         busy.owner_post("/queues/deli", name="Deli")
     assert [name for name in names(busy) if name != "Somebody"] == before[0]
     assert busy.contact_names() == before[1]
-    machine.jump(jump)  # an hour with a jump in it is no hour
+    machine.jump(jump)  # an hour with a jump doesn't count
     machine.pass_time(600)
     assert busy.contact_names() == before[1]
 
@@ -189,7 +189,7 @@ def test_a_shop_that_was_closed_for_a_month_is_only_warned(busy, machine, clock)
 
 
 def test_a_line_outlives_a_clock_that_is_set_right(busy, machine, clock):
-    """A Raspberry Pi starts with the time of yesterday evening, and later hears from a time server."""
+    """A Raspberry Pi starts with yesterday evening's time, and is corrected by a time server later."""
     clock.at += DAY_S - 15 * 3600
     machine.restart()
     first = busy.customer(name="Early")

@@ -63,10 +63,10 @@ MAX_DOUBLINGS = 20
 STOP_TIMEOUT_S = 20.0  # how long the end waits for the last copy and the release of the lease
 LAST_COPY_FACTOR = 3  # how many times longer than the copy before the last copy may take
 
-# When the status is red: no copy since the start, or changes that aren't backed up for so long.
+# When the status is red: no copy since the start, or changes that aren't backed up for this long.
 RED_WITHOUT_COPY_S = 600.0
 RED_BEHIND_S = 1800.0
-# When it is amber: so many intervals behind, or no verification for so long.
+# When it is amber: this many intervals behind, or no verification for this long.
 AMBER_BEHIND_INTERVALS = 3
 AMBER_UNVERIFIED_S = 172800.0
 SHOW_TAKE_OVER_S = 3 * DAY_S  # for how long the owner's page mentions a take-over
@@ -100,7 +100,7 @@ class _Job:
     max_retry_s: float
 
     def delay(self, failures: int) -> float:
-        """Return the seconds until the next run, after so many failures in a row."""
+        """Return the seconds until the next run, after a number of failures in a row."""
         if failures == 0:
             return self.interval_s
         doublings = min(failures - 1, MAX_DOUBLINGS)

@@ -53,12 +53,13 @@ from app.clock import now
 from app.core.queues import skip_numbers
 from app.errors import CannotStart, ServiceError
 from app.settings import Settings
-from app.storage.database import MOVING_SENTENCE, Database
+from app.storage.database import Database
+from app.storage.engine import MOVING_SENTENCE
 from app.storage.facts import find_fact
+from app.storage.sqlite import SqliteEngine
 
 log = logging.getLogger("takeanumber")
 
-SKIPPED_NUMBERS = 20  # in each queue, after a take-over from a server that didn't answer
 EARLIER_VERSION = "earlier-version"  # for --take-over: the server of the old protocol is gone
 START_TIMEOUT_S = 8.0  # how long the start waits until this server holds the lease, or knows why not
 START_RETRIES = 3  # failed looks after which the start doesn't wait any longer: one request may get lost
@@ -409,9 +410,9 @@ class LeaseServer:
             take_over = {"at": now(), "term": term, "copy_at": copy.at} if abrupt else None
             prepare_file(file, copy, facts_of_holder(nonce, term, take_over))
             if abrupt:
-                skip = Database(file)
+                skip = Database(SqliteEngine(file))
                 try:
-                    skip.write(skip_numbers, now(), SKIPPED_NUMBERS)
+                    skip.write(skip_numbers, now(), copy.at)
                 finally:
                     skip.close()
             if not same_as:

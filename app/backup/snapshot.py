@@ -49,6 +49,7 @@ from app.clock import now
 from app.errors import CannotStart
 from app.storage.database import Database
 from app.storage.facts import find_fact
+from app.storage.sqlite import SqliteEngine
 from app.storage.upgrade import is_newer, schema_of
 
 
@@ -90,7 +91,7 @@ def back_up(path: Path, store: Store) -> Copy | None:
         raise CannotStart(f"There is no database at {path} that could be backed up.")
     if is_newer(schema):
         raise CannotStart(f"{path} was written by a newer version of Take A Number. Install that one.")
-    database = Database(path)
+    database = Database(SqliteEngine(path))
     try:
         began = not _is_used(store)
         term = _begin_first_term(path, store, database) if began else _find_term(path, store, database)

@@ -9,23 +9,17 @@ from sqlalchemy.engine import Connection
 from app.core.calls import add_calls, find_open_call, get_call, merged_note
 from app.core.contacts import find_or_add_contact
 from app.core.history import record
-from app.core.mail_addresses import (
-    MailLinks,
-    address_key,
-    ask_to_confirm,
-    count_mail,
-    is_confirmed,
-    remember_address,
-)
-from app.core.mail_texts import new_request, request_received
+from app.core.mail_addresses import MailLinks, address_key, ask_to_confirm, is_confirmed, remember_address
+from app.core.mail_texts import new_request
 from app.core.models import CALLS, Contact, Place, Queue, Ticket
-from app.core.outbox import RECEIPT, REQUEST, queue_mail
+from app.core.outbox import REQUEST, queue_mail
 from app.core.phones import ANY
 from app.core.places import find_place, new_token
 from app.core.queries import NORMAL_PRIORITY, OPEN_STATES, SELECT_TICKETS, get_ticket
 from app.core.queues import call_lists, find_call_list
+from app.core.request_mails import confirm_receipt
 from app.core.tickets import Taken
-from app.errors import Conflict, NotFound
+from app.errors import BadInput, Conflict, NotFound
 from app.storage.sql import insert_returning, load, load_first, run, update
 
 REASON = "Asked to be called"
@@ -33,12 +27,13 @@ REASON = "Asked to be called"
 
 @dataclass(frozen=True)
 class CallRequest:
-    """What somebody tells who wants to be called; the phone number is as they typed it."""
+    """The details of a request for a call; the phone number is as it was typed."""
 
     phone: str
     name: str | None = None
     email: str | None = None
     note: str | None = None
+    mail_when_done: bool = False  # to the e-mail address
     phone_confirmed: str = ANY  # see read_phone()
 
 
@@ -58,7 +53,8 @@ def request_call(
     The same request, and the same browser while its call is open, get the ticket that they have. If somebody
     else put the phone number on the list, that call is made now, and this request gets a placeholder.
 
-    `links` makes the URLs in mails; None if no mail server is configured.
+    `links` makes the URLs in mails; None if no mail server is configured. A placeholder is mailed no news:
+    whoever knows a number would learn when it was called.
     Raises NotFound for a list without a public form, BadInput, and Conflict when the list takes no requests
     or the number must not be called.
     """
@@ -88,13 +84,14 @@ def request_call(
         )
     if contact.do_not_call:
         raise Conflict("We may not call this number. Please come by, or reach us in another way.")
+    mail_to = None if links is None else _address_for_news(request)
     if own_call is not None:
         is_news = own_call.joined_at > at
-        ticket = _ask_again(db, at, own_call, request.note)
+        ticket = _ask_again(db, at, own_call, request.note, mail_to)
     elif add_calls(db, at, call_list, [contact.id], reason=REASON):
         is_news = True
         ticket = _give_to_requester(
-            db, _open_call(db, call_list, contact), request.note, browser, request_key
+            db, _open_call(db, call_list, contact), request.note, browser, request_key, mail_to
         )
     else:
         call_of_others = _open_call(db, call_list, contact)
@@ -104,8 +101,17 @@ def request_call(
     if is_news and links is not None:
         _tell_staff(db, at, place, call_list, contact, request, links)
         if request.email:
-            _confirm_receipt(db, at, place, contact, request.email, ticket, links)
+            confirm_receipt(db, at, place, request.email, ticket, links)
     return Taken(place, call_list, ticket, is_new=own_call is None)
+
+
+def _address_for_news(request: CallRequest) -> str | None:
+    """Return the address to mail the outcome of a request to. Raises BadInput."""
+    if not request.mail_when_done:
+        return None
+    if not request.email:
+        raise BadInput("E-mail: please enter the address to which we should write.", field="email")
+    return request.email
 
 
 def _earlier_request(
@@ -124,18 +130,35 @@ def _open_call(db: Connection, call_list: Queue, contact: Contact) -> Ticket:
 
 
 def _give_to_requester(
-    db: Connection, call: Ticket, note: str | None, browser: str | None, request_key: str | None
+    db: Connection,
+    call: Ticket,
+    note: str | None,
+    browser: str | None,
+    request_key: str | None,
+    mail_to: str | None,
 ) -> Ticket:
     """Give a new call to the browser and the request that asked for it."""
     note = merged_note(call.note, note)
-    row = update(db, "ticket", call.id, note=note, browser=browser, request_key=request_key)
+    row = update(db, "ticket", call.id, note=note, browser=browser, request_key=request_key, mail_to=mail_to)
     return load(Ticket, row)
 
 
-def _ask_again(db: Connection, at: float, call: Ticket, note: str | None) -> Ticket:
-    """Add to the note of a call, and let it be due now if it was planned for later."""
-    note = merged_note(call.note, note)
-    return load(Ticket, update(db, "ticket", call.id, note=note, joined_at=min(call.joined_at, at)))
+def _ask_again(
+    db: Connection, at: float, call: Ticket, note: str | None, mail_to: str | None = None
+) -> Ticket:
+    """Add to the note of a call, and let it be due now if it was planned for later.
+
+    :param mail_to: the address to mail in the end; None leaves it as it is
+    """
+    row = update(
+        db,
+        "ticket",
+        call.id,
+        note=merged_note(call.note, note),
+        joined_at=min(call.joined_at, at),
+        mail_to=mail_to or call.mail_to,
+    )
+    return load(Ticket, row)
 
 
 def _add_placeholder(db: Connection, at: float, call: Ticket, request_key: str | None) -> Ticket:
@@ -197,19 +220,3 @@ def _tell_staff(
         queue_mail(db, at, place.id, REQUEST, address, key, text, contact.id)
     elif remember_address(db, at, place, key).asked_at is None:  # it is from before addresses were confirmed
         ask_to_confirm(db, at, place, address, links)
-
-
-def _confirm_receipt(
-    db: Connection, at: float, place: Place, contact: Contact, email: str, ticket: Ticket, links: MailLinks
-) -> None:
-    """Mail somebody that their request was received. Anybody could have entered the address."""
-    key = address_key(db, email)
-    if not count_mail(db, at, place.id, key):
-        return
-    token = remember_address(db, at, place, key).token
-    if links.names_place:
-        text = request_received(place, links.ticket(ticket.token), links.not_me(token))
-    else:
-        # The URL of the ticket holds a stranger's words, too: the slug is made of the name of the place.
-        text = request_received(None, links.any_ticket(ticket.token), links.not_me(token))
-    queue_mail(db, at, place.id, RECEIPT, email, key, text, contact.id)

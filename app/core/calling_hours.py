@@ -1,6 +1,6 @@
 """Calling hours of a call list: the part of a contact's day in which callers are given their call.
 
-They are minutes of the day by the clocks where the contact is. A list whose hours begin and end at the same
+They are minutes of the day in the contact's time zone. A list whose hours begin and end at the same
 minute has none; hours that end before they begin last over midnight.
 """
 

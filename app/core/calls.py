@@ -32,7 +32,13 @@ from app.core.queries import (
 from app.core.queues import call_lists, find_queue, get_queue
 from app.core.servicers import call_lists_served
 from app.core.tags import missing_tags
-from app.core.transitions import UNCHANGED, add_to_waiting_count, change_state, record_step, release_call
+from app.core.transitions import (
+    UNCHANGED,
+    add_to_waiting_count,
+    change_state,
+    record_ticket_event,
+    release_call,
+)
 from app.errors import BadInput, Conflict, NotFound
 from app.storage.sql import insert_many, load, load_all, load_first, run, update
 
@@ -440,7 +446,7 @@ def _claim(db: Connection, at: float, servicer: Servicer, ticket_id: int) -> Tic
     if ticket is None:
         return None
     add_to_waiting_count(db, ticket.queue_id, -1)
-    record_step(db, at, "claim", ticket, detail=claim)
+    record_ticket_event(db, at, "claim", ticket, detail=claim)
     return ticket
 
 
@@ -460,7 +466,7 @@ def extend(db: Connection, at: float, slug: str, token: str, claim: str) -> Tick
         raise Conflict("This call is not yours any more: its time was up. You can still report it.")
     claim_s = 60 * get_queue(db, desk.call.queue_id).claim_minutes
     ticket = load(Ticket, update(db, "ticket", desk.call.id, claimed_until=at + claim_s))
-    record_step(db, at, "more-time", ticket)
+    record_ticket_event(db, at, "more-time", ticket)
     return ticket
 
 
@@ -523,7 +529,8 @@ def call_again(
     new_call = find_open_call(db, call_list, ticket.contact_id) if added else None
     if new_call is None:
         return
-    update(db, "ticket", ticket.id, token=new_token(), request_key=None)  # first: they are unique
+    # First, since they are unique; and who asked has one address to mail to.
+    update(db, "ticket", ticket.id, token=new_token(), request_key=None, mail_to=None)
     update(
         db,
         "ticket",
@@ -532,6 +539,7 @@ def call_again(
         request_key=ticket.request_key,
         browser=ticket.browser,
         note=ticket.note,
+        mail_to=ticket.mail_to,
     )
 
 
@@ -701,5 +709,6 @@ def _record_for_calls(
 
 def erase_call_details(db: Connection, contact_ids: list[int]) -> None:
     """Erase the personal data in the calls of contacts; the durations stay for the statistics."""
-    sql = "UPDATE ticket SET name = NULL, phone = NULL, note = NULL WHERE contact_id IN :ids"
+    sql = """UPDATE ticket SET name = NULL, phone = NULL, note = NULL, mail_to = NULL
+             WHERE contact_id IN :ids"""
     run(db, sql, ids=contact_ids)

@@ -1,8 +1,8 @@
-"""Whether the server's clock can be believed, and what is corrected after it was wrong.
+"""Whether the server's clock can be trusted, and what is corrected after it was wrong.
 
 A machine without a battery, such as a Raspberry Pi, may start with any date. A clock is doubtful while it
 is more than a day ahead of the time that was last known to be right, or more than two hours behind. It is
-believed again as soon as it comes back, when something outside confirms it (a time server, or the place for
+trusted again as soon as it comes back, when something outside confirms it (a time server, or the place for
 backups), or after it ran for an hour without a jump. Until then nothing is erased, and the owner is warned.
 
 Durations are measured with a clock that never jumps, `app.clock.elapsed`.
@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 from app import clock
 from app.core.codes import CODE_S
 from app.core.counters import counter_today, counters_of
-from app.core.days import day_begins, day_of, next_day
+from app.core.days import day_begins, day_of, day_of_series, next_day
 from app.core.history import MAX_AHEAD_S, MAX_BEHIND_S, TRUSTED_AT
 from app.core.models import Place, Ticket
 from app.core.places import all_places
@@ -32,7 +32,7 @@ from app.storage.sql import load_all, load_first, run, update
 
 log = logging.getLogger("takeanumber")
 
-STEADY_S = 3600.0  # a clock that ran for so long without a jump is believed
+STEADY_S = 3600.0  # a clock that ran for this long without a jump is trusted
 JUMP_S = 60.0  # a larger difference from the elapsed time is a jump
 NOTE_INTERVAL_S = 600.0  # how often the database is told the time
 NEWEST_TICKETS = 20_000  # among which those of today are looked for
@@ -58,13 +58,14 @@ class ClockCheck:
         self._lock = threading.Lock()
         self._last: _Reading | None = None
         self._steady_since = _Reading(0.0, 0.0)  # the first reading after the latest jump
-        self._trusted_at: float | None = None  # the newest time that was believed; None: not loaded yet
+        self._trusted_at: float | None = None  # the newest time that was trusted; None: not loaded yet
         self._noted_at: float | None = None  # what the database was told
         self._is_trusted = True
-        self._needs_mending = True  # at the start: the clock may have been wrong before
+        # At the start, the clock may have been wrong before; unless other instances have been running.
+        self._needs_mending = not database.engine.changes_elsewhere
 
     def check(self, at: float) -> bool:
-        """Return True if the clock is believed, so that old things may be erased.
+        """Return True if the clock is trusted, so that old things may be erased.
 
         Also corrects what a wrong clock left behind. Raises Unavailable when that can't be stored now.
         """
@@ -81,7 +82,7 @@ class ClockCheck:
             return self._is_trusted
 
     def doubt(self, db: Connection, at: float) -> float | None:
-        """Return the time that was last believed if the clock differs too much from it, else None.
+        """Return the time that was last trusted if the clock differs too much from it, else None.
 
         Changes nothing, so that a page can ask.
         """
@@ -146,7 +147,7 @@ class ClockCheck:
                 _in_words(self._trusted_at or 0.0),
             )
         elif self._is_trusted and not was_trusted:
-            log.warning("The clock is believed again: it shows %s.", _in_words(at))
+            log.warning("The clock is trusted again: it shows %s.", _in_words(at))
 
 
 def _is_plausible(at: float, trusted_at: float) -> bool:
@@ -264,9 +265,9 @@ def _bring_into_today(db: Connection, at: float, place: Place, today: str, has_j
         has_jumped=int(has_jumped),
     )
     tickets = load_all(Ticket, result)
-    if tickets or place.series[:10] > next_day(today):
+    if tickets or day_of_series(place.series) > next_day(today):
         start_day(db, at, place)
-    strangers = [ticket for ticket in tickets if ticket.series[:10] != today]
+    strangers = [ticket for ticket in tickets if day_of_series(ticket.series) != today]
     if strangers:
         _give_series(db, place, today, strangers)
         ahead_s = max(ticket.taken_at for ticket in strangers) - at

@@ -29,6 +29,7 @@ FIELDS = (
     "reference",
     "timezone",
     "do_not_call",
+    "may_call",
 )
 
 # The headings of each field: lower-case words without accents, with no spaces in them.
@@ -40,17 +41,22 @@ _HEADINGS = {
         nomprenom nombre nombrecompleto nombreyapellidos nome nomecompleto nomecognome cognomenome
         nomeecognome nomeesobrenome nominativo naam volledigenaam klant klantnaam contactpersoon nazwa
         imieinazwisko nazwiskoiimie imienazwisko pacjent klient ad adi adsoyad adisoyadi adivesoyadi advesoyad
-        isim isimsoyisim namn""",
+        isim isimsoyisim namn hasta hastaadi hastaadisoyadi musteri musteriadi musteriadisoyadi danisan
+        paziente cliente utente utenteassistito nomecliente nomepaziente nomedocliente nomedopaciente paciente
+        nombrecliente nombredelcliente nombrepaciente nombredelpaciente naamclient naampatient clientnaam
+        patientnaam nomclient nomduclient nompatient nomdupatient clientele navn jmeno nev nimi""",
     "first_name": """firstname first givenname forename vorname rufname prenom primernombre nombredepila
-        primeironome voornaam imie onisim fornamn""",
-    "middle_name": "middlename additionalname weiterevornamen zweitervorname secondname deuxiemeprenom",
+        primeironome nomeproprio voornaam roepnaam imie onisim fornamn fornavn keresztnev krestni etunimi""",
+    "middle_name": """middlename additionalname weiterevornamen zweitervorname secondname deuxiemeprenom
+        tussenvoegsel tussenvoegsels voorvoegsel mellannamn mellemnavn drugieimie ikinciisim""",
     "last_name": """lastname last surname familyname nachname familienname zuname nomdefamille apellido
         apellidos primerapellido cognome sobrenome apelido apelidos achternaam familienaam nazwisko soyad
         soyadi
-        soyisim efternamn""",
+        soyisim efternamn efternavn etternavn prijmeni vezeteknev sukunimi segundoapellido""",
     "company": """company companyname organization organisation organizationname organisationname firma
-        firmenname unternehmen societe entreprise empresa compania azienda societa ditta bedrijf bedrijfsnaam
-        sirket kurum foretag""",
+        firmenname unternehmen societe entreprise empresa compania azienda societa ditta bedrijf
+        bedrijfsnaam sirket kurum foretag ragionesociale denominazione denominazionesociale
+        razonsocial raisonsociale razaosocial nazwafirmy firmaadi sirketadi firmanaam virksomhed""",
     "phone": """phone phonenumber phoneno phones telephone telephonenumber tel telno mobile mobilephone
         mobilenumber cell cellphone cellnumber homephone workphone contactnumber callback callbacknumber
         telefon telefonnummer telefonnr telnr telnummer rufnummer rueckrufnummer ruckrufnummer handy
@@ -62,7 +68,10 @@ _HEADINGS = {
         telefonofisso telefonnummern telemovel telefonecelular telefones
         telefoon telefoonnummer telefoonnr mobiel mobielnummer gsm gsmnummer
         telefonu numertelefonu telefonkomorkowy komorka komorkowy telkom telefonstacjonarny
-        ceptelefonu cep cepno ceptel telefonno telefonnumarasi telefonlar mobilnumer""",
+        ceptelefonu cep cepno ceptel telefonno telefonnumarasi telefonlar mobilnumer tfno tlf tlfn tlfnr tfn
+        numerocell numerocellulare recapito recapiti recapitotelefonico recapititelefonici contattotelefonico
+        contactotelefonico contatotelefonico contacttelephonique numerodecontacto numerodecontato irtibatno
+        irtibatnumarasi iletisimno puhelin puhelinnumero telefonszam telefonnicislo cislotelefonu""",
     "email": """email emailaddress mail mailaddress emailadresse mailadresse courriel adressemail adresseemail
         adresseelectronique adressedemessagerie mel correo correoelectronico direcciondecorreo
         direcciondecorreoelectronico postaelettronica indirizzoemail indirizzomail indirizzopostaelettronica
@@ -103,12 +112,30 @@ _HEADINGS = {
 _FIELD_OF_HEADING = {heading: field for field, headings in _HEADINGS.items() for heading in headings.split()}
 
 # A column whose heading has one of these in it says who must not be called, whatever else the heading says.
-_OPT_OUT_PARTS = """donotcall dontcall donotcontact dontcontact donotphone dnc nocall optout optedout
-    unsubscribe nichtanrufen nichtkontaktieren anrufsperre werbesperre sperrvermerk nepasappeler
-    nepluscontacter
-    nepascontacter neplusappeler nollamar nocontactar nonchiamare noncontattare naoligar naocontatar
-    nietbellen
-    nietcontacteren niedzwonic niekontaktowac aramayin aranmasin"""
+_OPT_OUT_PARTS = """cannotcall cantcall mustnotcall shouldnotcall maynotcall notcallable uncallable
+    darfnichtangerufen donotcall dontcall donotcontact dontcontact donotphone dnc nocall optout
+    optedout unsubscribe nichtanrufen nichtkontaktieren anrufsperre werbesperre sperrvermerk
+    nepasappeler nepluscontacter nepascontacter neplusappeler nollamar nocontactar nonchiamare
+    noncontattare naoligar naocontatar nietbellen nietcontacteren niedzwonic niekontaktowac aramayin
+    aranmasin aramayiniz donotring nophonecalls nepastelephoner nollame nontelefonare naocontactar
+    naotelefonar geentelefoon nietopbellen nieprosicotelefon ringinte ringej ringikke ikkering
+    kontaktainte kontaktikke alasoita nevolat robinson"""
+
+# The same for a column that says who may be called, where "no" is an opt-out.
+_MAY_CALL_PARTS = """oktocall oktophone maycall maywecall maybecalled cancall canwecall canbecalled callok
+    callallowed callsallowed callconsent callpermission consenttocall consentforcalls
+    permissiontocall phoneconsent phonepermission consenttophone consenttocontact contactconsent
+    contactpermission permissiontocontact oktocontact maycontact maywecontact canwecontact
+    contactallowed callable anruferlaubt anrufeerlaubt anrufenerlaubt anrufgestattet
+    darfangerufenwerden darfkontaktiertwerden telefonischeeinwilligung einwilligungtelefon
+    einwilligunganruf einwilligungzuanrufen kontakterlaubt consentementappel consentementtelephone
+    accordappel accepteappel accepteappels appelautorise appelsautorises puedellamar sepuedellamar
+    aceptallamadas permitellamadas consentimientollamada consentimientotelefon puochiamare
+    sipuochiamare consensochiamat consensotelefon accettachiamate podeligar aceitachamadas
+    consentimentochamada consentimentotelefon magbellen bellentoegestaan toestemmingbellen
+    toestemmingtelefo magwordengebeld zgodanakontakt zgodanatelefon moznadzwonic aranabilir
+    aramaizni farringa"""
+_OTHER_WAYS = "sms text texts email mail mails newsletter whatsapp post letter brief fax"
 
 # Words beside a phone number, an address and the like, which say which of several it is.
 _QUALIFIERS = """home work business primary main other personal private office day daytime evening alternative
@@ -162,6 +189,15 @@ def is_opt_out_heading(heading: str) -> bool:
     return any(part in "".join(_words(heading)) for part in _OPT_OUT_PARTS.split())
 
 
+def is_may_call_heading(heading: str) -> bool:
+    """Return True for the heading of a column that says who may be called."""
+    words = _words(heading)
+    joined = "".join(words)
+    if any(word in _OTHER_WAYS.split() for word in words):
+        return False
+    return joined.startswith(("optin", "optedin")) or any(part in joined for part in _MAY_CALL_PARTS.split())
+
+
 def is_usable(fields: Sequence[str | None]) -> bool:
     """Return True if the columns hold what a contact needs: a name and a phone number."""
     has_name = any(field in fields for field in ("name", "first_name", "last_name", "company"))
@@ -186,6 +222,8 @@ def _column(heading: str) -> Column:
     words = _words(heading)
     if is_opt_out_heading(heading):
         return Column(heading, "do_not_call")
+    if is_may_call_heading(heading):
+        return Column(heading, "may_call")
     field = _known_field(words)
     if field is not None:
         return Column(heading, field)

@@ -21,7 +21,10 @@ def time_zones() -> list[str]:
 
 
 def local_time(timezone: str, wanted: datetime) -> float:
-    """Return when the clocks of a zone show a time: the first of two, or the next one that exists."""
+    """Return the timestamp of a local time.
+
+    If the clocks show that time twice, it is the first; if they skip it, the next that they show.
+    """
     zone = ZoneInfo(timezone)
     first = min(wanted.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
     # Where clocks skip the hour, `first` lies before the change: count the seconds until after it.
@@ -36,6 +39,11 @@ def day_begins(place: Place, day: str) -> float:
 @lru_cache(maxsize=10_000)
 def _day_begins(timezone: str, day: str, hour: int) -> float:
     return local_time(timezone, datetime.combine(date.fromisoformat(day), time(hour)))
+
+
+def day_of_series(series: str) -> str:
+    """Return the day that a series belongs to: 2026-11-21 also for 2026-11-21.2."""
+    return series[:10]
 
 
 def day_of(place: Place, at: float) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
+from app.core.days import day_of_series
 from app.core.history import TicketEvent, can_be_undone, last_event, record
 from app.core.models import Place, Queue, Servicer, Ticket
 from app.core.places import find_place
@@ -39,7 +40,7 @@ from app.core.transitions import (
     add_to_waiting_count,
     change_state,
     position_behind,
-    record_step,
+    record_ticket_event,
     release_call,
     start_day,
 )
@@ -74,12 +75,14 @@ def find_desk(db: Connection, slug: str, token: str) -> tuple[Place, Servicer]:
 
 
 def open_desk(db: Connection, at: float, slug: str, token: str) -> Desk:
-    """Return the desk of a servicer who is about to act, after releasing a call whose claim ran out.
+    """Return the desk of a servicer who is about to act.
 
-    Raises NotFound for an unknown link.
+    Writes what is due first: it starts the day of the place if that is new, which expires tickets still
+    waiting from earlier days, and releases the servicer's call if its claim ran out. Raises NotFound for an
+    unknown link.
     """
     place, servicer = find_desk(db, slug, token)
-    day = start_day(db, at, place)[:10]
+    day = day_of_series(start_day(db, at, place))
     ticket = current_ticket(db, servicer)
     if ticket is not None and claim_is_over(ticket, at):
         release_call(db, at, ticket, "lapse")
@@ -149,14 +152,14 @@ def call_next(
                 raise _admitted_by_counter(db, each)
         return None
     add_to_waiting_count(db, called.queue_id, -1)
-    record_step(db, at, "call", called, desk=desk.servicer.desk)
+    record_ticket_event(db, at, "call", called, desk=desk.servicer.desk)
     return called
 
 
 def _check_not_admitted(
     db: Connection, desk: Desk, admitted: list[Queue], queue: str | None, number: str | None
 ) -> None:
-    """Raise Conflict for somebody whom a counter admits: only the counter knows if there is room."""
+    """Raise Conflict for a customer whom a counter admits: only the counter knows if there is room."""
     if queue and admitted:
         raise _admitted_by_counter(db, admitted[0])
     if number:
@@ -199,7 +202,7 @@ def no_show(db: Connection, at: float, slug: str, token: str, number: str) -> No
 def call_again(db: Connection, at: float, slug: str, token: str, number: str) -> None:
     """Announce the ticket at the desk once more."""
     ticket = _ticket_at_desk(open_desk(db, at, slug, token), number)
-    record_step(db, at, "call-again", ticket, desk=ticket.desk)
+    record_ticket_event(db, at, "call-again", ticket, desk=ticket.desk)
 
 
 def put_back(db: Connection, at: float, slug: str, token: str, number: str) -> None:
@@ -221,7 +224,10 @@ def _ticket_at_desk(desk: Desk, number: str) -> Ticket:
 
 
 def bring_back(db: Connection, at: float, slug: str, token: str, number: str) -> None:
-    """Let a customer wait again, first in line: one of the last ten of the desk, ended in the last hour."""
+    """Let a customer wait again, first in line.
+
+    Only one of the desk's last ten tickets can be brought back, and only if it ended within the last hour.
+    """
     desk = open_desk(db, at, slug, token)
     ticket = _find_number(recent_tickets(db, desk.servicer), number)
     if ticket is None or ticket.ended_at is None or at - ticket.ended_at > BRING_BACK_S:
@@ -258,7 +264,7 @@ def move_ticket(db: Connection, at: float, slug: str, token: str, number: str, q
 
 
 def find_undoable(db: Connection, at: float, servicer: Servicer) -> Ticket | None:
-    """Return the customer whom a servicer has just marked as a no-show or moved, and who can be restored."""
+    """Return the ticket that a servicer has just marked as a no-show or moved, if that can be undone."""
     event = _undoable_event(db, at, servicer)
     if event is None or current_ticket(db, servicer) is not None:
         return None
@@ -278,7 +284,7 @@ def _undoable_event(db: Connection, at: float, servicer: Servicer) -> TicketEven
 
 
 def undo(db: Connection, at: float, slug: str, token: str, number: str) -> None:
-    """Take back that a customer was marked as a no-show or moved: they are at the desk again, as before.
+    """Undo a no-show or a move: the customer is at the desk again, as before.
 
     Raises Conflict when something else happened since, or when it was too long ago.
     """

@@ -110,7 +110,10 @@ def _counter_of(db: Connection, at: float, place: Place, door: Door | None) -> t
 
 
 def open_door(db: Connection, at: float, slug: str, token: str) -> tuple[Place, Counter, Door]:
-    """Return the place, the counter and the door of a door's link, for a write. Raises NotFound."""
+    """Start the day of the place if it is new, and return the place, the counter and the door of a link.
+
+    For writes; find_door() is for reading. Raises NotFound for an unknown link.
+    """
     place = find_place(db, slug)
     counter, door = find_door(db, at, place, token)
     start_day(db, at, place)
@@ -320,7 +323,7 @@ def find_undoable(db: Connection, at: float, counter: Counter) -> Ticket | None:
 
 
 def undo_no_show(db: Connection, at: float, slug: str, token: str, number: str) -> None:
-    """Take back that a customer was marked as a no-show: they come in next. Raises Conflict."""
+    """Undo a no-show: the customer comes in next. Raises Conflict."""
     place, counter, _door = open_door(db, at, slug, token)
     ticket = find_undoable(db, at, counter)
     if ticket is not None and ticket.number == number:

@@ -142,6 +142,8 @@ def _guess(sample: bytes, country: str) -> str:
     usual = _ENCODING_OF_COUNTRY.get(country, "cp1252")
     if usual in _EAST_ASIAN and _decodes(sample, usual):
         return usual
+    if country == "JP" and _decodes(sample, "euc_jp"):
+        return "euc_jp"
     candidates = [usual] if usual in _LETTERS else []
     candidates += [encoding for encoding in _LETTERS if encoding != usual]
     scores = {encoding: _score(sample, encoding) for encoding in candidates}

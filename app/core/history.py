@@ -38,7 +38,7 @@ def can_be_undone(at: float, happened_at: float) -> bool:
     return at - happened_at <= UNDO_S + UNDO_GRACE_S
 
 
-TRUSTED_AT = "clock_trusted_at"  # name of a fact: the newest time that was believed, see clock_check.py
+TRUSTED_AT = "clock_trusted_at"  # name of a fact: the newest time that was trusted, see clock_check.py
 # By how much a clock that isn't doubtful differs from that time. The server may have been off for a day, but
 # time never goes back: only a clock that was set by hand does, for example to winter time.
 MAX_AHEAD_S = 86400.0
@@ -46,7 +46,7 @@ MAX_BEHIND_S = 2 * 3600.0
 
 
 def is_behind(db: Connection, at: float) -> bool:
-    """Return True if a server has believed in a time that is much later than `at`."""
+    """Return True if a server has trusted a time that is much later than `at`."""
     trusted_at = find_fact(db, TRUSTED_AT)
     return trusted_at is not None and at < float(trusted_at) - MAX_BEHIND_S
 

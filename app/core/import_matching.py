@@ -46,6 +46,7 @@ class StagedRow:
     search: str | None = None
     value: str | None = None  # of a refused row: the cell that is wrong
     cells: str | None = None  # of a refused row: its cells, as JSON
+    other_phones: str | None = None  # of somebody who must not be called: their other numbers
 
 
 @dataclass

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from app.core.contacts import LABELS, MAX_LENGTHS, ContactDetails, TextField, validate_contact
-from app.core.opt_outs import means_do_not_call
+from app.core.no_calls import means_do_not_call, means_may_call
 from app.core.phones import PhoneReading, format_phone, scan_phone
 from app.core.sheets import BadCell, SheetRow, full_name, shortened
 from app.core.tags import MAX_TAG_LENGTH, join_tags
@@ -88,7 +89,9 @@ NO_ADDRESS = "E-mail: left out, because it isn't an address."
 FURTHER_ADDRESSES = "E-mail: only the first of several addresses is stored."
 NO_PHONE = "Phone: left out, because it isn't a phone number."
 FURTHER_PHONES = "Phone: there are several numbers, and the first is stored."
+FURTHER_FORBIDDEN = "Do not call: there are several numbers, and nobody may call any of them."
 PHONE_TO_CHECK = "Phone: please check how this number was read."
+NO_CALLS = "Do not call: a cell says so, outside the column for it."
 NO_ZONE = "Time zone: left out, because it isn't known. Choose one such as Europe/Berlin."
 ZONE_READ = "Time zone: please check how it was read."
 SAYS_NOTHING = "left out, because it says that there is none."
@@ -111,6 +114,7 @@ class ReadRow:
     details: ContactDetails = field(default_factory=ContactDetails)
     error: BadCell | None = None  # why the row can't be stored
     remarks: list[Remark] = field(default_factory=list)
+    other_phones: list[str] = field(default_factory=list)  # as they are stored
 
     def add_remark(self, why: str, value: str, sentence: str | None = None) -> None:
         """Add a remark about a cell; the sentence is made of the two unless it is given."""
@@ -136,12 +140,16 @@ def read_row(row: SheetRow, country: str) -> ReadRow:
         for name, cells in row.values.items()
     }
     try:
-        read.details["do_not_call"] = _is_opt_out(values.get("do_not_call", []))
+        read.details["do_not_call"] = _is_opt_out(values) or row.no_calls is not None
         _read_reference(read, values.get("reference", []))
-        _read_phone(read, values.get("phone", []), country)
+        _read_phone(read, values.get("phone", []), country, row.values.get("phone", []))
         _read_name(read, values)
     except BadCell as error:
         read.error = error
+    if row.no_calls is not None:
+        heading, cell = row.no_calls
+        sentence = f"“{shortened(cell)}” in the column “{heading.strip()}”: nobody may call this number."
+        read.add_remark(NO_CALLS, cell, sentence)
     _read_email(read, values.get("email", []))
     _read_zone(read, values.get("timezone", []), country)
     _read_text(read, "address", ", ".join(values.get("address", [])))
@@ -163,7 +171,7 @@ def read_number(row: SheetRow, country: str) -> ReadRow:
 
 def _says_nothing(read: ReadRow, name: str, cell: str) -> bool:
     plain = cell.strip().casefold()
-    if plain not in _NOTHING or name == "do_not_call":
+    if plain not in _NOTHING or name in ("do_not_call", "may_call"):
         return False
     if name in ("name", "first_name", "middle_name", "last_name", "company", "notes"):
         return plain not in _NAMES
@@ -172,12 +180,16 @@ def _says_nothing(read: ReadRow, name: str, cell: str) -> bool:
     return True
 
 
-def _is_opt_out(cells: Sequence[str]) -> bool:
+def _is_opt_out(values: dict[str, list[str]]) -> bool:
     """Return True if one of the columns says that nobody may call; none may be unclear."""
-    answers = [means_do_not_call(cell) for cell in cells]
-    if None in answers:
-        raise BadCell("Do not call: please write yes or no.", cells[answers.index(None)])
-    return True in answers
+    answers = [(cell, means_do_not_call(cell)) for cell in values.get("do_not_call", [])]
+    for cell in values.get("may_call", []):
+        may_call = means_may_call(cell)
+        answers.append((cell, None if may_call is None else not may_call))
+    for cell, answer in answers:
+        if answer is None:
+            raise BadCell("Do not call: please write yes or no.", cell)
+    return any(answer for _cell, answer in answers)
 
 
 def _read_name(read: ReadRow, values: dict[str, list[str]]) -> None:
@@ -187,8 +199,8 @@ def _read_name(read: ReadRow, values: dict[str, list[str]]) -> None:
     read.details["name"] = name
 
 
-def _read_phone(read: ReadRow, cells: Sequence[str], country: str) -> None:
-    """Take the first number that can be read."""
+def _read_phone(read: ReadRow, cells: Sequence[str], country: str, all_cells: Sequence[str] = ()) -> None:
+    """Take the first number that can be read; `all_cells` includes those that say that there is none."""
     unreadable: list[tuple[str, BadInput]] = []
     readings: list[tuple[str, PhoneReading]] = []
     for cell in cells:
@@ -199,9 +211,16 @@ def _read_phone(read: ReadRow, cells: Sequence[str], country: str) -> None:
             unreadable.append((cell, error))
     if not readings:
         if not unreadable:
-            raise BadCell("Phone: please fill this in.", "")
+            raise BadCell("Phone: please fill this in.", " ".join(all_cells))
         cell, reason = unreadable[0]
         raise BadCell(str(reason), cell)
+    _store_phones(read, readings, country)
+    for unread, _reason in unreadable:
+        read.add_remark(NO_PHONE, unread)
+
+
+def _store_phones(read: ReadRow, readings: list[tuple[str, PhoneReading]], country: str) -> None:
+    """Store the first number, and mention the others."""
     cell, first = readings[0]
     read.details["phone"] = first.phone
     shown = format_phone(first.phone, country) or ""
@@ -211,13 +230,26 @@ def _read_phone(read: ReadRow, cells: Sequence[str], country: str) -> None:
             further[format_phone(reading.phone, country) or ""] = None
     if further:
         others = ", ".join(further)
-        sentence = f"“{shortened(cell)}” was read as {shown}. Also there: {others}."
-        read.add_remark(FURTHER_PHONES, cell, sentence)
+        if read.details.get("do_not_call"):
+            read.other_phones = _all_phones(readings, country)
+            why = f"“{shortened(cell)}” was read as {shown}. Nobody may call the others either: {others}."
+            read.add_remark(FURTHER_FORBIDDEN, cell, why)
+        else:
+            sentence = f"“{shortened(cell)}” was read as {shown}. Also there: {others}."
+            read.add_remark(FURTHER_PHONES, cell, sentence)
     elif not first.is_certain:
         sentence = f"“{shortened(cell)}” was read as {shown}. Please check it."
         read.add_remark(PHONE_TO_CHECK, cell, sentence)
-    for unread, _reason in unreadable:
-        read.add_remark(NO_PHONE, unread)
+
+
+def _all_phones(readings: list[tuple[str, PhoneReading]], country: str) -> list[str]:
+    """Return all numbers in some cells, as they are stored."""
+    phones = [reading.phone for _cell, reading in readings]
+    for _cell, reading in readings:
+        for text in reading.others:
+            with suppress(BadInput):
+                phones.append(scan_phone(text, country).phone)
+    return phones
 
 
 def _read_reference(read: ReadRow, cells: Sequence[str]) -> None:

@@ -12,6 +12,8 @@ instead of being added a second time.
 from __future__ import annotations
 
 import json
+import logging
+import threading
 from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
@@ -27,7 +29,10 @@ from app.errors import Conflict, NotFound
 from app.storage.database import Database
 from app.storage.sql import load, load_all, load_first, run, update
 
+log = logging.getLogger("takeanumber")
+
 MAX_STORED = 500  # rows that one write stores
+MAX_ROWS_IN_REQUEST = 10_000  # of a file that is stored before the request is answered
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,8 @@ class _RowToStore(StagedRow):
 def store_rows(database: Database, at: float, slug: str, token: str, file_id: int) -> ImportFile:
     """Store the rows of an import, for the owner, and return it; a second press stores nothing more.
 
+    A long file is stored by a thread of its own, while its page waits.
+
     Raises NotFound; and Conflict, before anything is stored, while the file is read, and when one of its
     contacts was added or changed since.
     """
@@ -81,7 +88,18 @@ def store_rows(database: Database, at: float, slug: str, token: str, file_id: in
         if file.state == "ready":
             _check_unchanged(db, place, file)
     file = database.write(_begin_storing, slug, token, file_id)
+    if file.state == "storing" and file.rows > MAX_ROWS_IN_REQUEST:
+        threading.Thread(target=_store_in_background, args=(database, at, file), daemon=True).start()
+        return file
     return finish_storing(database, at, file)
+
+
+def _store_in_background(database: Database, at: float, file: ImportFile) -> None:
+    """Store a file; if that fails, the job that looks for interrupted imports tries again."""
+    try:
+        finish_storing(database, at, file)
+    except Exception:
+        log.warning("An import was interrupted and will go on", exc_info=True)
 
 
 def finish_storing(database: Database, at: float, file: ImportFile) -> ImportFile:
@@ -177,7 +195,8 @@ def _match_again(db: Connection, place: Place, rows: list[_RowToStore]) -> None:
     details = [(number, _details_of(row)) for number, row in to_add.items()]
     for staged in match_rows(db, place, details, EarlierRows()):
         if staged.what != ADD:
-            columns = {name: value for name, value in vars(staged).items() if name != "number"}
+            kept = ("number", "other_phones")
+            columns = {name: value for name, value in vars(staged).items() if name not in kept}
             update(db, "import_row", to_add[staged.number].id, **columns)
 
 
@@ -227,7 +246,8 @@ def _forbid_numbers(db: Connection, at: float, place: Place, ids: list[int]) -> 
     An opt-out of a known contact moves along to a new number.
     """
     sql = """SELECT coalesce(import_row.phone, contact.phone) AS phone,
-                    coalesce(import_row.do_not_call, 0) + coalesce(contact.do_not_call, 0) AS says_no
+                    coalesce(import_row.do_not_call, 0) + coalesce(contact.do_not_call, 0) AS says_no,
+                    other_phones
              FROM import_row LEFT JOIN contact ON contact.id = import_row.contact
              WHERE import_row.id IN :ids"""
     rows = run(db, sql, ids=ids).all()
@@ -235,5 +255,6 @@ def _forbid_numbers(db: Connection, at: float, place: Place, ids: list[int]) -> 
     sql = "SELECT phone FROM opt_out WHERE place_id = :place AND phone IN :phones"
     phones = list(run(db, sql, place=place.id, phones=numbers).scalars())
     phones += [row.phone for row in rows if row.says_no and row.phone]
+    phones += [phone for row in rows if row.says_no for phone in (row.other_phones or "").split()]
     if phones:
         forbid_numbers(db, at, place.id, phones)

@@ -51,7 +51,7 @@ log = logging.getLogger("takeanumber")
 
 MAX_BATCH = 500  # rows that one write stages
 MAX_ERASED = 2000  # rows that one write erases
-MAX_ROWS_IN_REQUEST = 1000  # up to so many rows are staged while the browser waits
+MAX_ROWS_IN_REQUEST = 1000  # up to this many rows are staged while the browser waits
 MAX_SPREADSHEET_IN_REQUEST = 300_000  # bytes of an .xlsx file that is opened while the browser waits
 KEPT_S = 86_400  # how long an import can be stored, and looked at
 MAX_CHOICES = 100  # choices of columns that a place remembers
@@ -182,10 +182,17 @@ def add_contacts(
     return AddedContacts(file.add_rows, file.change_rows, refused)
 
 
-def fail_unread_imports(db: Connection) -> None:
-    """Mark the imports as failed that a server was staging when it stopped; called when a server starts."""
+def fail_unread_imports(db: Connection, before: float | None = None) -> None:
+    """Mark the imports as failed that a server was staging when it stopped; called when a server starts.
+
+    With `before`, only those that began before then: another instance may be staging the others.
+    """
     why = "The server was started again while it read this file. Nothing was stored; please upload it again."
-    run(db, "UPDATE import_file SET state = 'failed', why = :why WHERE state = 'reading'", why=why)
+    sql = "UPDATE import_file SET state = 'failed', why = :why WHERE state = 'reading'"
+    if before is None:
+        run(db, sql, why=why)
+    else:
+        run(db, f"{sql} AND created_at < :before", why=why, before=before)
 
 
 def _open_and_stage(
@@ -378,11 +385,10 @@ def _remember_fields(db: Connection, at: float, place: Place, sheet: Sheet) -> N
     if headings[:1] == [PROBLEM]:
         headings, fields = headings[1:], fields[1:]
     key, chosen = json.dumps(headings), json.dumps(fields)
-    sql = """INSERT INTO column_choice (place_id, headings, fields, used_at)
-             VALUES (:place, :headings, :fields, :at)
-             ON CONFLICT (place_id, headings) DO UPDATE SET fields = excluded.fields, used_at =
-             excluded.used_at"""
-    run(db, sql, place=place.id, headings=key, fields=chosen, at=at)
+    sql = """UPDATE column_choice SET fields = :fields, used_at = :at
+             WHERE place_id = :place AND headings = :headings"""
+    if run(db, sql, place=place.id, headings=key, fields=chosen, at=at).rowcount == 0:
+        insert(db, "column_choice", place_id=place.id, headings=key, fields=chosen, used_at=at)
     sql = """DELETE FROM column_choice WHERE place_id = :place AND id NOT IN
              (SELECT id FROM column_choice WHERE place_id = :place ORDER BY used_at DESC, id DESC LIMIT
              :most)"""
@@ -502,6 +508,8 @@ def _stage_batch(
         row = by_number[staged_row.number]
         if staged_row.what != REFUSE:
             remarks += [{"number": staged_row.number, "refused": 0, **r._asdict()} for r in row.read.remarks]
+            if staged_row.do_not_call and row.read.other_phones:
+                staged[index] = replace(staged_row, other_phones=" ".join(row.read.other_phones))
             continue
         if row.cells is not None:
             staged[index] = replace(staged_row, cells=json.dumps(row.cells))

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy.engine import Connection
 
 from app.core.mail_addresses import address_key, is_blocked, is_confirmed, log_mail, next_mail_at
-from app.core.outbox import REQUEST
+from app.core.outbox import NEWS, REQUEST
 from app.settings import Settings, greeting_name, read_sender
 from app.storage.database import Database
 from app.storage.facts import get_fact
@@ -28,8 +28,11 @@ TIMEOUT_S = 10.0  # for each answer of the mail server
 FIRST_PAUSE_S = 60  # after the first failure; doubled after each further one
 MAX_PAUSE_S = 6 * 3600
 MAX_TRIES = 20  # in about three days. Counted, since a clock that jumps must not lose a mail
+CLAIM_S = 600  # sending MAX_MAILS takes less
 MAX_MAILS = 20  # over one connection
 MAX_REASON_LENGTH = 200
+# These mails are counted when they are sent, and postponed if they are too many; others when they are queued.
+COUNTED_WHEN_SENT = (NEWS, REQUEST)
 PERMANENT_FAILURE = 500  # SMTP codes from here on mean that the server will never accept the mail
 
 
@@ -60,6 +63,10 @@ def send_due_mails(database: Database, at: float, settings: Settings) -> bool:
         epoch = get_fact(db, "epoch")
     if not mails or database.paused:
         return False
+    if database.engine.changes_elsewhere:
+        # Another instance may have begun to send them, before this one took over the job.
+        claimed = database.write(_claim, at, mails)
+        mails = [mail for mail in mails if mail.id in claimed]
     try:
         server = _connect(settings)
     except (OSError, smtplib.SMTPException) as error:
@@ -82,7 +89,7 @@ def send_due_mails(database: Database, at: float, settings: Settings) -> bool:
 def _letters(mails: list[Mail]) -> list[list[Mail]]:
     """Return the mails in groups, each of which is sent as one message.
 
-    The staff of a list may have many requests at once, and get so many messages an hour.
+    The staff of a list may have many requests at once, and may get only a few messages an hour.
     """
     letters: dict[tuple[object, ...], list[Mail]] = {}
     for mail in mails:
@@ -96,7 +103,7 @@ def _letters(mails: list[Mail]) -> list[list[Mail]]:
 def _may_send(database: Database, at: float, letter: list[Mail]) -> bool:
     """Return True for mails that may be sent now. Others are postponed, or deleted if they never may.
 
-    Only those to the staff can be too many here. The others were counted when they were queued.
+    Only those of the kinds COUNTED_WHEN_SENT can be too many here.
     """
     first = letter[0]
     with database.read() as db:
@@ -104,12 +111,20 @@ def _may_send(database: Database, at: float, letter: list[Mail]) -> bool:
         is_refused = is_blocked(db, key)
         if first.kind == REQUEST:
             is_refused = not is_confirmed(db, first.place_id, key)
-        due_at = next_mail_at(db, at, first.place_id, key) if first.kind == REQUEST else at
+        due_at = next_mail_at(db, at, first.place_id, key) if first.kind in COUNTED_WHEN_SENT else at
     if is_refused:
         database.write(_delete, letter)
     elif due_at > at:
         database.write(_put_off, letter, due_at)
     return not is_refused and due_at <= at
+
+
+def _claim(db: Connection, at: float, mails: list[Mail]) -> set[int]:
+    """Return the ids of the mails that no other instance sends; it would be their turn after CLAIM_S."""
+    sql = """UPDATE mail SET due_at = :until
+             WHERE id IN :ids AND (due_at <= :at OR due_at > :latest) RETURNING id"""
+    ids = [mail.id for mail in mails]
+    return set(run(db, sql, until=at + CLAIM_S, ids=ids, at=at, latest=at + MAX_PAUSE_S).scalars())
 
 
 def _put_off(db: Connection, letter: list[Mail], due_at: float) -> None:
@@ -118,8 +133,8 @@ def _put_off(db: Connection, letter: list[Mail], due_at: float) -> None:
 
 
 def _store_sent(db: Connection, at: float, letter: list[Mail]) -> None:
-    """Delete mails that were sent. Those to the staff count now."""
-    if letter[0].kind == REQUEST:
+    """Delete mails that were sent, and count those of the kinds COUNTED_WHEN_SENT."""
+    if letter[0].kind in COUNTED_WHEN_SENT:
         log_mail(db, at, letter[0].place_id, _key_of(db, letter))
     _delete(db, letter)
 

@@ -6,7 +6,8 @@ Anybody can enter the address of anybody else, as an owner or in a public form. 
   address. It is confirmed for one place.
 - A mail to an address that isn't confirmed holds no text that others have written, and a link that blocks the
   address: then no place of this server mails it any more.
-- A recipient gets MAX_PER_RECIPIENT mails an hour; a place and the server send so many.
+- A recipient gets at most MAX_PER_RECIPIENT mails an hour. A place sends at most MAX_PER_PLACE, and the whole
+  server MAX_PER_SERVER.
 
 The tables hold no addresses, but keys that are made of them with the secret of the database.
 """

@@ -39,15 +39,49 @@ def confirm_address(confirm_url: str, not_me_url: str) -> MailText:
     return MailText("Please confirm your e-mail address", content)
 
 
-def request_received(place: Place | None, url: str, not_me_url: str) -> MailText:
+def request_received(
+    place: Place | None, url: str, not_me_url: str, *, is_more_to_come: bool = False
+) -> MailText:
     """Return the mail for the person who asked to be called. Without a place, it names none.
 
     :param url: where the request stands
     """
     subject = "We call you back" if place is None else f"{place.name}: we call you back"
     received = "Your request was received" if place is None else f"{place.name} has your request"
-    content = f"{received}, and you will be called.\n\nWhere it stands: {url}\n\n{_not_me(not_me_url)}"
+    more = " You get another mail when it is done, or if you can't be reached." if is_more_to_come else ""
+    content = f"{received}, and you will be called.{more}\n\n{_where_it_stands(url)}\n\n{_not_me(not_me_url)}"
     return MailText(subject, content)
+
+
+# What became of a request to be called: the end of the subject, and the content.
+NEWS_OF_REQUEST = {
+    "done": ("your request is done", "Your request to be called is done."),
+    "missed": ("we couldn't reach you", "We tried to call you, and couldn't reach you. We will try again."),
+    "unreached": (
+        "we couldn't reach you",
+        "We tried to call you, and couldn't reach you. We won't try again by ourselves:"
+        " if you still want to be called, please ask once more.",
+    ),
+    "wrong": (
+        "we couldn't reach you",
+        "We couldn't reach you: the phone number that we have of you seems to be wrong."
+        " Please ask again with the right one.",
+    ),
+}
+
+
+def request_news(place: Place | None, url: str, not_me_url: str, news: str) -> MailText:
+    """Return the mail that tells somebody what became of their request. Without a place, it names none.
+
+    :param news: a key of NEWS_OF_REQUEST
+    """
+    title, content = NEWS_OF_REQUEST[news]
+    subject = title[0].upper() + title[1:] if place is None else f"{place.name}: {title}"
+    return MailText(subject, f"{content}\n\n{_where_it_stands(url)}\n\n{_not_me(not_me_url)}")
+
+
+def _where_it_stands(url: str) -> str:
+    return f"Where it stands: {url}"
 
 
 def _not_me(url: str) -> str:

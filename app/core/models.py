@@ -1,4 +1,4 @@
-"""The dataclasses that cross the borders of modules.
+"""The dataclasses that are passed between modules.
 
 Most are rows of the database. Times (`*_at`, `*_until`) are seconds since the epoch, durations (`*_s`) are in
 seconds, and a `day` is a date such as "2026-11-21".
@@ -16,7 +16,7 @@ CALLS = "calls"  # the kind of a call list, and the series of its tickets: it so
 
 @dataclass(frozen=True)
 class Place:
-    """A shop, a lab, a desk: it has queues, counters and servicers."""
+    """A shop or a lab, for example: it has queues, counters and servicers."""
 
     id: int
     slug: str
@@ -100,7 +100,7 @@ class Servicer:
 class Ticket:
     """A customer's way through a queue, or a call's through a call list.
 
-    The fields after `claimed_until` come from other tables and are filled in by SELECT_TICKETS only.
+    The fields after `mail_to` come from other tables and are filled in by SELECT_TICKETS only.
     """
 
     id: int
@@ -133,6 +133,7 @@ class Ticket:
     started_at: float | None
     ended_at: float | None
     claimed_until: float | None
+    mail_to: str | None  # who wants to be mailed when the request for this call is over
 
     queue: str = ""  # the queue's slug
     queue_name: str = ""

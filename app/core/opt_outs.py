@@ -164,38 +164,3 @@ def record_change_of_many(
     """
     detail = f"{column} {len(contact_ids)}"
     record(db, at, place_id, "change-contacts", contact_id=contact_ids[0], detail=detail)
-
-
-# ----- what people write into a column such as "Do not call"
-
-_YES_WORDS = """yes y true t 1 1.0 1,0 x xx on ✓ ✔ ☑ ✅ ☒ checked selected stop never blocked gesperrt
-    ja j wahr oui vrai si sí s verdadero cierto vero sim verdadeiro tak prawda evet doğru да ано áno igen"""
-_NO_WORDS = """no n false f 0 0.0 0,0 off - – — none null nil nan n/a na ☐ □ unchecked subscribed opt-in nein
-    falsch non faux falso não nao nie fałsz hayır yanlış нет nee onwaar nej ei ne"""
-_YES = frozenset(_YES_WORDS.split())
-_NO = frozenset(_NO_WORDS.split()) | {"", "not set", "may call", "may be called", "opt in", "opted in"}
-_SAYS_NO_CALLS = re.compile(
-    r"do ?n[o']?t (call|contact|phone)|do ?n[o']?t(call|contact)|^dnc\b|no ?(more )?(calls?|contact)\b"
-    r"|opt(ed)?[ -]?out|unsubscrib|nicht (mehr )?(anrufen|kontaktieren)|keine? (anrufe?|werbung)"
-    r"|ne (pas|plus) appeler|no llamar|non chiamare|n[ãa]o ligar|niet bellen|nie dzwonić|aramayın"
-)
-_DENIES = re.compile(r"^(not|no|never|has ?n[o']t|did ?n[o']t|kein|nicht|non|pas)\b.*(opt|unsub)")
-_DATES = re.compile(
-    r"(19|20)\d\d[-./]\d\d?[-./]\d\d?([t ].*)?|\d\d?[-./]\d\d?[-./]((19|20)\d\d|\d\d)( .*)?"
-    r"|\d\d?\.? [^\W\d]{3,9}\.?,? (19|20)\d\d|[^\W\d]{3,9}\.? \d\d?,? (19|20)\d\d"
-)
-
-
-def means_do_not_call(text: str) -> bool | None:
-    """Return whether a cell of such a column says that somebody must not be called; None if that is unclear.
-
-    A date is a yes: it says since when.
-    """
-    plain = " ".join(text.casefold().replace("_", " ").replace("’", "'").split()).strip("'\"!. ")
-    if plain in _NO:
-        return False
-    if _DENIES.match(plain):
-        return None
-    if plain in _YES or _SAYS_NO_CALLS.search(plain) or _DATES.fullmatch(plain):
-        return True
-    return None

@@ -10,6 +10,7 @@ from app.storage.sql import insert
 # The kinds of mails. The last one goes to confirmed addresses only.
 CONFIRM = "confirm"  # the link to confirm an address
 RECEIPT = "receipt"  # to somebody who asked to be called
+NEWS = "news"  # to the same, what became of their request
 REQUEST = "request"  # to the staff of a call list
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
+from app.core.no_calls import hints_at_no_calls, words_beside_number
 from app.errors import BadInput, UnsureNumber
 
 if TYPE_CHECKING:
@@ -48,6 +49,12 @@ def read_phone(text: str, country: str, confirmed: str | None = ANY) -> str:
     as it is stored.
     """
     reading = scan_phone(text, country)
+    if hints_at_no_calls(words_beside_number(text)):
+        raise BadInput(
+            "Phone: these words say that nobody may call the number. Enter the number alone, and mark it as "
+            "“Do not call”.",
+            field="phone",
+        )
     if not reading.is_certain and confirmed not in (ANY, reading.phone):
         shown = format_phone(reading.phone, "")
         raise UnsureNumber(
@@ -269,6 +276,8 @@ def _is_broken(run: str, after: str) -> bool:
     """Return True if digits are missing after a run, as in "0171 234xxx", or a letter is among them."""
     if re.match(r"\s*[?*_]|\.\.|\u2026|[ -./]*(?:[xX#]{2,}|[xX?*_]\b)|[^\W\d_]+\d", after):
         return True
+    if re.match(r"[OoIl](?!\w)", after):
+        return True  # "0171 234567O": they look like a 0 and a 1
     last_group = re.findall(r"\d+", run)[-1]
     # Letters right behind the last digits: "2345678privat" is a word too close, "12b" is something else.
     return after[:1].isalpha() and len(last_group) < 4

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 from sqlalchemy.engine import Connection
 
-from app.core.days import next_day
+from app.core.days import day_of_series, next_day
 from app.core.history import record
 from app.core.mail_addresses import MailLinks, ask_to_confirm
 from app.core.models import CALLS, WALK_IN, Place, Queue, Servicer
@@ -25,6 +25,8 @@ from app.storage.sql import insert, insert_returning, load, load_all, load_first
 KIND_NAMES = {WALK_IN: "queue", CALLS: "call list"}
 USUAL_SERVICE_S = 180  # the guess until the owner says, or customers were served
 MAX_CALLS = 1_000_000  # on one call list
+SKIPPED_NUMBERS = 20  # at least, after a take-over from a server that didn't answer
+MINUTE_S = 60
 
 
 class QueueChanges(TypedDict, total=False):
@@ -55,23 +57,26 @@ class QueueChanges(TypedDict, total=False):
 # ----- numbers that may have been given already
 
 
-def skip_numbers(db: Connection, at: float, count: int) -> None:
-    """Skip so many numbers in every queue.
+def skip_numbers(db: Connection, at: float, copied_at: float) -> None:
+    """Skip numbers in every queue: SKIPPED_NUMBERS, and as many as were given in the minute before the copy.
 
     After a take-over from a server that didn't answer, it may have given numbers that are in no copy. They
     must not be given again.
+
+    :param copied_at: when the copy that this database was restored from was made, by the clock of that server
     """
+    sql = "SELECT queue_id, count(*) AS given FROM ticket WHERE taken_at > :since GROUP BY queue_id"
+    given = {row.queue_id: row.given for row in run(db, sql, since=copied_at - MINUTE_S)}
     for place in load_all(Place, run(db, "SELECT * FROM place WHERE deleted_at IS NULL")):
-        # The lost numbers may have been the first of the day.
         series = start_day(db, at, place)
-        sql = """UPDATE queue
-                 SET last_number = :count + CASE WHEN series = :series THEN last_number ELSE 0 END,
-                     series = :series
-                 WHERE place_id = :place AND kind = 'walk-in'"""
-        run(db, sql, count=count, series=series, place=place.id)
-        sql = """UPDATE queue SET last_number = last_number + :count
-                 WHERE place_id = :place AND kind = 'calls'"""
-        run(db, sql, count=count, place=place.id)
+        for queue in walk_in_queues(db, place):
+            # The lost numbers may have been the first of the day.
+            last_number = queue.last_number if queue.series == series else 0
+            skipped = SKIPPED_NUMBERS + given.get(queue.id, 0)
+            update(db, "queue", queue.id, last_number=last_number + skipped, series=series)
+        for call_list in call_lists(db, place):
+            skipped = SKIPPED_NUMBERS + given.get(call_list.id, 0)
+            update(db, "queue", call_list.id, last_number=call_list.last_number + skipped)
 
 
 # ----- finding
@@ -407,7 +412,7 @@ def reset_numbers(db: Connection, at: float, slug: str, token: str, queue_slug: 
 
 def _next_series(db: Connection, place: Place, series: str) -> str:
     """Return the series after the last one of the same day: 2026-11-21.2 after 2026-11-21."""
-    day = series[:10]
+    day = day_of_series(series)
     used = run(
         db,
         """SELECT DISTINCT series FROM ticket WHERE place_id = :place

@@ -15,10 +15,12 @@ from app.core.contacts import find_or_add_contact, forbid_calls
 from app.core.days import day_begins, local_time, next_day
 from app.core.desks import Desk, open_desk
 from app.core.history import record
+from app.core.mail_addresses import MailLinks
 from app.core.models import Contact, Outcome, Place, Queue, Report, Service, Servicer, Ticket
 from app.core.phones import ANY
 from app.core.queries import OPEN_CALL, OPEN_STATES, SELECT_TICKETS
 from app.core.queues import get_queue
+from app.core.request_mails import tell_news
 from app.core.servicers import call_lists_served
 from app.core.wordlists import outcomes_of, plain_name, services_of
 from app.errors import BadInput, Conflict
@@ -88,13 +90,22 @@ class ReportRow:
 
 
 def report_call(
-    db: Connection, at: float, slug: str, token: str, claim: str, details: ReportDetails
+    db: Connection,
+    at: float,
+    slug: str,
+    token: str,
+    claim: str,
+    details: ReportDetails,
+    *,
+    links: MailLinks | None = None,
 ) -> Report:
     """Store a report of the call that was claimed with `claim`, and return it.
 
     It ends the call, even if the claim has run out, unless the call ended or somebody else claimed it since:
     then the report is kept as a note. A second report of the same claim changes nothing, and returns the
     first. Raises NotFound for a claim that isn't the caller's, and BadInput.
+
+    :param links: makes the URLs in a mail to who asked for the call; None if no mail server is configured
     """
     desk = open_desk(db, at, slug, token)
     earlier = _find_report(db, desk.servicer, claim)
@@ -110,6 +121,7 @@ def report_call(
     report = _store(db, at, desk, subject, parsed, claim=claim, seconds=seconds, is_incoming=False)
     if ends_call:
         _follow_up(db, at, desk, subject, parsed)
+        _tell_requester(db, at, desk, subject, parsed, links)
     elif parsed.outcome.effect == "never":
         # It counts however late it comes. A call that somebody is making now ends with their own report.
         forbid_calls(db, at, call.contact, include_claimed=False)
@@ -128,6 +140,7 @@ def log_incoming(
     list_slug: str | None = None,
     request_id: str | None = None,
     phone_confirmed: str = ANY,
+    links: MailLinks | None = None,
 ) -> Report:
     """Store a report of somebody who phoned in, and return it. The contact is found by the number, or added.
 
@@ -159,6 +172,7 @@ def log_incoming(
             raise BadInput("This contact must not be called. Ask the owner to change that first.")
     report = _store(db, at, desk, subject, parsed, claim=claim, seconds=0, is_incoming=True)
     _follow_up(db, at, desk, subject, parsed, chosen_list, kept_lists=hidden_lists)
+    _tell_requester(db, at, desk, subject, parsed, links)
     if parsed.outcome.effect == "later" and call_back_list is not None:
         call = calls.find_open_call(db, call_back_list, contact.id)
         if call is None or call.joined_at != parsed.call_back_at:
@@ -241,7 +255,7 @@ def _parse_call_back(at: float, text: str | None, timezone: str) -> float:
 
 
 def _parse_time(text: str, timezone: str) -> float:
-    """Return a time such as 2026-11-23T14:30, by the clocks of a zone or with an offset. Raises BadInput."""
+    """Return a time such as 2026-11-23T14:30, in a time zone or with an offset. Raises BadInput."""
     try:
         if not re.search(r"[T ]\d", text):
             raise ValueError("a date alone is no time to call")
@@ -387,6 +401,29 @@ def _refer(db: Connection, at: float, subject: _Subject, target: Queue, note: st
     call = calls.find_open_call(db, target, subject.contact.id)
     if call is not None and note:
         calls.add_note(db, call, note)
+
+
+def _tell_requester(
+    db: Connection, at: float, desk: Desk, subject: _Subject, parsed: _ParsedDetails, links: MailLinks | None
+) -> None:
+    """Mail who asked for the call that ended what became of it, if they want that."""
+    ended, call_list = subject.ticket, subject.call_list
+    if ended is None or call_list is None or not subject.ends_call:
+        return
+    effect = parsed.outcome.effect
+    if effect == "later":
+        return  # they have just agreed on the time
+    if effect == "wrong":
+        news = "wrong"
+    elif effect != "again":
+        news = "done"
+    elif ended.tries >= call_list.most_tries:
+        news = "unreached"
+    elif ended.tries == 0:
+        news = "missed"
+    else:
+        return  # they know that they are being called
+    tell_news(db, at, desk.place, ended, news, links)
 
 
 # ----- reading

@@ -18,7 +18,14 @@ from typing import NamedTuple
 from app.core.columns import NAME_PARTS, Column, count_known, is_usable, looks_like_a_row, recognise
 from app.core.contacts import MULTILINE_FIELDS
 from app.core.encodings import decode, not_a_text_file
-from app.core.opt_outs import means_do_not_call
+from app.core.no_calls import (
+    hints_at_no_calls,
+    means_do_not_call,
+    means_may_call,
+    mentions_no_calls,
+    says_no_calls,
+    words_beside_number,
+)
 from app.core.spreadsheets import ZIP_MARK, csv_of
 from app.errors import BadInput
 from app.text import unescape_formulas
@@ -32,6 +39,8 @@ OLD_EXCEL_MARK = b"\xd0\xcf\x11\xe0"  # how .xls files begin, and .xlsx files wi
 BINARY_MARKS = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"\x1f\x8b")
 # A line after the last one. No text holds this character, so a cell that does has an unclosed quote.
 _END = "\0"
+# A column of our own downloads. "Do not call again" there is from before the owner lifted it.
+LAST_OUTCOME = "last_outcome"
 _GOOGLE_SEPARATOR = ":::"  # between several values in a cell of Google Contacts
 _SHOWN = 100  # characters of a cell that an error repeats
 PROBLEM = "Problem"  # heading of the column that a download of rejected rows has first
@@ -53,6 +62,7 @@ class SheetRow:
     cells: list[str]
     values: dict[str, list[str]] = field(default_factory=dict)  # by field: what its columns hold, if anything
     error: BadCell | None = None
+    no_calls: tuple[str, str] | None = None  # heading and content of a cell that says that nobody may call
 
 
 class Layout(NamedTuple):
@@ -222,27 +232,33 @@ def _plausibility(sheet: Sheet) -> tuple[int, int]:
 
 
 def _as_opt_out_list(sheet: Sheet) -> Sheet:
-    """Return a list of numbers. Without headings, the first column with a digit holds them."""
+    """Return a list of numbers. Without a column "phone", the first column with a number holds them.
+
+    What stands above the first number is a title, or a heading such as "Do not call".
+    """
     sheet = replace(sheet, is_opt_out_list=True)
     if "phone" in sheet.fields:
         return sheet
     sheet = replace(sheet, layout=sheet.layout._replace(headings_row=None))
-    _, first = next(_numbered_cells(sheet), (1, []))
-    column = next((n for n, cell in enumerate(first) if re.search(r"\d", cell)), None)
-    if column is None:
-        raise BadInput("No column with phone numbers was found. Its heading must be “phone”.")
-    columns = [Column(f"Column {n + 1}", "phone" if n == column else None) for n in range(len(first))]
-    return replace(sheet, columns=columns)
+    above = None
+    for number, cells in islice(_numbered_cells(sheet), HEADING_ROWS):
+        column = next((n for n, cell in enumerate(cells) if looks_like_a_row([cell])), None)
+        if column is not None:
+            columns = [Column(f"Column {n + 1}", "phone" if n == column else None) for n in range(len(cells))]
+            return replace(sheet, layout=sheet.layout._replace(headings_row=above), columns=columns)
+        above = number
+    raise BadInput("No column with phone numbers was found. Its heading must be “phone”.")
 
 
 def _check_opt_outs(sheet: Sheet) -> None:
     """Raise BadInput if a cell that says who must not be called can't be understood."""
-    opt_outs = [n for n, name in enumerate(sheet.fields) if name == "do_not_call"]
-    if not opt_outs or sheet.is_opt_out_list:
+    readers = {"do_not_call": means_do_not_call, "may_call": means_may_call}
+    columns = [(n, readers[name]) for n, name in enumerate(sheet.fields) if name in readers]
+    if not columns or sheet.is_opt_out_list:
         return
     for number, cells in _data_rows(sheet):
-        for column in opt_outs:
-            if column < len(cells) and means_do_not_call(cells[column]) is None:
+        for column, read in columns:
+            if column < len(cells) and read(cells[column]) is None:
                 raise BadInput(
                     f"Row {number}: does “{shortened(cells[column])}” in the column "
                     f"“{sheet.headings[column]}” mean that nobody may call this number? Write yes or no "
@@ -296,7 +312,8 @@ def rows_of(sheet: Sheet) -> Iterator[SheetRow]:
     """Yield the rows below the headings."""
     for number, cells in _data_rows(sheet):
         try:
-            yield SheetRow(number, cells, _values_of(sheet, cells))
+            values = _values_of(sheet, cells)
+            yield SheetRow(number, cells, values, no_calls=_find_no_calls(sheet, cells))
         except BadCell as error:
             yield SheetRow(number, cells, error=error)
 
@@ -309,6 +326,9 @@ def _values_of(sheet: Sheet, cells: list[str]) -> dict[str, list[str]]:
             f"It has {len(cells)} cells, and there are {columns} headings. A quote may be missing.",
             ", ".join(surplus),
         )
+    if sheet.is_opt_out_list and sheet.headings[0] == "Column 1":
+        number = _number_in_list(sheet, cells)
+        return {"phone": [number]} if number else {}
     values: dict[str, list[str]] = {}
     groups: dict[str, str] = {}  # of several addresses, the first one that isn't empty is taken
     for column, cell in zip(sheet.columns, cells, strict=False):
@@ -320,6 +340,37 @@ def _values_of(sheet: Sheet, cells: list[str]) -> dict[str, list[str]]:
         if column.field and groups.setdefault(column.field, column.group) == column.group:
             values.setdefault(column.field, []).extend(_parts_of(unescape_formulas(text)))
     return values
+
+
+def _number_in_list(sheet: Sheet, cells: list[str]) -> str:
+    """Return the cell of a list of numbers that holds the number: the rows may have more or fewer cells."""
+    usual = sheet.fields.index("phone")
+    if usual < len(cells) and looks_like_a_row([cells[usual]]):
+        return unescape_formulas(cells[usual].strip())
+    found = next((cell for cell in cells if looks_like_a_row([cell])), "".join(cells[usual : usual + 1]))
+    return unescape_formulas(found.strip())
+
+
+def _find_no_calls(sheet: Sheet, cells: list[str]) -> tuple[str, str] | None:
+    """Return the heading and the content of a cell beside those for it that says that nobody may call.
+
+    People write it wherever there is room: into the notes, a column "Status", behind the number.
+    """
+    if sheet.is_opt_out_list or not mentions_no_calls(cells):
+        return None
+    for column, cell in zip(sheet.columns, cells, strict=False):
+        if column.field in ("do_not_call", "may_call") or column.heading.strip() == LAST_OUTCOME:
+            continue
+        text = words_beside_number(cell) if column.field == "phone" else cell
+        if says_no_calls(text):
+            return column.heading, cell
+        if column.field == "phone" and hints_at_no_calls(text):
+            raise BadCell(
+                "Phone: does this mean that nobody may call the number? Write yes or no into a column "
+                "“Do not call”, and the number alone here.",
+                cell,
+            )
+    return None
 
 
 def _check_quotes(column: Column, text: str, delimiter: str) -> None:

@@ -17,14 +17,14 @@ from itertools import accumulate, groupby
 from sqlalchemy.engine import Connection
 
 from app.core import desk_stats
-from app.core.days import day_begins, day_of, days_between, next_day
+from app.core.days import day_begins, day_of, day_of_series, days_between, next_day
 from app.core.desk_stats import HardestDay
 from app.core.models import CALLS, Place, Queue
 from app.core.queries import SELECT_TICKETS
 from app.storage.database import Database
 from app.storage.sql import load, load_first, run
 
-MAX_IDLE_DAYS = 31  # so many days are searched for idle desks: that looks at every customer
+MAX_IDLE_DAYS = 31  # at most this many days are searched for idle desks, since that looks at every customer
 BINS = 12  # at most, in a distribution
 BIN_WIDTHS_S = (5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600, 7200)
 FIRST_DAY = "1970-01-01"
@@ -372,7 +372,7 @@ class _Tally:
 
     ended: Counter[str] = field(default_factory=Counter)  # by _ENDS
     sums_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_MEASURES, 0.0))
-    # For each measure: how many tickets took so many whole seconds.
+    # For each measure: the number of tickets by their whole seconds.
     times: dict[str, Counter[int]] = field(default_factory=lambda: {name: Counter() for name in _MEASURES})
 
     def number_below(self, measure: str, limit_s: int) -> int:
@@ -452,7 +452,7 @@ def _count_days(
     queue_id = queue.id if queue else None
     # Nobody waits any more from a day before the latest write. Whoever still waits, does so until now or
     # until that day ended.
-    latest_day = max(place.series[:10], FIRST_DAY)
+    latest_day = max(day_of_series(place.series), FIRST_DAY)
     waits_until = min(at, day_begins(place, next_day(latest_day)))
     today = day_of(place, at)
     for days, shift_s in _parts(place, *_days_with_tickets(database, place, first, last)):
@@ -482,7 +482,7 @@ def _count_days(
                     for tally in tallies:
                         tally.times[row.kind][row.x] += row.tickets
             for row in run(db, _COUNT_SERIES, **parameters, goal_s=60 * place.wait_goal_minutes):
-                day = counts.days[row.series[:10]]  # a day may have several series
+                day = counts.days[day_of_series(row.series)]  # a day may have several series
                 day.joined += row.joined
                 day.served += row.served
                 day.longest_wait_s = max(day.longest_wait_s, row.longest_wait_s)
@@ -501,7 +501,7 @@ def _days_with_tickets(database: Database, place: Place, first: str, last: str) 
         row = run(db, sql, place=place.id, end=CALLS).one()
     if row.first is None:
         return "9999-12-31", "0001-01-01"
-    return max(first, row.first[:10]), min(last, row.last[:10])
+    return max(first, day_of_series(row.first)), min(last, day_of_series(row.last))
 
 
 def _parts(place: Place, first: str, last: str) -> Iterator[tuple[list[str], float]]:
@@ -529,7 +529,7 @@ def _parts(place: Place, first: str, last: str) -> Iterator[tuple[list[str], flo
 
 
 def distribution_of(times: Counter[int]) -> Distribution:
-    """Return the distribution of durations, given how many tickets took so many whole seconds."""
+    """Return the distribution of durations, given the number of tickets by their whole seconds."""
     count = times.total()
     seconds = sorted(times)
     counted = list(accumulate(times[each] for each in seconds))

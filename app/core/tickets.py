@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
+from app.core.days import day_of_series
 from app.core.history import can_be_undone, last_event, record
 from app.core.models import Place, Queue, Ticket, WaitRange
 from app.core.phones import ANY, read_phone
@@ -28,7 +29,7 @@ from app.core.transitions import (
     current_series,
     is_placeholder,
     position_behind,
-    record_step,
+    record_ticket_event,
     start_day,
     state_at,
 )
@@ -42,7 +43,7 @@ RESTORE_S = 3600  # how long after its end the owner can restore a ticket
 
 @dataclass(frozen=True)
 class CustomerDetails:
-    """What a customer tells when they take a number; a queue asks for some of it."""
+    """The details a customer gives when taking a number; a queue asks for some of them."""
 
     name: str | None = None
     phone: str | None = None
@@ -118,7 +119,7 @@ def take_number(
         wait_to=wait.to_s if wait else None,
     ).one()
     ticket = load(Ticket, row)
-    record_step(db, at, "take", ticket)
+    record_ticket_event(db, at, "take", ticket)
     if queue.counter_id:
         admit_waiting(db, at, queue.id)  # which may call this customer at once
         ticket = get_ticket(db, ticket.id)
@@ -192,7 +193,10 @@ def find_slug_of_ticket(db: Connection, token: str) -> str:
 
 
 def open_ticket(db: Connection, at: float, slug: str, token: str) -> Ticket:
-    """Return the ticket of a customer who is about to change it. Raises NotFound for an unknown link."""
+    """Start the day of the place if it is new, and return the ticket of a customer who is about to change it.
+
+    Raises NotFound for an unknown link.
+    """
     place = find_place(db, slug)
     start_day(db, at, place)
     return _find_ticket_in(db, place, token)
@@ -263,7 +267,7 @@ def rejoin(db: Connection, at: float, slug: str, token: str, *, browser: str | N
         return  # the second of two presses
     queue = get_queue(db, ticket.queue_id)
     place = find_place(db, slug)
-    is_over = not queue.is_call_list and ticket.series < current_series(place, at)[:10]
+    is_over = not queue.is_call_list and ticket.series < day_of_series(current_series(place, at))
     if is_over or not can_rejoin(db, at, ticket):
         raise Conflict("It's too late to undo this.")
     if run(db, "SELECT deleted_at FROM queue WHERE id = :id", id=queue.id).scalar():
@@ -306,7 +310,7 @@ def restore_ticket(db: Connection, at: float, slug: str, token: str, queue_slug:
     """
     place = find_place_for_owner(db, slug, token)
     queue = find_walk_in_queue(db, place, queue_slug)
-    day = start_day(db, at, place)[:10]
+    day = day_of_series(start_day(db, at, place))
     sql = f"""{SELECT_TICKETS}
               WHERE ticket.queue_id = :queue AND ticket.number = :number AND ticket.series >= :day
               ORDER BY ticket.id DESC LIMIT 1"""
@@ -370,11 +374,12 @@ def numbers_by_phone(db: Connection, queue: Queue, day: str) -> list[str]:
 
 
 def erase_personal_data(db: Connection, at: float, keep_days: int, limit: int = 2000) -> bool:
-    """Erase names, phone numbers and notes of tickets that ended more than `keep_days` ago.
+    """Erase names, phone numbers, notes and mail addresses of tickets that ended more than `keep_days` ago.
 
     Erases up to `limit` tickets; returns True if there may be more.
     """
-    sql = """UPDATE ticket SET name = NULL, phone = NULL, note = NULL WHERE id IN
-             (SELECT id FROM ticket WHERE (name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL)
+    sql = """UPDATE ticket SET name = NULL, phone = NULL, note = NULL, mail_to = NULL WHERE id IN
+             (SELECT id FROM ticket
+              WHERE (name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL OR mail_to IS NOT NULL)
               AND ended_at < :before LIMIT :limit)"""
     return run(db, sql, before=at - keep_days * SECONDS_PER_DAY, limit=limit).rowcount == limit

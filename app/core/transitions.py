@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 
 from sqlalchemy.engine import Connection
 
-from app.core.days import day_begins, day_of, next_day
+from app.core.days import day_begins, day_of, day_of_series, next_day
 from app.core.history import record
 from app.core.models import Counter, Place, Queue, Ticket
 from app.core.queries import BUSY, MIN_GAP_S, OPEN_STATES, SELECT_COUNTERS, claim_is_over, waiting_tickets
@@ -31,7 +31,7 @@ class Transition(NamedTuple):
 
 
 TRANSITIONS = {
-    "call": Transition(("waiting",), "called"),
+    "call": Transition(("waiting",), "called"),  # done by the UPDATE in desks.call_next() and _call_to_door()
     "start": Transition(("called",), "serving"),
     "done": Transition(("called", "serving"), "done"),
     "no-show": Transition(("called", "serving"), "no_show"),
@@ -44,7 +44,7 @@ TRANSITIONS = {
     "restore": Transition(("no_show", "waiting"), "called"),  # undoes "no-show" or "move" at a desk
     "wait-again": Transition(("expired",), "waiting"),  # the clock was wrong: its day isn't over
     # The following are for calls.
-    "claim": Transition(("waiting",), "called"),
+    "claim": Transition(("waiting",), "called"),  # done by the UPDATE in calls.py
     "give-back": Transition(("called",), "waiting"),
     "lapse": Transition(("called",), "waiting"),  # the claim ran out
     "clear-claim": Transition(("called",), "waiting"),  # by the owner
@@ -84,7 +84,7 @@ def current_series(place: Place, at: float) -> str:
 
 
 def start_day(db: Connection, at: float, place: Place) -> str:
-    """Return the current series. The first write of a day ends what still waits from the days before.
+    """Return the current series. The first write of a day expires tickets still waiting from earlier days.
 
     If that day had ended before, because the clock was ahead, those who waited in it wait again.
     """
@@ -92,11 +92,11 @@ def start_day(db: Connection, at: float, place: Place) -> str:
     if series != place.series:
         update(db, "place", place.id, series=series)
         if series < place.series:
-            _reopen_day(db, at, place, series[:10])
+            _reopen_day(db, at, place, day_of_series(series))
         sql = """SELECT * FROM ticket WHERE place_id = :place AND state = 'waiting' AND series < :day
                  AND queue_id IN (SELECT id FROM queue WHERE place_id = :place AND kind = 'walk-in')"""
-        for ticket in load_all(Ticket, run(db, sql, place=place.id, day=series[:10])):
-            day_ended_at = day_begins(place, next_day(ticket.series[:10]))
+        for ticket in load_all(Ticket, run(db, sql, place=place.id, day=day_of_series(series))):
+            day_ended_at = day_begins(place, next_day(day_of_series(ticket.series)))
             change_state(db, at, ticket, "expire", ended_at=day_ended_at)
     return series
 
@@ -171,7 +171,7 @@ def change_state(
         kind,
         queue_id=changed.queue_id,
         ticket_id=changed.id,
-        servicer_id=ticket.servicer_id,  # whose ticket it was before
+        servicer_id=ticket.servicer_id,  # the servicer who had it before
         contact_id=changed.contact_id,
         state=changed.state,
         detail=detail,
@@ -197,7 +197,7 @@ def add_to_waiting_count(db: Connection, queue_id: int, delta: int) -> None:
     run(db, "UPDATE queue SET waiting = waiting + :delta WHERE id = :id", delta=delta, id=queue_id)
 
 
-def record_step(
+def record_ticket_event(
     db: Connection,
     at: float,
     kind: str,
@@ -301,7 +301,7 @@ def _call_to_door(db: Connection, at: float, ticket: Ticket, counter: Counter) -
     first_called_at = ticket.first_called_at or at
     row = update(db, "ticket", ticket.id, state="called", called_at=at, first_called_at=first_called_at)
     add_to_waiting_count(db, ticket.queue_id, -1)
-    record_step(db, at, "call", load(Ticket, row), counter_id=counter.id)
+    record_ticket_event(db, at, "call", load(Ticket, row), counter_id=counter.id)
 
 
 def check_nobody_in(db: Connection, at: float, place: Place, queue: Queue) -> None:

@@ -1,42 +1,31 @@
-"""The database of a running server: many readers, and one thread that does all the writing."""
+"""The database of a running server: many readers, and few threads that do all the writing."""
 
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.errors import DatabaseFailed, Unavailable, WritesPaused
-from app.storage.condition import find_damage, identity_of, is_damage, is_doubtful
-from app.storage.sqlite import BUSY_TIMEOUT_MS, make_engine
+from app.errors import DatabaseFailed, OutcomeUnknown, Unavailable, WritesPaused
+from app.storage.engine import MOVING_SENTENCE, WRITER_TIMEOUT_S, Engine
 
 log = logging.getLogger("takeanumber")
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-WRITER_TIMEOUT_S = 10.0  # how long a request waits for the writer, and how long the writer may be silent
-MOVING_SENTENCE = "Moving to a new server, a moment please."
 MAX_BATCH = 256  # writes in one transaction
-WRITER_CACHE = "cache_size = -16000"  # in KiB: storing 50,000 contacts takes half the time
-
-WHAT_TO_DO = "Stop the server, restore a backup (see docs/backups.md), and start it again."
-GONE = f"The database file of this server is gone, so nothing can be stored. {WHAT_TO_DO}"
-REPLACED = (
-    "The database file of this server was replaced while it ran, so nothing can be stored. "
-    "Stop the server, and start it again."
-)
-DAMAGED = f"The database file of this server is damaged, so nothing can be stored. {WHAT_TO_DO}"
+MAX_TRIES = 3  # of a transaction that fails for a reason that passes
+RETRY_S = 0.2  # before the second attempt; doubled after that
+UNREACHABLE = "The database can't be reached just now, and nothing was changed. Please try again soon."
 
 
 class WriteGuard(Protocol):
@@ -65,6 +54,7 @@ class _Job:
 
     function: Callable[[Connection], Any]
     is_note: bool = False
+    slug: str | None = None  # of the place that it is about; None: of several places, or of none
     result: Any = None
     changed: bool = False
     error: Exception | None = None
@@ -73,44 +63,64 @@ class _Job:
     done: threading.Lock = field(default_factory=threading.Lock)  # released when there is a result
 
 
-class Database:
-    """One SQLite file.
+class _Lane:
+    """A thread that writes, and the jobs that wait for it."""
 
-    A durable commit waits for the disk, so the writer commits in groups: it takes all waiting writes, runs
+    def __init__(self, number: int, name: str, run: Callable[[_Lane], None]):
+        self.number = number
+        self.busy_since: float | None = None  # start of the current transaction, by time.monotonic()
+        self.transaction = threading.Lock()  # held during a transaction
+        self.connection: Connection | None = None
+        self.jobs: SimpleQueue[_Job | None] = SimpleQueue()  # None stops the thread
+        self.thread = threading.Thread(target=run, args=[self], name=name, daemon=True)
+        self.thread.start()
+
+
+class Database:
+    """A SQLite file, or a PostgreSQL database that several instances share.
+
+    A durable commit waits for the disk, so writers commit in groups: a writer takes all waiting writes, runs
     each in a savepoint of its own inside one transaction, commits once, and only then answers them all.
+
+    SQLite has one writer. On PostgreSQL, writes are spread over lanes by the place that they are about, and
+    those of one lane run one after the other, whichever instance they come from.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, engine: Engine):
         self.on_commit: Callable[[], None] = lambda: None
         self.guard: WriteGuard = _NoGuard()
-        self.busy_since: float | None = None  # start of the current transaction, by time.monotonic()
         self.changes = 0  # number of committed writes that changed something; notes don't count
         # Time of the oldest change that is not backed up yet, by time.monotonic(). Whoever has stored every
         # change sets it to None.
         self.changed_since: float | None = None
-        self.failure: DatabaseFailed | None = None  # the reason why the file can't be used any more
-        self._path = path
-        self._identity = identity_of(path)
-        self._may_be_damaged = False  # SQLite said so; check_content() finds out
+        self.engine = engine
         self._paused: WritesPaused | None = None
         self._paused_for_good: WritesPaused | None = None
-        self._readers = make_engine(path, "query_only = ON", pool_timeout_s=WRITER_TIMEOUT_S)
-        self._writers = make_engine(path, WRITER_CACHE)
-        for engine in (self._readers, self._writers):
-            sa.event.listen(engine, "handle_error", lambda context: self._notice(context.original_exception))
         self._long_read = threading.Lock()
-        self._transaction = threading.Lock()  # held during a transaction of the writer
-        self._connection: Connection | None = None
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()  # None stops the writer
-        self.writer = threading.Thread(target=self._write_until_closed, name="writer", daemon=True)
-        self.writer.start()
+        self._count_lock = threading.Lock()
+        self._lanes = [
+            _Lane(number, name, self._write_until_closed) for number, name in enumerate(engine.lanes)
+        ]
+        engine.listen(self._hear)
+
+    @property
+    def failure(self) -> DatabaseFailed | None:
+        """The reason why the database can't be used any more, or None."""
+        return self.engine.failure
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a connection that sees one moment of the database and can change nothing."""
-        with self._readers.connect() as db:
-            _driver(db).execute("BEGIN")
-            yield db  # the pool ends the transaction when it gets the connection back
+        try:
+            with self.engine.reading() as db:
+                yield db
+        except Exception as error:
+            if self.engine.passes(error):
+                raise Unavailable(UNREACHABLE) from error
+            translated = self.engine.translate(error)
+            if translated is error:
+                raise
+            raise translated from error
 
     @contextmanager
     def read_long(self) -> Iterator[Connection]:
@@ -121,12 +131,15 @@ class Database:
     def write(
         self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run `function(connection, …)` on the writer and return its result once it is safe on the disk.
+        """Run `function(connection, …)` on a writer and return its result once it is safe on the disk.
 
-        The function may run twice, so it must touch nothing but the connection. Its exception is raised here,
-        and nothing of it is stored. Raises Unavailable when the writer is too busy, and WritesPaused.
+        The function may run twice, so it must touch nothing but the connection. If it has a parameter `slug`,
+        it must touch nothing but that place: writes to other places may run at the same time. Its exception
+        is raised here, and nothing of it is stored. Raises Unavailable when the writer is too busy, and
+        WritesPaused.
         """
-        result: T = self._submit(_Job(lambda db: function(db, *args, **kwargs)))
+        slug = None if len(self._lanes) == 1 else _slug_among(function, args, kwargs)
+        result: T = self._submit(_Job(lambda db: function(db, *args, **kwargs), slug=slug))
         return result
 
     def note(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -148,7 +161,8 @@ class Database:
         if for_good:
             self._paused_for_good = self._paused
         try:
-            self.note(lambda _: None)  # the writer reaches it after the writes that came before
+            for lane in self._lanes:  # each reaches it after the writes that came before
+                self._submit(_Job(lambda _: None, is_note=True), lane)
         except BaseException:
             self._paused = before  # nobody knows which writes may still come
             raise
@@ -158,72 +172,51 @@ class Database:
         self._paused = None
 
     def replace_content(self, file: Path) -> None:
-        """Replace everything in the database by the content of another file, in one transaction.
+        """Replace everything in a SQLite database by the content of another file, in one transaction.
 
         Readers see the old content or the new one. Notes wait meanwhile.
         """
-        with self._transaction:
-            self._drop_connection()
-            with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(self._path)) as target:
-                target.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-                source.backup(target)
-        self._may_be_damaged = self.failure is not None  # it may be whole now
+        (lane,) = self._lanes
+        with lane.transaction:
+            self._drop_connection(lane)
+            self.engine.replace_content(file)
         self.changes += 1
         self.on_commit()
 
     def check_file(self) -> None:
-        """Find out whether the file is still the one that was opened; if not, writes fail from now on.
-
-        A file that was only moved away for a moment is accepted again.
-        """
-        identity = identity_of(self._path)
-        if identity == self._identity:
-            if self.failure is not None and str(self.failure) in (GONE, REPLACED):
-                self._end_failure()
-        elif self.failure is None:
-            self._fail(GONE if identity is None else REPLACED, "")
+        """Find out whether the file is still the one that was opened; if not, writes fail from now on."""
+        self.engine.check_file()
 
     def check_content(self) -> None:
         """If SQLite said that the file is damaged, find out whether it is. Large files take a second."""
-        if not self._may_be_damaged:
-            return
-        self._may_be_damaged = False
-        try:
-            damage = find_damage(self._path)
-        except sqlite3.Error:
-            self._may_be_damaged = True  # it can't be read just now
-            return
-        if damage is not None:
-            self._fail(DAMAGED, f" ({damage})")
-        elif self.failure is not None and str(self.failure) == DAMAGED:
-            self._end_failure()
+        self.engine.check_content()
 
-    def _notice(self, error: BaseException | None) -> None:
-        """Stop writing at once when an error says that the file is damaged."""
-        if is_doubtful(error):
-            self._may_be_damaged = True
-            if self.failure is None and is_damage(error):
-                self._fail(DAMAGED, f" ({error})")
-
-    def _fail(self, sentence: str, details: str) -> None:
-        if self.failure is None or str(self.failure) != sentence:
-            log.critical("%s The file is %s%s.", sentence, self._path.absolute(), details)
-        self.failure = DatabaseFailed(sentence)
-
-    def _end_failure(self) -> None:
-        log.warning("The database file %s can be used again.", self._path.absolute())
-        self.failure = None
+    def hangs(self) -> bool:
+        """Return True when a writer has ended, or has been in one transaction for too long."""
+        if not all(lane.thread.is_alive() for lane in self._lanes):
+            return True
+        if not self.engine.hangs_alone:
+            return False
+        began = [lane.busy_since for lane in self._lanes if lane.busy_since is not None]
+        return bool(began) and time.monotonic() - min(began) > WRITER_TIMEOUT_S
 
     def close(self) -> None:
-        """Finish the waiting writes and close the file."""
-        self._jobs.put(None)
-        self.writer.join(WRITER_TIMEOUT_S)
-        self._readers.dispose()
-        self._writers.dispose()
+        """Finish the waiting writes and close all connections."""
+        for lane in self._lanes:
+            lane.jobs.put(None)
+        for lane in self._lanes:
+            lane.thread.join(WRITER_TIMEOUT_S)
+        self.engine.close()
 
-    def _submit(self, job: _Job) -> Any:
+    def _hear(self) -> None:
+        """Look for what another instance changed."""
+        self.on_commit()
+
+    def _submit(self, job: _Job, lane: _Lane | None = None) -> Any:
+        if lane is None:
+            lane = self._lanes[self.engine.lane_of(job.slug, is_note=job.is_note)]
         job.done.acquire()
-        self._jobs.put(job)
+        lane.jobs.put(job)
         if not job.done.acquire(timeout=WRITER_TIMEOUT_S):
             if job.begun.acquire(blocking=False):
                 raise Unavailable("The server is too busy just now. Please try again in a moment.")
@@ -232,58 +225,78 @@ class Database:
             raise job.error
         return job.result
 
-    def _write_until_closed(self) -> None:
+    def _write_until_closed(self, lane: _Lane) -> None:
         while True:
-            batch = [self._jobs.get()]
-            while len(batch) < MAX_BATCH and not self._jobs.empty():
-                batch.append(self._jobs.get())
+            batch = [lane.jobs.get()]
+            while len(batch) < MAX_BATCH and not lane.jobs.empty():
+                batch.append(lane.jobs.get())
             jobs = [job for job in batch if job is not None and job.begun.acquire(blocking=False)]
             if jobs:
-                with self._transaction:
-                    self._commit_batch(jobs)
+                with lane.transaction:
+                    self._commit_batch(lane, jobs)
             if None in batch:
-                self._drop_connection()
+                self._drop_connection(lane)
                 return
 
-    def _commit_batch(self, jobs: list[_Job]) -> None:
-        self.busy_since = time.monotonic()
+    def _commit_batch(self, lane: _Lane, jobs: list[_Job], tries: int = 1) -> None:
+        lane.busy_since = time.monotonic()
         began = False
         try:
             self.check_file()
             if self.failure is not None:
                 raise self.failure
-            if self._connection is None:
-                self._connection = self._writers.connect()
-            db = self._connection
-            _driver(db).execute("BEGIN IMMEDIATE")
+            if lane.connection is None:
+                lane.connection = self.engine.open_writer()
+            db = lane.connection
+            self.engine.begin(db, lane.number)
             began = True
             for job in jobs:
                 self._run_in_savepoint(db, job)
             if any(not job.is_note for job in jobs) and not self.guard.may_write():
                 raise WritesPaused(MOVING_SENTENCE)  # the process was frozen just now
-            _driver(db).execute("COMMIT")
+            self.engine.commit(db)
+            if db.invalidated:
+                self._drop_connection(lane)
             self._count_changes(jobs)
         except Exception as error:  # noqa: BLE001
             # The callers get the error, whatever it is.
-            self._notice(error)
-            self._drop_connection()
-            if began and len(jobs) > 1:
-                # The transaction is lost, and any job may be the cause: run each again in its own.
-                for job in jobs:
-                    self._commit_batch([job])
+            self.engine.notice(error)
+            self._drop_connection(lane)
+            if self._try_again(lane, jobs, tries, error, began=began):
                 return
             for job in jobs:
-                job.error = error  # its caller gets it
+                job.error = Unavailable(UNREACHABLE) if self.engine.passes(error) else error
         finally:
-            self.busy_since = None
+            lane.busy_since = None
         self._answer(jobs)
 
+    def _try_again(self, lane: _Lane, jobs: list[_Job], tries: int, error: Exception, *, began: bool) -> bool:
+        """Run jobs again whose transaction failed, and answer them, if that makes sense."""
+        if isinstance(error, OutcomeUnknown):
+            return False  # they may be stored
+        if self.engine.passes(error):
+            if tries == MAX_TRIES:
+                log.warning("The database can't be written to: %s", str(error).partition("\n")[0])
+                return False
+            time.sleep(RETRY_S * 2 ** (tries - 1))
+            self._commit_batch(lane, jobs, tries + 1)
+            return True
+        if not began or len(jobs) == 1:
+            return False
+        # The transaction is lost, and any job may be the cause: run each again in its own.
+        for job in jobs:
+            self._commit_batch(lane, [job])
+        return True
+
     def _count_changes(self, jobs: list[_Job]) -> None:
-        changes = sum(job.changed for job in jobs)
-        if changes:
+        changed = [job for job in jobs if job.changed]
+        if not changed:
+            return
+        with self._count_lock:
             # Increment before setting changed_since: the backup thread reads them in the opposite order.
-            self.changes += changes
+            self.changes += len(changed)
             self.changed_since = self.changed_since or time.monotonic()
+        self.engine.tell_others({job.slug or "" for job in changed})
 
     def _answer(self, jobs: list[_Job]) -> None:
         """Let the callers of these jobs go on."""
@@ -297,32 +310,40 @@ class Database:
             job.done.release()
 
     def _run_in_savepoint(self, db: Connection, job: _Job) -> None:
-        driver = _driver(db)
-        driver.execute("SAVEPOINT job")
+        engine = self.engine
+        engine.run(db, "SAVEPOINT job")
         try:
             # Checked here and not in write(): writes may have been paused while the job was waiting.
             if not job.is_note and (paused := self.paused):
                 raise WritesPaused(str(paused), paused.for_good)
-            changes_before = driver.total_changes
+            changed_before = engine.rows_changed(db)
             job.result = job.function(db)
             job.error = None
-            job.changed = driver.total_changes > changes_before and not job.is_note
+            job.changed = engine.rows_changed(db) > changed_before and not job.is_note
         except Exception as error:
-            if not driver.in_transaction:
+            if engine.passes(error) or not engine.in_transaction(db):
                 raise  # the whole batch is lost
-            driver.execute("ROLLBACK TO job")
-            job.error = error
+            engine.run(db, "ROLLBACK TO job")
+            job.error = engine.translate(error)
             job.changed = False
-        driver.execute("RELEASE job")
+        engine.run(db, "RELEASE job")
 
-    def _drop_connection(self) -> None:
-        """Close the writer's connection: after an error, its state is unknown."""
-        if self._connection is not None:
-            self._connection.invalidate()
-            self._connection.close()
-            self._connection = None
+    def _drop_connection(self, lane: _Lane) -> None:
+        """Close a writer's connection: after an error, its state is unknown."""
+        if lane.connection is not None:
+            lane.connection.invalidate()
+            lane.connection.close()
+            lane.connection = None
 
 
-def _driver(db: Connection) -> Any:
-    """Return the sqlite3 connection under SQLAlchemy's."""
-    return db.connection.driver_connection
+def _slug_among(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
+    """Return the argument for the parameter `slug` of a function that is called with a connection first."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return None
+    if "slug" in kwargs:
+        return str(kwargs["slug"])
+    names = code.co_varnames[1 : code.co_argcount]
+    if "slug" not in names[: len(args)]:
+        return None
+    return str(args[names.index("slug")])

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, text
+import sqlalchemy as sa
+from sqlalchemy import Column, Double, ForeignKey, Index, LargeBinary, MetaData, Table, text
 
-SCHEMA = "0009"  # the newest file in migrations/versions: the schema that this code reads and writes
+SCHEMA = "0011"  # the newest file in migrations/versions: the schema that this code reads and writes
 
 metadata = MetaData()
+
+# On PostgreSQL, whole numbers have 64 bits and texts are compared by their bytes, as SQLite has it.
+Integer = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
+Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def only_where(condition: str) -> dict[str, Any]:
@@ -252,8 +257,12 @@ contact = Table(
         "do_not_call",
         "forgotten_at",
         **only_where("forgotten_at IS NULL"),
+    ).ddl_if(dialect="sqlite"),
+    Index("contact_tags", "place_id", "tags", **only_where("tags <> ''")).ddl_if(dialect="sqlite"),
+    # An entry of an index of PostgreSQL has at most 2,704 bytes.
+    Index("contact_place", "place_id", "id", **only_where("forgotten_at IS NULL")).ddl_if(
+        dialect="postgresql"
     ),
-    Index("contact_tags", "place_id", "tags", **only_where("tags <> ''")),
     Index("contact_zone", "place_id", "timezone", **only_where("timezone IS NOT NULL")),
     sqlite_autoincrement=True,
 )
@@ -333,7 +342,7 @@ ticket = Table(
     Index(
         "ticket_personal",
         "ended_at",
-        **only_where("(name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL)"),
+        **only_where("(name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL OR mail_to IS NOT NULL)"),
     ),
     Index("ticket_request", "request_key", unique=True, **only_where("request_key IS NOT NULL")),
     Index("ticket_token", "token", unique=True),
@@ -361,6 +370,7 @@ report = Table(
     Column("seconds", Integer, nullable=False),  # duration of the call
     Column("call_back_at", Double, nullable=True),
     Column("created_at", Double, nullable=False),
+    Index("report_call_back", "place_id", "call_back_at", **only_where("call_back_at IS NOT NULL")),
     Index("report_claim", "claim", unique=True),
     Index("report_contact", "contact_id", "created_at", **only_where("contact_id IS NOT NULL")),
     Index("report_personal", "created_at", **only_where("notes IS NOT NULL")),
@@ -452,6 +462,7 @@ import_row = Table(
     Column("contact", Integer, nullable=True),  # id of the known contact
     Column("value", Text, nullable=True),  # of a refused row: the cell that is wrong
     Column("cells", Text, nullable=True),  # JSON, of a refused row: its cells, so that they can be downloaded
+    Column("other_phones", Text, nullable=True),  # of somebody who must not be called: "+4930… +49171…"
     Index("import_row_number", "import_file_id", "number", unique=True),
     sqlite_autoincrement=True,
 )
@@ -492,7 +503,8 @@ column_choice = Table(
     Column("headings", Text, nullable=False),  # JSON
     Column("fields", Text, nullable=False),  # JSON: a field or null for each
     Column("used_at", Double, nullable=False),
-    Index("column_choice_once", "place_id", "headings", unique=True),
+    Index("column_choice_once", "place_id", "headings", unique=True).ddl_if(dialect="sqlite"),
+    Index("column_choice_place", "place_id").ddl_if(dialect="postgresql"),  # headings may be long
     sqlite_autoincrement=True,
 )
 

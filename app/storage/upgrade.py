@@ -14,10 +14,11 @@ from app.settings import Settings
 from app.storage.condition import find_damage, has_room, is_damage
 from app.storage.database import Database
 from app.storage.facts import set_fact
+from app.storage.moving import mark_of, was_moved
 from app.storage.private import create_directory, create_file
 from app.storage.schema import SCHEMA, metadata
 from app.storage.sql import run
-from app.storage.sqlite import make_engine
+from app.storage.sqlite import SqliteEngine, make_engine
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
@@ -86,6 +87,10 @@ def is_newer(schema: str) -> bool:
 
 def open_database(settings: Settings) -> Database:
     """Open an existing, up-to-date database. Raises CannotStart when there is none."""
+    if settings.database_url:
+        from app.storage import postgres_upgrade  # the driver is needed only there
+
+        return postgres_upgrade.open_existing(settings)
     path = settings.database_path
     schema = _existing_schema(path)
     if schema is None:
@@ -94,7 +99,7 @@ def open_database(settings: Settings) -> Database:
     _refuse_newer(path, schema)
     if schema != SCHEMA:
         raise CannotStart(f"{path} is of an older version. Start the server once to bring it up to date.")
-    return Database(path)
+    return Database(SqliteEngine(path))
 
 
 def create_or_upgrade(settings: Settings) -> Database:
@@ -102,7 +107,16 @@ def create_or_upgrade(settings: Settings) -> Database:
 
     Before an upgrade, a copy of the old file is put beside it.
     """
+    if settings.database_url:
+        from app.storage import postgres_upgrade  # the driver is needed only there
+
+        return postgres_upgrade.create_or_upgrade(settings)
     path = settings.database_path
+    if was_moved(path):
+        raise CannotStart(
+            f"{path} was moved to PostgreSQL: set TAKEANUMBER_DATABASE_URL. To use this old file all the"
+            f" same, remove {mark_of(path)}."
+        )
     try:
         create_directory(path.parent)
         # Fail with a sentence now rather than with an error at the first ticket.
@@ -120,13 +134,30 @@ def create_or_upgrade(settings: Settings) -> Database:
     if schema != SCHEMA:
         _copy_beside(path)
         upgrade_file(path)
-    return Database(path)
+    return Database(SqliteEngine(path))
+
+
+def check_database(settings: Settings) -> str:
+    """Return in a sentence what `serve` would do with the database. Raises CannotStart if it would refuse."""
+    if settings.database_url:
+        from app.storage import postgres_upgrade  # the driver is needed only there
+
+        schema = postgres_upgrade.check_schema(settings)
+    else:
+        schema = _existing_schema(settings.database_path)
+        if schema is not None:
+            _refuse_newer(settings.database_path, schema)
+    if schema is None:
+        return "The database is empty: the next start creates its tables."
+    if schema != SCHEMA:
+        return "The database can be used: the next start brings it up to date."
+    return "The database can be used."
 
 
 def create_database(path: Path) -> Database:
     """Create a database file and open it."""
     create_file(path)
-    database = Database(path)
+    database = Database(SqliteEngine(path))
     database.write(_create_tables)
     return database
 

@@ -18,6 +18,7 @@ from app.core.wordlists import outcomes_of, plain_name
 from app.errors import BadInput
 from app.web.caller import call_json, earliest_due, report_details, report_json
 from app.web.forms import NextCallForm, ReportForm
+from app.web.mail_links import mail_links
 from app.web.request import json_object, parse, parse_json, parse_query
 from app.web.response import Answer, json_response
 from app.web.service import service, write
@@ -60,7 +61,14 @@ def submit_report() -> Answer:
         form = parse_json(ReportForm, _without_vial_keys(json_object(), place, token), "claim", "outcome")
     else:
         form = parse(ReportForm, "claim", "outcome")
-    report = write(reports.report_call, place.slug, token, form["claim"], report_details(form))
+    report = write(
+        reports.report_call,
+        place.slug,
+        token,
+        form["claim"],
+        report_details(form),
+        links=mail_links(place.slug),
+    )
     content = {"report": report_json(place, report), "closed": report.closed, "created": [str(report.id)]}
     return json_response(content)
 

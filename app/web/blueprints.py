@@ -13,6 +13,7 @@ from app.web.home import home
 from app.web.mail import mail
 from app.web.manifests import manifests
 from app.web.owner import owner
+from app.web.owner_call_report import owner_call_report
 from app.web.owner_calls import owner_calls
 from app.web.owner_contacts import owner_contacts
 from app.web.owner_counters import owner_counters
@@ -43,5 +44,6 @@ BLUEPRINTS = (
     owner_exports,
     owner_contacts,
     owner_calls,
+    owner_call_report,
     api,
 )

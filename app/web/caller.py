@@ -22,7 +22,8 @@ from app.core.servicers import queues_served
 from app.core.wordlists import outcomes_of, services_of
 from app.errors import BadInput, ServiceError
 from app.web.forms import ClaimForm, IncomingCallForm, NextCallForm, ReportForm
-from app.web.present import iso, iso_in, named
+from app.web.mail_links import mail_links
+from app.web.present import iso, iso_in, slug_and_name
 from app.web.request import parse, phone_confirmed, refuse_unknown_fields, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
@@ -104,7 +105,9 @@ def report_call(place: str, token: str) -> Answer:
     form = parse(ReportForm, "claim")
     if "outcome" not in form:
         form["outcome"] = _outcome_for_call_back(place, token, form.get("call_back_at"))
-    report = write(reports.report_call, place, token, form["claim"], report_details(form))
+    report = write(
+        reports.report_call, place, token, form["claim"], report_details(form), links=mail_links(place)
+    )
     message = (
         "Saved." if report.closed else "Someone else has this call now. Your report was saved as a note."
     )
@@ -137,6 +140,7 @@ def log_incoming(place: str, token: str) -> Answer:
         list_slug=form.get("list"),
         request_id=form.get("request_id"),
         phone_confirmed=phone_confirmed(),
+        links=mail_links(place),
     )
     message = "Saved. Their call is done." if report.closed else "Saved."
     return _answer_report(place, token, report, message)
@@ -189,7 +193,7 @@ def calls_json(db: Connection, at: float, place: Place, servicer: Servicer) -> d
         "services": [
             {"name": each.name, "phone": each.phone, "link": each.link} for each in services_of(db, place)
         ],
-        "all_lists": [named(each) for each in calls.lists_to_refer_to(db, place, servicer)],
+        "all_lists": [slug_and_name(each) for each in calls.lists_to_refer_to(db, place, servicer)],
         "stats": {"total": stats.total, "today": stats.today, "reached_today": stats.reached_today},
         "recent": [
             {**report_json(place, each), "name": each.name, "list": each.list}
@@ -209,7 +213,7 @@ def calls_json(db: Connection, at: float, place: Place, servicer: Servicer) -> d
 
 
 def call_back_times(at: float, timezone: str) -> list[dict[str, str]]:
-    """Return times to call back that one press chooses, by the clocks of a zone."""
+    """Return times to call back that one press chooses, in a time zone."""
     zone = ZoneInfo(timezone)
     today = datetime.fromtimestamp(at, zone)
     soon = datetime.fromtimestamp(-(-(at + HOUR_S) // ROUND_S) * ROUND_S, zone)
@@ -232,7 +236,12 @@ def lists_json(db: Connection, at: float, lists: Sequence[Queue]) -> list[dict[s
 
 def _counts_json(counts: ListCounts) -> dict[str, Any]:
     call_list = counts.call_list
-    return {**named(call_list), "waiting": call_list.waiting, "due": counts.due, "not_due": counts.not_due}
+    return {
+        **slug_and_name(call_list),
+        "waiting": call_list.waiting,
+        "due": counts.due,
+        "not_due": counts.not_due,
+    }
 
 
 def earliest_due(place: Place, counts: Sequence[ListCounts]) -> str | None:

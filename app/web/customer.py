@@ -13,16 +13,15 @@ from app.clock import now
 from app.core import call_requests, calls, queues, tickets, transitions
 from app.core.call_requests import CallRequest
 from app.core.days import day_of
+from app.core.line_events import LineEvent, latest_line_events
 from app.core.models import Place, Queue, Ticket, WaitRange
 from app.core.phones import format_phone
 from app.core.places import find_place
-from app.core.steps import Step, latest_steps
-from app.core.tickets import CustomerDetails
 from app.errors import NotFound, ServiceError
-from app.web.forms import CallRequestForm, CustomerForm, PhoneForm
+from app.web.forms import CallRequestForm, CustomerForm, PhoneForm, customer_details
 from app.web.mail_links import mail_links
 from app.web.picture_json import RenderedPicture, current_content, current_picture, step_json
-from app.web.present import iso, named, seconds_to_undo, wait_json
+from app.web.present import iso, seconds_to_undo, slug_and_name, wait_json
 from app.web.request import browser_id, limit, parse, phone_confirmed, wants_json
 from app.web.response import Answer, base_url, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
@@ -59,7 +58,7 @@ def show_place(place: str, error: ServiceError | None = None) -> Answer:
         mine=own_tickets,
         values=request.form if "code" not in request.form else {},
         request_id=secrets.token_hex(8),
-        forms=[named(each) for each in lists if each.public_form and each.open],
+        forms=[slug_and_name(each) for each in lists if each.public_form and each.open],
     )
 
 
@@ -88,7 +87,7 @@ def show_request_form(place: str, queue: str, error: ServiceError | None = None)
     if not requested.public_form:
         raise NotFound("There is no form at this address. Look at the page of the place.")
     content = {
-        **named(requested),
+        **slug_and_name(requested),
         "open": requested.open,
         "links": {"request": link("customer.take_number", place=place, queue=queue)},
     }
@@ -110,14 +109,14 @@ def take_number(place: str, queue: str) -> Answer:
     """Take a number in a walk-in queue, or ask for a call on a call list."""
     limit("take", service().settings.takes_per_minute, TAKES_WINDOW_S)
     estimate = service().waits.for_newcomers(service().database, now(), place, queue)
-    if estimate is None:
+    if estimate is None:  # this is a call list
         return _request_call(place, queue)
     form = parse(CustomerForm)
     taken = write(
         tickets.take_number,
         place,
         queue,
-        CustomerDetails(form.get("name"), form.get("phone"), form.get("note"), form.get("party")),
+        customer_details(form),
         request_id=form.get("request_id"),
         browser=None if request.is_json else browser_id(),
         estimate=estimate,
@@ -143,7 +142,14 @@ def _request_call(place: str, call_list: str) -> Answer:
         call_requests.request_call,
         place,
         call_list,
-        CallRequest(form["phone"], form.get("name"), form.get("email"), form.get("note"), phone_confirmed()),
+        CallRequest(
+            form["phone"],
+            form.get("name"),
+            form.get("email"),
+            form.get("note"),
+            form.get("mail_when_done", False),
+            phone_confirmed(),
+        ),
         request_id=form.get("request_id"),
         browser=None if request.is_json else browser_id(),
         links=mail_links(place),
@@ -174,7 +180,7 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
             ahead_by_queue = tickets.count_ahead(db, ticket, line.queue_ids, day_of(row, at))
             ahead = ahead_by_queue.get(queue.id, 0)
             wait = line.range_behind(ahead_by_queue)
-            steps = latest_steps(db, row, ticket)
+            steps = latest_line_events(db, row, ticket)
     content = ticket_json(row, queue, ticket, ahead=ahead, wait=wait, steps=steps)
     if queue.is_call_list:
         content["phone"] = phone
@@ -213,7 +219,7 @@ def cancel_ticket(place: str, token: str) -> Answer:
 @customer.post("/<place>/t/<token>/rejoin")
 @errors_on(show_ticket)
 def rejoin(place: str, token: str) -> Answer:
-    """Undo that they have left the line, some seconds ago: they have their place again."""
+    """Undo leaving the line, within ten seconds: the customer has their place again."""
     write(tickets.rejoin, place, token, browser=None if request.is_json else browser_id())
     return back_to_ticket(place, token)
 
@@ -248,7 +254,7 @@ def ticket_json(
     *,
     ahead: int = 0,
     wait: WaitRange | None = None,
-    steps: Sequence[Step] = (),
+    steps: Sequence[LineEvent] = (),
 ) -> dict[str, Any]:
     """Return what a customer sees of their ticket; `ahead`, `wait` and `steps` count while it waits."""
     state = transitions.state_at(ticket, place, now())
@@ -277,7 +283,7 @@ def ticket_json(
         "queue_name": queue.name,
         "ahead": ahead if is_waiting else None,
         "estimated_wait": wait_json(wait) if is_waiting else None,
-        "steps": [step_json(step, place) for step in steps] if is_waiting else [],
+        "steps": [step_json(each, place) for each in steps] if is_waiting else [],
         "desk": ticket.desk if is_called else None,
         "door": ticket.door if is_called else None,
         "held_until": iso(ticket.held_until, place) if is_called else None,

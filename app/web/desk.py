@@ -18,11 +18,10 @@ from app.core.queries import current_ticket, recent_tickets, waiting_tickets
 from app.core.queues import call_lists, walk_in_queues
 from app.core.servicers import call_lists_served, queues_served
 from app.core.tags import split_tags
-from app.core.tickets import CustomerDetails
 from app.errors import ServiceError
 from app.web.caller import call_json, lists_json
-from app.web.forms import CustomerForm, MoveForm, NextForm, NumberForm, ServicerForm
-from app.web.present import iso, named, seconds_to_undo
+from app.web.forms import CustomerForm, MoveForm, NextForm, NumberForm, ServicerForm, customer_details
+from app.web.present import iso, seconds_to_undo, slug_and_name
 from app.web.request import browser_id, parse, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
@@ -46,7 +45,7 @@ def show_staff(place: str, token: str, error: ServiceError | None = None) -> Ans
     choices = [*walk_in, *open_lists]
     ticked = request.form.getlist("queues") if request.form else _ticked_at_first(choices)
     content = {
-        "queues": [named(queue) for queue in choices],
+        "queues": [slug_and_name(queue) for queue in choices],
         "links": {"staff": link("desk.show_staff", place=place, token=token)},
     }
     values = {**request.form.to_dict(), "queues": ticked}
@@ -103,7 +102,7 @@ def servicer_json(db: Connection, place: Place, servicer: Servicer) -> dict[str,
 
 @desk.get("/<place>/desk/<token>")
 def show_desk(place: str, token: str, error: ServiceError | None = None) -> Answer:
-    """Show a desk: whom it serves, who waits, who was there last.
+    """Show a desk: the customer there, who waits, and who was there last.
 
     A browser of a servicer who only makes calls is led to the page for calls.
     """
@@ -116,7 +115,12 @@ def show_desk(place: str, token: str, error: ServiceError | None = None) -> Answ
     if lists and not served and not wants_json() and error is None:
         return flask.redirect(url_for("caller.show_calls", place=place, token=token))
     return page(
-        "desk.html", content, row, error, desk=content, all_queues=[named(queue) for queue in all_queues]
+        "desk.html",
+        content,
+        row,
+        error,
+        desk=content,
+        all_queues=[slug_and_name(queue) for queue in all_queues],
     )
 
 
@@ -158,7 +162,7 @@ def desk_json(
 
 def _line_json(queue: Queue, line: list[Ticket]) -> dict[str, Any]:
     waiting = [ticket for ticket in line if ticket.queue_id == queue.id]
-    return {**named(queue), "open": queue.open, "waiting": len(waiting)}
+    return {**slug_and_name(queue), "open": queue.open, "waiting": len(waiting)}
 
 
 def _undo_json(at: float, ticket: Ticket) -> dict[str, Any]:
@@ -173,15 +177,22 @@ def _undo_json(at: float, ticket: Ticket) -> dict[str, Any]:
     }
 
 
-def _waiting_ticket_json(place: Place, ticket: Ticket) -> dict[str, Any]:
+def _customer_json(place: Place, ticket: Ticket) -> dict[str, Any]:
+    """Return what each part of the desk shows of a ticket: the number, and the customer's details."""
     return {
         "number": ticket.number,
-        "queue": ticket.queue,
-        "queue_name": ticket.queue_name,
         "name": ticket.name,
         "note": ticket.note,
         "party": ticket.party,
         "taken_at": iso(ticket.taken_at, place),
+    }
+
+
+def _waiting_ticket_json(place: Place, ticket: Ticket) -> dict[str, Any]:
+    return {
+        **_customer_json(place, ticket),
+        "queue": ticket.queue,
+        "queue_name": ticket.queue_name,
         "by_phone": ticket.by_phone,
     }
 
@@ -192,15 +203,11 @@ def desk_ticket_json(place: Place, ticket: Ticket) -> dict[str, Any]:
     For a customer who is to be phoned, it also holds the link that dials their number.
     """
     content = {
-        "number": ticket.number,
+        **_customer_json(place, ticket),
         "state": ticket.state,
         "queue": ticket.queue,
         "queue_name": ticket.queue_name,
-        "name": ticket.name,
         "phone": ticket.phone,
-        "note": ticket.note,
-        "party": ticket.party,
-        "taken_at": iso(ticket.taken_at, place),
         "called_at": iso(ticket.called_at, place),
         "started_at": iso(ticket.started_at, place),
         "ended_at": iso(ticket.ended_at, place),
@@ -281,7 +288,7 @@ def put_back(place: str, token: str) -> Answer:
 @desk.post("/<place>/desk/<token>/undo")
 @errors_on(show_desk)
 def undo(place: str, token: str) -> Answer:
-    """Take back that the customer didn't come or was moved, some seconds ago."""
+    """Undo a no-show or a move, within ten seconds."""
     write(desks.undo, place, token, parse(NumberForm, "number")["number"])
     return back_to_desk(place, token)
 
@@ -316,21 +323,17 @@ def add_customer(place: str, token: str) -> Answer:
         place,
         token,
         form["queue"],
-        CustomerDetails(form.get("name"), form.get("phone"), form.get("note"), form.get("party")),
+        customer_details(form),
         request_id=form.get("request_id"),
     )
     ticket = taken.ticket
     if not wants_json():
         return back_to_desk(place, token, f"Added {ticket.number}. Tell the customer this number.")
     content = {
-        "number": ticket.number,
+        **_customer_json(taken.place, ticket),
         "state": ticket.state,
         "series": ticket.series,
-        "name": ticket.name,
         "phone": ticket.phone,
-        "note": ticket.note,
-        "party": ticket.party,
-        "taken_at": iso(ticket.taken_at, taken.place),
         "queue": taken.queue.slug,
     }
     return json_response(content, 201 if taken.is_new else 200)

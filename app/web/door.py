@@ -22,7 +22,7 @@ from app.errors import BadInput, ServiceError, TooLarge
 from app.web.customer import show_place
 from app.web.forms import CodeForm, NumberForm, RecountForm, TapForm
 from app.web.picture_json import public_counter_json
-from app.web.present import iso, named, seconds_to_undo
+from app.web.present import iso, seconds_to_undo, slug_and_name
 from app.web.request import json_object, limit, limit_network, parse, parse_json, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
@@ -32,8 +32,8 @@ door = Blueprint("door", __name__)
 MAX_TAPS = 500  # in one request
 MAX_AGO_S = 10**9  # 30 years; no tap waits so long to be sent
 # How many codes may be tried in the time a code is valid. One network can't use up the limit of a place, so
-# that nobody keeps the right code from working for others. Of 100,000,000 codes, so many guesses find the
-# valid one once in 20,000 times.
+# that nobody keeps the right code from working for others. There are 100,000,000 codes: MAX_CODES_PER_PLACE
+# guesses find the valid one once in 20,000 times.
 MAX_CODES_PER_CLIENT = 20
 MAX_CODES_PER_NETWORK = 1000
 MAX_CODES_PER_PLACE = 5000
@@ -45,7 +45,7 @@ MAX_CODES_PER_PLACE = 5000
 @door.post("/<place>/code")
 @errors_on(show_place, "place")
 def enter_code(place: str) -> Answer:
-    """Lead somebody who typed a one-time code to the door or the staff page that it is for."""
+    """Redirect from a one-time code to the door or the staff page that it is for."""
     limit("code", MAX_CODES_PER_CLIENT, CODE_S)
     limit_network("code network", MAX_CODES_PER_NETWORK, CODE_S)
     limit("code of", MAX_CODES_PER_PLACE, CODE_S, place)
@@ -99,7 +99,7 @@ def _door_json(db: Connection, place: Place, counter: Counter, this_door: Door) 
         "count": counter.people,  # a count below 0 has drifted, and only doors see it
         "name": this_door.name,
         "id": this_door.id,
-        "counter": named(counter),
+        "counter": slug_and_name(counter),
         "epoch": version.epoch,
         "version": version.number,
         "hold_minutes": counter.hold_minutes,
@@ -198,6 +198,6 @@ def no_show(place: str, token: str) -> Answer:
 @door.post("/<place>/door/<token>/undo-no-show")
 @errors_on(show_door)
 def undo_no_show(place: str, token: str) -> Answer:
-    """Take back that a customer did not come, some seconds ago."""
+    """Undo a no-show, within ten seconds."""
     write(doors.undo_no_show, place, token, parse(NumberForm, "number")["number"])
     return back_to_door(place, token)

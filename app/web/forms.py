@@ -7,6 +7,7 @@ one marked with `not_blank` can't be sent empty.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -20,13 +21,15 @@ from app.core.contacts import MAX_LENGTHS
 from app.core.countries import country_names
 from app.core.days import time_zones
 from app.core.models import CALLS, WALK_IN
+from app.core.tickets import CustomerDetails
 from app.core.wordlists import EFFECTS
 from app.text import EMAIL_ADDRESS, tidy
 
 MAX_PARTY = 50  # people on one ticket, and people counted by one tap
 MAX_ID = 2**31 - 1
 MAX_NOTE = 500  # characters, wherever a customer says what they need
-CUSTOMER_FIELDS = ("name", "phone", "note", "party")  # what a queue can ask its customers for
+# What a queue can ask its customers for: fields of CustomerForm, with the words of the owner's page.
+CUSTOMER_FIELDS = {"name": "Name", "phone": "Phone", "note": "What it is about", "party": "How many people"}
 MISSING = "please fill this in."
 UNTICKED = ("false", "0", "")
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -178,7 +181,7 @@ class QueueForm(NameForm):
 
 
 class CustomerForm(Form):
-    """What a customer tells when they take a number."""
+    """The details that a customer gives when taking a number; see customer_details()."""
 
     request_id = text_field("Request", 100)
     name = text_field("Name", 80)
@@ -188,13 +191,21 @@ class CustomerForm(Form):
     queue = text_field("Queue", 60)  # from a desk only
 
 
+def customer_details(form: Mapping[str, Any]) -> CustomerDetails:
+    """Return the details in a parsed CustomerForm."""
+    return CustomerDetails(
+        name=form.get("name"), phone=form.get("phone"), note=form.get("note"), party=form.get("party")
+    )
+
+
 class CallRequestForm(Form):
-    """What somebody tells who wants to be called."""
+    """The details of a request for a call."""
 
     request_id = text_field("Request", 100)
     name = text_field("Name", 80)
     phone = text_field("Phone", 40, not_blank)
     email = email_field("E-mail")
+    mail_when_done = flag_field("Mail when done")
     note = text_field("Note", MAX_NOTE)
 
 
@@ -236,7 +247,7 @@ class MoveForm(NumberForm):
 
 
 class NextForm(Form):
-    """What a desk has finished, and whom to call."""
+    """What a desk has finished, and which customer to call."""
 
     finished = text_field("Finished", 20)
     number = text_field("Number", 20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,25 @@ health = Blueprint("health", __name__)
 STATE_WORDS = {"green": "Backed up", "amber": "Late", "red": "Not backed up"}
 ROLE_WORDS = {"handing over": "Moving", "restoring": "Moving", "standby": "Standby"}
 DAY_S = 86400
+
+# The same fields, for a database on PostgreSQL.
+POSTGRESQL_BACKUP: dict[str, Any] = {
+    "state": "green",
+    "last_at": None,
+    "behind_s": 0,
+    "verified_at": None,
+    "verified_tickets": None,
+    "problem": None,
+    "role": "holder",
+    "holder": True,
+    "term": 0,
+    "confirmed": True,
+    "lease": "",
+    "orphans": [],
+    "age_s": None,
+    "word": "By PostgreSQL",
+    "said": "PostgreSQL makes the backups: by pg_dump, or by the snapshots of the database service.",
+}
 
 
 @health.get("/healthz")
@@ -41,8 +61,12 @@ def show_health() -> Answer:
 def backup_json(zone: ZoneInfo, for_owner: bool) -> dict[str, Any] | None:
     """Return the state of the backups, in figures and in words, or None when none are configured.
 
+    PostgreSQL's own backups aren't known here.
+
     Problems name the place where backups are kept, which only the owner may know.
     """
+    if service().settings.database_url:
+        return dict(POSTGRESQL_BACKUP)
     get_status = service().backup_status
     if get_status is None:
         return None
@@ -52,6 +76,9 @@ def backup_json(zone: ZoneInfo, for_owner: bool) -> dict[str, Any] | None:
     problem = status.problem
     if problem and not for_owner:
         problem = "The owner's page says what is wrong."
+    failure = service().database.failure
+    if failure is not None:
+        status, problem = replace(status, state="red"), str(failure)
     return {
         "state": status.state,
         "last_at": iso_in(status.last_at, zone),
@@ -86,7 +113,7 @@ def _sentences(
     paused = service().database.paused
     if paused:
         sentences.append(str(paused))
-    if problem:
+    if problem and problem not in sentences:
         sentences.append(problem)
     if status.take_over is not None:
         sentences.append(_take_over_in_words(status.take_over, zone))
@@ -113,7 +140,7 @@ def _take_over_in_words(take_over: TakeOver, zone: ZoneInfo) -> str:
     return (
         f"On {date_in_words(at[:10])} at {at[11:16]} this server took over from one that didn't answer, with"
         f" its backup of {copy_at[11:19]}. What happened there later may be missing, so every queue skipped"
-        " 20 numbers: no number is given twice."
+        " 20 numbers or more: no number is given twice."
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from flask import Blueprint, request, session
 
-from app.core import opening, places
+from app.core import new_places, places
 from app.core.counters import CounterChanges
 from app.core.models import Place
 from app.core.places import all_places
@@ -15,7 +15,7 @@ from app.errors import Forbidden, ServiceError
 from app.web.forms import CounterForm, NewPlaceForm, PlaceForm
 from app.web.owner import back_to, owner_link
 from app.web.owner_settings import show_settings
-from app.web.present import named
+from app.web.present import slug_and_name
 from app.web.request import json_object, limit, parse, parse_json, parse_values, wants_json
 from app.web.response import Answer, errors_on, link, page, see_other
 from app.web.service import service, write
@@ -31,7 +31,7 @@ HOUR_S = 3600
 def show_home(error: ServiceError | None = None) -> Answer:
     """Show what this is, and a form to open a place."""
     public = _public_places()
-    content = {"places": [named(each, customers=_customers_link(each)) for each in public]}
+    content = {"places": [slug_and_name(each, customers=_customers_link(each)) for each in public]}
     return _home_page(content, public, [], error)
 
 
@@ -42,7 +42,7 @@ def find_links() -> Answer:
     limit("setup code", MAX_PER_HOUR, HOUR_S)
     check_setup_code(parse(NewPlaceForm, "setup_code")["setup_code"])
     with service().database.read() as db:
-        owned = [named(each, manage=owner_link(each)) for each in all_places(db)]
+        owned = [slug_and_name(each, manage=owner_link(each)) for each in all_places(db)]
     return _home_page({"places": owned}, _public_places(), owned, None)
 
 
@@ -87,8 +87,8 @@ def create_place() -> Answer:
     if settings.setup_code:
         check_setup_code(setup_code)
     place = write(
-        opening.open_place,
-        opening.NewPlace(**fields, counter=counter),
+        new_places.open_place,
+        new_places.NewPlace(**fields, counter=counter),
         only_one=settings.places == "one",
         max_waiting=settings.max_waiting,
         reserved=RESERVED_SLUGS,

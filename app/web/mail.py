@@ -51,7 +51,7 @@ def block_address(token: str) -> Answer:
 
 @mail.get(f"/mail/<{TOKEN}:token>/ticket")
 def show_ticket(token: str) -> Answer:
-    """Lead somebody to their request: a mail must not hold the name of the place."""
+    """Redirect to the request that a mail is about: its URL must not hold the name of the place."""
     with service().database.read() as db:
         slug = find_slug_of_ticket(db, token)
     return flask.redirect(url_for("customer.show_ticket", place=slug, token=token))

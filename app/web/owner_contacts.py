@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from app.clock import now
 from app.core import contact_actions, contact_search, contacts, imports, opt_outs
-from app.core.columns import is_opt_out_heading
+from app.core.columns import is_may_call_heading, is_opt_out_heading
 from app.core.contact_actions import ActionOptions, ActionResult
 from app.core.contact_search import ContactFilter
 from app.core.contacts import TEXT_FIELDS, ContactFields, OpenCall, open_calls_of
@@ -43,7 +43,7 @@ from app.web.forms import (
     SearchForm,
 )
 from app.web.owner import ADDED, SAVED, owner_link
-from app.web.present import iso, named
+from app.web.present import iso, slug_and_name
 from app.web.request import (
     accepts_contacts,
     fields_of,
@@ -77,6 +77,7 @@ COLUMN_FIELDS = {
     "reference": "Your reference",
     "timezone": "Time zone",
     "do_not_call": "Do not call",
+    "may_call": "May be called",
 }
 
 MAX_REPORTS = 100  # on the page of a contact
@@ -331,7 +332,9 @@ def download_refused(place: str, token: str, file_id: int) -> Answer:
 def store_import(place: str, token: str, file_id: int) -> Answer:
     """Store the contacts of a file."""
     file = imports.store_import(service().database, now(), place, token, file_id)
-    message = f"Added {file.add_rows:,}, changed {file.change_rows:,}, skipped {file.refuse_rows:,}."
+    message = None  # the page says that it takes a while
+    if file.state != "storing":
+        message = f"Added {file.add_rows:,}, changed {file.change_rows:,}, skipped {file.refuse_rows:,}."
     return _back_to_import(place, token, file_id, message)
 
 
@@ -456,7 +459,7 @@ def _report_json(place: Place, report: Report) -> dict[str, Any]:
 def _choices(db: Connection, place: Place) -> dict[str, list[dict[str, Any]]]:
     """Return the lists, reasons and outcomes that can be chosen on the pages of contacts."""
     return {
-        "lists": [named(call_list) for call_list in call_lists(db, place)],
+        "lists": [slug_and_name(call_list) for call_list in call_lists(db, place)],
         "reasons": [{"id": reason.id, "name": reason.name} for reason in reasons_of(db, place)],
         "outcomes": [{"id": outcome.id, "name": outcome.name} for outcome in outcomes_of(db, place)],
     }
@@ -599,6 +602,9 @@ def _chosen_contacts() -> list[int] | ContactFilter:
     if isinstance(match, dict) and match.keys() - known.keys():
         # If a misspelled filter were ignored, the action would run with everybody.
         raise BadInput(f"Match: the filters are {', '.join(known)}.")
+    if match == {}:
+        # A program whose filters came to nothing must not forget everybody.
+        raise BadInput('Match: give at least one filter, or "all" for everybody.')
     return ContactFilter(**parse_json(ContactFilterForm, match))
 
 
@@ -664,7 +670,7 @@ def _contact_from_json(content: Any) -> ContactFields:
         content = content | {"tags": [content["tags"]]}
     if isinstance(content, dict):
         for key in content:
-            if key != "do_not_call" and is_opt_out_heading(key):
+            if key != "do_not_call" and (is_opt_out_heading(key) or is_may_call_heading(key)):
                 raise BadInput(f"Do not call: write do_not_call for {key}.")
     values = json_values(ContactForm, content)
     fields: ContactFields = {}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
-from itertools import groupby
 from typing import Any, cast
 
 from flask import Blueprint, request
@@ -13,13 +11,12 @@ from flask import Blueprint, request
 from app.clock import now
 from app.core import places
 from app.core.counters import counters_of
-from app.core.days import day_of, days_between, next_day
+from app.core.days import day_of
 from app.core.desk_stats import MAX_MORE_DESKS, HardestDay
 from app.core.models import Place
 from app.core.places import find_place_for_owner
 from app.core.queues import find_walk_in_queue, walk_in_queues
 from app.core.stats import (
-    DayStats,
     HourStats,
     LongestWait,
     Measure,
@@ -32,18 +29,15 @@ from app.core.stats import (
 )
 from app.errors import BadInput, ServiceError
 from app.web.csv_export import stream_csv
+from app.web.day_ranges import periods_of, suggested_ranges
 from app.web.forms import PlaceForm
 from app.web.owner import SAVED, owner_link
-from app.web.present import clock_time, date_in_words, iso, month_in_words, named, rounded
+from app.web.present import clock_time, date_in_words, iso, rounded, slug_and_name
 from app.web.request import parse, query_days, wants_json
 from app.web.response import Answer, errors_on, link, page, see_other
 from app.web.service import service, write
 
 owner_stats = Blueprint("owner_stats", __name__)
-
-MAX_SHIFTED_DAYS = 10_000  # a longer period has no "Earlier" and "Later"
-MAX_DAY_BARS = 62  # a chart of more days shows weeks, one of more weeks months
-MAX_WEEK_BARS = 60
 
 
 @dataclass(frozen=True)
@@ -74,7 +68,7 @@ def show_stats(place: str, token: str, error: ServiceError | None = None) -> Ans
     url = f"{owner_link(row)}/stats"
     content = stats_json(requested)
     content["counters"] = [
-        named(
+        slug_and_name(
             counter,
             counter=link("owner_counters.show_counter", place=place, token=token, counter=counter.slug),
         )
@@ -93,7 +87,7 @@ def show_stats(place: str, token: str, error: ServiceError | None = None) -> Ans
         stats=content,
         queue_choices=queues,
         bars=_bars(requested),
-        ranges=_suggested_ranges(row, requested.first, requested.last),
+        ranges=suggested_ranges(row, requested.first, requested.last),
         today=day_of(row, now()),
     )
 
@@ -127,26 +121,6 @@ def _requested_stats(slug: str, token: str, *, of_today: bool = False) -> Reques
     return RequestedStats(place, first, last, queue_slug, stats)
 
 
-def _suggested_ranges(place: Place, first: str, last: str) -> dict[str, tuple[str, str]]:
-    """Return the days that an owner may want to see next, by the name of the link."""
-    today = day_of(place, now())
-    opened = day_of(place, place.created_at)
-    ranges = {
-        "Today": (today, today),
-        "Yesterday": (next_day(today, -1), next_day(today, -1)),
-        "Last 7 days": (next_day(today, -6), today),
-        "Last 30 days": (next_day(today, -29), today),
-        "A year": (next_day(today, -364), today),
-    }
-    length = days_between(first, last)
-    if length < MAX_SHIFTED_DAYS:
-        if first > opened:
-            ranges["Earlier"] = (next_day(first, -length), next_day(first, -1))
-        if last < today:
-            ranges["Later"] = (next_day(last), next_day(last, length))
-    return ranges
-
-
 @dataclass(frozen=True)
 class Bar:
     """One bar of the chart of customers."""
@@ -165,30 +139,16 @@ def _bars(requested: RequestedStats) -> list[Bar]:
             Bar(str(hour.hour), f"{hour.hour}:00 to {(hour.hour + 1) % 24}:00", hour.joined, None)
             for hour in stats.hours
         ]
-    days = stats.per_day
-    if len(days) <= MAX_DAY_BARS:
-        return [
-            Bar(str(int(each.day[8:])), date_in_words(each.day), each.joined, each.served) for each in days
-        ]
-    by_week = len(days) <= MAX_WEEK_BARS * 7
-    bars = []
-    for key, some in groupby(days, _week_of if by_week else _month_of):
-        of_bar = list(some)
-        title = f"Week of {date_in_words(key)}" if by_week else month_in_words(key)
-        label = str(int(key[8:])) if by_week else month_in_words(key)[:3]
-        bars.append(
-            Bar(label, title, sum(each.joined for each in of_bar), sum(each.served for each in of_bar))
+    by_day = {each.day: each for each in stats.per_day}
+    return [
+        Bar(
+            period.label,
+            period.title,
+            sum(by_day[day].joined for day in period.days),
+            sum(by_day[day].served for day in period.days),
         )
-    return bars
-
-
-def _week_of(each: DayStats) -> str:
-    day = date.fromisoformat(each.day)
-    return (day - timedelta(day.weekday())).isoformat()
-
-
-def _month_of(each: DayStats) -> str:
-    return f"{each.day[:7]}-01"
+        for period in periods_of(list(by_day))
+    ]
 
 
 def _flattened(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -6,11 +6,11 @@ import json
 import secrets
 from typing import Any, cast
 
+from app.core.line_events import LineEvent
 from app.core.models import Counter, Place, Ticket
 from app.core.picture import Picture, PictureCall, QueuePicture, Revision
-from app.core.steps import Step
 from app.web import response
-from app.web.present import iso, named, wait_json
+from app.web.present import iso, slug_and_name, wait_json
 from app.web.service import service
 
 # What links begin with until the base URL is inserted. Nobody can write it into a name, since it is random.
@@ -76,7 +76,7 @@ def picture_json(picture: Picture, base_url: str) -> dict[str, Any]:
     place = picture.place
     place_url = f"{base_url}/{place.slug}"
     return {
-        "place": named(place),
+        "place": slug_and_name(place),
         "queues": [_queue_json(queue, place, place_url) for queue in picture.queues],
         "links": {"customers": place_url, "board": f"{place_url}/board", "live": f"{place_url}/live"},
         "counters": [
@@ -167,16 +167,16 @@ _STEP_TEXTS = {
 }
 
 
-def step_json(step: Step, place: Place) -> dict[str, Any]:
-    """Return a step in a customer's line as JSON."""
-    return {"at": iso(step.at, place), "kind": step.kind, "number": step.number, "text": step_text(step)}
+def step_json(event: LineEvent, place: Place) -> dict[str, Any]:
+    """Return an event in a customer's line as JSON: one of the "steps" of their ticket."""
+    return {"at": iso(event.at, place), "kind": event.kind, "number": event.number, "text": step_text(event)}
 
 
-def step_text(step: Step) -> str:
+def step_text(event: LineEvent) -> str:
     """Return what happened in a line, in words: "A7 was called: priority"."""
-    text = _STEP_TEXTS[step.kind].format(step.number or step.desk or "A desk")
-    if step.out_of_turn:
+    text = _STEP_TEXTS[event.kind].format(event.number or event.desk or "A desk")
+    if event.out_of_turn:
         return f"{text}, before its turn"
-    if step.by_priority:
+    if event.by_priority:
         return f"{text}: priority"
     return text

@@ -67,7 +67,7 @@ def wait_json(wait: WaitRange | None) -> dict[str, int] | None:
     return None if wait is None else {"from": wait.from_s, "to": wait.to_s}
 
 
-def named(item: Any, **links: str) -> dict[str, Any]:
+def slug_and_name(item: Any, **links: str) -> dict[str, Any]:
     """Return the slug, the name and, if there are any, the links of a place, a queue or a counter."""
     content: dict[str, Any] = {"slug": item.slug, "name": item.name}
     return content | {"links": links} if links else content
@@ -153,7 +153,7 @@ def code_in_groups(digits: str) -> str:
 
 
 def shown_text(value: Any) -> Any:
-    """Return a value as templates show it; a text can't turn around the writing after it."""
+    """Return a value as templates show it; a text has its text-direction marks closed."""
     return close_direction_marks(value) if type(value) is str else value  # Markup was made by a template
 
 

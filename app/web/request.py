@@ -110,6 +110,8 @@ def check_request() -> None:
     """
     if INVALID_HOST in request.environ:
         raise BadInput("The address of this server is not a valid one: check the name in the address bar.")
+    if "\0" in request.path:
+        flask.abort(404)
     request.max_content_length = request.max_form_memory_size = max_body_bytes()
     if (request.content_length or 0) > max_body_bytes():
         flask.abort(413)

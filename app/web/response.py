@@ -32,7 +32,7 @@ from app.errors import (
     WritesPaused,
 )
 from app.network import MAX_BODY_BYTES, MAX_CONTACTS_BODY_BYTES
-from app.web.forms import MAX_NOTE
+from app.web.forms import CUSTOMER_FIELDS, MAX_NOTE, MAX_PARTY
 from app.web.request import check_request, max_body_bytes, release_turn, wants_json
 from app.web.service import service
 
@@ -95,6 +95,8 @@ def page(
             error_field=field,
             base_url=base_url(),
             max_note=MAX_NOTE,
+            max_party=MAX_PARTY,
+            customer_fields=CUSTOMER_FIELDS,
             **context,
         )
         response = flask.make_response(html)
@@ -220,7 +222,7 @@ def error_response(error: ServiceError, place: Place | None = None) -> Response:
 
 
 def sentence_response(sentence: str, status: int) -> Response:
-    """Return the page or the JSON for an error that isn't one of ours."""
+    """Return the page or the JSON for an error that isn't a ServiceError."""
     response = page("error.html", {"error": sentence}, sentence=sentence, status=status)
     response.status_code = status
     return response
@@ -271,7 +273,7 @@ def _find_place_of_url() -> Place | None:
     slug = (request.view_args or {}).get("place")
     if slug is None:
         return None
-    with suppress(SQLAlchemyError), service().database.read() as db:
+    with suppress(SQLAlchemyError, Unavailable), service().database.read() as db:
         return find_place(db, slug)
     return None
 
@@ -284,7 +286,7 @@ HTTP_SENTENCES = {
 
 
 def handle_http_error(error: HTTPException) -> Answer:
-    """Answer an error that Flask found, in a sentence."""
+    """Answer an HTTP error that Flask raised, with a one-sentence message."""
     if isinstance(error, MethodNotAllowed) and request.method == "GET" and not wants_json():
         redirect = redirect_to_page()
         if redirect is not None:
@@ -302,15 +304,16 @@ def handle_http_error(error: HTTPException) -> Answer:
 
 
 def handle_unexpected_error(error: Exception) -> Answer:
-    """Log an error of ours, or of the storage, and answer it in a sentence."""
+    """Log an error of this app or of the storage, and answer it with a one-sentence message."""
     is_storage_error = isinstance(error, SQLAlchemyError | sqlite3.Error)
     failure = service().database.failure
     if is_storage_error and failure is not None:
-        return handle_service_error(failure)  # which the log has told of already
+        return handle_service_error(failure)  # it is in the log already
     # The rule and not the URL, which holds a token.
     log.error("Failed at %s", request.url_rule, exc_info=error)
     if is_storage_error:
         reason = getattr(error, "orig", error if isinstance(error, sqlite3.Error) else "too busy")
+        reason = str(reason).partition("\n")[0]  # PostgreSQL adds lines with the statement
         return handle_service_error(
             Unavailable(
                 f"Nothing can be stored just now ({reason}), and nothing was changed. Please try again soon."

@@ -20,7 +20,7 @@ screens = Blueprint("screens", __name__)
 
 # The text format of server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html
 RECONNECT = b"retry: 2000\n\n"  # milliseconds until a page that lost its stream opens it again
-SIGN_OF_LIFE = b": still here\n\n"  # a comment, which pages ignore
+HEARTBEAT = b": still here\n\n"  # a comment, which pages ignore
 
 
 @screens.get("/<place>/board")
@@ -78,5 +78,5 @@ def _events(frames: Iterator[bytes | None]) -> Iterator[bytes]:
     """Yield what a stream sends; None among the frames stands for a sign of life."""
     prefix = RECONNECT
     for frame in frames:
-        yield prefix + (SIGN_OF_LIFE if frame is None else frame)
+        yield prefix + (HEARTBEAT if frame is None else frame)
         prefix = b""

@@ -43,7 +43,7 @@ class Service:
     waits: WaitEstimator
     clock_check: ClockCheck
     backup_status: Callable[[], BackupStatus] | None = None  # None: no backups are configured
-    lease: LeaseView | None = None  # None as well
+    lease: LeaseView | None = None  # None: no backups are configured
     limiter: RateLimiter = field(default_factory=RateLimiter)
     pulse: Pulse = field(default_factory=Pulse)
     # Held while a large body is read. A lock that any thread may release.

@@ -10,7 +10,7 @@ from flask import request
 
 from app.core.places import find_place
 from app.errors import NotFound, WritesPaused
-from app.storage.database import MOVING_SENTENCE
+from app.storage.engine import MOVING_SENTENCE
 from app.web.response import Answer, handle_service_error
 from app.web.service import service
 

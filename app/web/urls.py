@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-# No place and no queue gets one of these as its slug.
+# No place, queue or counter gets one of these as its slug. A new URL adds its first word here, or the word
+# after /<place>/, unless there is a dot in it.
 RESERVED_SLUGS = frozenset(
     {
         "api",

@@ -1,4 +1,4 @@
-"""Mail only goes to addresses that are confirmed or not blocked, and so many times an hour."""
+"""Mail only goes to addresses that are confirmed or not blocked, and a limited number of times an hour."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,6 +1,6 @@
 """A call list of a shop, changed over HTTP while a test looks at pages.
 
-def test_a_caller_sees_whom_to_call(shop, visit):
+def test_a_caller_sees_the_next_call(shop, visit):
     calling = Calling(shop)
     calling.put_on(calling.add("Zoë Jones"))
     caller = visit(calling.caller("Ana"))
@@ -12,7 +12,7 @@ from typing import Any
 
 from helpers.places import Place
 
-WHOLE_DAY = {"calling_from": "00:00", "calling_to": "24:00"}  # tests run at night, too
+WHOLE_DAY = {"calling_from": "00:00", "calling_to": "24:00"}  # since tests also run at night
 
 
 class Calling:
@@ -26,7 +26,7 @@ class Calling:
         ]
 
     def owner(self, path: str, **content: Any) -> Any:
-        """The owner sends this, and it is accepted."""
+        """Send a change as the owner, and check that it is accepted."""
         answer = self.server.post(f"{self.shop.links['manage']}{path}", content)
         assert answer.status in (200, 201), answer
         return answer.body
@@ -42,11 +42,11 @@ class Calling:
         return f"{self.shop.links['manage']}/queues/{self.slug}"
 
     def contacts(self) -> list[dict[str, Any]]:
-        """The first fifty."""
+        """Return the first fifty contacts."""
         return self.server.get(self.contacts_link).body["contacts"]
 
     def add(self, *names: str, **more: Any) -> list[int]:
-        """Adds contacts of these names; returns the ids of the first fifty that there are then."""
+        """Add contacts with these names; return the ids of the first fifty contacts."""
         known = [each["id"] for each in self.contacts()]
         rows = [
             {"name": name, "phone": f"030 2345 {1000 + len(known) + nth}"} | more
@@ -57,7 +57,7 @@ class Calling:
         return [each["id"] for each in self.contacts()]
 
     def put_on(self, ids: list[int], reason: str = "Blood results", **more: Any) -> None:
-        """Puts contacts on the list, to be called now."""
+        """Put contacts on the list, due now."""
         self.owner("/contacts/actions", action="add_to_list", list=self.slug, reason=reason, ids=ids, **more)
 
     def caller(self, name: str = "Ana") -> str:
@@ -67,16 +67,16 @@ class Calling:
         return f"{answer.body['links']['desk']}/calls"
 
     def calls(self, caller: str, path: str = "", **content: Any) -> dict[str, Any]:
-        """Press a button of a caller's page if one is named; return what the page says."""
+        """Press this button of a caller's page, if any; return the content of the page."""
         answer = self.server.post(f"{caller}/{path}", content) if path else self.server.get(caller)
         assert answer.status in (200, 201), answer
         return answer.body
 
     def has_a_call(self, caller: str) -> dict[str, Any]:
-        """She asks for the next call, and gets one."""
+        """Request the next call, and check that there is one."""
         return self.calls(caller, "next")["call"]
 
     def reported(self) -> dict[str, int]:
-        """How often each outcome was reported today."""
+        """Return how often each outcome was reported today."""
         outcomes = self.server.get(self.link).body["outcomes"]
         return {each["outcome"]: each["total"] for each in outcomes if each["total"]}

@@ -1,6 +1,6 @@
 """Real browsers. They reach the server by a name that is not localhost.
 
-def test_a_customer_sees_her_number(shop, visit):
+def test_a_customer_sees_their_number(shop, visit):
     phone = visit(shop.take().body["links"]["ticket"])
     expect(phone.get_by_role("heading", name="A1")).to_be_visible()
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from counter import Inside
-from helpers.browser import launch_options
+from helpers.browser import FLAGS, launch_options
 from helpers.places import Place
 from helpers.server import Server
 from playwright.sync_api import (
@@ -29,11 +29,10 @@ from playwright.sync_api import (
 )
 
 HERE = Path(__file__).parent
-NAME = "shop.test"  # as plain http at any other name, it lacks what browsers keep for https and localhost
-FLAGS = """--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking
-           --disable-component-update --disable-sync"""
-# The pop-ups of an address bar that nobody sees: two pages more for each window, and half of what it costs.
-# A browser heeds the last list only, so the others are those that Playwright leaves out by itself.
+# A name other than localhost: with plain http, browsers don't allow it what they reserve for https.
+NAME = "shop.test"
+# The pop-ups of the address bar: two more pages for each window, and half of its cost.
+# A browser uses only the last list, so this one repeats the features that Playwright disables.
 WITHOUT = """
     WebUIOmniboxPopup WebUIOmniboxAimPopup WebUIOmniboxFullPopup
     AimEnabled AvoidCorsURLLoaderRestartOnRedirect AvoidUnnecessaryBeforeUnloadCheckSync
@@ -43,7 +42,7 @@ WITHOUT = """
 CHROMIUM = {
     **launch_options(),
     "args": [
-        *FLAGS.split(),
+        *FLAGS,
         f"--disable-features={','.join(WITHOUT.split())}",
         f"--host-resolver-rules=MAP {NAME} 127.0.0.1",
     ],
@@ -70,7 +69,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def problems() -> list[str]:
-    """What went wrong in any of a test's pages, without anybody having pressed anything."""
+    """What went wrong in any page of a test: console errors, exceptions and requests to other hosts."""
     return []
 
 
@@ -87,7 +86,7 @@ def notices() -> Callable[..., None]:
 
 @pytest.fixture
 def offline() -> Callable[..., AbstractContextManager[None]]:
-    """While this lasts, nothing reaches the page, and it knows; but what it sends may come through."""
+    """Take a page offline for a while; with `sends=True`, its requests still reach the server."""
 
     @contextmanager
     def offline(page: Page, sends: bool = False) -> Iterator[None]:
@@ -97,7 +96,7 @@ def offline() -> Callable[..., AbstractContextManager[None]]:
         page.route("**/*", stop)
         page.evaluate(
             "dispatchEvent(new Event('online'))"
-        )  # the stream that it has is closed and opened anew
+        )  # the open stream is closed, and the page opens a new one
         expect(page.get_by_text(NO_CONNECTION)).to_be_visible()
         yield
         page.unroute_all()
@@ -106,7 +105,7 @@ def offline() -> Callable[..., AbstractContextManager[None]]:
 
 
 def listen(context: BrowserContext, problems: list[str]) -> dict[str, Callable[..., None]]:
-    """Notes from now on what goes wrong in a browser's pages; returns by which listeners."""
+    """Collect what goes wrong in a browser's pages from now on; return the listeners."""
 
     def hear(message: ConsoleMessage) -> None:
         if message.type == "error":
@@ -126,7 +125,7 @@ def listen(context: BrowserContext, problems: list[str]) -> dict[str, Callable[.
 
 
 def nothing_but_refusals(problems: list[str]) -> None:
-    """What a browser notes of a refusal (409, 429), or a server that is away, is fine: tests are about it."""
+    """Check that the only problems are refused or failed requests, which tests provoke."""
     assert [problem for problem in problems if "Failed to load resource" not in problem] == []
 
 
@@ -134,7 +133,7 @@ def nothing_but_refusals(problems: list[str]) -> None:
 def visit(chromium: Browser, problems: list[str]) -> Iterator[Callable[..., Page]]:
     """Open a link in a new browser context: on a phone, unless another size is named.
 
-    With a folder as `profile`, it keeps there what it knows, and can be closed and opened again.
+    With a directory as `profile`, its storage is kept there, and it can be closed and opened again.
     """
     contexts = []
 
@@ -160,7 +159,7 @@ def visit(chromium: Browser, problems: list[str]) -> Iterator[Callable[..., Page
 
 @pytest.fixture(scope="package")
 def windows(chromium: Browser) -> Iterator[Callable[[bool], Page]]:
-    """A page with scripts, and one without, for all tests that only look: each is opened once."""
+    """A page with scripts and one without, each opened once for all tests that only look at pages."""
     opened = {}
 
     def windows(scripts: bool) -> Page:
@@ -178,7 +177,10 @@ def windows(chromium: Browser) -> Iterator[Callable[[bool], Page]]:
 
 @pytest.fixture
 def look(windows: Callable[[bool], Page], problems: list[str]) -> Iterator[Callable[..., Page]]:
-    """As visit(), for tests that only look: in a shared browser context, which is cleared after the test."""
+    """Open a link like visit(), for tests that only look at pages.
+
+    The browser context is shared, and cleared after the test.
+    """
     listeners = {}
 
     def look(link: str, size: str = "phone", scripts: bool = True) -> Page:
@@ -201,7 +203,7 @@ def look(windows: Callable[[bool], Page], problems: list[str]) -> Iterator[Calla
 
 @pytest.fixture(scope="package")
 def server(shared_server: Server) -> Server:
-    """The server of all tests that don't start one of their own."""
+    """The server of all tests that don't start their own."""
     return shared_server
 
 
@@ -231,7 +233,7 @@ def ana(shop: Place, visit: Callable[..., Page]) -> Page:
 
 @pytest.fixture
 def inside(shop: Place) -> Inside:
-    """How many are inside that shop, in which there is room for 90."""
+    """The counter of that shop, with a capacity of 90."""
     return Inside(shop)
 
 

@@ -1,6 +1,6 @@
-"""A counter of a shop, changed over HTTP while a test looks at pages; and the thumb at a door.
+"""A counter of a shop that tests change over HTTP while they look at pages, and a thumb at its door.
 
-def test_a_door_shows_what_another_tapped(shop, visit):
+def test_a_door_shows_the_taps_of_another(shop, visit):
     inside = Inside(shop, capacity=90)
     inside.tap(3)
     expect(visit(inside.door()).locator("#count")).to_have_text("3")
@@ -17,7 +17,7 @@ from uuid import uuid4
 from helpers.places import Place
 from playwright.sync_api import Locator, Page, expect
 
-# Of a grid of points all over the screen, those where a thumb meets this pad, and nothing that lies upon it.
+# The points of a grid over the screen at which a thumb touches this pad, and nothing that covers it.
 WHERE_IT_IS_MET = """pad => {
     const met = [], steps = [...Array(40).keys()].map(step => (step + .5) / 40);
     for (const y of steps) for (const x of steps) {
@@ -29,14 +29,14 @@ WHERE_IT_IS_MET = """pad => {
 
 
 class Inside:
-    """A counter that the owner of a shop adds, "Shop" for 90 people if nothing else is asked for."""
+    """A counter that the owner of a shop adds; by default "Shop", for 90 people."""
 
     def __init__(self, shop: Place, **asked: Any):
         self.shop, self.server = shop, shop.client
         self.slug = self.owner("counters", **{"name": "Shop", "capacity": 90} | asked)["slug"]
 
     def owner(self, path: str, **content: Any) -> Any:
-        """The owner sends this, and it is accepted."""
+        """Send a change as the owner, and check that it is accepted."""
         answer = self.server.post(f"{self.shop.links['manage']}/{path}", content)
         assert answer.status in (200, 201), answer
         return answer.body
@@ -51,7 +51,7 @@ class Inside:
 
     @property
     def counter(self) -> dict[str, Any]:
-        """What its owner sees of it."""
+        """Return the counter as the owner sees it."""
         counters = self.server.get(self.shop.links["manage"]).body["counters"]
         return next(each for each in counters if each["slug"] == self.slug)
 
@@ -70,35 +70,35 @@ class Inside:
         return self.counter["links"]["counter"]
 
     def tap(self, *deltas: int, door: str | None = None, **more: Any) -> None:
-        """Somebody taps at a door."""
+        """Tap at a door."""
         taps = [{"id": str(uuid4()), "delta": delta} | more for delta in deltas]
         answer = self.server.post(f"{door or self.door()}/taps", {"taps": taps})
         assert answer.status == 200, answer
 
     def recount(self, count: int) -> None:
-        """Somebody counts anew at the first door."""
+        """Recount at the first door."""
         assert self.server.post(f"{self.door()}/recount", {"count": count}).status == 200
 
     @property
     def count(self) -> int:
-        """How many are inside, as everybody may see."""
+        """Return the public count of people inside."""
         counters = self.shop.picture()["counters"]
         return next(each["count"] for each in counters if each["slug"] == self.slug)
 
     def becomes(self, count: int, within: float = 10) -> None:
-        """Waits until so many are inside; fails when they aren't in time."""
+        """Wait until this many people are inside; fail if that takes too long."""
         deadline = time.monotonic() + within
         while self.count != count:
             assert time.monotonic() < deadline, f"{self.count} are inside, and not {count}."
             time.sleep(0.05)
 
     def history(self, *kinds: str) -> list[dict[str, Any]]:
-        """What was counted, or all of these kinds, in the order in which it was stored."""
+        """Return the counted events, or the events of these kinds, in the order of the history."""
         kinds = kinds or ("tap", "undo", "recount", "empty")
         return [event for event in self.shop.events() if event["kind"] in kinds]
 
     def take_hours(self, hours: float) -> None:
-        """What was counted in a second took so many hours, evenly; the last was now."""
+        """Spread the events evenly over this many hours, up to now."""
         path = self.server.data / "takeanumber.db"
         with closing(sqlite3.connect(path, timeout=10)) as db, db:
             sql = """SELECT counter.id, min(event.id), max(event.id) FROM counter
@@ -114,24 +114,24 @@ class Inside:
 
 
 def button(page: Page | Locator, name: str) -> Locator:
-    """The button of exactly this name."""
+    """Return the button with exactly this name."""
     return page.get_by_role("button", name=name, exact=True)
 
 
 def place_of(page: Page, pad: str) -> dict[str, float]:
-    """Somewhere in the middle of a pad."""
+    """Return a point in the middle of a pad."""
     return button(page, pad).evaluate(WHERE_IT_IS_MET)["point"]
 
 
 def taps(page: Page, *pads: str) -> None:
-    """A thumb taps these pads one after another, and doesn't wait for anything (the page has_touch)."""
+    """Tap these pads one after the other without waiting. The page needs has_touch."""
     places = {pad: place_of(page, pad) for pad in set(pads)}
     for pad in pads:
         page.touchscreen.tap(**places[pad])
 
 
 def shows(page: Page, count: int, unsent: int = 0) -> None:
-    """A door shows so many people inside, and so many taps that aren't sent yet."""
+    """Check how many people a door shows, and how many unsent taps."""
     expect(page.locator("#count")).to_have_text(str(count))
     taps = "1 tap" if unsent == 1 else f"{unsent} taps"
     expect(page.locator("#unsent")).to_have_text(f"{taps} waiting to send" if unsent else "")

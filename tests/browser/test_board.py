@@ -1,4 +1,4 @@
-"""The board on the wall: every call can be read, whatever desks are named, and tiles keep their places."""
+"""The board on the wall: every call can be read, whatever the names of desks, and tiles keep their places."""
 
 import pytest
 from counter import Inside
@@ -26,7 +26,7 @@ QUEUES = [
 ]
 QUEUES += ["Photos", "Pick-up", "Passports and identity cards"]
 AREAS = ["Shop", "Toy department on the third floor, behind the escalators", "ศูนย์บริการลูกค้าสัมพันธ์", "Garden"]
-# What is wrong with the boxes of a board: text that leaves its tile or the screen, or covers other text.
+# Returns layout errors of a board: text that overflows its tile or the screen, or covers other text.
 FAULTS = """() => {
     const faults = [], name = e => e.textContent.trim().slice(0, 30);
     const box = e => {
@@ -81,7 +81,7 @@ PLACES = """() => Object.fromEntries([...document.querySelectorAll('#now li:not(
 
 
 def call_at(shop, *names):
-    """Desks of these names, each with a customer."""
+    """Add desks with these names, each serving a customer."""
     desks = [shop.desk(f"Servicer {n}", name[:40]) for n, name in enumerate(names)]
     for desk in desks:
         shop.take()
@@ -136,7 +136,7 @@ def test_a_board_of_four_counters(open_shop, look):
 
 
 def places(page):
-    """Where each desk's tile is."""
+    """Return the position of each desk's tile."""
     return page.evaluate(PLACES)
 
 

@@ -1,4 +1,4 @@
-"""The caller's page by mouse, by keyboard and on a phone; how long a claim lasts; notes are never lost."""
+"""The caller's page by mouse, by keyboard and on a phone; the time of a claim; notes are never lost."""
 
 import re
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ def ana(calling, visit):
 
 
 def whom(page):
-    """Whom the page says to call, in its largest type."""
+    """The contact to call, in the largest type of the page."""
     return page.get_by_label("Your call").get_by_role("heading")
 
 
@@ -47,7 +47,7 @@ def presses(page, button):
 
 
 def reach(page, role, name):
-    """Presses Tab until this control has the focus."""
+    """Press Tab until this control has the focus."""
     wanted = page.get_by_role(role, name=name, exact=True)
     for _ in range(30):
         page.keyboard.press("Tab")
@@ -83,7 +83,7 @@ def test_a_day_by_keyboard(calling, ana):
     reach(ana, "button", "Next call")
     ana.keyboard.press("Enter")
     expect(whom(ana)).to_have_text("Ann Lee")
-    ana.keyboard.press("Enter")  # a second one does nothing
+    ana.keyboard.press("Enter")  # a second press does nothing
     ana.keyboard.press("Tab")
     expect(ana.get_by_role("link", name="Call 030 23451000")).to_be_focused()
     reach(ana, "textbox", "Notes")
@@ -208,7 +208,7 @@ def test_notes_of_a_lost_call_can_still_be_sent(calling, visit):
     assert [each["notes"] for each in calling.calls(ben)["call"]["reports"]] == ["Spoke to her."]
 
 
-def test_it_is_given_back(calling, ana):
+def test_a_call_is_released(calling, ana):
     presses(ana, "Next call")
     expect(whom(ana)).to_have_text("Ann Lee")
     presses(ana, "Release call")
@@ -244,7 +244,7 @@ def test_a_page_that_waits_notices_a_new_call(calling, visit):
     expect(whom(page)).to_have_text("1 call to make")
 
 
-def test_a_call_by_plain_forms(calling, visit, tomorrow):
+def test_a_call_is_made_with_plain_forms(calling, visit, tomorrow):
     page = visit(calling.caller("Ana"), java_script_enabled=False)
     presses(page, "Next call")
     expect(whom(page)).to_have_text("Ann Lee")
@@ -299,6 +299,7 @@ def test_the_owner_adds_a_list_with_custom_wording(calling, shop, visit):
     owner.get_by_text("Outcomes of a call").click()
     owner.get_by_label("Outcome", exact=True).fill("Appointment made")
     presses(owner, "Add the outcome")
+    expect(owner.get_by_role("button", name="Remove Appointment made")).to_be_enabled()
     presses(owner, "Remove Wrong number")
     expect(owner.get_by_text("Removed.")).to_be_visible()
     caller = visit(ana)

@@ -66,7 +66,7 @@ def test_all_that_match_are_put_on_the_list(calling, visit):
     expect(button).to_be_in_viewport(ratio=1)
     button.click()
     expect(phone.get_by_text("Added 60 to Follow-ups.")).to_be_visible()
-    expect(phone.get_by_text("60 contacts found")).to_be_visible()  # what was looked for is still
+    expect(phone.get_by_text("60 contacts found")).to_be_visible()  # the search is still there
     assert calling.server.get(calling.link).body["waiting"] == 60
     phone.get_by_label("Select all 60 that match").check()
     phone.get_by_text("More actions", exact=True).click()

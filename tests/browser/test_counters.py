@@ -7,7 +7,7 @@ from counter import Inside, button, shows, taps
 from helpers.clock import zone_at_hour
 from playwright.sync_api import expect
 
-SOON_S = 3  # a second is what we promise; a machine that runs other tests beside this one may be slower
+SOON_S = 3  # the promise is one second; a machine that runs other tests at the same time may be slower
 COUNTS = "#count, [data-count]:not(main)"  # where a page shows how many are inside
 NOTE_THE_PRESS = "addEventListener('pointerdown', () => { window.pressedAt ??= Date.now(); }, true)"
 NOTE_WHEN_IT_SHOWS = """([where, count]) => {
@@ -20,17 +20,17 @@ UNKNOWN_CODE = "That code is wrong or has expired (codes last 10 minutes). Ask f
 
 
 def unfold(page, summary):
-    """Opens what is folded in behind words that begin so."""
+    """Open the details whose summary begins with these words."""
     page.locator("summary").filter(has_text=re.compile(f"^{summary}")).click()
 
 
 def shared_link(page, label):
-    """One of the links that the owner gives away."""
+    """Return one of the links that the owner shares."""
     return page.get_by_role("group", name=label, exact=True).locator("[data-url]").get_attribute("data-url")
 
 
 def field(page, label):
-    """What stands in a field."""
+    """Return the value of a field."""
     return page.get_by_label(label, exact=True).input_value()
 
 
@@ -106,7 +106,7 @@ def test_the_screen_follows_what_the_owner_changes(inside, visit):
 
 @pytest.fixture
 def full(shop):
-    """Two may be inside, two are; whoever comes then takes a number."""
+    """A full shop: its capacity is two, and two are inside. Newcomers take a number."""
     inside = Inside(shop, capacity=2, admits="deli")
     inside.tap(2)
     return inside
@@ -133,12 +133,12 @@ def take(shop, visit):
 
 
 def may_come_in(phone):
-    """A phone says so, and was not loaded anew for that."""
+    """Check that a phone shows "Please come in" without a reload."""
     expect(phone.get_by_role("main")).to_contain_text("It's your turn: please come in")
     assert phone.evaluate("window.loaded") == "once", "the page was loaded anew"
 
 
-def test_who_waits_is_called_to_the_door_and_tapped_in(full, keeper, take, visit, notices):
+def test_a_waiting_customer_is_called_to_the_door_and_tapped_in(full, keeper, take, visit, notices):
     screen = visit(full.screen, "desktop")
     phone, next_phone = take("A1"), take("A2")
     expect(phone.get_by_text("You're next")).to_be_visible()
@@ -169,7 +169,7 @@ def test_who_waits_is_called_to_the_door_and_tapped_in(full, keeper, take, visit
     ]
 
 
-def test_who_is_not_here_makes_room_for_the_next(full, keeper, take):
+def test_a_no_show_makes_room_for_the_next(full, keeper, take):
     phone, next_phone = take("A1"), take("A2")
     taps(keeper, "Out")
     may_come_in(phone)
@@ -181,7 +181,7 @@ def test_who_is_not_here_makes_room_for_the_next(full, keeper, take):
     shows(keeper, 1)
 
 
-def test_who_was_tapped_in_by_mistake_is_called_again(full, keeper, take):
+def test_a_customer_tapped_in_by_mistake_is_called_again(full, keeper, take):
     phone = take("A1")
     taps(keeper, "Out")
     button(keeper, "In, A1").tap()
@@ -192,7 +192,7 @@ def test_who_was_tapped_in_by_mistake_is_called_again(full, keeper, take):
     shows(keeper, 1)
 
 
-def test_a_party_comes_in_as_many_as_it_is(shop, visit):
+def test_a_party_counts_all_its_people(shop, visit):
     inside = Inside(shop, admits="deli")
     shop.take(name="Zoë", party=3)
     keeper = visit(inside.door(), has_touch=True)
@@ -202,7 +202,7 @@ def test_a_party_comes_in_as_many_as_it_is(shop, visit):
     inside.becomes(3)
 
 
-def test_who_comes_in_while_the_door_is_offline_is_done_when_it_is_back(full, keeper, take):
+def test_a_customer_let_in_offline_is_done_when_the_door_is_back(full, keeper, take):
     phone = take("A1")
     taps(keeper, "Out")
     expect(button(keeper, "In, A1")).to_be_visible()
@@ -232,7 +232,7 @@ def test_a_plain_plus_lets_somebody_in_who_has_no_number(full, keeper, take):
 
 
 def enter(page, digits):
-    """Types a code on the place's page."""
+    """Type a code on the page of the place."""
     if not page.get_by_label("Eight digits").is_visible():
         page.get_by_text("I have a code").click()
     page.get_by_label("Eight digits").fill(digits)
@@ -244,13 +244,13 @@ def enter(page, digits):
     [("occupancy", "for the door Shop", "In"), ("team", "for a colleague", "Start serving")],
     ids=["door", "staff"],
 )
-def test_a_code_that_is_read_out_leads_to_the_link(inside, visit, section, about, leads_to):
+def test_a_typed_code_leads_to_the_link(inside, visit, section, about, leads_to):
     owner, phone = visit(f"{inside.shop.links['manage']}/{section}"), visit(inside.shop.links["customers"])
     button(owner, f"Get a one-time code {about}").click()
     code = owner.locator(".code b").inner_text()
     assert re.fullmatch(r"\d{4} \d{4}", code)
     expect(owner.locator(".code")).to_contain_text(["Valid until"])
-    enter(phone, code.replace(" ", "-"))  # however it is written
+    enter(phone, code.replace(" ", "-"))  # with or without a space
     expect(button(phone, leads_to)).to_be_visible()
     link = {"In": inside.door(), "Start serving": inside.shop.links["staff"]}[leads_to]
     assert phone.url == link.replace("127.0.0.1", "shop.test")
@@ -270,8 +270,8 @@ def test_a_place_is_opened_with_only_a_counter(start_server, visit):
     owner = visit(start_server().url)
     owner.get_by_label("Name of your place").fill("Reading Room")
     owner.get_by_text("What do you need?").click()
-    owner.get_by_label("Where").fill("Upstairs")
-    owner.get_by_label("At most").fill("40")
+    owner.get_by_label("Area").fill("Upstairs")
+    owner.get_by_label("Capacity").fill("40")
     button(owner, "Create my place").click()
     expect(owner).to_have_title("Reading Room · owner")
     expect(owner.get_by_role("article")).to_have_count(0)  # no queue

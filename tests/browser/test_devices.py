@@ -7,7 +7,7 @@ from call_list import Calling
 from counter import Inside, taps
 from playwright.sync_api import expect
 
-A_QUARTER = 16_000  # ms, in which a page whose scripts don't run reloads itself
+A_QUARTER = 16_000  # ms until a page reloads itself if its scripts don't run
 OFFLINE = "You're offline. Press again once you're back."
 KIOSK = "--autoplay-policy=no-user-gesture-required"
 NOTE_LOADS = "sessionStorage.loads = Number(sessionStorage.loads || 0) + 1;"
@@ -175,7 +175,7 @@ def test_a_shared_tablet_goes_back_to_the_start_by_itself(shop, tablet, visit):
     expect(tablet.get_by_role("button", name="Take a number")).to_be_visible()
     tablet.go_back()
     expect(tablet.get_by_role("heading", name="A1")).to_have_count(0)
-    # the customer's own phone follows the number, and can leave the line
+    # the customer's own phone follows the ticket, and can leave the line
     assert "tablet" in ticket
     phone = visit(ticket.split("?")[0])
     expect(phone.get_by_role("heading", name="A1")).to_be_visible()
@@ -213,8 +213,8 @@ def test_chime_and_voice_are_two_switches(shop, visit, notices):
     expect(voice).to_have_attribute("aria-pressed", "false")
 
 
-def test_nothing_is_cancelled_right_before_it_is_said(shop, visit, notices):
-    """Some engines drop what is said right after cancel()."""
+def test_speech_is_not_cancelled_right_before_it_starts(shop, visit, notices):
+    """Some browsers drop speech that starts right after cancel()."""
     board, desk = visit("about:blank", "desktop"), shop.desk()
     board.add_init_script("""
         const { speak } = speechSynthesis;
@@ -234,7 +234,7 @@ def test_nothing_is_cancelled_right_before_it_is_said(shop, visit, notices):
 
 
 def test_a_kiosk_rings_after_a_reload_without_a_touch(chromium, shop, tmp_path):
-    """A kiosk's browser is started with a flag by which pages may sound without a touch."""
+    """The browser of a kiosk runs with a flag that lets pages play sound without a touch."""
     from conftest import CHROMIUM, NAME
 
     options = CHROMIUM | {"args": [*CHROMIUM["args"], KIOSK]}
@@ -246,7 +246,7 @@ def test_a_kiosk_rings_after_a_reload_without_a_touch(chromium, shop, tmp_path):
         chime.click()
         expect(chime).to_have_attribute("aria-pressed", "true")
         board.close()
-        board = context.new_page()  # that nobody has touched
+        board = context.new_page()  # a page without any touch
         board.goto(shop.links["board"].replace("127.0.0.1", NAME))
         expect(board.get_by_role("button", name="Chime")).to_have_attribute("aria-pressed", "true")
     finally:
@@ -374,11 +374,12 @@ def test_a_count_below_zero_is_seen_at_the_door_only(inside, door, visit):
     expect(door.locator("#count")).to_have_text("-3")
 
 
-# ----- one tap loses nothing
+# ----- undo
 
 
-def test_who_left_by_mistake_presses_undo(shop, phone):
+def test_a_customer_who_left_by_mistake_presses_undo(shop, phone):
     phone.get_by_role("button", name="Take a number").click()
+    expect(phone.get_by_role("heading", name="A1")).to_be_visible()
     shop.take()
     phone.get_by_role("button", name="Leave the line").click()
     expect(phone.get_by_role("main")).to_contain_text("You left the line.")
@@ -431,7 +432,7 @@ def test_a_call_back_is_planned_by_one_press(shop, visit):
 # ----- small and zoomed windows
 
 
-def test_the_form_of_who_cannot_wait_is_not_covered(shop, visit):
+def test_the_form_for_a_phone_call_is_not_covered(shop, visit):
     Calling(shop)
     phone = visit(shop.take().body["links"]["ticket"], "small phone")
     phone.get_by_text("Can't wait here? We'll call you").click()

@@ -8,10 +8,10 @@ from counter import WHERE_IT_IS_MET, Inside, button, place_of, shows, taps
 from playwright.sync_api import expect
 
 PADS = {"In": 1, "Out": -1, "+2": 2, "+3": 3, "+4": 4, "+5": 5}
-PASSING = ["In", "In", "+3", "Out", "In", "+2", "Out", "Out", "In", "+4"]  # as people pass a door
+PASSING = ["In", "In", "+3", "Out", "In", "+2", "Out", "Out", "In", "+4"]  # like people who pass a door
 NO_CONNECTION = "You're offline. Press again once you're back."
 KEPT = "What was tapped is kept on this device"
-COME_BACK = "dispatchEvent(new Event('online'))"  # what a browser says when its network is back
+COME_BACK = "dispatchEvent(new Event('online'))"  # the event of a browser that is online again
 NOTE_EVERY_COUNT = """() => {
     const count = document.getElementById('count');
     window.shown = [];
@@ -21,16 +21,16 @@ KEPT_TAPS = "() => Object.keys(localStorage).filter(name => name.startsWith('tap
 
 
 class Network:
-    """What lies between a browser and the server: `page.route("**/*", network)`.
+    """The network between a browser and the server: `page.route("**/*", network)`.
 
-    While it is cut, nothing comes through that pages send or hear by themselves: no tap, no stream, no
-    picture. The pages themselves can be loaded, as over a network that is back for a moment: without a
-    service worker (which plain http doesn't have) nobody could load one while the server is away.
+    While it is cut, background requests fail: taps, streams and pictures. Pages can still be loaded, as over
+    a network that is back for a moment, because without a service worker (which needs https) no page could be
+    loaded while the server is away.
     """
 
     def __init__(self, server):
         self.server, self.cut, self.answers_to_lose = server, False, 0
-        self.batches = []  # what reached the server, answered or not
+        self.batches = []  # requests that reached the server, answered or not
 
     def __call__(self, route):
         request = route.request
@@ -50,14 +50,14 @@ class Network:
                 route.continue_()
 
     def is_back(self, *pages):
-        """From now on everything comes through; the pages know."""
+        """Let everything through from now on, and tell the pages."""
         self.cut = False
         for page in pages:
             page.evaluate(COME_BACK)
 
 
 def people(pads):
-    """How many people these pads are."""
+    """Return how many people these pads add up to."""
     return sum(PADS[pad] for pad in pads)
 
 
@@ -65,9 +65,10 @@ def people(pads):
 
 
 def test_200_taps_of_a_door_that_was_offline_count_once(server, inside, visit, tmp_path):
-    """Two reloads and a closed browser are among them, and the first answer is lost after it was stored.
+    """With two reloads and a closed browser in between. The first response is lost after its taps were
+    stored.
 
-    What it means here that the network is cut, and a page can still be reloaded, is said at Network.
+    See Network for how the page can be reloaded while the network is cut.
     """
     link, back = inside.door(), inside.add_door("Back")
     network = Network(server)
@@ -86,9 +87,7 @@ def test_200_taps_of_a_door_that_was_offline_count_once(server, inside, visit, t
     shows(phone, people(made[:70]), unsent=70)
     inside.tap(7, door=back)
     phone.reload()
-    shows(
-        phone, 7 + people(made[:70]), unsent=70
-    )  # the page that was loaded brought what the other door counted
+    shows(phone, 7 + people(made[:70]), unsent=70)  # the loaded page includes the taps of the other door
     taps(phone, *made[70:120])
     phone.reload()
     taps(phone, *made[120:190])
@@ -146,7 +145,7 @@ def test_taps_of_a_page_that_was_closed_are_sent_by_the_next(inside, door):
     inside.becomes(5)
     shows(door, 5)
     taps(door, "In")
-    door.close()  # in the middle of it: it is sent now, or when the page is opened again, and counts once
+    door.close()  # while it is being sent: it arrives now, or when the page is opened again, and counts once
     phone.new_page().goto(link)
     inside.becomes(6)
     assert [event["delta"] for event in inside.history()] == [4, 1, 1]
@@ -158,7 +157,7 @@ def test_two_tabs_of_a_door_on_one_phone(server, inside, door):
     door.context.route("**/*", network)
     network.cut = True
     for tab in (door, other):
-        tab.evaluate(COME_BACK)  # the stream that it has is closed
+        tab.evaluate(COME_BACK)  # the open stream is closed
         shows(tab, 0)
     taps(door, "In", "+2")
     other.bring_to_front()
@@ -248,12 +247,12 @@ def test_a_tap_counts_when_the_pad_is_touched_and_once(inside, door, notices):
     door.mouse.down()
     inside.becomes(2)
     shows(door, 2)
-    door.wait_for_timeout(700)  # a thumb that rests
+    door.wait_for_timeout(700)  # a thumb that stays down
     door.mouse.up()
     notices(door, buzzes=2)
     taps(door, "Out", "Out", "Out")  # as fast as a finger goes
     notices(door, buzzes=5)
-    inside.becomes(0)  # for everybody but the doors
+    inside.becomes(0)  # everywhere but at the doors
     shows(door, -1)
     expect(door.locator("#left")).to_have_text("Below zero: please recount")
     door.wait_for_timeout(300)
@@ -273,7 +272,7 @@ def test_two_thumbs_count_both(inside, door):
     "press", ["element => element.click()", "element => element.form.requestSubmit(element)"]
 )
 def test_a_press_that_nobody_touched_the_screen_for_counts_once(inside, door, press):
-    """As a screen reader or a voice presses it."""
+    """As a screen reader or voice control presses it."""
     button(door, "In").evaluate(press)
     inside.becomes(1)
     button(door, "+5").evaluate(press)
@@ -301,7 +300,7 @@ def test_undo_takes_back_the_last_taps_of_this_phone(inside, door):
     door.reload()
     shows(door, 4)
     undo.tap()
-    inside.becomes(3)  # what another tapped stays
+    inside.becomes(3)  # taps of another door stay
     expect(undo).to_have_attribute("aria-disabled", "true")
     undo.tap(force=True)
     door.wait_for_timeout(300)
@@ -353,7 +352,7 @@ def test_recount_sets_the_true_number(inside, door, visit):
 
 
 def hue(colour):
-    """What one would call it."""
+    """Return the name of a colour."""
     red, green, blue = (int(part) for part in re.findall(r"\d+", colour)[:3])
     if red > 1.7 * max(green, blue):
         return "red"
@@ -361,7 +360,7 @@ def hue(colour):
 
 
 MAY_ENTER, NEARLY_FULL = "You may enter", re.compile("^You may enter.*nearly full", re.IGNORECASE)
-LEVELS = [  # what is tapped next, and what is said and seen then
+LEVELS = [  # the next tap, and the message and colour that follow
     ("+3", "free", "Room for 2 more", MAY_ENTER, "green"),
     ("In", "nearly", "Nearly full: room for 1 more", NEARLY_FULL, "amber"),
     ("In", "full", "Full", "Please wait", "red"),

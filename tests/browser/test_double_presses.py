@@ -27,7 +27,7 @@ PRESS_AT = "(when) => setTimeout(() => document.querySelector('.main').click(), 
 
 
 def served(desk):
-    """What a desk shows in its largest type."""
+    """Return what a desk shows in its largest type."""
     return desk.get_by_label("Now serving").get_by_role("heading")
 
 
@@ -86,7 +86,7 @@ def test_a_customer_hears_the_second_call(shop, phone, ana, notices):
     presses(phone, "Sound")
     presses(ana, "Next customer")
     expect(phone.get_by_role("main")).to_contain_text("It's your turn: Window 2")
-    notices(phone, rings=2, buzzes=1)  # the first was heard when "Sound" was pressed
+    notices(phone, rings=2, buzzes=1)  # the first sound was a test when "Sound" was pressed
     presses(ana, "Call again")
     notices(phone, rings=3, buzzes=2)
 
@@ -110,7 +110,7 @@ def test_with_two_queues_a_customer_chooses_one(server, shop, phone):
     ],
     ids=["closed", "full"],
 )
-def test_a_queue_that_takes_nobody_says_so_at_once(server, shop, phone, path, change, sentence):
+def test_a_closed_queue_says_so_at_once(server, shop, phone, path, change, sentence):
     shop.take()
     expect(phone.get_by_text("1 waiting")).to_be_visible()
     server.post(f"{shop.links['manage']}/queues/deli{path}", change)
@@ -128,7 +128,7 @@ def test_a_press_that_came_after_it_closed_makes_no_ticket(server, shop, visit):
     assert shop.waiting() == []
 
 
-def test_what_is_being_typed_outlives_what_changes(server, shop, phone):
+def test_what_is_being_typed_survives_changes(server, shop, phone):
     server.post(f"{shop.links['manage']}/queues/deli", {"asks": ["name", "party"]})
     name = phone.get_by_label("Your name")
     name.fill("Zoë")
@@ -216,12 +216,12 @@ def test_two_desks_race_for_the_last_customer(shop, ana, visit):
     expect(lost.locator("#message")).to_have_text("No one waiting.")
 
 
-def test_a_press_on_a_page_that_is_out_of_date_changes_nothing_and_says_what_is_so(server, shop, visit):
+def test_a_press_on_an_outdated_page_changes_nothing_and_shows_the_current_state(server, shop, visit):
     desk = shop.desk()
     for _ in range(3):
         shop.take()
     desk.post("next", finished=None)
-    old = visit(desk.link, "desktop", java_script_enabled=False)  # hears of nothing by itself
+    old = visit(desk.link, "desktop", java_script_enabled=False)  # gets no live updates
     expect(served(old)).to_have_text("A1")
     desk.post("next", finished="A1")
     presses(old, "Next customer")
@@ -246,7 +246,7 @@ def test_a_late_press_on_a_live_page_is_answered_in_place(server, shop, visit, o
 
 
 @pytest.mark.alone
-def test_what_a_press_led_to_is_said_though_news_overtook_the_answer(shop, ana):
+def test_the_result_of_a_press_is_announced_even_if_a_newer_picture_arrives_first(shop, ana):
     ana.evaluate(ANSWER_LATE)
     with ana.expect_response("**/next"):
         presses(ana, "Next customer")
@@ -287,7 +287,7 @@ def test_it_rings_when_somebody_comes_to_an_empty_line_and_remembers_that_it_may
     expect(switch).to_have_attribute("aria-pressed", "false")
 
 
-BUTTONS = [  # what is pressed after "Next customer" called A1, who is served then, and who waits
+BUTTONS = [  # the button after "Next customer" called A1, the customer at the desk then, and those who wait
     (["Start", "Done"], "Free", ["A2", "A3", "A4"]),
     (["No-show"], "Free", ["A2", "A3", "A4"]),
     (["Call again"], "A1", ["A2", "A3", "A4"]),

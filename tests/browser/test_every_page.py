@@ -17,6 +17,11 @@ SIZES = {
     "phone on its side": (667, 375),
     "desktop": (1440, 900),
 }
+EVERY_SIZE = SIZES | {
+    "tablet": (768, 1024),
+    "large desktop": (1920, 1080),
+    "zoomed": (320, 256),  # what is left of 1280 × 1024 at 400 %
+}
 LONG = "Ferdinand’s Household Appliance & Sewing Machine Repairs at the Old Tram Depot"
 FIND_VIOLATIONS = """async rules => (await axe.run({ runOnly: rules })).violations.map(
     found => `${found.id}: ${found.nodes[0].html} ${found.nodes[0].failureSummary}`)"""
@@ -27,12 +32,35 @@ WHAT_STICKS_OUT = """() => document.documentElement.scrollWidth > innerWidth
 IS_NOT_TO_BE_SCROLLED = re.compile("/(board$|counter/|door/)")
 IS_CUT = "() => document.documentElement.scrollHeight > innerHeight"
 
+# Bars, tabs and messages that stay while the page scrolls below them, and cover more than half of the window.
+WHAT_COVERS = """() => [...document.querySelectorAll('body, body *')].filter(e => {
+    if (!['fixed', 'sticky'].includes(getComputedStyle(e).position)) return false;
+    if (!e.checkVisibility({ visibilityProperty: true })) return false;
+    const box = e.getBoundingClientRect();
+    return Math.min(box.bottom, innerHeight) - Math.max(box.top, 0) > innerHeight / 2;
+}).map(e => e.outerHTML.slice(0, 120))"""
+# Controls that lie behind something else when they have the focus. Of a large one, a part must be seen.
+WHAT_IS_HIDDEN_WITH_FOCUS = """() => {
+    const selector = 'a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex="0"]';
+    const isSeen = (e, box) => [.1, .3, .5, .7, .9].some(x => [.1, .3, .5, .7, .9].some(y => {
+        const at = document.elementFromPoint(box.left + x * box.width, box.top + y * box.height);
+        return at && (e.contains(at) || at.contains(e) && at.matches('label, fieldset, dialog')
+            || [...(e.labels || [])].some(label => label.contains(at)));
+    }));
+    return [...document.querySelectorAll(selector)].filter(e => {
+        if (e.disabled || !e.checkVisibility({ visibilityProperty: true }))
+            return false;
+        e.focus();
+        return document.activeElement === e && ![...e.getClientRects()].some(box => isSeen(e, box));
+    }).map(e => e.outerHTML.slice(0, 160));
+}"""
 
-# ----- each page and state: a function that brings it about and answers its link
+
+# ----- each page and state: a function that creates it and returns its link
 
 
 def a_line(shop, waiting=3, serving=2):
-    """Customers that wait, and some that are being served."""
+    """Add waiting customers, and some who are being served."""
     for number in range(waiting + serving):
         shop.take(
             name="Zoë", phone="+1 555 0100", note="A birthday cake, if you still have one", party=number + 1
@@ -84,7 +112,7 @@ def customers_of_a_full_queue(shop):
 
 
 def a_ticket(shop, *buttons):
-    """A ticket after these buttons were pressed at a desk."""
+    """Return a ticket after these buttons were pressed at a desk."""
     ticket, desk = shop.take().body, shop.desk("Ana", "Window 2")
     desk.post("next", finished=None)
     for button in buttons:
@@ -253,7 +281,7 @@ def the_statistics_of_days_the_wrong_way_round(shop):
 
 
 def a_door(shop, count=0, customers=(), **asked):
-    """A door of a shop with so many inside, and customers of these parties who want to come in."""
+    """Return the door of a shop with this many people inside, and waiting parties of these sizes."""
     inside = Inside(shop, **({"admits": "deli"} if customers else {}) | asked)
     inside.recount(count) if count > 0 else inside.tap(count)
     for party in customers:
@@ -383,7 +411,7 @@ def a_chart_of_a_day(shop):
 
 
 def a_call_list(shop, *names, **asked):
-    """A call list with contacts of these names, all to be called."""
+    """Add a call list with contacts of these names, all due."""
     calling = Calling(shop, **asked)
     if names:
         notes = "Speaks French. Her daughter answers in the morning, and knows about everything."
@@ -460,6 +488,13 @@ def a_list_of_calls(shop):
     return calling.link
 
 
+def a_call_report(shop):
+    a_list_of_calls(shop)
+    incoming = {"phone": "030 7654321", "outcome": "Reached"}
+    assert shop.caller("Cleo").post("calls/incoming", **incoming).status == 200
+    return f"{shop.links['manage']}/calls/report"
+
+
 def contacts_of_many(shop):
     names = (f"Maximiliane von Habsburg-Lothringen {n}" for n in range(53))
     return f"{a_call_list(shop, *names).contacts_link}?page=2"  # with three of them
@@ -528,7 +563,7 @@ STATES = [  # a page, and what must be in view without scrolling
     (the_settings_of_a_place, None),
     (the_statistics_of_a_busy_place, ("link", "Yesterday")),
     (the_statistics_of_days_the_wrong_way_round, None),
-    (a_door_of_an_empty_shop, None),  # where a thumb meets In and Out: test_door.py
+    (a_door_of_an_empty_shop, None),  # test_door.py checks where a thumb meets In and Out
     (a_door_that_is_nearly_full, None),
     (a_door_that_is_too_full, None),
     (a_door_with_a_drift, None),
@@ -561,6 +596,7 @@ STATES = [  # a page, and what must be in view without scrolling
     (customers_who_may_leave_a_number, ("button", "Take a number")),
     (the_owner_of_call_lists, None),
     (a_list_of_calls, None),
+    (a_call_report, ("link", "Last 7 days")),
     (contacts_of_many, ("button", "Search")),
     (a_contact, None),
     (an_upload_to_be_looked_at, ("button", "Import 30 contacts")),
@@ -570,19 +606,19 @@ STATES = [  # a page, and what must be in view without scrolling
 
 @pytest.fixture(scope="module", autouse=True)
 def axe(windows):
-    """It takes a while to come in; all who only look share it."""
+    """The code of axe-core, loaded once because that takes a while."""
     windows(scripts=True).context.add_init_script(AXE_SCRIPT)
 
 
 def violations(page: Page) -> list[str]:
-    """What axe-core finds wrong."""
+    """Return the accessibility violations that axe-core finds."""
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(AXE_SCRIPT)  # a <script> would be stopped by the page's own policy
     return page.evaluate(FIND_VIOLATIONS, RULES)
 
 
 def check(page: Page, main: tuple[str, str] | None) -> None:
-    """Turns the phone, changes to dark, opens all that can be opened; nothing may be wrong at any time."""
+    """Check a page in portrait and landscape, light and dark, and with all details open."""
     wrong = []
     for size, (width, height) in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
@@ -610,6 +646,32 @@ def test_every_page_can_be_read_and_used_by_anybody(open_shop, look, problems, s
         assert problems == []
 
 
+def check_every_size(page: Page) -> None:
+    """Assert that axe finds nothing in any size, light and dark, and that no bar hides what is used."""
+    wrong = []
+    for opened in (False, True):
+        if opened:
+            page.evaluate("document.querySelectorAll('main details').forEach(each => { each.open = true; })")
+        for size, (width, height) in EVERY_SIZE.items():
+            page.set_viewport_size({"width": width, "height": height})
+            where = f"{size}, opened" if opened else size
+            wrong += [f"{where}: {part} sticks out" for part in page.evaluate(WHAT_STICKS_OUT)]
+            wrong += [f"{where}: {part} is hidden" for part in page.evaluate(WHAT_IS_HIDDEN_WITH_FOCUS)]
+            if size == "zoomed":
+                wrong += [f"{where}: {part} covers the page" for part in page.evaluate(WHAT_COVERS)]
+            page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+                wrong += [f"{where}, {scheme}: {each}" for each in violations(page)]
+    assert wrong == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("state", [state for state, _ in STATES], ids=lambda state: state.__name__)
+def test_every_page_is_accessible_at_every_size(open_shop, look, state):
+    check_every_size(look(state(open_shop())))
+
+
 @pytest.mark.parametrize(
     "state",
     [
@@ -630,6 +692,7 @@ def test_every_page_can_be_read_and_used_by_anybody(open_shop, look, problems, s
         a_chart_of_a_new_counter,
         a_caller_with_a_call,
         a_list_of_calls,
+        a_call_report,
         contacts_of_many,
     ],
 )
@@ -697,6 +760,12 @@ def test_home_can_be_read_and_used_by_anybody(start_server, look, problems, stat
     assert problems == []
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("state", [home_of_a_new_server, home_that_asks_for_the_code, home_of_a_place])
+def test_home_is_accessible_at_every_size(start_server, look, state):
+    check_every_size(look(state(start_server)))
+
+
 def test_a_lost_bookmark_is_found_with_the_setup_code(start_server, visit):
     server = start_server(setup_code="open sesame")
     manage = server.open_shop(setup_code="open sesame").links["manage"]
@@ -727,12 +796,12 @@ def test_recount_can_be_read_and_used_by_anybody(inside, look, problems):
 
 
 def shared_link(page: Page, label: str) -> str:
-    """One of the links that the owner gives away."""
+    """Return one of the links that the owner shares."""
     return page.get_by_role("group", name=label, exact=True).locator("[data-url]").get_attribute("data-url")
 
 
 def reach(page: Page, button: str) -> None:
-    """Presses Tab until this button has the focus."""
+    """Press Tab until this button has the focus."""
     wanted = page.get_by_role("button", name=button, exact=True)
     for _ in range(30):
         page.keyboard.press("Tab")
@@ -830,4 +899,4 @@ def test_the_poster_is_one_page(open_shop, look, paper, name):
         page.get_by_role("img"),
     ):
         expect(part).to_be_in_viewport(ratio=1)
-    assert page.get_by_role("img").bounding_box()["width"] > 250  # 66 mm: to be scanned from two steps away
+    assert page.get_by_role("img").bounding_box()["width"] > 250  # 66 mm can be scanned from two steps away

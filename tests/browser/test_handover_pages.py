@@ -7,7 +7,7 @@ import time
 
 import pytest
 from counter import Inside, shows, taps
-from helpers.fast_backups import wait_for
+from helpers.waiting import wait_for
 from playwright.sync_api import expect
 from test_every_page import check
 
@@ -16,7 +16,7 @@ PRESSED = f"{MOVING} What you pressed is sent by itself."
 
 
 class NewServer:
-    """A server that holds the lease, as far as the old one sees it: by its entries in the log."""
+    """A fake server that holds the lease, as far as the old one sees from the entries in the log."""
 
     def __init__(self, old, path):
         self.old, self.folder = old, path / "lease"
@@ -34,7 +34,7 @@ class NewServer:
         return json.loads(max(self.folder.glob("*.json")).read_text())
 
     def _answer(self):
-        """Tells whoever asks that it is there."""
+        """Answer requests as a running server."""
         while True:
             time.sleep(0.1)
             if self._holds.is_set() and (entry := self._newest())["state"] == "asked":
@@ -44,7 +44,7 @@ class NewServer:
         wait_for(lambda: self.old.get("/healthz?verbose=1").body["backup"]["role"] == role)
 
     def takes_over(self):
-        time.sleep(2)  # until everything is in a copy: the old one isn't asked for its last one
+        time.sleep(2)  # until everything is in a copy, since the old server isn't asked for a last one
         self._create("held", self._newest())
         self._holds.set()
         self._wait_for_role("standby")
@@ -69,7 +69,7 @@ def new_server(shop, tmp_path):
 
 
 def posts(page):
-    """What a page sends from now on."""
+    """Record what a page sends from now on."""
     sent = []
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     return sent
@@ -93,7 +93,7 @@ def test_a_customer_gets_the_number_requested_during_the_handover(shop, visit, n
     other.get_by_role("link", name="Don’t send it").click()
     expect(other.get_by_text("This page tries again by itself.")).to_be_visible()
 
-    with phone.expect_request("**/healthz*"):  # who looks again and again sends nothing meanwhile
+    with phone.expect_request("**/healthz*"):  # while the page polls, it doesn't send the form
         pass
     assert len(sent) == 1
     new_server.leaves()
@@ -160,7 +160,7 @@ def test_a_door_goes_on_counting(shop, visit, new_server):
     other.get_by_role("button", name="Recount").click()
     expect(other.get_by_role("alert")).to_be_hidden()
     new_server.leaves()
-    with other.expect_response("**/healthz*"):  # the last that it asks
+    with other.expect_response("**/healthz*"):  # the last request to it
         pass
     inside.becomes(3)
     other.wait_for_timeout(300)
@@ -177,8 +177,8 @@ def test_a_door_goes_on_counting(shop, visit, new_server):
     assert [event["kind"] for event in inside.history()].count("recount") == 1
 
 
-def test_what_is_answered_in_the_end_is_shown(shop, visit, new_server):
-    """The line to the server breaks meanwhile, and then the queue is closed: it isn't sent for ever."""
+def test_the_final_answer_is_shown(shop, visit, new_server):
+    """The connection breaks and then the queue is closed: the page doesn't send the form forever."""
     phone = visit(shop.links["customers"])
     new_server.takes_over()
     sent = posts(phone)
@@ -220,4 +220,4 @@ def test_the_owner_sees_the_backups_and_who_holds_the_lease(shop, visit, new_ser
     expect(owner.get_by_text(MOVING)).to_be_visible()
     new_server.leaves()
     expect(line).to_contain_text(re.compile(r"This server holds the lease: term \d, confirmed\."))
-    expect(ana.locator("#message")).to_have_text("No one waiting.")  # the answer to what was pressed
+    expect(ana.locator("#message")).to_have_text("No one waiting.")  # the answer to the press

@@ -16,14 +16,14 @@ def take(page):
 
 
 def refresh(page):
-    """After how many seconds a page loads itself anew, and from where."""
+    """Return after how many seconds a page reloads itself, and from which URL."""
     content = page.locator("meta[http-equiv=refresh]").get_attribute("content")
     seconds, _, url = content.partition("; url=")
     return int(seconds), page.url.endswith(url) and url
 
 
-def test_a_page_learns_of_its_turn_by_loading_itself_anew(server, shop, old_phone):
-    """The page asks for it after 15 seconds (see below); what comes to this phone says 3."""
+def test_a_page_learns_of_its_turn_by_reloading_itself(server, shop, old_phone):
+    """The page reloads after 15 seconds (see below); for this phone, that is changed to 3."""
 
     def hasten(route):
         answer = route.fetch(url=route.request.url.replace("shop.test", "127.0.0.1"))
@@ -34,7 +34,8 @@ def test_a_page_learns_of_its_turn_by_loading_itself_anew(server, shop, old_phon
     take(old_phone)
     expect(old_phone.get_by_role("heading", name="A1")).to_be_visible()
     old_phone.route("**/t/*", hasten)
-    old_phone.route("**/static/*", lambda route: route.abort())  # it may not load these from a loopback
+    # the browser may not load these from loopback
+    old_phone.route("**/static/*", lambda route: route.abort())
     old_phone.reload()
     expect(old_phone.get_by_text("You're next")).to_be_visible()
     shop.desk().post("next", finished=None)
@@ -53,7 +54,7 @@ def test_a_customer_leaves_the_line_and_takes_another_number(shop, old_phone):
 
 
 @pytest.mark.parametrize("page", ["ticket", "desk", "board", "door", "screen"])
-def test_live_pages_load_themselves_anew(shop, visit, page):
+def test_live_pages_reload_themselves(shop, visit, page):
     inside = Inside(shop)
     links = {
         "ticket": shop.take().body["links"]["ticket"],
@@ -66,7 +67,7 @@ def test_live_pages_load_themselves_anew(shop, visit, page):
     assert refresh(opened) == (15, links[page].removeprefix(shop.client.url))
 
 
-def test_a_page_that_asks_for_something_does_not_lose_what_is_typed(server, shop, old_phone):
+def test_a_page_with_a_form_does_not_reload_itself(server, shop, old_phone):
     assert refresh(old_phone)[0] == 15
     server.post(f"{shop.links['manage']}/queues/deli", {"asks": ["name"]})
     old_phone.reload()
@@ -101,7 +102,7 @@ def test_a_door_works_by_plain_forms(shop, old_phone, visit):
         door.get_by_role("button", name=button, exact=True).click()
         expect(door.locator("#count")).to_have_text(str(count))
         expect(door.locator("#left")).to_have_text(left)
-    door.reload()  # sends nothing again
+    door.reload()  # sends nothing a second time
     expect(door.locator("#count")).to_have_text("4")
     take(old_phone)
     expect(old_phone.get_by_text("You're next")).to_be_visible()

@@ -1,4 +1,4 @@
-"""What an owner does on a phone, on pages that are up to date, where nothing that was typed is lost."""
+"""The owner's tasks on a phone. Pages stay up to date, and nothing that was typed is lost."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ def press(page, name, role="button"):
 
 
 def go_to(page, section):
-    """Open a section with the menu, as it is on a phone."""
+    """Open a section with the menu of a phone."""
     menu = page.get_by_role("navigation", name="Sections")
     if not menu.get_by_role("link", name=section).is_visible():
         menu.get_by_text("More").click()
@@ -72,6 +72,17 @@ def test_the_average_wait_is_in_view(shop, owner):
     expect(owner.get_by_text("Average wait", exact=True)).to_be_in_viewport()
 
 
+def test_a_long_wait_covers_no_other_figure(shop, visit):
+    owner = visit(f"{shop.links['manage']}/stats")
+    covers = """() => [...document.querySelectorAll('.figures dd')].filter(figure => {
+        figure.innerHTML = '<data>12 h 25 min</data>';
+        const [text, room] = [figure.firstChild, figure.parentNode].map(e => e.getBoundingClientRect());
+        return text.right > room.right + 1;
+    }).length"""
+    assert owner.locator(".figures dd").count() > 3
+    assert owner.evaluate(covers) == 0
+
+
 def test_the_owner_renames_a_desk(shop, owner):
     shop.desk("Ana", "Window 1")
     go_to(owner, "Team")
@@ -84,7 +95,7 @@ def test_the_owner_renames_a_desk(shop, owner):
     assert shop.owner_get()["servicers"][0]["desk"] == "Window 7"
 
 
-def test_the_owner_gives_a_colleague_a_way_in(shop, owner, visit):
+def test_the_owner_gives_a_colleague_a_link(shop, owner, visit):
     go_to(owner, "Team")
     expect(owner.get_by_role("button", name="Copy link Staff link")).to_be_in_viewport(ratio=1)
     press(owner, "Copy link Staff link")
@@ -95,11 +106,12 @@ def test_the_owner_gives_a_colleague_a_way_in(shop, owner, visit):
     expect(visit(link).get_by_role("button", name="Start serving")).to_be_visible()
 
 
-def test_the_owner_brings_back_who_was_called_last(shop, owner):
+def test_the_owner_restores_the_last_called_customer(shop, owner):
     desk = shop.desk()
     shop.take(name="Zoë")
     desk.call_next()
     desk.post("no-show", number="A1")
+    expect(owner.get_by_role("button", name="Restore A1")).to_be_in_viewport(ratio=1)
     press(owner, "Restore A1")
     expect(owner.get_by_text("A1 is back in the queue, first in line.")).to_be_in_viewport()
     assert shop.waiting() == ["A1"]
@@ -147,7 +159,7 @@ def test_an_error_is_in_view_at_its_field_and_nothing_is_lost(shop, visit):
     expect(error).to_be_in_viewport()
     expect(form.get_by_label("Prefix")).to_be_focused()
     expect(form.get_by_label("Name", exact=True).first).to_have_value("Fresh eggs")
-    shop.take()  # a change in the place takes nothing away
+    shop.take()  # a change in the place keeps what was typed
     owner.wait_for_timeout(3000)
     expect(form.get_by_label("Name", exact=True).first).to_have_value("Fresh eggs")
     form.get_by_label("Prefix").fill("X")

@@ -3,10 +3,10 @@
 import pytest
 from playwright.sync_api import expect
 
-SOON_S = 3  # a second is what we promise; a machine that runs other tests beside this one may be slower
+SOON_S = 3  # the promise is one second; a machine that runs other tests at the same time may be slower
 
 GREEN = "rgb(11, 107, 70)"
-# In the tab's own storage: a press before the scripts have come is a plain post, and loads the page anew.
+# Counted in the tab's storage: a press before the scripts are loaded is a plain POST that reloads the page.
 NOTE_THE_PRESS = """
     const note = () => { sessionStorage.pressedAt ??= Date.now(); };
     document.addEventListener('click', note, { capture: true });"""
@@ -18,7 +18,7 @@ NOTE_THE_TURN = """
 
 
 def link(page, label):
-    """One of the links that the owner gives away."""
+    """Return one of the links that the owner shares."""
     return page.get_by_role("group", name=label, exact=True).locator("[data-url]").get_attribute("data-url")
 
 

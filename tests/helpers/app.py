@@ -19,6 +19,7 @@ import takeanumber
 from app import clock as app_clock
 from helpers.client import AppClient
 from helpers.clock import REAL_PROCESSES, Clock
+from helpers.html_browser import Browser
 from helpers.places import Caller, Desk, Door, Place, open_deli
 
 HERE = Path(takeanumber.__file__).parent
@@ -36,7 +37,7 @@ def no_settings_from_outside() -> Iterator[None]:
 
 
 class Compiled(BytecodeCache):
-    """Templates that an earlier application of this process has compiled."""
+    """Cache of compiled templates, shared by all applications of this process."""
 
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str], Any] = {}
@@ -82,12 +83,14 @@ def close(app: flask.Flask) -> None:
 
 
 @pytest.fixture
-def start(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., flask.Flask]]:
+def start(
+    tmp_path: Path, clock: Clock, database_settings: dict[str, Any]
+) -> Iterator[Callable[..., flask.Flask]]:
     """Create applications with these settings on the database of this test; close them all after it."""
     apps = []
 
     def start(**settings: Any) -> flask.Flask:
-        defaults = {"data": tmp_path / "data", "takes_per_minute": 10**9}
+        defaults = {"data": tmp_path / "data", "takes_per_minute": 10**9, **database_settings}
         apps.append(takeanumber.create_app(**defaults | settings))
         return apps[-1]
 
@@ -105,6 +108,12 @@ def app(start: Callable[..., flask.Flask]) -> flask.Flask:
 @pytest.fixture
 def client(app: flask.Flask) -> AppClient:
     return AppClient(app)
+
+
+@pytest.fixture
+def browser(app: flask.Flask) -> Callable[[], Browser]:
+    """Returns a new browser without JavaScript each time it is called."""
+    return lambda: Browser(app)
 
 
 @pytest.fixture
@@ -176,7 +185,7 @@ def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=60,
             check=False,
         )
 

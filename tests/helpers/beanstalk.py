@@ -31,11 +31,11 @@ BUNDLED = [line[2:].rstrip("/") for line in (HERE / ".ebignore").read_text().spl
 
 
 class Aborted(Exception):
-    """A hook failed; what it said."""
+    """A hook failed; the exception holds its output."""
 
 
 def resolved(value: Any, **names: str) -> str:
-    """An option's value: what stands in backticks is a function of CloudFormation's."""
+    """Return the value of an option; functions of CloudFormation stand in backticks."""
 
     def call(function: Any) -> str:
         if isinstance(function, str):
@@ -49,22 +49,22 @@ def resolved(value: Any, **names: str) -> str:
 
 
 def properties_of(name: str) -> dict[str, str]:
-    """The environment properties that .ebextensions gives to an environment of this name."""
+    """Return the environment properties that .ebextensions sets for an environment of this name."""
     names = {"AWSEBEnvironmentName": name, "AWS::Region": "eu-central-1", "AWS::AccountId": "123456789012"}
     return {key: resolved(value, **names) for key, value in CONFIG[PROPERTIES].items()}
 
 
 class Instance:
-    """One machine. Its roots lie in a directory; all else is as the bundle's own files say."""
+    """An instance: its root directories are in a directory of the test, and the bundle decides the rest."""
 
     def __init__(self, root: Path, **properties: str):
         self.app, self.data = root / "var" / "app", root / "var" / "takeanumber"
         self.properties = properties_of("shop") | properties | {"TAKEANUMBER_DATA": str(self.data)}
         self.server: Server | None = None
-        self.said = ""  # by the hooks of the last deploy
+        self.said = ""  # output of the hooks of the last deploy
         programs = self.app / "venv" / "staging-LQM1lest" / "bin"
         programs.mkdir(parents=True)
-        python = programs / "python3"  # a link would not find what is installed
+        python = programs / "python3"  # a link would not find the installed packages
         python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
         python.chmod(0o755)
         self.roots = {
@@ -79,10 +79,10 @@ class Instance:
         tool.write_text(f"#!/bin/sh\n[ $1 = container ] && cat {root}/environment\n")
         tool.chmod(0o755)
         self.roots["EB_GET_CONFIG"] = str(tool)
-        self.pauses = ""  # before each attempt to verify; so none, which saves the time
+        self.pauses = ""  # seconds before each attempt to verify: none, to save time
 
     def deploy(self, version: Path) -> None:
-        """Deploys a version, as the engine does; raises Aborted, with the old one still serving."""
+        """Deploy a version as the engine does. Raises Aborted while the old version still serves."""
         staging, current, self.said = self.app / "staging", self.app / "current", ""
         shutil.rmtree(staging, ignore_errors=True)
         shutil.copytree(version, staging)
@@ -95,7 +95,7 @@ class Instance:
         self.run_hooks(current, "hooks/postdeploy")
 
     def configure(self, **properties: str) -> None:
-        """Changes properties of the environment; the version stays."""
+        """Change properties of the environment; the version stays the same."""
         self.properties |= properties
         self.run_hooks(self.app / "current", "confighooks/predeploy")
         self.stop()
@@ -103,7 +103,7 @@ class Instance:
         self.run_hooks(self.app / "current", "confighooks/postdeploy")
 
     def serve(self) -> None:
-        """Starts the process that the Procfile names."""
+        """Start the process that the Procfile names."""
         current = self.app / "current"
         (web,) = re.findall("^web: (.*)$", (current / "Procfile").read_text(), re.MULTILINE)
         given = [f"export {name}={quote(value)}" for name, value in self.properties.items()]
@@ -116,18 +116,18 @@ class Instance:
             self.server.start()
 
     def stop(self) -> None:
-        """Ends the process, as a deploy does and one that ends an instance."""
+        """End the process, as a deploy or the end of an instance does."""
         if self.server and self.server.process.poll() is None:
             self.server.stop(within=30)
 
     def run_hooks(self, version: Path, kind: str) -> None:
-        """Runs all hooks of a kind, by their names, with what the engine gives them; raises Aborted."""
+        """Run all hooks of a kind in the order of their names, as the engine does. Raises Aborted."""
         (self.app.parent.parent / "environment").write_text(f"{self.environment}\n")
         for hook in sorted((version / ".platform" / kind).iterdir()):
             self.run(f".platform/{kind}/{hook.name}", cwd=version)
 
     def run(self, *words: str, cwd: Path, **environment: str) -> str:
-        """Runs a program as root's; returns what it says, and raises Aborted when it fails."""
+        """Run a program as root does; return its output. Raises Aborted if it fails."""
         given = {"HOME": "/root", "PATH": "/usr/local/bin:/usr/bin:/bin", "PORT": "8000"} | self.properties
         shifted = {
             k: v for k, v in os.environ.items() if k.startswith(("FAKETIME", "LD_PRELOAD", "PYTHONPATH"))
@@ -149,7 +149,10 @@ class Instance:
 
 @pytest.fixture
 def version(tmp_path: Path, next_version: Callable[[str], Path]) -> Callable[..., Path]:
-    """Makes an unzipped bundle: of this version, or of the next with one more migration."""
+    """Return a function that makes an unzipped bundle.
+
+    It is of this version, or of the next one with one more migration.
+    """
 
     def make(migration: str = "") -> Path:
         made = next_version(migration) if migration else tmp_path / "version"
@@ -168,7 +171,7 @@ def version(tmp_path: Path, next_version: Callable[[str], Path]) -> Callable[...
 
 @pytest.fixture
 def instances(tmp_path: Path) -> Iterator[Callable[..., Instance]]:
-    """Makes instances; ends what they serve after the test."""
+    """Return a function that makes instances; their servers end after the test."""
     made: list[Instance] = []
 
     def make(**properties: str) -> Instance:

@@ -1,4 +1,4 @@
-"""Where the browser of the tests is. This module needs nothing but Python: `tests/install.py` uses it too."""
+"""Finds the browser for the tests. Uses only the standard library, as `tests/install.py` needs it too."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ import shutil
 import subprocess
 from functools import cache
 
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 BROWSERS = (
     "chromium",
     "chromium-browser",

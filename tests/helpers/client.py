@@ -27,7 +27,7 @@ class Response(NamedTuple):
 
 
 class Client:
-    """A JSON client without cookies. It checks that every error is a sentence and never an unexpected one."""
+    """A JSON client without cookies. It checks that every error is a sentence, and that none is a 500."""
 
     def get(self, url: str, **headers: str) -> Response:
         """Send a GET; `Accept_Language="de"` sets the header Accept-Language."""

@@ -13,7 +13,7 @@ REAL_PROCESSES = {"command", "start_server", "shared_server", "instances"}
 def zone_at_hour(hour: int) -> str:
     """Return a time zone in which it is now this hour of the day.
 
-    A place there doesn't reach the end of its day while a test runs, whatever time it is outside.
+    The day of a place there doesn't end while a test runs, whatever the real time is.
     """
     ahead = (hour - datetime.now(UTC).hour + 12) % 24 - 12
     return f"Etc/GMT{-ahead:+d}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,12 +66,3 @@ def start_quick(start_server: Callable[..., Server]) -> Callable[..., Server]:
         return start_server(command=command, backup_url=backup_url, **settings)
 
     return start
-
-
-def wait_for(wanted: Callable[[], Any], within: float = 20) -> Any:
-    """Wait until `wanted` returns something true, and return that."""
-    until = time.monotonic() + within
-    while not (result := wanted()):
-        assert time.monotonic() < until, f"{wanted} returned nothing true in {within} s"
-        time.sleep(0.05)
-    return result

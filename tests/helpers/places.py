@@ -17,7 +17,7 @@ from helpers.streams import Stream
 
 
 class Customer:
-    """Somebody who has a number."""
+    """A customer with a ticket."""
 
     def __init__(self, client: Client, ticket: dict[str, Any]):
         self.client, self.ticket, self.number = client, ticket, ticket["number"]

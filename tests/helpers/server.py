@@ -30,7 +30,7 @@ from helpers.places import Place, open_deli
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SERVE = [sys.executable, str(ROOT / "takeanumber.py"), "serve"]
-ADDRESSES = cycle(range(2, 250))  # the last bytes of loopback addresses
+ADDRESSES = cycle(range(2, 250))  # the last bytes of the loopback addresses that open_shop() uses
 GENEROUS = {"TAKEANUMBER_TAKES_PER_MINUTE": "1000000", "TAKEANUMBER_MAX_WAITING": "100000"}
 
 

@@ -99,7 +99,7 @@ class Folder:
 
 
 class Way:
-    """The way to the S3: a proxy that hands on what it is told, as long as nothing is set to be wrong.
+    """A proxy to the S3 server, which can fail in several ways.
 
     `wrong` says what happens to each request whose method is in `of`, with `where` in its path: a status with
     its code, such as (403, "AccessDenied"); "hangs"; "cut" (half of what is put is stored, and the answer is
@@ -110,10 +110,10 @@ class Way:
     def __init__(self, port: int):
         self.wrong: tuple[int, str] | str | None = None
         self.of = {"GET", "PUT"}
-        self.where = ""  # in the path
-        self.times: int | None = None  # after so many it is right again
+        self.where = ""  # part of the path
+        self.times: int | None = None  # number of requests after which it works again
         self.asked: list[tuple[str, str]] = []  # method and path of each request
-        self.freed = threading.Event()  # which ends what hangs
+        self.freed = threading.Event()  # set to end requests that hang
         way = self
 
         class Handler(BaseHTTPRequestHandler):

@@ -62,7 +62,7 @@ class Stream:
                 self._events.put(Event(kind, fields.get("id", ""), fields.get("data", ""), time.monotonic()))
                 fields = {}
         except (OSError, HTTPException, ValueError, AttributeError):
-            pass  # it was closed, by us or by the server
+            pass  # it was closed, by the test or by the server
         self._events.put(None)
 
     def next(self, within: float = 5, kind: str = "state") -> Event:

@@ -9,27 +9,27 @@ from sqlalchemy.engine import Connection
 from app.core.models import Place, Ticket
 from app.storage.sql import run
 
-MAX_STEPS = 5
-TICKET_STEPS = ("call", "cancel", "no-show", "put-back", "bring-back", "move", "restore")
-DESK_STEPS = ("pause", "resume")
+MAX_LINE_EVENTS = 5
+TICKET_EVENTS = ("call", "cancel", "no-show", "put-back", "bring-back", "move", "restore")
+DESK_EVENTS = ("pause", "resume")
 
 
 @dataclass(frozen=True)
-class Step:
+class LineEvent:
     """Something that happened in a line. It names no person."""
 
     at: float
-    kind: str  # one of TICKET_STEPS and DESK_STEPS
-    number: str | None  # of the ticket; None for a step of a desk
+    kind: str  # one of TICKET_EVENTS and DESK_EVENTS
+    number: str | None  # of the ticket; None for an event of a desk
     desk: str | None
     out_of_turn: bool = False  # it was called although it was behind
     by_priority: bool = False  # it was called first since its priority is higher
 
 
-def latest_steps(db: Connection, place: Place, ticket: Ticket) -> list[Step]:
-    """Return the latest steps of other tickets and of desks in a ticket's line, newest first.
+def latest_line_events(db: Connection, place: Place, ticket: Ticket) -> list[LineEvent]:
+    """Return the latest events of other tickets and of desks in a ticket's line, newest first.
 
-    Only steps after the ticket was taken count.
+    Only events after the ticket was taken count.
     """
     sql = """SELECT happened_at, kind, number, servicer.desk, ticket.priority, ticket.joined_at,
                     ticket.id AS ticket_id
@@ -41,22 +41,22 @@ def latest_steps(db: Connection, place: Place, ticket: Ticket) -> list[Step]:
              AND CASE WHEN ticket_id IS NOT NULL THEN event.queue_id = :queue AND ticket_id <> :ticket
                  ELSE all_queues = 1 OR servicer.id IN (SELECT servicer_id FROM servicer_queue
                                                         WHERE queue_id = :queue) END
-             ORDER BY event.id DESC LIMIT :max_steps"""
+             ORDER BY event.id DESC LIMIT :max_events"""
     rows = run(
         db,
         sql,
         place=place.id,
-        kinds=[*TICKET_STEPS, *DESK_STEPS],
+        kinds=[*TICKET_EVENTS, *DESK_EVENTS],
         ticket=ticket.id,
         queue=ticket.queue_id,
-        max_steps=MAX_STEPS,
+        max_events=MAX_LINE_EVENTS,
     )
     own_order = (ticket.priority, ticket.joined_at, ticket.id)
-    steps = []
+    events = []
     for row in rows:
         out_of_turn = by_priority = False
         if row.kind == "call":
             out_of_turn = (row.priority, row.joined_at, row.ticket_id) > own_order
             by_priority = not out_of_turn and row.priority < ticket.priority
-        steps.append(Step(row.happened_at, row.kind, row.number, row.desk, out_of_turn, by_priority))
-    return steps
+        events.append(LineEvent(row.happened_at, row.kind, row.number, row.desk, out_of_turn, by_priority))
+    return events

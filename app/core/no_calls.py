@@ -1,0 +1,117 @@
+"""What people write to say that nobody may call a number, or that somebody may.
+
+In a column such as "Do not call", every cell must be understood: whoever reads it asks about the others. In
+other columns, and in the cell of a name or a number, only what can mean nothing else counts.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+_ACCENTS = re.compile("[\u0300-\u036f]+")  # as NFKD writes them, each behind its letter
+_SPECIAL_LETTERS = str.maketrans("łıøđ’`´", "liod'''")
+
+
+def _plain(text: str) -> str:
+    """Return a text in lower case, without accents, and without quotes and full stops around it."""
+    text = text.casefold()
+    if not text.isascii():
+        text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text).translate(_SPECIAL_LETTERS))
+    return " ".join(text.replace("_", " ").split()).strip("'\"!. ")
+
+
+_YES_WORDS = """yes yep yeah y true t 1 1.0 1,0 x xx × on ✓ ✔ ☑ ✅ ☒ checked selected stop never
+    blocked gesperrt ja j jo wahr oui vrai si s verdadero cierto vero sim verdadeiro tak prawda evet dogru da
+    ano igen waar sant sand sann kylla joo да истина ναι"""
+_NO_WORDS = """no n false f 0 0.0 0,0 off ☐ □ unchecked nein falsch non faux falso nao nie falsz hayir yanlis
+    нет nee onwaar nej nei ei ne nem ложь όχι"""
+_NOTHING_WORDS = "- – — none null nil nan n/a na"
+_ALLOWED = frozenset(
+    ["subscribed", "opt-in", "opt in", "opted in", "opted-in", "may call", "may be called", "ok", "allowed"]
+)
+_FORBIDS = ("stop", "never", "blocked", "gesperrt")
+_YES = frozenset(map(_plain, _YES_WORDS.split()))
+_NO = frozenset(map(_plain, _NO_WORDS.split()))
+_NOTHING = frozenset(map(_plain, _NOTHING_WORDS.split())) | {"", "not set"}
+
+# Phrases that can mean nothing else, in the form that _plain() makes.
+_PHRASES_IN_LINES = r"""do\ ?n[o']?t\ (?:call|contact|phone|ring|dial) | do\ ?not(?:call|contact)
+    | dont(?:call|contact) | never\ call | dnc | no\ (?:more\ )?(?:phone\ )?calls | no\ (?:more\ )?contact
+    | opt(?:ed|s)?[\ -]?out | unsubscribed?
+    | nicht\ (?:mehr\ |wieder\ )?(?:anrufen|kontaktieren|telefonieren) | nie\ (?:mehr\ |wieder\ )anrufen
+    | keine?\ (?:weiteren\ )?(?:anrufe?|werbung|kontaktaufnahme)
+    | ne\ (?:pas|plus)\ (?:appeler|contacter|rappeler|telephoner) | pas\ d'appels?
+    | no\ (?:llamar|contactar|llame|telefonear) | no\ volver\ a\ llamar
+    | non\ (?:chiamare|contattare|telefonare|richiamare)
+    | nao\ (?:ligar|contatar|contactar|telefonar|ligue)
+    | niet\ (?:meer\ )?(?:bellen|contacteren|opbellen)
+    | nie\ (?:dzwonic|kontaktowac|telefonowac) | aramayin(?:iz)? | aranmasin
+    | ring\ (?:inte|ej|ikke) | (?:ikke|inte|ej)\ ring(?:es|as)? | ala\ soita | nevolat | не\ звонить"""
+_PHRASES = re.sub(r"(?<!\\)\s+", "", _PHRASES_IN_LINES)
+_PHRASE = re.compile(_PHRASES)
+_BEFORE = (
+    r"(?:please|pls|plz|bitte|s'il vous plait|svp|por favor|per favore|prosze|lutfen|alstublieft|var god)"
+)
+_AFTER = (
+    r"(?:again|any ?more|ever|at all|please|her|him|them|me|us|bitte|mehr|wieder|svp|plus|mas|piu|mais|meer)"
+)
+_SENTENCE = re.compile(rf"(?:{_BEFORE},? )?(?:{_PHRASES})(?:,? {_AFTER}){{0,2}}")
+_DENIES = re.compile(r"(not|no|never|has ?n[o']t|did ?n[o']t|kein|nicht|non|pas)\b.*(opt|unsub)")
+_DATES = re.compile(
+    r"(19|20)\d\d[-./]\d\d?[-./]\d\d?([t ].*)?|\d\d?[-./]\d\d?[-./]((19|20)\d\d|\d\d)( .*)?"
+    r"|\d\d?\.? [^\W\d]{3,9}\.?,? (19|20)\d\d|[^\W\d]{3,9}\.? \d\d?,? (19|20)\d\d"
+)
+
+
+def means_do_not_call(text: str) -> bool | None:
+    """Return whether a cell of a column "Do not call" says that nobody may call; None if that is unclear.
+
+    A date is a yes: it says since when.
+    """
+    plain = _plain(text)
+    if plain in _NO or plain in _NOTHING or plain in _ALLOWED:
+        return False
+    if _DENIES.match(plain):
+        return None
+    if plain in _YES or _PHRASE.search(plain) or _DATES.fullmatch(plain):
+        return True
+    return None
+
+
+def means_may_call(text: str) -> bool | None:
+    """Return whether a cell of a column "May be called" leaves it open or says yes; None if it is unclear.
+
+    A date is a yes: it says since when.
+    """
+    plain = _plain(text)
+    if plain in _NO or plain in _FORBIDS:
+        return False
+    if plain in _NOTHING or plain in _ALLOWED or plain in _YES:
+        return True
+    if _DATES.fullmatch(plain):
+        return True
+    if _SENTENCE.fullmatch(plain):
+        return False
+    return None
+
+
+def says_no_calls(text: str) -> bool:
+    """Return True if a text, or a sentence in it, says nothing but that somebody must not be called."""
+    return any(_SENTENCE.fullmatch(_plain(sentence)) for sentence in re.split(r"[.;!,|\n()\[\]]+| - ", text))
+
+
+def hints_at_no_calls(text: str) -> bool:
+    """Return True if a text may say that somebody must not be called."""
+    return _PHRASE.search(_plain(text)) is not None
+
+
+def mentions_no_calls(texts: Iterable[str]) -> bool:
+    """Return True if any of these texts may say so; much faster than to look at each of them."""
+    return hints_at_no_calls("\n".join(texts))
+
+
+def words_beside_number(text: str) -> str:
+    """Return what stands beside the digits in the cell of a phone number."""
+    return re.sub(r"[\d+/()-]+", " ", text)

@@ -1,0 +1,172 @@
+"""Several instances under load, while instances and PostgreSQL are killed: nothing answered is lost."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from functools import partial
+from http.client import HTTPException
+
+import pytest
+from helpers.places import Desk, Place
+from helpers.postgres import Cluster
+from helpers.server import Server
+
+NUMBERS_ARE_OVER = 409
+
+
+class Load:
+    """Customers and servicers who press through any instance, and again where they get no answer."""
+
+    def __init__(self, servers, takers, servicers):
+        self.servers = servers
+        self.shop = servers[0].open_shop()
+        self.taken: list[str] = []
+        self.called: dict[str, set[str]] = {}  # number -> the desks that were told that it is theirs
+        self.failures: list[str] = []
+        self._stop = threading.Event()
+        desks = [self.shop.desk(f"Servicer {n}", f"Window {n}") for n in range(servicers)]
+        self._threads = [threading.Thread(target=self._take) for _ in range(takers)]
+        self._threads += [threading.Thread(target=self._serve, args=[desk]) for desk in desks]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _press(self, send):
+        """Return the answer of an instance, or None if there was none."""
+        try:
+            answer = send(random.choice(self.servers))
+        except (OSError, HTTPException):
+            time.sleep(0.05)
+            return None
+        if answer.status == 503:
+            if "error" not in answer.body or "Retry-After" not in answer.headers:
+                self.failures.append(str(answer))
+            time.sleep(0.1)
+            return None
+        return answer
+
+    def _take(self):
+        (url,) = self.shop.take_links.values()
+        while not self._stop.is_set():
+            answer = self._press(lambda server: server.post(url, {}))
+            if answer and answer.status == 201:
+                self.taken.append(answer.body["number"])
+            elif answer and answer.status != NUMBERS_ARE_OVER:
+                self.failures.append(str(answer))
+
+    def _serve(self, desk):
+        current = None
+        while not self._stop.is_set():
+            answer = self._press(partial(self._call_next, desk.link, current))
+            if answer is None:
+                continue
+            if answer.status not in (200, 409):
+                self.failures.append(str(answer))
+                continue
+            shown = answer.body["current"]
+            current = shown and shown["number"]
+            if current:
+                self.called.setdefault(current, set()).add(desk.link)
+
+    def _call_next(self, link, finished, server):
+        return Desk(server, {"id": 0, "links": {"desk": link}}).post("next", finished=finished)
+
+    def check(self, server):
+        """Compare what was answered with what is stored."""
+        assert self.failures == []
+        shop = Place(server, {"slug": self.shop.slug, "links": self.shop.links})
+        export = shop.export()
+        tickets = {ticket["number"]: ticket for ticket in export["ticket"]}
+        assert len(tickets) == len(export["ticket"]), "a number is there twice"
+        assert len(set(self.taken)) == len(self.taken), "a number was given twice"
+        assert set(self.taken) <= set(tickets), "an answered ticket was lost"
+        for number, desks in self.called.items():
+            assert len(desks) == 1, f"{number} was at two desks"
+            assert tickets[number]["state"] in ("called", "serving", "done")
+        kinds = Counter((event["ticket_id"], event["kind"]) for event in export["event"])
+        for ticket in tickets.values():
+            assert kinds[ticket["id"], "take"] == 1
+            assert kinds[ticket["id"], "call"] == (ticket["first_called_at"] is not None)
+            assert kinds[ticket["id"], "done"] == (ticket["state"] == "done")
+        (queue,) = export["queue"]
+        assert queue["waiting"] == sum(ticket["state"] == "waiting" for ticket in tickets.values())
+        assert self.taken
+        assert self.called
+
+
+@pytest.fixture
+def start_instances(start_server, tmp_path):
+    """Start instances on one database."""
+
+    def start(url, count) -> list[Server]:
+        return [
+            start_server(
+                "--threads", "96", data=tmp_path / f"instance{number}", database_url=url, places="open"
+            )
+            for number in range(count)
+        ]
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "people"), [(2, 4, (8, 3)), pytest.param(4, 60, (50, 8), marks=pytest.mark.soak)]
+)
+def test_no_number_is_given_twice_by_several_instances(start_instances, postgres_url, count, seconds, people):
+    servers = start_instances(postgres_url, count)
+    with Load(servers, *people) as load:
+        time.sleep(seconds)
+    load.check(servers[-1])
+
+
+@pytest.mark.parametrize(
+    ("kills", "pause", "people"), [(1, 2, (8, 3)), pytest.param(12, 10, (50, 8), marks=pytest.mark.soak)]
+)
+def test_nothing_answered_is_lost_when_an_instance_is_killed(
+    start_instances, postgres_url, kills, pause, people
+):
+    servers = start_instances(postgres_url, 2 if kills == 1 else 4)
+    with Load(servers, *people) as load:
+        for _ in range(kills):
+            time.sleep(pause / 2)
+            victim = random.choice(servers)
+            victim.kill()
+            time.sleep(pause / 2)
+            victim.start()
+    load.check(servers[0])
+
+
+@pytest.mark.parametrize(
+    ("restarts", "people"), [(1, (8, 3)), pytest.param(10, (50, 8), marks=pytest.mark.soak)]
+)
+def test_nothing_answered_is_lost_when_postgresql_crashes(start_instances, restarts, people):
+    cluster = Cluster()
+    try:
+        servers = start_instances(cluster.create_database(), 2 if restarts == 1 else 4)
+        with Load(servers, *people) as load:
+            for _ in range(restarts):
+                time.sleep(2)
+                cluster.restart()
+                time.sleep(2)
+                before = len(load.taken)
+                deadline = time.monotonic() + 30
+                while len(load.taken) == before:
+                    assert time.monotonic() < deadline, "the service doesn't go on"
+                    time.sleep(0.1)
+        load.check(servers[0])
+        for server in servers:
+            assert server.process.poll() is None
+            assert Place(server, {"slug": load.shop.slug, "links": load.shop.links}).picture()["queues"]
+            server.kill()
+    finally:
+        cluster.close()

@@ -1,0 +1,163 @@
+"""Opt-outs as people write them: in other languages, in other columns, and beside the number."""
+
+import pytest
+from test_contact_import import stores, uploads
+from test_opt_outs import forbidden, numbers
+
+
+@pytest.mark.parametrize(
+    "yes",
+    [
+        *("sì", "Evet", "VERDADEIRO", "PRAWDA", "DOĞRU", "WAAR", "VERO", "да", "☒"),
+        *(
+            "Ring inte",
+            "Bitte nicht mehr anrufen!",
+            "NE PAS APPELER",
+            "no llamar",
+            "Não ligar",
+            "Nie dzwonić",
+        ),
+        *("niet bellen", "non chiamare", "aramayın", "don’t ring", "opted_out"),
+    ],
+)
+def test_a_yes_in_other_languages(clinic, yes):
+    stores(clinic, f'Name;Phone;DNC\nMara;030 1234567;"{yes}"\n')
+    assert forbidden(clinic) == ["Mara"]
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        *("Nicht anrufen", "Ne pas appeler", "No llamar", "Non chiamare", "Não ligar", "Niet bellen"),
+        *("Nie dzwonić", "Aramayın", "Ring inte", "Cannot call", "Not callable"),
+    ],
+)
+def test_a_heading_in_other_languages(clinic, heading):
+    stores(clinic, f"Name;Phone;{heading}\nMara;030 1234567;x\nBen;0171 2345678;\n")
+    assert forbidden(clinic) == ["Mara"]
+
+
+@pytest.mark.parametrize(
+    "heading", ["OK to call", "May we call?", "Consent to call", "Anruf erlaubt", "Opt-in", "Puede llamar"]
+)
+def test_a_no_in_a_column_that_says_who_may_be_called(clinic, heading):
+    text = f"Name;Phone;{heading}\nMara;030 1234567;no\nBen;0171 2345678;yes\nCem;030 7654321;\n"
+    stores(clinic, f"{text}Dan;030 7654322;2026-11-01\n")
+    assert forbidden(clinic) == ["Mara"]
+
+
+def test_an_unclear_answer_there_stops_the_file_too(clinic):
+    answer = clinic.owner_post("/contacts/import", text="Name;Phone;OK to call\nMara;030 1234567;maybe\n")
+    assert answer.status == 400
+    assert "does “maybe” in the column “OK to call” mean" in answer.body["error"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "Mara;030 1234567;Do not call;;",
+        "Mara;030 1234567;;Spoke on 3/5. DO NOT CALL AGAIN.;",
+        "Mara;030 1234567;;;VIP, dnc",
+        "Mara (do not call);030 1234567;;;",
+        "Mara;030 1234567 nicht anrufen!;;;",
+    ],
+)
+def test_whoever_said_no_in_another_column_is_not_called(clinic, row):
+    text = f"Name;Phone;Status;Notes;Tags\n{row}\nBen;0171 2345678;Active;Do not call her mother;VIP\n"
+    upload = uploads(clinic, text)
+    (remark,) = upload["remarks"]
+    assert remark["remark"].endswith("nobody may call this number.")
+    clinic.client.post(upload["links"]["store"])
+    assert [name[:4] for name in forbidden(clinic)] == ["Mara"]
+
+
+def test_a_number_with_unclear_words_is_skipped_with_a_question(clinic):
+    upload = uploads(clinic, "Name;Phone\nMara;030 1234567 (do not call before 10)\nBen;0171 2345678\n")
+    assert upload["refuse"] == 1
+    assert "does this mean" in str(upload)
+
+
+def test_a_download_of_the_contacts_forbids_nobody_anew(clinic, cleo):
+    clinic.put_on_list("Ida")
+    cleo.make_call("Do not call again")
+    ids = [each["id"] for each in clinic.contacts()["contacts"]]
+    clinic.owner_post("/contacts/actions", action="may_call", ids=ids)
+    text = clinic.client.get(f"{clinic.links['manage']}/contacts.csv").body
+    assert "Do not call again" in text
+    stores(clinic, text)
+    assert forbidden(clinic) == []
+
+
+def test_a_form_and_a_program_ask_about_words_beside_the_number(clinic):
+    answer = clinic.owner_post("/contacts", contacts=[{"name": "Mara", "phone": "030 1234567 do not call"}])
+    assert clinic.contact_names() == []
+    assert "nobody may call" in str(answer.body)
+    answer = clinic.owner_post(
+        "/contacts", contacts=[{"name": "Mara", "phone": "030 1234567", "may_call": False}]
+    )
+    assert clinic.contact_names() == []
+    assert "write do_not_call for may_call" in str(answer.body)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_list"),
+    [
+        ("Name,Phone,Mobile,DNC\nMara,030 1234567,0171 2345678,yes\n", False),
+        ("Name,Phone,DNC\nMara,030 1234567 / 0171 2345678,yes\n", False),
+        ("Phone,Mobile\n030 1234567,0171 2345678\n", True),
+        ("030 1234567 / 0171 2345678\n", True),
+    ],
+)
+def test_nobody_may_call_any_of_several_numbers(clinic, text, is_list):
+    clinic.add_contacts({"name": "Mara", "phone": "0171 2345678"})
+    upload = clinic.owner_post("/contacts/import", text=text, do_not_call=is_list).body
+    (remark,) = upload["remarks"]
+    assert "Nobody may call the others either" in remark["remark"]
+    clinic.client.post(upload["links"]["store"])
+    assert sorted(numbers(clinic)) == ["0171 2345678", "030 1234567"]
+    assert "Mara" in forbidden(clinic)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Do not call\n030 1234567\n0171 2345678\n",
+        "Bitte nicht anrufen:\n\n030 1234567\n0171 2345678 (Mama)\n",
+        "Zoë,030 1234567\nMüller,Ben,0171 2345678\n",
+        "1;030 1234567\n2;0171 2345678\n",
+    ],
+)
+def test_lists_of_numbers_as_people_keep_them(clinic, text):
+    upload = clinic.owner_post("/contacts/import", text=text, do_not_call=True).body
+    clinic.client.post(upload["links"]["store"])
+    assert sorted(numbers(clinic)) == ["0171 2345678", "030 1234567"]
+
+
+@pytest.mark.parametrize(
+    "headings",
+    [
+        "Cliente;Tfno.",
+        "Paziente;Recapito telefonico",
+        "Ragione sociale;Numero cell.",
+        "Nome do cliente;Contacto telefónico",
+        "Hasta adı;Telefon No",
+        "Naam cliënt;Tel. nr.",
+        "Namn;Mobilnummer",
+    ],
+)
+def test_more_headings(clinic, headings):
+    stores(clinic, f"{headings}\nMara;030 1234567\n")
+    assert clinic.contact_names() == ["Mara"]
+
+
+@pytest.mark.parametrize(
+    ("headings", "row", "name"),
+    [
+        ("Achternaam;Tussenvoegsel;Voornaam", "Jong;de;Zoe", "Zoe de Jong"),
+        ("Roepnaam;Achternaam", "Zoe;de Jong", "Zoe de Jong"),
+        ("Apelido;Nome próprio", "Silva;Zoe", "Zoe Silva"),
+    ],
+)
+def test_more_parts_of_names(clinic, headings, row, name):
+    stores(clinic, f"{headings};Tel.\n{row};030 1234567\n")
+    assert clinic.contact_names() == [name]
