@@ -15,8 +15,8 @@ from app.core.models import WaitRange
 
 # The shares of customers who may be called before the range begins, and after its end.
 EARLY = 0.095
-LATE = 0.08
-LATE_AT_FIRST = 0.07  # while little is known
+LATE = 0.085
+LATE_AT_FIRST = 0.075  # while little is known
 STEP = 0.004  # how much a single outcome changes a share
 FORGET = 0.001  # how much each outcome takes a share back to where it began
 MIN_SHARE, MAX_SHARE = 0.01, 0.15
