@@ -41,7 +41,7 @@ class _Customer(NamedTuple):
     mean_scv: float  # how wrong the mean service may be
 
 
-@dataclass
+@dataclass(slots=True)
 class _Ahead:
     """The sums over those who are ahead."""
 

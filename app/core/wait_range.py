@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -73,4 +74,10 @@ def range_of(mean_s: float, variance: float, levels: Levels) -> WaitRange:
     inward_s = min(15, (high_s - low_s) / 6)
     from_s = 60 * int((low_s + inward_s) / 60)
     to_s = 60 * math.ceil((high_s - inward_s) / 60)
-    return WaitRange(from_s, max(from_s + SHORTEST_S, to_s))
+    return _wait_range(from_s, max(from_s + SHORTEST_S, to_s))
+
+
+@lru_cache(maxsize=4096)
+def _wait_range(from_s: int, to_s: int) -> WaitRange:
+    """Return a range, each one made once: a picture holds hundreds, and most are alike."""
+    return WaitRange(from_s, to_s)
