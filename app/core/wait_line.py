@@ -62,17 +62,18 @@ class _Ahead:
 
     def add(self, queue_id: int, customer: _Customer, number: float) -> None:
         """Add so many customers of a queue."""
-        self.present += number * customer.present
-        self.stay += number * customer.stay
-        self.work_squared += number * customer.work_squared
-        self.variance += number * customer.variance
-        self.leaving += number * customer.leaving
-        added_s = number * customer.work_s
+        present, stay, work_s, work_squared, variance, leaving, mean_scv = customer
+        self.present += number * present
+        self.stay += number * stay
+        self.work_squared += number * work_squared
+        self.variance += number * variance
+        self.leaving += number * leaving
+        added_s = number * work_s
         self.work_s += added_s
         self.all_work_s += added_s
         before_s = self.works_s.get(queue_id, 0.0)
         self.works_s[queue_id] = before_s + added_s
-        self.doubt += customer.mean_scv * added_s * (2 * before_s + added_s)
+        self.doubt += mean_scv * added_s * (2 * before_s + added_s)
 
 
 class DeskLine:
