@@ -19,9 +19,13 @@ from app.core.contacts import forget_old_contacts
 from app.core.doors import held_too_long, release_spaces
 from app.core.erasure import erase_deleted_places
 from app.core.imports import erase_old_imports, fail_unread_imports, finish_imports
-from app.core.mail import send_due_mails
 from app.core.mail_addresses import forget_old_addresses
+from app.core.more_time import end_delays
+from app.core.occupancy import tell_occupancy
+from app.core.subscriptions import SoonWatcher, delete_old_subscriptions, has_old_subscriptions
 from app.core.tickets import erase_personal_data
+from app.core.wait import WaitEstimator
+from app.dispatch import Dispatcher
 from app.errors import Unavailable
 from app.settings import Settings
 from app.storage.database import Database
@@ -55,10 +59,7 @@ def start_jobs(
     stop = threading.Event()
     clock_check = clock_check or ClockCheck(database)
     _start_thread("jobs", _run_jobs, stop, database, _database_jobs(database, settings, clock_check))
-    if settings.mail_enabled:
-        # In a thread of its own, so that a slow mail server delays nothing else.
-        mails = Job("send mails", 5, lambda: send_due_mails(database, now(), settings))
-        _start_thread("mail", _run_jobs, stop, database, [mails])
+    Dispatcher(database, settings).start(stop)
     _start_thread("watchdog", _watch_writer, stop, database)
     _start_thread("condition", _watch_file, stop, database)
     return stop
@@ -83,6 +84,8 @@ def _database_jobs(database: Database, settings: Settings, clock_check: ClockChe
     erase = when_clock_is_right(lambda at: database.write(erase_personal_data, at, keep_days))
     forget = when_clock_is_right(lambda at: forget_old_contacts(database, at, keep_days))
     forget_addresses = when_clock_is_right(lambda at: database.write(forget_old_addresses, at))
+    forget_subscriptions = when_clock_is_right(lambda at: _forget_subscriptions(database, at))
+    soon = SoonWatcher(WaitEstimator())
     jobs = [
         Job("check the clock", 1, when_clock_is_right(lambda _at: False), everywhere=True),
         Job("erase personal data", ERASE_S, erase),
@@ -91,6 +94,10 @@ def _database_jobs(database: Database, settings: Settings, clock_check: ClockChe
         Job("erase deleted places", 10, lambda: database.write(erase_deleted_places)),
         Job("finish imports", 10, lambda: finish_imports(database, now())),
         Job("erase old imports", 10, when_clock_is_right(lambda at: erase_old_imports(database, at))),
+        Job("end delays", 1, lambda: end_delays(database, now())),
+        Job("tell whose turn comes soon", 1, lambda: soon.tell(database, now())),
+        Job("tell what is full", 1, lambda: tell_occupancy(database, now())),
+        Job("forget subscriptions", 60, forget_subscriptions),
         Job("release spaces", 1, when_clock_is_right(lambda at: _release_spaces(database, at))),
     ]
     if database.engine.changes_elsewhere:
@@ -111,6 +118,12 @@ def _release_spaces(database: Database, at: float) -> bool:
     if due:  # a write that changes nothing would still wait for the disk
         database.write(release_spaces, at)
     return False
+
+
+def _forget_subscriptions(database: Database, at: float) -> bool:
+    with database.read() as db:
+        has_old = has_old_subscriptions(db, at)
+    return has_old and database.write(delete_old_subscriptions, at)
 
 
 def _run_jobs(stop: threading.Event, database: Database, jobs: list[Job]) -> None:

@@ -18,6 +18,7 @@ BACKUP_URL_EXAMPLES = "s3://bucket/prefix or /a/directory"
 _HOST = r"(\[[0-9a-f:]+\]|[\w.-]+)"
 _PORT = r"(:([1-9][0-9]{0,4}))?"
 _HTTP_URL = re.compile(rf"https?://{_HOST}{_PORT}/?")
+_HOST_ENTRY = re.compile(rf"(https?://|\*\.)?{_HOST}{_PORT}/?")
 _DATABASE_URL = re.compile(
     rf"postgres(ql)?://([^@/?#:\[\]\s]+(:[^@/?#:\[\]\s]*)?@)?(?P<hosts>{_HOST}{_PORT}(,{_HOST}{_PORT})*)?"
     r"/[^/?#\s]+(?P<query>\?[^#\s]+)?"
@@ -56,6 +57,8 @@ class Settings:
     take_over: str = ""
     smtp_url: str = ""
     smtp_from: str = ""
+    push_hosts: str = "fcm.googleapis.com *.push.services.mozilla.com *.push.apple.com *.notify.windows.com"
+    webhook_hosts: str = ""
     host: str = "0.0.0.0"
     port: int = _int_setting(8000, 0, 65535)
 
@@ -95,12 +98,22 @@ class Settings:
                 f"TAKEANUMBER_BACKUP_URL must look like {BACKUP_URL_EXAMPLES}, not '{self.backup_url}'."
             )
         self._validate_mail()
+        self._validate_hosts()
         for item in fields(self):
             if "range" in item.metadata:
                 (minimum, maximum), value = item.metadata["range"], getattr(self, item.name)
                 if value is not None and not minimum <= value <= maximum:
                     name = variable(item.name)
                     raise CannotStart(f"{name} must be a whole number from {minimum} to {maximum}.")
+
+    def _validate_hosts(self) -> None:
+        for name in ("push_hosts", "webhook_hosts"):
+            for entry in getattr(self, name).split():
+                if not _has_valid_port(_HOST_ENTRY.fullmatch(entry.lower()), group=4):
+                    raise CannotStart(
+                        f"{variable(name)} must be hosts with spaces between them, such as "
+                        f"push.example.org 192.168.1.20:8123, not '{entry}'."
+                    )
 
     def _validate_database(self) -> None:
         """Check the URL of a PostgreSQL server. It may hold a password, so no message repeats it."""

@@ -4,6 +4,7 @@ const POLL = 4000;        // ms between looks at the picture while there is no s
 const UNSURE = 40000;     // nothing heard for so long: ask once whether the server is still there
 const SILENT = 75000;     // a stream speaks at least once a minute; one that doesn't is dead without saying so
 const PATIENCE = 8000;    // an answer that takes longer won't come
+const HIDDEN = 20000;     // ms between looks of a hidden page that rings; browsers wake it once a minute at least
 const AGAIN = 2000;       // between looks whether a server that is moving takes what is sent
 
 const { live, picture, here } = document.body.dataset;
@@ -44,14 +45,16 @@ export async function whenReady(tell) {
   }
 }
 
-// Calls onPicture with every picture of the place, from the stream or, while that is down, by polling.
-export function watch(onPicture, { evenHidden = false } = {}) {
+// Calls onPicture with every picture of the place, from the stream or, while that is down, by polling. A hidden page has
+// no stream; with `inBackground` it polls now and then, since it may still ring.
+export function watch(onPicture, { evenHidden = false, inBackground = false } = {}) {
   let stream, shown, etag, timer, polling, hearing;
   let heard = 0, sure = 0, retryAt = 0, pause = 2000;
 
   function show(next) {
     if (shown && next.epoch === shown.epoch && next.version < shown.version) return;
     shown = next;
+    tellEverybody(next.messages);
     onPicture(next);
   }
 
@@ -113,6 +116,13 @@ export function watch(onPicture, { evenHidden = false } = {}) {
     timer = setTimeout(tick, POLL + Math.random() * 1000);
   }
 
+  async function glance() {
+    await poll();
+    if (!document.hidden) return;
+    clearTimeout(timer);
+    timer = setTimeout(glance, HIDDEN);
+  }
+
   function sleep() {
     clearTimeout(timer);
     close();
@@ -120,7 +130,10 @@ export function watch(onPicture, { evenHidden = false } = {}) {
 
   function wake() {
     sleep();
-    if (document.hidden && !evenHidden) return;  // a browser has six connections a host, for all its tabs
+    if (document.hidden && !evenHidden) {  // a browser has six connections a host, for all its tabs
+      if (inBackground) timer = setTimeout(glance, HIDDEN);
+      return;
+    }
     pause = 2000;
     open();
     timer = setTimeout(tick, POLL);
@@ -133,6 +146,21 @@ export function watch(onPicture, { evenHidden = false } = {}) {
   addEventListener('pagehide', sleep);
   addEventListener('pageshow', event => { if (event.persisted) wake(); });
   wake();
+}
+
+// Shows the messages to everybody who waits. Those that are there stay, so that they aren't read out again.
+function tellEverybody(messages) {
+  const box = document.getElementById('notices');
+  if (!box || !messages) return;
+  const known = [...box.children], ids = messages.map(({ id }) => String(id));
+  known.filter(line => ids.indexOf(line.dataset.notice) < 0).forEach(line => line.remove());
+  messages.forEach(({ id, text }, index) => {
+    if (known.some(line => line.dataset.notice === String(id))) return;
+    const line = document.createElement('p');
+    line.dataset.notice = id;
+    line.textContent = text;
+    box.insertBefore(line, box.children[index] || null);
+  });
 }
 
 // Puts these nodes in the place of all that an element holds.

@@ -1,6 +1,7 @@
 // Finds this ticket in each picture, and tells its customer what it means: by eye, by ear, by hand.
 import { stayAwake } from './awake.js';
 import { buzz, say, watch } from './live.js';
+import { tellHow } from './notify.js';
 import { quietForms, refresh } from './swap.js';
 import { sound } from './sound.js';
 import { ahead, serving, wait, where } from './words.js';
@@ -91,7 +92,7 @@ watch(picture => {
   }
   if (called && called.state === state && same(called)) return;
   refresh();
-});
+}, { inBackground: !onTablet });
 
 let spoken = page.dataset.state;
 document.addEventListener('swapped', () => {
@@ -102,4 +103,5 @@ document.addEventListener('swapped', () => {
 });
 
 stayAwake('mine', () => !ended() && !onTablet);  // a screen that goes dark hears nothing
+if (!isCall && !onTablet) tellHow(page);
 quietForms();

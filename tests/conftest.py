@@ -11,6 +11,7 @@ pytest_plugins = [
     "helpers.fast_backups",
     "helpers.versions",
     "helpers.beanstalk",
+    "helpers.receivers",
 ]
 
 

@@ -293,6 +293,8 @@ class Customers:
                     answer = self.shop.take(request_id=mine)
                     assert answer.status in (200, 201, 503), answer
                     answered = answer.status != 503
+                    if not answered:
+                        time.sleep(0.05)
                 except (OSError, HTTPException):
                     time.sleep(0.02)  # no server is listening right now
             self.numbers.append(answer.body["number"])

@@ -289,6 +289,16 @@ def test_a_new_server_serves_at_once_if_the_old_one_ended_cleanly(machines):
     assert owner_sees(shop, new)["holder"]
 
 
+def test_a_shop_that_is_not_in_the_copy_yet_is_handed_over_to_its_customers(machines):
+    old = machines.serve("old")
+    wait_for(lambda: backup_of(old)["last_at"])
+    machines.restore("new")
+    new = machines.serve("new")
+    shop = old.open_shop()
+    wait_for(lambda: new.post(shop.take_url).status == 201)
+    assert role(old) == "standby"
+
+
 def test_without_customers_a_new_one_only_asks_whether_the_old_one_is_there(machines, tmp_path):
     old = machines.serve("old")
     shop = open_shop(old)

@@ -9,10 +9,12 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
-from helpers.places import Desk, Place
+from helpers.client import AppClient
+from helpers.places import Desk, Place, open_deli
 from helpers.server import Server, free_port
 from helpers.streams import Stream
 from helpers.versions import HEAD, NEXT
@@ -277,7 +279,7 @@ def test_a_commit_whose_answer_is_lost_counts_once(place, app, monkeypatch):
 
 
 def test_a_mail_is_claimed_by_one_instance(start, database_settings):
-    from app.core.mail import _claim, _due_mails
+    from app.core.outbox import claim
     from app.storage.sql import insert
 
     one, two = (start().extensions["takeanumber"].database for _ in range(2))
@@ -293,9 +295,9 @@ def test_a_mail_is_claimed_by_one_instance(start, database_settings):
 
     one.write(queue)
     with one.read() as db:
-        mails = _due_mails(db, 10.0)
-    assert len(one.write(_claim, 10.0, mails)) == 1
-    assert two.write(_claim, 10.0, mails) == set()
+        mails = list(db.exec_driver_sql("SELECT id FROM mail").scalars())
+    assert one.write(claim, 10.0, mails, "one") == mails
+    assert two.write(claim, 10.0, mails, "two") == []
 
 
 def test_a_job_is_done_by_one_instance_until_that_ends(start):
@@ -401,6 +403,38 @@ def test_a_shop_moves_to_postgresql_and_back_while_it_runs(start_server, command
     assert place.customer().number == "A4"
     assert customer.number == "A1"
     cluster.drop_database(url)
+
+
+def test_what_changes_while_a_shop_is_copied_arrives_too(place, start, tmp_path, monkeypatch, cluster):
+    from app.storage import move
+
+    shop = AppClient(start(data=tmp_path / "file", database_url=None))
+    place = open_deli(shop, timezone="Europe/Berlin")
+    place.add_contacts({"name": "Zoë", "phone": "030 1234567"}, {"name": "Ben", "phone": "030 1234568"})
+    ana, first = place.desk(), place.customer()
+    place.customer()
+    ana.call_next()
+    copied = []
+
+    def change_meanwhile(source):
+        ana.call_next()  # another ticket is at the same desk
+        place.customer()
+        contact = place.contacts()["contacts"][0]
+        assert place.owner_post(f"/contacts/{contact['id']}/forget").status == 200
+        copied.append(place.export())
+        source.execute("BEGIN IMMEDIATE")
+        source.execute("COMMIT")
+
+    monkeypatch.setattr(move, "_wait_for_writer", change_meanwhile)
+    monkeypatch.setattr(move, "marked", lambda path: nullcontext(tmp_path / "mark"))
+    monkeypatch.setattr(move, "set_moved", lambda mark: None)
+    url = cluster.create_database()
+    moved = move.move_to_postgresql(tmp_path / "file" / "takeanumber.db", url)
+    assert moved.rows["ticket"] == 3
+    there = Place(AppClient(start(database_url=url)), {"slug": place.slug, "links": place.links})
+    assert tables(there.export()) == tables(copied[0])
+    assert there.customer().number == "A4"
+    assert first.number == "A1"
 
 
 def test_a_move_that_is_interrupted_changes_nothing(server, command, cluster, tmp_path):

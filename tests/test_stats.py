@@ -112,11 +112,11 @@ def week(tmp_path_factory):
 
 
 @pytest.fixture
-def lively(start, clock, week, storage):
+def lively(start, clock, week, database_settings):
     """That week, for tests that only read."""
     data, opened, clock.at = week
-    if storage:
-        copy_to(storage["database_url"], data)
+    if database_settings:
+        copy_to(database_settings["database_url"], data)
     return Place(AppClient(start(data=data)), opened)
 
 

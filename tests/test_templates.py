@@ -27,7 +27,8 @@ def test_every_form_that_posts_has_a_csrf_token(template):
 
 @pytest.mark.parametrize("path", [*TEMPLATES, *STATIC_FILES], ids=lambda path: path.name)
 def test_nothing_is_loaded_from_another_host(path):
-    urls = re.findall(r"""["'(](?:https?:)?//[^"')\s]+""", path.read_text())
+    text = re.sub(r'placeholder="[^"]*"', "", path.read_text())
+    urls = re.findall(r"""["'(](?:https?:)?//[^"')\s]+""", text)
     assert [url for url in urls if "www.w3.org/" not in url] == []
 
 

@@ -17,6 +17,7 @@ from app.core.models import Place, Queue, Servicer, Ticket
 from app.core.places import find_place
 from app.core.queries import (
     CALL_ORDER,
+    IS_HERE,
     JOIN_TIME,
     NORMAL_PRIORITY,
     claim_is_over,
@@ -131,10 +132,11 @@ def call_next(
     result = run(
         db,
         f"""UPDATE ticket SET state = 'called', servicer_id = :servicer, called_at = :at,
-                              first_called_at = coalesce(first_called_at, :at)
+                              first_called_at = coalesce(first_called_at, :at), away_until = NULL
             WHERE id = (SELECT id FROM ticket
                         WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day
                         AND number = coalesce(:number, number)
+                        AND ({IS_HERE} OR number = :number)
                         ORDER BY {CALL_ORDER} LIMIT 1)
             AND state = 'waiting' RETURNING *""",
         servicer=desk.servicer.id,

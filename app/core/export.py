@@ -28,6 +28,12 @@ SECRET_COLUMNS = (
     "digits",
     "content",
     "address_key",
+    "endpoint",
+    "p256dh",
+    "auth",
+    "ticket_url",
+    "not_me_url",
+    "secret",
 )
 
 

@@ -10,7 +10,7 @@ from app.core.models import Place, Ticket
 from app.storage.sql import run
 
 MAX_LINE_EVENTS = 5
-TICKET_EVENTS = ("call", "cancel", "no-show", "put-back", "bring-back", "move", "restore")
+TICKET_EVENTS = ("call", "cancel", "no-show", "more-time", "put-back", "bring-back", "move", "restore")
 DESK_EVENTS = ("pause", "resume")
 
 
@@ -24,6 +24,7 @@ class LineEvent:
     desk: str | None
     out_of_turn: bool = False  # it was called although it was behind
     by_priority: bool = False  # it was called first since its priority is higher
+    until: float | None = None  # for how long its customer lets others go first
 
 
 def latest_line_events(db: Connection, place: Place, ticket: Ticket) -> list[LineEvent]:
@@ -31,7 +32,7 @@ def latest_line_events(db: Connection, place: Place, ticket: Ticket) -> list[Lin
 
     Only events after the ticket was taken count.
     """
-    sql = """SELECT happened_at, kind, number, servicer.desk, ticket.priority, ticket.joined_at,
+    sql = """SELECT happened_at, kind, event.detail, number, servicer.desk, ticket.priority, ticket.joined_at,
                     ticket.id AS ticket_id
              FROM event
              LEFT JOIN ticket ON ticket.id = ticket_id
@@ -58,5 +59,8 @@ def latest_line_events(db: Connection, place: Place, ticket: Ticket) -> list[Lin
         if row.kind == "call":
             out_of_turn = (row.priority, row.joined_at, row.ticket_id) > own_order
             by_priority = not out_of_turn and row.priority < ticket.priority
-        events.append(LineEvent(row.happened_at, row.kind, row.number, row.desk, out_of_turn, by_priority))
+        until = row.happened_at + 60 * int(row.detail) if row.kind == "more-time" else None
+        events.append(
+            LineEvent(row.happened_at, row.kind, row.number, row.desk, out_of_turn, by_priority, until)
+        )
     return events

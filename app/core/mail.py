@@ -16,7 +16,8 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy.engine import Connection
 
 from app.core.mail_addresses import address_key, is_blocked, is_confirmed, log_mail, next_mail_at
-from app.core.outbox import NEWS, REQUEST
+from app.core.outbox import MAIL, MAX_PAUSE_S, NEWS, REQUEST, claim
+from app.core.subscriptions import is_still_news
 from app.settings import Settings, greeting_name, read_sender
 from app.storage.database import Database
 from app.storage.facts import get_fact
@@ -26,9 +27,7 @@ log = logging.getLogger("takeanumber")
 
 TIMEOUT_S = 10.0  # for each answer of the mail server
 FIRST_PAUSE_S = 60  # after the first failure; doubled after each further one
-MAX_PAUSE_S = 6 * 3600
 MAX_TRIES = 20  # in about three days. Counted, since a clock that jumps must not lose a mail
-CLAIM_S = 600  # sending MAX_MAILS takes less
 MAX_MAILS = 20  # over one connection
 MAX_REASON_LENGTH = 200
 # These mails are counted when they are sent, and postponed if they are too many; others when they are queued.
@@ -49,6 +48,8 @@ class Mail:
     place_id: int
     kind: str
     address_key: str | None
+    ticket_id: int | None
+    expires_at: float | None
 
 
 def send_due_mails(database: Database, at: float, settings: Settings) -> bool:
@@ -63,10 +64,10 @@ def send_due_mails(database: Database, at: float, settings: Settings) -> bool:
         epoch = get_fact(db, "epoch")
     if not mails or database.paused:
         return False
-    if database.engine.changes_elsewhere:
-        # Another instance may have begun to send them, before this one took over the job.
-        claimed = database.write(_claim, at, mails)
-        mails = [mail for mail in mails if mail.id in claimed]
+    claimed = database.note(claim, at, [mail.id for mail in mails])
+    mails = [mail for mail in mails if mail.id in claimed]
+    if not mails:
+        return False
     try:
         server = _connect(settings)
     except (OSError, smtplib.SMTPException) as error:
@@ -108,7 +109,7 @@ def _may_send(database: Database, at: float, letter: list[Mail]) -> bool:
     first = letter[0]
     with database.read() as db:
         key = _key_of(db, letter)
-        is_refused = is_blocked(db, key)
+        is_refused = is_blocked(db, key) or not is_still_news(db, at, first)
         if first.kind == REQUEST:
             is_refused = not is_confirmed(db, first.place_id, key)
         due_at = next_mail_at(db, at, first.place_id, key) if first.kind in COUNTED_WHEN_SENT else at
@@ -117,14 +118,6 @@ def _may_send(database: Database, at: float, letter: list[Mail]) -> bool:
     elif due_at > at:
         database.write(_put_off, letter, due_at)
     return not is_refused and due_at <= at
-
-
-def _claim(db: Connection, at: float, mails: list[Mail]) -> set[int]:
-    """Return the ids of the mails that no other instance sends; it would be their turn after CLAIM_S."""
-    sql = """UPDATE mail SET due_at = :until
-             WHERE id IN :ids AND (due_at <= :at OR due_at > :latest) RETURNING id"""
-    ids = [mail.id for mail in mails]
-    return set(run(db, sql, until=at + CLAIM_S, ids=ids, at=at, latest=at + MAX_PAUSE_S).scalars())
 
 
 def _put_off(db: Connection, letter: list[Mail], due_at: float) -> None:
@@ -147,7 +140,9 @@ def _due_mails(db: Connection, at: float) -> list[Mail]:
     result = run(
         db,
         """SELECT mail.* FROM mail JOIN place ON place.id = place_id AND deleted_at IS NULL
-           WHERE due_at <= :at OR due_at > :latest ORDER BY due_at, mail.id LIMIT :limit""",
+           WHERE target = :target AND (due_at <= :at OR due_at > :latest)
+           ORDER BY due_at, mail.id LIMIT :limit""",
+        target=MAIL,
         at=at,
         latest=at + MAX_PAUSE_S,  # a later one was postponed by a clock that was ahead
         limit=MAX_MAILS,

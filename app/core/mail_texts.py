@@ -53,6 +53,12 @@ def request_received(
     return MailText(subject, content)
 
 
+def ticket_news(place: str, title: str, body: str, ticket_url: str, not_me_url: str) -> MailText:
+    """Return the mail that tells a customer how far their line is. `place` is its name, or empty."""
+    subject = f"{title} · {place}" if place else title
+    return MailText(subject, f"{title}. {body}.\n\nYour ticket: {ticket_url}\n\n{_not_me(not_me_url)}")
+
+
 # What became of a request to be called: the end of the subject, and the content.
 NEWS_OF_REQUEST = {
     "done": ("your request is done", "Your request to be called is done."),

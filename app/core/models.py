@@ -33,6 +33,7 @@ class Place:
     colour: str | None  # "#c2371d"
     logo_at: float | None  # when the logo was stored; None: there is none
     address: str | None  # the host that phones use, of several that this machine has
+    max_delays: int  # how often a customer may ask for more time
     steps_done: str  # words for steps of the owner's first checklist, such as "poster"
 
     @cached_property
@@ -133,6 +134,8 @@ class Ticket:
     started_at: float | None
     ended_at: float | None
     claimed_until: float | None
+    away_until: float | None  # the customer lets others go first until this time
+    delays: int  # how often they asked for more time
     mail_to: str | None  # who wants to be mailed when the request for this call is over
 
     queue: str = ""  # the queue's slug

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from app.core.counters import counters_of
 from app.core.days import day_of
 from app.core.models import Counter, Place, Queue, Ticket, WaitRange
+from app.core.notices import Notice, notices_of
 from app.core.queries import CALL_ORDER, called_tickets
 from app.core.queues import walk_in_queues
 from app.core.transitions import current_series
@@ -79,6 +80,7 @@ class Picture:
     queues: list[QueuePicture]
     calls: list[PictureCall]  # the latest, oldest first
     counters: list[Counter]
+    notices: list[Notice]  # messages to everybody who waits, newest first
 
 
 def version_of(db: Connection, place: Place) -> Version:
@@ -119,6 +121,7 @@ def picture_of(db: Connection, at: float, place: Place, revision: Revision, wait
         ],
         calls=_latest_calls(db, place),
         counters=counters,
+        notices=notices_of(db, at, place),
     )
 
 

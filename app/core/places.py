@@ -25,6 +25,7 @@ class PlaceChanges(TypedDict, total=False):
     country: str
     day_starts: int
     wait_goal_minutes: int
+    max_delays: int
     thanks: str | None
     colour: str | None
     address: str | None

@@ -14,6 +14,9 @@ from app.storage.sql import load_all, load_first, run
 OPEN_STATES = ("waiting", "called", "serving")
 NORMAL_PRIORITY = 3  # 1 is called first, 5 last
 
+# True for a ticket unless its customer lets others go first at the time :at.
+ANY_TIME = 1e15
+IS_HERE = "(away_until IS NULL OR away_until <= :at)"
 CALL_ORDER = "ticket.priority, ticket.joined_at, ticket.id"
 BUSY = "state IN ('called', 'serving')"
 AT_THE_DOOR = f"{BUSY} AND servicer_id IS NULL"  # called to the door by a counter that has room
@@ -56,17 +59,22 @@ def get_ticket(db: Connection, ticket_id: int) -> Ticket:
     return load_all(Ticket, run(db, sql, id=ticket_id))[0]
 
 
-def waiting_tickets(db: Connection, queue_ids: list[int], day: str, limit: int | None = None) -> list[Ticket]:
+def waiting_tickets(
+    db: Connection, queue_ids: list[int], day: str, limit: int | None = None, *, here_at: float | None = None
+) -> list[Ticket]:
     """Return the tickets that wait in these walk-in queues, in the order in which they will be called.
 
     Tickets of the days before `day` don't wait any more, even if nothing was written since.
+
+    :param here_at: leave out those whose customers let others go first at this time
     """
     sql = f"""{SELECT_TICKETS}
               WHERE ticket.queue_id IN :queues AND state = 'waiting' AND ticket.series >= :day
-              ORDER BY {CALL_ORDER}"""
+              AND {IS_HERE} ORDER BY {CALL_ORDER}"""
+    at = ANY_TIME if here_at is None else here_at
     if limit is None:
-        return load_all(Ticket, run(db, sql, queues=queue_ids, day=day))
-    return load_all(Ticket, run(db, f"{sql} LIMIT :limit", queues=queue_ids, day=day, limit=limit))
+        return load_all(Ticket, run(db, sql, queues=queue_ids, day=day, at=at))
+    return load_all(Ticket, run(db, f"{sql} LIMIT :limit", queues=queue_ids, day=day, at=at, limit=limit))
 
 
 def called_tickets(db: Connection, place: Place) -> list[Ticket]:

@@ -22,6 +22,7 @@ from app.core.queries import OPEN_CALL, OPEN_STATES, SELECT_TICKETS
 from app.core.queues import get_queue
 from app.core.request_mails import tell_news
 from app.core.servicers import call_lists_served
+from app.core.webhooks import post_call_report
 from app.core.wordlists import outcomes_of, plain_name, services_of
 from app.errors import BadInput, Conflict
 from app.storage.database import Database
@@ -328,6 +329,7 @@ def _store(
         call_back_at=parsed.call_back_at,
         created_at=at,
     )
+    post_call_report(db, at, subject.ticket, desk.place.id, parsed.outcome.name)
     return load(Report, row)
 
 

@@ -87,5 +87,5 @@ def has_taken_numbers(db: Connection, place: Place) -> bool:
 
 def mails_that_failed(db: Connection, place: Place) -> int:
     """Return how many mails of a place could not be sent yet."""
-    sql = "SELECT count(*) FROM mail WHERE place_id = :place AND tries > 0"
+    sql = "SELECT count(*) FROM mail WHERE place_id = :place AND tries > 0 AND target = 'mail'"
     return int(run(db, sql, place=place.id).scalar_one())

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from app.core.days import day_begins, day_of, day_of_series, next_day
 from app.core.history import record
 from app.core.models import Counter, Place, Queue, Ticket
+from app.core.notify import tell
 from app.core.queries import BUSY, MIN_GAP_S, OPEN_STATES, SELECT_COUNTERS, claim_is_over, waiting_tickets
 from app.errors import Conflict
 from app.storage.sql import load, load_all, load_first, run, update
@@ -152,7 +153,12 @@ def change_state(
     transition = TRANSITIONS[kind]
     if ticket.state not in transition.allowed_in:
         raise Conflict(f"{ticket.number} is {ticket.state.replace('_', ' ')} now. {UNCHANGED}")
-    values: dict[str, Any] = {"state": transition.state, "claimed_until": None, "held_phone": None}
+    values: dict[str, Any] = {
+        "state": transition.state,
+        "claimed_until": None,
+        "held_phone": None,
+        "away_until": None,
+    }
     if transition.state == "waiting":
         _check_not_by_phone_at_door(db, ticket, columns.get("queue_id", ticket.queue_id))
         values.update(servicer_id=None, called_at=None, started_at=None, ended_at=None)
@@ -176,6 +182,7 @@ def change_state(
         state=changed.state,
         detail=detail,
     )
+    tell(db, at, changed, kind)
     admit_waiting(db, at, changed.queue_id)
     return changed
 
@@ -222,6 +229,7 @@ def record_ticket_event(
         desk=desk,
         detail=detail,
     )
+    tell(db, at, ticket, kind)
 
 
 # ----- special cases
@@ -290,7 +298,7 @@ def admit_waiting(db: Connection, at: float, queue_id: int) -> None:
     sql = f"{SELECT_COUNTERS} AND queue.id = :queue"
     counter = load(Counter, run(db, sql, place=place.id, day=day, queue=queue_id).one())
     room = counter.capacity - max(0, counter.people) - counter.held  # a count below 0 has drifted
-    for ticket in waiting_tickets(db, [queue_id], day, limit=max(0, room)):
+    for ticket in waiting_tickets(db, [queue_id], day, limit=max(0, room), here_at=at):
         room -= min(ticket.party or 1, counter.capacity)
         if room < 0:
             return  # the next groups may be smaller, but it's not their turn
@@ -299,7 +307,15 @@ def admit_waiting(db: Connection, at: float, queue_id: int) -> None:
 
 def _call_to_door(db: Connection, at: float, ticket: Ticket, counter: Counter) -> None:
     first_called_at = ticket.first_called_at or at
-    row = update(db, "ticket", ticket.id, state="called", called_at=at, first_called_at=first_called_at)
+    row = update(
+        db,
+        "ticket",
+        ticket.id,
+        state="called",
+        called_at=at,
+        first_called_at=first_called_at,
+        away_until=None,
+    )
     add_to_waiting_count(db, ticket.queue_id, -1)
     record_ticket_event(db, at, "call", load(Ticket, row), counter_id=counter.id)
 

@@ -64,19 +64,24 @@ def move_to_postgresql(path: Path, url: str) -> Moved:
         target.execute("BEGIN")
         target.execute("SELECT pg_advisory_xact_lock(%s, 0)", [UPGRADE_LOCK])
         _prepare(target)
+        with closing(_open(path)) as source:
+            _let_references_wait(target, "DEFERRABLE")
+            source.execute("BEGIN")
+            copied = {table.name: _copy_in(source, target, table) for table in TABLES}
+            source.execute("COMMIT")
+        # Most of it is there. From here on nothing is stored, and only what changed meanwhile is copied.
         with marked(path) as mark, closing(_open(path)) as source:
             began = time.monotonic()
             _wait_for_writer(source)
             source.execute("BEGIN")
-            rows = {table.name: _copy_in(source, target, table) for table in TABLES}
-            for table, (number, digest) in rows.items():
-                _verify(table, number, digest, *_digest_of(target, metadata.tables[table]))
+            rows = _copy_changes(source, target, copied)
             _continue_ids(target, dict(source.execute("SELECT name, seq FROM sqlite_sequence")))
             _renew_epoch(target)
+            _let_references_wait(target, "NOT DEFERRABLE")
             target.execute("COMMIT")
             set_moved(mark)
             paused_s = time.monotonic() - began
-    return Moved({name: number for name, (number, _) in rows.items()}, paused_s)
+    return Moved(rows, paused_s)
 
 
 def move_to_sqlite(url: str, path: Path) -> Moved:
@@ -202,22 +207,83 @@ def _encoded(chunk: list[str], digest: Any) -> tuple[int, bytes]:
     return len(chunk), content
 
 
-def _copy_in(source: sqlite3.Connection, target: psycopg.Connection[Any], table: sa.Table) -> tuple[int, str]:
-    """Copy a table to PostgreSQL. Returns how many rows it has, and their hash."""
-    digest, total = hashlib.sha256(), 0
-    rows = source.execute(f'SELECT {_columns(table)} FROM "{table.name}" ORDER BY id')
-    statement = f'COPY "{table.name}" ({_columns(table)}) FROM STDIN'
-    with target.cursor() as cursor, cursor.copy(statement) as copy:
-        for number, content in _lines(rows, digest):
+def _let_references_wait(target: psycopg.Connection[Any], how: str) -> None:
+    """Let foreign keys be checked at the end, so that rows can be replaced; or at once, as usual."""
+    statement = """SELECT format('ALTER TABLE %s ALTER CONSTRAINT %I ', conrelid::regclass, conname)
+                   FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace"""
+    for (alter,) in target.execute(statement).fetchall():
+        target.execute(alter + how)
+
+
+def _copy_in(source: sqlite3.Connection, target: psycopg.Connection[Any], table: sa.Table) -> dict[int, int]:
+    """Copy a table to PostgreSQL, and compare the two. Returns a hash of each row by its id."""
+    hashes: dict[int, int] = {}
+    digest = hashlib.sha256()
+    with target.cursor() as cursor, cursor.copy(_copy_statement(table)) as copy:
+        rows = source.execute(_select_statement(table))
+        while chunk := rows.fetchmany(CHUNK):
+            hashes.update((row[0], hash(row)) for row in chunk)
+            content = "".join(map(_line, chunk)).encode()
+            digest.update(content)
             copy.write(content)
-            total += number
-    return total, digest.hexdigest()
+    _verify(table.name, len(hashes), digest.hexdigest(), *_digest_of(target, table))
+    return hashes
 
 
-def _digest_of(target: psycopg.Connection[Any], table: sa.Table) -> tuple[int, str]:
-    """Return how many rows a table has in PostgreSQL, and their hash."""
+def _copy_changes(
+    source: sqlite3.Connection, target: psycopg.Connection[Any], copied: dict[str, dict[int, int]]
+) -> dict[str, int]:
+    """Copy what changed since, and compare it. Returns how many rows each table has now."""
+    totals: dict[str, int] = {}
+    changes: list[tuple[sa.Table, dict[int, str]]] = []
+    target.execute("SET CONSTRAINTS ALL DEFERRED")
+    for table in TABLES:
+        hashes, total = copied[table.name], 0
+        fresh: dict[int, str] = {}  # lines by their ids
+        rows = source.execute(_select_statement(table))
+        while chunk := rows.fetchmany(CHUNK):
+            total += len(chunk)
+            fresh.update((row[0], _line(row)) for row in chunk if hashes.pop(row[0], None) != hash(row))
+        erased = [*hashes]
+        target.execute(
+            psql.SQL("DELETE FROM {} WHERE id = ANY(%s)").format(psql.Identifier(table.name)),
+            [[*erased, *fresh]],
+        )
+        changes.append((table, fresh))
+        totals[table.name] = total
+    for table, fresh in changes:
+        with target.cursor() as cursor, cursor.copy(_copy_statement(table)) as copy:
+            copy.write("".join(fresh.values()))
+        lines = "".join(fresh.values()).encode()
+        digest = hashlib.sha256(lines).hexdigest()
+        _verify(table.name, len(fresh), digest, *_digest_of(target, table, [*fresh]))
+        number = target.execute(
+            psql.SQL("SELECT count(*) FROM {}").format(psql.Identifier(table.name))
+        ).fetchone()
+        _verify(table.name, totals[table.name], "", number[0] if number else 0, "")
+    target.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    return totals
+
+
+def _select_statement(table: sa.Table) -> str:
+    return f'SELECT {_columns(table)} FROM "{table.name}" ORDER BY id'
+
+
+def _copy_statement(table: sa.Table) -> str:
+    return f'COPY "{table.name}" ({_columns(table)}) FROM STDIN'
+
+
+def _digest_of(
+    target: psycopg.Connection[Any], table: sa.Table, ids: list[int] | None = None
+) -> tuple[int, str]:
+    """Return how many rows a table has in PostgreSQL, and their hash; with `ids`, of these rows."""
     digest, total = hashlib.sha256(), 0
-    statement = f'COPY (SELECT {_columns(table)} FROM "{table.name}" ORDER BY id) TO STDOUT'
+    condition = psql.SQL("") if ids is None else psql.SQL("WHERE id = ANY({})").format(psql.Literal(ids))
+    statement = psql.SQL("COPY (SELECT {} FROM {} {} ORDER BY id) TO STDOUT").format(
+        psql.SQL(", ").join(psql.Identifier(column.name) for column in table.columns),
+        psql.Identifier(table.name),
+        condition,
+    )
     with target.cursor() as cursor, cursor.copy(statement) as copy:
         for content in copy:
             digest.update(content)

@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 from app.errors import CannotStart
 from app.settings import Settings
 from app.storage.database import Database
+from app.storage.facts import PUSH_KEY, new_push_key
 from app.storage.postgres import (
     MOVED_FACT,
     OLDEST_VERSION,
@@ -172,6 +173,7 @@ def create(raw: psycopg.Connection[Any]) -> None:
     raw.execute("INSERT INTO alembic_version VALUES (%s)", [SCHEMA])
     for name in ("secret_key", "epoch", "pulse"):
         raw.execute("INSERT INTO fact (name, value) VALUES (%s, %s)", [name, secrets.token_hex(16)])
+    raw.execute("INSERT INTO fact (name, value) VALUES (%s, %s)", [PUSH_KEY, new_push_key()])
 
 
 def upgrade(db: Connection) -> None:

@@ -45,6 +45,9 @@ place = Table(
     Column("address", Text, nullable=True),  # the host that phones use, of several that this machine has
     # Words for the steps of the owner's first checklist that are done, such as "poster"
     Column("steps_done", Text, nullable=False, server_default=""),
+    Column(
+        "max_delays", Integer, nullable=False, server_default="2"
+    ),  # how often a customer may ask for more time
     Index("place_slug", "slug", unique=True, **only_where("deleted_at IS NULL")),
     sqlite_autoincrement=True,
 )
@@ -75,6 +78,7 @@ counter = Table(
     Column("created_at", Double, nullable=False),
     Column("recounted_at", Double, nullable=False),
     Column("deleted_at", Double, nullable=True),
+    Column("told_full", Integer, nullable=False, server_default="0"),  # 1: webhooks were told that it is full
     Index("counter_slug", "place_id", "slug", unique=True, **only_where("deleted_at IS NULL")),
     sqlite_autoincrement=True,
 )
@@ -319,6 +323,10 @@ ticket = Table(
     Column("held_phone", Text, nullable=True),
     Column("agreed", Integer, nullable=False, server_default="0"),  # 1: the contact chose when to be called
     Column("mail_to", Text, nullable=True),  # who wants to be mailed when the request for this call is over
+    Column("away_until", Double, nullable=True),  # the customer lets others go first until this time
+    Column("delays", Integer, nullable=False, server_default="0"),  # how often they asked for more time
+    Column("soon_at", Double, nullable=True),  # when the place's webhooks were told that its turn comes soon
+    Index("ticket_away", "away_until", **only_where("away_until IS NOT NULL")),
     Index("ticket_browser", "browser", **only_where("browser IS NOT NULL")),
     Index("ticket_called", "place_id", "queue_id", **only_where("state IN ('called', 'serving')")),
     Index("ticket_claim", "claim", unique=True, **only_where("claim IS NOT NULL")),
@@ -508,7 +516,82 @@ column_choice = Table(
     sqlite_autoincrement=True,
 )
 
-# The outbox; a row is deleted once it was sent.
+# Who is told about a ticket: a browser (by Web Push) or an e-mail address.
+subscription = Table(
+    "subscription",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("ticket_id", Integer, ForeignKey("ticket.id"), nullable=False),
+    Column("channel", Text, nullable=False),  # "push" or "mail"
+    Column("endpoint", Text, nullable=False),  # the URL of the browser's push service, or the address
+    Column("p256dh", Text, nullable=True),  # the browser's public key
+    Column("auth", Text, nullable=True),  # the browser's secret
+    Column("address_key", Text, nullable=True),  # of the address, as in mail
+    Column("ticket_url", Text, nullable=False),
+    Column("not_me_url", Text, nullable=True),  # of the link in mails that blocks the address
+    Column("names_place", Integer, nullable=False, server_default="1"),  # 0: a mail must not name the place
+    Column("soon_at", Double, nullable=True),  # when it was told that it's their turn soon
+    Column("created_at", Double, nullable=False),
+    Index("subscription_once", "ticket_id", "endpoint", unique=True),
+    Index("subscription_place", "place_id"),
+    Index("subscription_soon", "place_id", "ticket_id", **only_where("soon_at IS NULL")),
+    sqlite_autoincrement=True,
+)
+
+# A message to everybody who waits.
+notice = Table(
+    "notice",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("servicer_id", Integer, ForeignKey("servicer.id"), nullable=True),  # NULL: the owner's
+    Column("text", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("until_at", Double, nullable=True),
+    Column("removed_at", Double, nullable=True),
+    Index("notice_place", "place_id", **only_where("removed_at IS NULL")),
+    sqlite_autoincrement=True,
+)
+
+# A URL of the owner's that every event of the place is posted to.
+webhook = Table(
+    "webhook",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("secret", Text, nullable=False),  # "whsec_…", see standardwebhooks.com
+    Column("personal", Integer, nullable=False),  # 1: names, phone numbers and notes are sent, too
+    Column("failures", Integer, nullable=False),  # since the last success
+    Column("due_at", Double, nullable=False),  # not tried again before this time
+    Column("paused_at", Double, nullable=True),
+    Column("paused_because", Text, nullable=True),
+    Column("created_at", Double, nullable=False),
+    Index("webhook_place", "place_id"),
+    sqlite_autoincrement=True,
+)
+
+# The latest attempts to post to a webhook.
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("webhook_id", Integer, ForeignKey("webhook.id"), nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # "ticket.called"
+    Column("ok", Integer, nullable=False),
+    Column("status", Integer, nullable=True),  # of the response; NULL: there was none
+    Column("answer", Text, nullable=True),  # the beginning of the response, or why there was none
+    Column("duration_s", Double, nullable=False),
+    Column("sent_at", Double, nullable=False),
+    Index("delivery_place", "place_id"),
+    Index("delivery_webhook", "webhook_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+# The outbox of mails (which it held first), push messages and webhooks; a row is deleted once it was sent.
 mail = Table(
     "mail",
     metadata,
@@ -526,10 +609,22 @@ mail = Table(
     Column("created_at", Double, nullable=False),
     Column("kind", Text, nullable=False, server_default="request"),  # see core/outbox.py
     Column("address_key", Text, nullable=True),  # of the recipient, see core/mail_addresses.py
+    Column("target", Text, nullable=False, server_default="mail"),  # each target is sent to on its own
+    Column("message_id", Text, nullable=True),  # of a webhook: the same each time it is tried
+    Column("ticket_id", Integer, ForeignKey("ticket.id"), nullable=True),  # the ticket that it is about
+    Column("subscription_id", Integer, ForeignKey("subscription.id"), nullable=True),
+    Column("webhook_id", Integer, ForeignKey("webhook.id"), nullable=True),
+    Column("expires_at", Double, nullable=True),  # too late to send it after this time
+    Column("claimed_by", Text, nullable=True),  # the process that sends it just now
+    Column("claimed_until", Double, nullable=True),
     Index("mail_address_key", "address_key"),
     Index("mail_contact", "contact_id", **only_where("contact_id IS NOT NULL")),
     Index("mail_due", "due_at"),
     Index("mail_place", "place_id"),
+    Index("mail_subscription", "subscription_id", **only_where("subscription_id IS NOT NULL")),
+    Index("mail_target_due", "due_at", "target", **only_where("webhook_id IS NULL")),
+    Index("mail_ticket", "ticket_id", **only_where("ticket_id IS NOT NULL")),
+    Index("mail_webhook", "webhook_id", "id", **only_where("webhook_id IS NOT NULL")),
     sqlite_autoincrement=True,
 )
 

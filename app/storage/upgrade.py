@@ -13,7 +13,7 @@ from app.errors import CannotStart
 from app.settings import Settings
 from app.storage.condition import find_damage, has_room, is_damage
 from app.storage.database import Database
-from app.storage.facts import set_fact
+from app.storage.facts import PUSH_KEY, new_push_key, set_fact
 from app.storage.moving import mark_of, was_moved
 from app.storage.private import create_directory, create_file
 from app.storage.schema import SCHEMA, metadata
@@ -223,3 +223,4 @@ def _create_tables(db: Connection) -> None:
     run(db, "INSERT INTO alembic_version VALUES (:schema)", schema=SCHEMA)
     for name in ("secret_key", "epoch", "pulse"):
         set_fact(db, name, secrets.token_hex(16))
+    set_fact(db, PUSH_KEY, new_push_key())

@@ -12,6 +12,7 @@ from app.web.health import health
 from app.web.home import home
 from app.web.mail import mail
 from app.web.manifests import manifests
+from app.web.messages import messages
 from app.web.owner import owner
 from app.web.owner_call_report import owner_call_report
 from app.web.owner_calls import owner_calls
@@ -22,6 +23,7 @@ from app.web.owner_queues import owner_queues
 from app.web.owner_settings import owner_settings
 from app.web.owner_stats import owner_stats
 from app.web.owner_team import owner_team
+from app.web.owner_webhooks import owner_webhooks
 from app.web.screens import screens
 
 BLUEPRINTS = (
@@ -29,6 +31,7 @@ BLUEPRINTS = (
     health,
     mail,
     customer,
+    messages,
     screens,
     manifests,
     brand,
@@ -39,6 +42,7 @@ BLUEPRINTS = (
     owner_queues,
     owner_team,
     owner_settings,
+    owner_webhooks,
     owner_counters,
     owner_stats,
     owner_exports,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import flask
 from flask import Blueprint, Response, request, session, url_for
 
 from app.clock import now
-from app.core import call_requests, calls, queues, tickets, transitions
+from app.core import call_requests, calls, more_time, queues, tickets, transitions
 from app.core.call_requests import CallRequest
 from app.core.days import day_of
 from app.core.line_events import LineEvent, latest_line_events
@@ -18,8 +19,9 @@ from app.core.models import Place, Queue, Ticket, WaitRange
 from app.core.phones import format_phone
 from app.core.places import find_place
 from app.errors import NotFound, ServiceError
-from app.web.forms import CallRequestForm, CustomerForm, PhoneForm, customer_details
+from app.web.forms import CallRequestForm, CustomerForm, MoreTimeForm, PhoneForm, customer_details
 from app.web.mail_links import mail_links
+from app.web.messages_json import messages_json
 from app.web.picture_json import RenderedPicture, current_content, current_picture, step_json
 from app.web.present import iso, seconds_to_undo, slug_and_name, wait_json
 from app.web.request import browser_id, limit, parse, phone_confirmed, wants_json
@@ -171,6 +173,9 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
         row, queue, ticket = tickets.find_ticket(db, place, token)
         may_call_back = tickets.may_call_back(db, at, row, queue, ticket)
         can_rejoin = tickets.can_rejoin(db, at, ticket)
+        told = messages_json(
+            db, queue, ticket, transitions.state_at(ticket, row, at), _ticket_url(row, ticket)
+        )
         ahead, wait, steps = 0, None, []
         phone = None
         if queue.is_call_list:
@@ -179,9 +184,11 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
             line = service().waits.line_of(db, at, row, queue)
             ahead_by_queue = tickets.count_ahead(db, ticket, line.queue_ids, day_of(row, at))
             ahead = ahead_by_queue.get(queue.id, 0)
-            wait = line.range_behind(ahead_by_queue)
+            wait = _not_before(ticket.away_until, at, line.range_behind(ahead_by_queue))
             steps = latest_line_events(db, row, ticket)
     content = ticket_json(row, queue, ticket, ahead=ahead, wait=wait, steps=steps)
+    content["messages"] = told
+    content["links"].update(told["links"] if told else {})
     if queue.is_call_list:
         content["phone"] = phone
     if may_call_back:
@@ -240,11 +247,39 @@ def wait_here(place: str, token: str) -> Answer:
     return back_to_ticket(place, token)
 
 
+@customer.post("/<place>/t/<token>/more-time")
+@errors_on(show_ticket)
+def ask_for_more_time(place: str, token: str) -> Answer:
+    """Let others go first for some minutes."""
+    write(more_time.ask_for_more_time, place, token, parse(MoreTimeForm, "minutes")["minutes"])
+    return back_to_ticket(place, token)
+
+
+@customer.post("/<place>/t/<token>/back")
+@errors_on(show_ticket)
+def come_back(place: str, token: str) -> Answer:
+    """Wait like the others again, before that time is over."""
+    write(more_time.come_back, place, token)
+    return back_to_ticket(place, token)
+
+
 def back_to_ticket(place: str, token: str) -> Answer:
     """Answer an action of a customer: their ticket as JSON, or a redirect to its page."""
     if wants_json():
         return show_ticket(place, token)
     return see_other("customer.show_ticket", place=place, token=token)
+
+
+def _ticket_url(place: Place, ticket: Ticket) -> str:
+    return link("customer.show_ticket", place=place.slug, token=ticket.token)
+
+
+def _not_before(away_until: float | None, at: float, wait: WaitRange | None) -> WaitRange | None:
+    """Return the wait of a customer who lets others go first until a time: it lasts as long, at least."""
+    if wait is None or away_until is None or away_until <= at:
+        return wait
+    away_s = math.ceil((away_until - at) / 60) * 60
+    return WaitRange(max(wait.from_s, away_s), max(wait.to_s, away_s))
 
 
 def ticket_json(
@@ -261,13 +296,18 @@ def ticket_json(
     is_waiting = state == "waiting"
     is_called = state in ("called", "serving") and not queue.is_call_list
     is_placeholder = transitions.is_placeholder(ticket)
+    is_away = is_waiting and ticket.away_until is not None and ticket.away_until > now()
     phone = format_phone(ticket.phone, place.country) if ticket.by_phone else None
-    url = link("customer.show_ticket", place=place.slug, token=ticket.token)
+    url = _ticket_url(place, ticket)
     links = {
         "ticket": url,
         "cancel": f"{url}/cancel",
         "customers": link("customer.show_place", place=place.slug),
     }
+    if is_away:
+        links["back"] = f"{url}/back"
+    elif is_waiting and not queue.is_call_list and ticket.delays < place.max_delays:
+        links["more_time"] = f"{url}/more-time"
     if is_placeholder:
         del links["cancel"]
     return {
@@ -289,6 +329,7 @@ def ticket_json(
         "held_until": iso(ticket.held_until, place) if is_called else None,
         "kind": queue.kind,
         "by_phone": ticket.by_phone,
+        "away_until": iso(ticket.away_until, place) if is_away else None,
         "phone": phone,
         "links": links,
     }

@@ -9,9 +9,10 @@ from flask import Blueprint, request, session, url_for
 from sqlalchemy.engine import Connection
 
 from app.clock import now
-from app.core import calls, desks, servicers
+from app.core import calls, desks, notices, servicers
 from app.core.days import day_of
 from app.core.models import Place, Queue, Servicer, Ticket
+from app.core.notices import NewNotice
 from app.core.phones import format_phone
 from app.core.places import find_place, find_place_for_staff
 from app.core.queries import current_ticket, recent_tickets, waiting_tickets
@@ -20,11 +21,21 @@ from app.core.servicers import call_lists_served, queues_served
 from app.core.tags import split_tags
 from app.errors import ServiceError
 from app.web.caller import call_json, lists_json
-from app.web.forms import CustomerForm, MoveForm, NextForm, NumberForm, ServicerForm, customer_details
+from app.web.forms import (
+    CustomerForm,
+    MessageForm,
+    MoveForm,
+    NextForm,
+    NumberForm,
+    ServicerForm,
+    customer_details,
+)
+from app.web.picture_json import notice_json
 from app.web.present import iso, seconds_to_undo, slug_and_name
 from app.web.request import browser_id, parse, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
+from app.web.urls import ID
 
 desk = Blueprint("desk", __name__)
 
@@ -145,6 +156,7 @@ def desk_json(
         "current": None if ticket is None or ticket.is_call else desk_ticket_json(place, ticket),
         "recent": [desk_ticket_json(place, each) for each in recent],
         "line": [_waiting_ticket_json(place, each) for each in line],
+        "messages": [notice_json(each, place) for each in notices.notices_of(db, at, place)],
         "undo": None if undoable is None else _undo_json(at, undoable),
         "links": {
             "desk": url,
@@ -152,6 +164,7 @@ def desk_json(
             "add": f"{url}/add",
             "undo": f"{url}/undo",
             "rename": f"{url}/rename",
+            "messages": f"{url}/messages",
             "end_shift": f"{url}/end-shift",
             "hand_over": f"{url}/hand-over",
             "calls": f"{url}/calls",
@@ -194,6 +207,7 @@ def _waiting_ticket_json(place: Place, ticket: Ticket) -> dict[str, Any]:
         "queue": ticket.queue,
         "queue_name": ticket.queue_name,
         "by_phone": ticket.by_phone,
+        "away_until": iso(ticket.away_until, place) if (ticket.away_until or 0) > now() else None,
     }
 
 
@@ -337,6 +351,25 @@ def add_customer(place: str, token: str) -> Answer:
         "queue": taken.queue.slug,
     }
     return json_response(content, 201 if taken.is_new else 200)
+
+
+# ----- messages to everybody
+
+
+@desk.post("/<place>/desk/<token>/messages")
+@errors_on(show_desk)
+def add_message(place: str, token: str) -> Answer:
+    """Show a message to everybody who waits."""
+    write(notices.add_at_desk, place, token, NewNotice(**parse(MessageForm, "text")))
+    return back_to_desk(place, token, "Everybody can read it now.")
+
+
+@desk.post(f"/<place>/desk/<token>/messages/<{ID}:message>/remove")
+@errors_on(show_desk)
+def remove_message(place: str, token: str, message: int) -> Answer:
+    """Remove a message."""
+    write(notices.remove_at_desk, place, token, message)
+    return back_to_desk(place, token, "Message removed.")
 
 
 # ----- the servicer

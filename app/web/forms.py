@@ -134,6 +134,14 @@ class PlaceSettingsForm(PlaceForm):
         "Colour", 7, Optional(), Regexp("^#[0-9a-fA-F]{6}$", message="choose one such as #0b6b46.")
     )
     address = text_field("Address for phones", 60)
+    max_delays = int_field("More time, times", 0, 10)
+
+
+class WebhookForm(Form):
+    """A URL that the events of a place are posted to."""
+
+    url = text_field("URL", 1000, not_blank)
+    personal = flag_field("Names, phone numbers and notes")
 
 
 class StepForm(Form):
@@ -213,6 +221,35 @@ class PhoneForm(Form):
     """A phone number."""
 
     phone = text_field("Phone", 40, not_blank)
+
+
+class MessageForm(Form):
+    """A message to everybody who waits."""
+
+    text = text_field("Message", 200, not_blank)
+    until = text_field("Until", 5, Optional(), clock_time)
+    minutes = int_field("Minutes", 1, 1440)
+    push = flag_field("Notify phones, too")
+
+
+class MoreTimeForm(Form):
+    """How long a customer lets others go first."""
+
+    minutes = int_field("Minutes", 1, 60)
+
+
+class BrowserForm(Form):
+    """The push subscription of a browser."""
+
+    endpoint = text_field("Push service", 1000, not_blank)
+    p256dh = text_field("Public key", 200, not_blank)
+    auth = text_field("Secret", 100, not_blank)
+
+
+class AddressForm(Form):
+    """An e-mail address."""
+
+    email = email_field("E-mail")
 
 
 # ----- desks

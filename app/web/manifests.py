@@ -15,6 +15,7 @@ from app.core import desks
 from app.core.counters import find_counter
 from app.core.doors import find_door
 from app.core.places import find_place
+from app.core.tickets import find_ticket
 from app.web.response import Answer
 from app.web.service import service
 
@@ -42,6 +43,23 @@ def _static_file(name: str) -> Answer:
     response = current_app.send_static_file(name)
     response.cache_control.max_age = ICON_MAX_AGE_S
     return response
+
+
+@manifests.get("/push-worker.js")
+def push_worker() -> Answer:
+    """Send the service worker that shows notifications. From here it may open any page."""
+    response = current_app.send_static_file("push-worker.js")
+    response.cache_control.no_cache = True
+    return response
+
+
+@manifests.get("/<place>/t/<token>/manifest.webmanifest")
+def ticket(place: str, token: str) -> Answer:
+    """Describe a ticket as an app: an iPhone shows notifications of apps on its home screen only."""
+    with service().database.read() as db:
+        row, _queue, found = find_ticket(db, place, token)
+    start_url = url_for("customer.show_ticket", place=place, token=token)
+    return _manifest(f"{found.number} · {row.name}", found.number, start_url)
 
 
 @manifests.get("/<place>/manifest.webmanifest")

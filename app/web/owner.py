@@ -11,12 +11,14 @@ from flask import Blueprint, request, session, url_for
 from sqlalchemy.engine import Connection
 
 from app.clock import now
-from app.core import places, tickets
+from app.core import notices, places, tickets
 from app.core.calls import count_calls
 from app.core.codes import staff_code
 from app.core.counters import counters_of
 from app.core.days import day_begins, day_of
 from app.core.models import Place, Queue, Ticket
+from app.core.notices import NewNotice
+from app.core.outbox import waiting_messages
 from app.core.places import find_place_for_owner
 from app.core.queries import called_tickets, waiting_tickets
 from app.core.queues import call_lists, walk_in_queues
@@ -31,17 +33,20 @@ from app.core.today import (
     queues_today,
 )
 from app.core.wait import hit_rate
+from app.core.webhooks import webhooks_that_failed
 from app.errors import ServiceError
 from app.web.call_list_json import list_json, words_json
 from app.web.counter_json import counter_json
 from app.web.desk import servicer_json
-from app.web.forms import NumberForm, StepForm
+from app.web.forms import MessageForm, NumberForm, StepForm
 from app.web.health import backup_json
+from app.web.picture_json import notice_json
 from app.web.present import iso
 from app.web.public_links import public_address
 from app.web.request import parse, wants_json
 from app.web.response import Answer, errors_on, link, page, see_other
 from app.web.service import service, write
+from app.web.urls import ID
 from app.web.warnings import warnings_of
 
 owner = Blueprint("owner", __name__)
@@ -125,11 +130,16 @@ def _today_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
         ],
         "on_duty": len(on_duty),
         "wait_goal_minutes": place.wait_goal_minutes,
+        "messages": messages_json(db, at, place),
         "steps": _steps(db, place, has_desk=bool(servicers), has_queue=bool(queues), backup=backup),
     }
     content["attention"] = [
         *({"section": "settings", "text": sentence} for sentence in warnings_of(db, at, place)),
         *_attention(place, queues, content, backup, mails_that_failed(db, place)),
+        *(
+            {"section": "settings", "text": f"The webhook {url} is paused: it failed too often."}
+            for url in webhooks_that_failed(db, place)
+        ),
     ]
     return content
 
@@ -243,6 +253,30 @@ def restore_ticket(place: str, token: str, queue: str) -> Answer:
     return back_to("owner.show_manage", place, token, f"{ticket.number} is back in the queue, first in line.")
 
 
+# ----- messages to everybody who waits
+
+
+@owner.post("/<place>/manage/<token>/messages")
+@errors_on(show_manage)
+def add_message(place: str, token: str) -> Answer:
+    """Show a message to everybody who waits."""
+    write(notices.add_for_owner, place, token, NewNotice(**parse(MessageForm, "text")))
+    return back_to("owner.show_manage", place, token, "Everybody can read it now.")
+
+
+@owner.post(f"/<place>/manage/<token>/messages/<{ID}:message>/remove")
+@errors_on(show_manage)
+def remove_message(place: str, token: str, message: int) -> Answer:
+    """Remove a message."""
+    write(notices.remove_for_owner, place, token, message)
+    return back_to("owner.show_manage", place, token, "Message removed.")
+
+
+def messages_json(db: Connection, at: float, place: Place) -> list[dict[str, Any]]:
+    """Return the messages that are shown to everybody now."""
+    return [notice_json(each, place) for each in notices.notices_of(db, at, place)]
+
+
 # ----- everything that the owner sees, in JSON
 
 
@@ -255,6 +289,8 @@ def manage_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
         **words_json(db, place),
         **team_json(db, at, place),
         "links": links_json(place),
+        "outbox": outbox_json(db, place),
+        "messages": messages_json(db, at, place),
         "backup": backup_json(place.zone, for_owner=True),
         "warnings": warnings_of(db, at, place),
     }
@@ -269,6 +305,7 @@ def place_json(place: Place) -> dict[str, Any]:
         "country": place.country,
         "day_starts": place.day_starts,
         "wait_goal_minutes": place.wait_goal_minutes,
+        "max_delays": place.max_delays,
         "thanks": place.thanks,
         "colour": place.colour,
         "links": links_json(place),
@@ -299,6 +336,14 @@ def team_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
     }
 
 
+def outbox_json(db: Connection, place: Place) -> list[dict[str, Any]]:
+    """Return the messages of a place that wait to be sent, by channel."""
+    return [
+        {"channel": each.channel, "waiting": each.waiting, "failed": each.failed, "why": each.why}
+        for each in waiting_messages(db, place.id)
+    ]
+
+
 def links_json(place: Place) -> dict[str, str]:
     """Return the links of a place that the owner may know: all."""
     manage = owner_link(place)
@@ -317,6 +362,8 @@ def links_json(place: Place) -> dict[str, str]:
         "queues": f"{manage}/queues",
         "tickets_csv": f"{manage}/tickets.csv",
         "export": f"{manage}/export.json",
+        "webhooks": f"{manage}/webhooks",
+        "messages": f"{manage}/messages",
     }
     if place.logo_at is not None:
         links["logo"] = link("brand.show_logo", place=place.slug)

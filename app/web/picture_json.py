@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from app.core.line_events import LineEvent
 from app.core.models import Counter, Place, Ticket
+from app.core.notices import Notice
 from app.core.picture import Picture, PictureCall, QueuePicture, Revision
 from app.web import response
 from app.web.present import iso, slug_and_name, wait_json
@@ -83,6 +84,7 @@ def picture_json(picture: Picture, base_url: str) -> dict[str, Any]:
             {**public_counter_json(counter), "links": {"screen": f"{place_url}/counter/{counter.slug}"}}
             for counter in picture.counters
         ],
+        "messages": [notice_json(notice, place) for notice in picture.notices],
         "series": picture.series,
         "calls": [_call_json(call, place) for call in picture.calls],
         "epoch": picture.revision.version.epoch,
@@ -139,6 +141,16 @@ def _call_json(call: PictureCall, place: Place) -> dict[str, Any]:
     }
 
 
+def notice_json(notice: Notice, place: Place) -> dict[str, Any]:
+    """Return a message to everybody who waits."""
+    return {
+        "id": notice.id,
+        "text": notice.text,
+        "at": iso(notice.created_at, place),
+        "until": iso(notice.until_at, place),
+    }
+
+
 def public_counter_json(counter: Counter) -> dict[str, Any]:
     """Return what everybody may see of a counter. A count below 0 has drifted, and is shown as 0."""
     return {
@@ -156,6 +168,7 @@ def public_counter_json(counter: Counter) -> dict[str, Any]:
 
 _STEP_TEXTS = {
     "call": "{} was called",
+    "more-time": "{} lets others go first",
     "cancel": "{} left the line",
     "no-show": "{} wasn't here",
     "put-back": "{} is waiting again",
@@ -169,12 +182,19 @@ _STEP_TEXTS = {
 
 def step_json(event: LineEvent, place: Place) -> dict[str, Any]:
     """Return an event in a customer's line as JSON: one of the "steps" of their ticket."""
-    return {"at": iso(event.at, place), "kind": event.kind, "number": event.number, "text": step_text(event)}
+    return {
+        "at": iso(event.at, place),
+        "kind": event.kind,
+        "number": event.number,
+        "text": step_text(event, place),
+    }
 
 
-def step_text(event: LineEvent) -> str:
+def step_text(event: LineEvent, place: Place) -> str:
     """Return what happened in a line, in words: "A7 was called: priority"."""
     text = _STEP_TEXTS[event.kind].format(event.number or event.desk or "A desk")
+    if event.until is not None:
+        return f"{text} until {str(iso(event.until, place))[11:16]}"
     if event.out_of_turn:
         return f"{text}, before its turn"
     if event.by_priority:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from flask import request
 
-from app.core.places import find_place
+from app.core.places import all_places, find_place
 from app.errors import NotFound, WritesPaused
 from app.storage.engine import MOVING_SENTENCE
 from app.web.response import Answer, handle_service_error
@@ -43,9 +43,10 @@ def check_answer(response: Answer) -> Answer:
 
 
 def _is_known(slug: str) -> bool:
-    try:
-        with service().database.read() as db:
+    """Return True for a place of this copy, and for any place if the copy was made before the first one."""
+    with service().database.read() as db:
+        try:
             find_place(db, slug)
-    except NotFound:
-        return False
+        except NotFound:
+            return not all_places(db)
     return True
