@@ -15,7 +15,8 @@ watch(picture => {
   walkIn.forEach((queue, index) => {
     const line = lines[index];
     line.querySelector('[data-waiting]').textContent = waiting(queue.waiting.length);
-    line.querySelector('[data-wait]').textContent = queue.open && !queue.full ? wait(queue.estimated_wait) : '';
+    line.querySelector('[data-wait]').textContent = queue.open && !queue.full
+      ? wait(queue.estimated_wait) || queue.no_estimate || '' : '';
     serving(line.querySelector('[data-serving]'), queue.called);
   });
 });

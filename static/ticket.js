@@ -50,7 +50,7 @@ function waits({ queue, at }) {
     document.title = `${at ? `${at} ahead` : text} · ${number} · ${page.dataset.place}`;
     say(text);
   }
-  document.getElementById('wait').textContent = wait(queue.waits[at]);
+  document.getElementById('wait').textContent = wait(queue.waits[at]) || queue.no_estimate || '';
   const list = document.getElementById('serving');
   if (list) serving(list, queue.called);
 }

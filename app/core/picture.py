@@ -13,7 +13,7 @@ from app.core.notices import Notice, notices_of
 from app.core.queries import CALL_ORDER, called_tickets
 from app.core.queues import walk_in_queues
 from app.core.transitions import current_series
-from app.core.wait import NO_LINE, Line, WaitEstimator
+from app.core.wait import Line, WaitEstimator
 from app.storage.facts import get_fact
 from app.storage.sql import load_all, run
 
@@ -49,7 +49,7 @@ class QueuePicture:
     waiting: list[str]  # the numbers, in the order in which they will be called
     called: list[Ticket]  # called or being served, latest call first
     door: str | None  # name of the counter that admits the queue
-    waits: list[WaitRange]  # of each number in `waiting`; empty while no desk is on duty
+    waits: list[WaitRange]  # of each number in `waiting`; empty while nobody can know
     newcomer_wait: WaitRange | None
 
     @property
@@ -117,8 +117,7 @@ def picture_of(db: Connection, at: float, place: Place, revision: Revision, wait
         place=place,
         series=current_series(place, at),
         queues=[
-            _queue_picture(queue, waiting, called, lines.get(queue.id, NO_LINE), doors.get(queue.id))
-            for queue in queues
+            _queue_picture(queue, waiting, called, lines[queue.id], doors.get(queue.id)) for queue in queues
         ],
         calls=_latest_calls(db, place),
         counters=counters,

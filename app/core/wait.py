@@ -1,19 +1,28 @@
-"""The estimated wait: what the model of wait_model.py says about the lines of a place."""
+"""The estimated wait: what is read from the database for it, and for how long it is used.
+
+The formulas are in wait_services.py (what the past teaches), wait_line.py and wait_door.py (the wait behind
+those ahead) and wait_range.py (the range that is shown). docs/wait.md explains and evaluates them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection
 
+from app.core.counters import counters_of
 from app.core.days import day_of
-from app.core.models import Place, Queue, WaitRange
+from app.core.models import Counter, Place, Queue, WaitRange
 from app.core.places import find_place
-from app.core.queries import BUSY
+from app.core.queries import BUSY, CALL_ORDER
 from app.core.queues import find_queue, walk_in_queues
-from app.core.wait_model import MAX_TICKETS, Experience, Pace, PastTicket, learn, pace_of, wait_ranges
+from app.core.wait_door import MAX_MEMORY_S, DoorLine, Exit
+from app.core.wait_line import Desk, Moments, line_of
+from app.core.wait_range import Levels, Outcome, learn_levels, range_of
+from app.core.wait_services import MAX_TICKETS, PastTicket, Services, learn
 from app.storage.database import Database
 from app.storage.sql import run
 
@@ -21,60 +30,68 @@ AWAY_S = 300  # a free desk that lets people wait for so long is not at work
 TICKETS_PER_S = 20  # what was learned from 1000 tickets is used for 50 s, from 100 tickets for 5 s
 NEWCOMERS_S = 1.0  # how long an estimate for newcomers is used
 MAX_NEWCOMERS = 1000  # queues for which one is kept
+MAX_OVERDUE = 100  # customers at the head of a line who are asked whether their range is over
+MAX_EXITS = 100  # the latest ones that tell how fast people leave
 
 # Returns the range of the wait for a customer who joins a queue with so many ahead in it.
 EstimateForNewcomer = Callable[[int], WaitRange | None]
 
 
+class _AnyLine(Protocol):
+    """The line of desks, or that of a counter."""
+
+    @property
+    def queue_ids(self) -> list[int]: ...
+
+    def behind(self, ahead: Mapping[int, float]) -> Moments | None: ...
+
+    def along(self, queue_id: int, waiting: Collection[int]) -> Iterable[Moments | None]: ...
+
+
 @dataclass(frozen=True)
 class Line:
-    """The line that the customers of a queue are in.
+    """The line that the customers of a queue are in."""
 
-    Desks may serve several queues, and call in the order in which people joined. So whoever waits in another
-    queue of the same desks is in this line too, and counts for as much of them as the desks have in common
-    and as a service takes there.
-    """
-
-    pace: Pace | None  # None: no desk is on duty
+    line: _AnyLine | None  # None: no desk is on duty
+    levels: Levels
     waiting: Mapping[int, int]  # number of waiting tickets by the id of their queue
-    counts_as: Mapping[int, float]  # by the id of a queue: how many of this queue somebody there counts as
 
-    def length(self, waiting: Mapping[int, int]) -> float:
-        """Return the length of this line when so many wait in each queue, by id."""
-        return sum(self.counts_as.get(queue_id, 0.0) * number for queue_id, number in waiting.items())
+    @property
+    def queue_ids(self) -> list[int]:
+        """Return the ids of the queues in which people may be ahead."""
+        return self.line.queue_ids if self.line else []
 
-    def ranges(self, lengths: Sequence[float]) -> list[WaitRange | None]:
-        """Return the range of the wait behind a line of each length; None while no desk is on duty."""
-        if self.pace is None:
-            return [None] * len(lengths)
-        return [*wait_ranges(self.pace, lengths)]
+    def range_behind(self, ahead: Mapping[int, int]) -> WaitRange | None:
+        """Return the range of the wait behind so many in each queue, by id; None if nobody can know."""
+        return self._range(self.line.behind(ahead)) if self.line else None
 
-    def ranges_along(self, queue_id: int, waiting: Iterable[int]) -> tuple[list[WaitRange], WaitRange | None]:
+    def ranges_along(
+        self, queue_id: int, waiting: Collection[int]
+    ) -> tuple[list[WaitRange], WaitRange | None]:
         """Return the range of the wait for each ticket that waits in a queue, and for a newcomer.
 
         `waiting` holds the id of the queue of each ticket that waits in the place, in the order of the calls.
-        While no desk is on duty, there are no ranges.
+        If nobody can know, there are no ranges.
         """
-        if self.pace is None:
+        if self.line is None:
             return [], None
-        lengths = []
-        length = 0.0
-        for other_id in waiting:
-            if other_id == queue_id:
-                lengths.append(length)
-            length += self.counts_as.get(other_id, 0.0)
-        *ranges, newcomer = wait_ranges(self.pace, [*lengths, length])
-        return ranges, newcomer
+        *ranges, newcomer = [self._range(moments) for moments in self.line.along(queue_id, waiting)]
+        known = [each for each in ranges if each is not None]
+        return known if len(known) == len(ranges) else [], newcomer
+
+    def _range(self, moments: Moments | None) -> WaitRange | None:
+        return None if moments is None else range_of(moments.mean_s, moments.variance, self.levels)
 
 
-NO_LINE = Line(None, {}, {})  # of a queue that a counter admits: it has no desks
+NO_LINE = Line(None, learn_levels([]), {})  # of a queue that was deleted meanwhile
 
 
 @dataclass(frozen=True)
 class _Learned:
     """The experience with a queue, as long as it is used."""
 
-    experience: Experience
+    services: Services
+    levels: Levels
     usual_service_s: int  # the owner's guess at that time
     made_at: float
     lasts_s: float
@@ -100,36 +117,27 @@ class WaitEstimator:
         return self.lines_of(db, at, place).get(queue.id, NO_LINE)
 
     def lines_of(self, db: Connection, at: float, place: Place) -> dict[int, Line]:
-        """Return the lines of a place as they are now, by the id of the queue.
-
-        Queues that a counter admits have none.
-        """
-        queues = [queue for queue in walk_in_queues(db, place) if queue.counter_id is None]
+        """Return the lines of a place as they are now, by the id of the queue."""
+        queues = walk_in_queues(db, place)
+        day = day_of(place, at)
         sql = """SELECT queue_id, count(*) AS number, min(joined_at) AS since FROM ticket
                  WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day GROUP BY queue_id"""
-        rows = run(db, sql, queues=[queue.id for queue in queues], day=day_of(place, at)).all()
+        rows = run(db, sql, queues=[queue.id for queue in queues], day=day).all()
         waiting = {row.queue_id: row.number for row in rows}
         since = {row.queue_id: row.since for row in rows}
-        desks = {queue.id: _desks_of(db, at, place, queue, since.get(queue.id, at)) for queue in queues}
-        learned = {queue.id: self._experience_of(db, at, queue) for queue in queues}
-        lines = {}
-        for queue in queues:
-            own_desks = desks[queue.id]
-            own_service_s = learned[queue.id].service_s
-            counts_as = {queue.id: 1.0}
-            for other_id in waiting:
-                if other_id != queue.id:
-                    shared = len(own_desks.keys() & desks[other_id].keys())
-                    share = shared / max(1, len(desks[other_id]))
-                    counts_as[other_id] = share * learned[other_id].service_s / own_service_s
-            pace = None
-            if own_desks:
-                busy_s = [
-                    max(0.0, at - called_at) for called_at in own_desks.values() if called_at is not None
-                ]
-                pace = pace_of(learned[queue.id], len(own_desks) - len(busy_s), busy_s)
-            lines[queue.id] = Line(pace, waiting, counts_as)
-        return lines
+        learned = {queue.id: self._learned_of(db, at, place, queue) for queue in queues}
+        services = {queue_id: each.services for queue_id, each in learned.items()}
+        of_desks = [queue for queue in queues if queue.counter_id is None]
+        desks = {queue.id: _desks_of(db, at, place, queue, since.get(queue.id, at)) for queue in of_desks}
+        lines: dict[int, _AnyLine | None] = {
+            queue.id: line_of(queue.id, desks, services) for queue in of_desks
+        }
+        if len(of_desks) < len(queues):
+            counters = {counter.queue_id: counter for counter in counters_of(db, place, at)}
+            for queue in queues:
+                if queue.counter_id is not None:
+                    lines[queue.id] = _door_line(db, at, queue, counters[queue.id], day)
+        return {queue.id: Line(lines[queue.id], learned[queue.id].levels, waiting) for queue in queues}
 
     def for_newcomers(
         self, database: Database, at: float, slug: str, queue_slug: str
@@ -151,34 +159,42 @@ class WaitEstimator:
             if queue.is_call_list:
                 return None
             line = self.line_of(db, at, place, queue)
-        in_other_queues = line.length({**line.waiting, queue.id: 0})
+        in_other_queues = {queue_id: line.waiting.get(queue_id, 0) for queue_id in line.queue_ids}
 
         def estimate(ahead: int) -> WaitRange | None:
-            return line.ranges([ahead + in_other_queues])[0]
+            return line.range_behind({**in_other_queues, queue.id: ahead})
 
         if len(self._newcomers) >= MAX_NEWCOMERS:
             self._newcomers.clear()
         self._newcomers[key] = _Newcomers(estimate, at)
         return estimate
 
-    def _experience_of(self, db: Connection, at: float, queue: Queue) -> Experience:
+    def _learned_of(self, db: Connection, at: float, place: Place, queue: Queue) -> _Learned:
         known = self._learned.get(queue.id)
         if (
             known is not None
             and 0 <= at - known.made_at < known.lasts_s  # below 0: the clock was set back
             and known.usual_service_s == queue.usual_service_s
         ):
-            return known.experience
-        past = _past_tickets(db, queue)
-        experience = learn(past, queue.usual_service_s)
-        self._learned[queue.id] = _Learned(
-            experience, queue.usual_service_s, made_at=at, lasts_s=len(past) / TICKETS_PER_S
+            return known
+        past, outcomes = _past_tickets(db, queue)
+        now_known = _outcomes_now(db, at, place, queue)
+        learned = _Learned(
+            learn(past, queue.usual_service_s),
+            learn_levels(chain(outcomes, now_known)),
+            queue.usual_service_s,
+            made_at=at,
+            lasts_s=len(past) / TICKETS_PER_S,
         )
-        return experience
+        self._learned[queue.id] = learned
+        return learned
 
 
-def _past_tickets(db: Connection, queue: Queue) -> list[PastTicket]:
-    """Return the latest tickets of a queue that ended, newest first."""
+def _past_tickets(db: Connection, queue: Queue) -> tuple[list[PastTicket], list[Outcome]]:
+    """Return the latest tickets of a queue that ended, newest first, and their outcomes, oldest first.
+
+    Who left within the range that they were shown has no outcome.
+    """
     sql = """SELECT coalesce(first_called_at, ended_at) - taken_at AS waited_s,
                     first_called_at IS NULL AS has_left,
                     CASE WHEN servicer_id IS NOT NULL THEN ended_at - called_at END AS service_s,
@@ -186,12 +202,14 @@ def _past_tickets(db: Connection, queue: Queue) -> list[PastTicket]:
                     called_at - (SELECT max(ended_at) FROM ticket AS before
                                  WHERE before.servicer_id = ticket.servicer_id
                                  AND before.ended_at IS NOT NULL
-                                 AND before.ended_at <= ticket.called_at) AS desk_free_s
+                                 AND before.ended_at <= ticket.called_at) AS desk_free_s,
+                    wait_from, wait_to
              FROM ticket WHERE queue_id = :queue AND ended_at IS NOT NULL AND state <> 'expired'
              ORDER BY ended_at DESC LIMIT :latest"""
     rows: Sequence[Any] = run(db, sql, queue=queue.id, latest=MAX_TICKETS).all()
     past = []
-    for waited_s, has_left, service_s, in_line_s, desk_free_s in rows:
+    outcomes = []
+    for waited_s, has_left, service_s, in_line_s, desk_free_s, wait_from, wait_to in rows:
         if service_s is not None and desk_free_s is not None:
             # The time between two customers belongs to the service, if the next one is waiting already. A
             # longer pause is a break.
@@ -199,31 +217,65 @@ def _past_tickets(db: Connection, queue: Queue) -> list[PastTicket]:
             if 0 < pause_s <= AWAY_S:
                 service_s += pause_s
         past.append(PastTicket(waited_s, bool(has_left), service_s))
-    return past
+        if wait_to is not None and (waited_s > wait_to or not has_left):
+            outcomes.append(Outcome(waited_s, wait_from, wait_to))
+    outcomes.reverse()
+    return past, outcomes
 
 
-def _desks_of(db: Connection, at: float, place: Place, queue: Queue, since: float) -> dict[int, float | None]:
-    """Return the desks at work in a queue: the id of the servicer, and the time of the call if it is busy.
+def _outcomes_now(db: Connection, at: float, place: Place, queue: Queue) -> list[Outcome]:
+    """Return the outcomes of those who are being served, and of those who still wait after their range."""
+    sql = f"""SELECT first_called_at - taken_at, wait_from, wait_to FROM ticket
+              WHERE place_id = :place AND queue_id = :queue AND {BUSY}
+              AND first_called_at IS NOT NULL AND wait_to IS NOT NULL ORDER BY first_called_at"""
+    served: Sequence[Any] = run(db, sql, place=place.id, queue=queue.id).all()
+    sql = f"""SELECT :at - taken_at, wait_from, wait_to FROM ticket
+              WHERE queue_id = :queue AND state = 'waiting' AND series >= :day
+              ORDER BY {CALL_ORDER} LIMIT :limit"""
+    head: Sequence[Any] = run(db, sql, queue=queue.id, at=at, day=day_of(place, at), limit=MAX_OVERDUE).all()
+    overdue = [row for row in head if row[2] is not None and row[0] > row[2]]
+    return [Outcome(waited_s, from_s, to_s) for waited_s, from_s, to_s in chain(served, overdue)]
+
+
+def _door_line(db: Connection, at: float, queue: Queue, counter: Counter, day: str) -> DoorLine:
+    """Return the line of a queue that a counter admits."""
+    sql = """SELECT happened_at, -delta FROM event
+             WHERE counter_id = :counter AND happened_at >= :since AND kind = 'tap' AND delta < 0
+             ORDER BY happened_at DESC, delta LIMIT :limit"""
+    rows = run(db, sql, counter=counter.id, since=at - MAX_MEMORY_S, limit=MAX_EXITS).all()
+    exits = [Exit(happened_at, people) for happened_at, people in reversed(rows)]
+    sql = """SELECT avg(coalesce(party, 1)) FROM (
+                 SELECT party FROM ticket WHERE queue_id = :queue AND state = 'waiting' AND series >= :day
+                 LIMIT :limit) AS first_waiting"""
+    party = run(db, sql, queue=queue.id, day=day, limit=MAX_OVERDUE).scalar()
+    free_spaces = counter.capacity - max(0, counter.people) - counter.held
+    return DoorLine(at, queue.id, free_spaces, float(party or 1), exits)
+
+
+def _desks_of(db: Connection, at: float, place: Place, queue: Queue, since: float) -> dict[int, Desk]:
+    """Return the desks at work in a queue, by the id of the servicer.
 
     `since` is when the first who waits joined. A desk that is free though people have been waiting for
     AWAY_S is not at work. If every desk looks absent, assume they all just called somebody.
     """
-    sql = f"""SELECT id, created_at,
-                     (SELECT called_at FROM ticket WHERE servicer_id = servicer.id AND {BUSY}
-                      AND (claimed_until IS NULL OR claimed_until > :at)) AS called_at,
+    sql = f"""SELECT servicer.id, servicer.created_at, busy.called_at, busy.queue_id,
                      (SELECT max(ended_at) FROM ticket WHERE servicer_id = servicer.id
                       AND ended_at IS NOT NULL) AS ended_at
-              FROM servicer WHERE place_id = :place AND on_duty = 1 AND removed_at IS NULL
+              FROM servicer
+              LEFT JOIN ticket AS busy ON busy.servicer_id = servicer.id AND busy.{BUSY}
+              AND (busy.claimed_until IS NULL OR busy.claimed_until > :at)
+              WHERE servicer.place_id = :place AND on_duty = 1 AND removed_at IS NULL
               AND (all_queues = 1
-                   OR id IN (SELECT servicer_id FROM servicer_queue WHERE queue_id = :queue))"""
+                   OR servicer.id IN (SELECT servicer_id FROM servicer_queue WHERE queue_id = :queue))"""
     on_duty = run(db, sql, place=place.id, queue=queue.id, at=at).all()
-    at_work: dict[int, float | None] = {}
+    at_work = {}
     for desk in on_duty:
         free_since = max(desk.ended_at or 0, desk.created_at, since)
         if desk.called_at or free_since >= at - AWAY_S:
-            at_work[desk.id] = desk.called_at
+            elapsed_s = None if desk.called_at is None else max(0.0, at - desk.called_at)
+            at_work[desk.id] = Desk(desk.queue_id, elapsed_s)
     if not at_work:
-        return {desk.id: at for desk in on_duty}
+        return {desk.id: Desk(queue.id, 0.0) for desk in on_duty}
     return at_work
 
 

@@ -183,9 +183,9 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
             phone = format_phone(calls.get_call(db, ticket).contact.phone, row.country)
         elif ticket.state == "waiting":
             line = service().waits.line_of(db, at, row, queue)
-            ahead_by_queue = tickets.count_ahead(db, ticket, line.counts_as, day_of(row, at))
+            ahead_by_queue = tickets.count_ahead(db, ticket, line.queue_ids, day_of(row, at))
             ahead = ahead_by_queue.get(queue.id, 0)
-            wait = _not_before(ticket.away_until, at, line.ranges([line.length(ahead_by_queue)])[0])
+            wait = _not_before(ticket.away_until, at, line.range_behind(ahead_by_queue))
             steps = latest_line_events(db, row, ticket)
     content = ticket_json(row, queue, ticket, ahead=ahead, wait=wait, steps=steps)
     _add_messages(content, told)

@@ -106,7 +106,15 @@ def _queue_json(item: QueuePicture, place: Place, place_url: str) -> dict[str, A
         "door": item.door,
         "waits": [wait_json(wait) for wait in item.waits],
         "estimated_wait": wait_json(item.newcomer_wait),
+        "no_estimate": _why_no_estimate(item),
     }
+
+
+def _why_no_estimate(item: QueuePicture) -> str | None:
+    """Return why there is no estimate, for a queue that a counter admits."""
+    if item.door is None or (item.newcomer_wait and len(item.waits) == len(item.waiting)):
+        return None
+    return f"We can't say how long you'll wait: too few people have left {item.door} lately."
 
 
 def _called_json(ticket: Ticket, place: Place) -> dict[str, Any]:
