@@ -256,6 +256,16 @@ def restore_ticket(place: str, token: str, queue: str) -> Answer:
 # ----- messages to everybody who waits
 
 
+@owner.get("/<place>/manage/<token>/messages")
+def show_messages(place: str, token: str) -> Answer:
+    """Show the messages, which are part of Today."""
+    return (
+        show_manage(place, token)
+        if wants_json()
+        else see_other("owner.show_manage", place=place, token=token)
+    )
+
+
 @owner.post("/<place>/manage/<token>/messages")
 @errors_on(show_manage)
 def add_message(place: str, token: str) -> Answer:
