@@ -141,6 +141,7 @@ def test_the_health_check_answers(client):
     assert client.get("/healthz").status == 200
 
 
+@pytest.mark.sqlite_file
 def test_each_database_has_a_secret_key_of_its_own(tmp_path, start):
     one, two = start(data=tmp_path / "one"), start(data=tmp_path / "two")
     assert one.secret_key != two.secret_key
