@@ -1,7 +1,7 @@
 // The owner's pages: fresh numbers, presses that stay on the page, and links to give away.
 import { showBackup } from './backup.js';
 import { fill, say, watch, write } from './live.js';
-import { quietForms, refresh } from './swap.js';
+import { isActing, quietForms, refresh } from './swap.js';
 import { inside } from './words.js';
 
 const SOON = 300;         // ms from a change in the place to a fresh page
@@ -16,9 +16,10 @@ if (navigator.share) document.documentElement.classList.add('can-share');
 
 // ----- fresh numbers
 
-// Nothing is replaced under somebody who fills in a form, or who reads what is wrong with it.
+// Nothing is replaced under somebody who fills in a form, who has just sent it (its answer may keep what was typed, and
+// must not be replaced by an older page), or who reads what is wrong with it.
 const isTyping = form => Boolean(form && form.querySelector('input:not([type=hidden]), select, textarea'));
-const isBusy = () => document.hidden || page.querySelector('.wrong')
+const isBusy = () => document.hidden || isActing() || page.querySelector('.wrong')
   || isTyping(document.activeElement && document.activeElement.closest('main form'));
 const pause = page.matches('[data-slow]') ? LATER : SOON;
 let timer, shown, counted, version;

@@ -146,6 +146,7 @@ export async function refresh() {
 // Actions under way, each with where its button was: no button of the same action can be pressed meanwhile, nor
 // one that a swap has put under the finger.
 const held = new Map();
+export const isActing = () => held.size > 0;
 const buttons = () => [...document.querySelectorAll('form[data-quiet] button')];
 const isHeld = button => moving || held.has(button.form.action)
   || [...held.values()].some(({ x, y }) => button.contains(document.elementFromPoint(x, y)));
