@@ -21,7 +21,19 @@ const sign = control => control.id || [
 const CONTROLS = 'input:not([type=hidden]), select, textarea, button, a, summary';
 const controls = region => [...region.querySelectorAll(CONTROLS)];
 
+// After an error, the server's page holds what was typed: it counts as typed until a press is accepted (data-kept).
+const FIELDS = 'input:not([type=hidden]), select, textarea';
+
+function keepTyped(action) {
+  for (const form of document.forms) {
+    if (form.action === action) form.querySelectorAll(FIELDS).forEach(field => { field.dataset.kept = ''; });
+  }
+}
+
+const forgetKept = () => document.querySelectorAll('[data-kept]').forEach(field => { delete field.dataset.kept; });
+
 function typed(control) {
+  if ('kept' in control.dataset) return true;
   if (control.matches('[type=checkbox], [type=radio]')) return control.checked !== control.defaultChecked;
   if (control.matches('select')) return ![...control.options].some(one => one.selected && one.defaultSelected);
   return control.matches('input, textarea') && control.value !== control.defaultValue;
@@ -34,6 +46,7 @@ function same(one, other) {
     copy.querySelectorAll('[name=csrf_token], [name=request_id]').forEach(input => input.removeAttribute('value'));
     copy.querySelectorAll('[data-own]').forEach(own => fill(own));
     copy.querySelectorAll('details').forEach(details => details.removeAttribute('open'));
+    copy.querySelectorAll('[data-kept]').forEach(field => field.removeAttribute('data-kept'));
     return copy;
   });
   return a.isEqualNode(b);
@@ -45,6 +58,7 @@ function replace(old, fresh) {
   for (const control of controls(old).filter(typed)) {
     const other = found(control);
     if (!other) continue;
+    if ('kept' in control.dataset) other.dataset.kept = '';
     if (other.matches('[type=checkbox], [type=radio]')) other.checked = control.checked;
     else if (!other.options || [...other.options].some(o => o.value === control.value)) other.value = control.value;
   }
@@ -100,11 +114,13 @@ async function load(url, { message, accepted, options } = {}) {
   if (answer.redirected && new URL(answer.url).pathname !== new URL(here, location.href).pathname) {
     return location.assign(answer.url);
   }
+  if (message) forgetKept();
   if (answer.ok && accepted) accepted();
   const late = turn < answered;
   if (!message && (late || !answer.ok)) return;
   answered = Math.max(turn, answered);
   swap(html, { message });
+  if (!answer.ok) keepTyped(new URL(url, location.href).href);
   if (late) refresh();
 }
 

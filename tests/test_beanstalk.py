@@ -333,6 +333,7 @@ def test_the_bundle_starts_and_can_be_asked_by_hand(new_instance, bundle, tmp_pa
         instance.run(*command, cwd=tmp_path, EB_GET_CONFIG="/bin/true", **none)
 
 
+@pytest.mark.soak
 def test_files_from_windows_are_deployed(instance, version):
     made = version()
     for path in [made / "Procfile", made / "requirements.txt", *made.rglob("*.sh"), *made.rglob("*.conf"),
@@ -397,6 +398,7 @@ def test_a_deploy_that_is_not_safe_is_aborted_and_the_old_version_goes_on(instan
     assert schema_of(database) == NEXT
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "schema", [FORMER[0], *(pytest.param(each, marks=pytest.mark.soak) for each in FORMER[1:])]
 )
@@ -453,6 +455,7 @@ def test_a_lost_file_is_an_error_and_no_empty_shop(instance, version):
     assert instance.server.get("/corner-deli").body["queues"][0]["waiting"] == ["A1"]
 
 
+@pytest.mark.soak
 def test_storage_that_does_not_answer_is_not_taken_for_a_new_shop(instance, version):
     instance.properties["AWS_ENDPOINT_URL_S3"] = "http://127.0.0.1:9"
     with pytest.raises(Aborted, match=r"^Error: .*\.\n$"):
@@ -460,6 +463,7 @@ def test_storage_that_does_not_answer_is_not_taken_for_a_new_shop(instance, vers
     assert list(instance.data.glob("takeanumber.db*")) == []
 
 
+@pytest.mark.soak
 def test_changed_properties_are_backed_up_before(instance, version, s3):
     instance.deploy(version())
     shop = instance.server.open_shop()
@@ -484,6 +488,7 @@ def test_data_that_a_deploy_would_replace_is_refused(instance, version, data):
         instance.deploy(version())
 
 
+@pytest.mark.soak
 def test_what_root_makes_belongs_to_the_app(instance, version):
     user = "nobody" if os.geteuid() == 0 else instance.roots["EB_APP_USER"]
     instance.roots["EB_APP_USER"] = user

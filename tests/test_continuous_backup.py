@@ -198,6 +198,7 @@ def test_a_stick_that_is_taken_out_and_put_in_again(start_quick, stick):
     assert "Traceback" not in server.log
 
 
+@pytest.mark.soak
 def test_a_stick_that_is_put_in_later(start_quick, stick):
     stick.path.rename(stick.path.with_name("drawer"))
     server = start_quick(stick.path)
@@ -251,6 +252,7 @@ def test_storage_that_hangs_neither_keeps_it_from_starting_nor_from_ending(start
     assert bucket.names() == []
 
 
+@pytest.mark.soak
 def test_what_happens_while_the_second_copy_of_a_round_hangs_is_not_backed_up(start_quick, bucket, way):
     way.of, way.where, way.wrong = {"PUT"}, "/hourly/", "hangs"
     server = start_quick(bucket.url)
@@ -259,6 +261,7 @@ def test_what_happens_while_the_second_copy_of_a_round_hangs_is_not_backed_up(st
     wait_for(lambda: status(shop)["behind_s"] > 0, within=5)
 
 
+@pytest.mark.soak
 def test_an_upload_that_was_cut_in_half_or_not_confirmed(start_quick, bucket, way):
     server = start_quick(bucket.url)
     shop = server.open_shop()
@@ -286,6 +289,7 @@ def test_the_backups_of_another_shop_are_left_alone(start_quick, stick, command,
     assert sorted(stick.path.rglob("*")) == before
 
 
+@pytest.mark.soak
 def test_backups_of_another_shop_that_are_found_later(start_quick, start_server, stick, tmp_path):
     drawer = stick.path.with_name("drawer")
     stick.path.rename(drawer)
@@ -322,6 +326,7 @@ def test_without_a_place_for_backups_there_is_none(server):
     assert "backup" not in server.log
 
 
+@pytest.mark.soak
 def test_a_backup_by_hand_does_no_harm(start_quick, stick, command):
     """It gets the next sequence number, and the server continues after it."""
     server = start_quick(stick.path)

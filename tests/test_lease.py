@@ -199,6 +199,7 @@ def test_nothing_that_was_answered_is_lost_in_a_clean_update(cloud, words):
     assert new.post(shop.take_url).status == 201
 
 
+@pytest.mark.soak
 def test_open_pages_of_the_old_one_are_led_to_the_new_one(machines):
     old = machines.serve("old")
     shop = open_shop(old)
@@ -211,6 +212,7 @@ def test_open_pages_of_the_old_one_are_led_to_the_new_one(machines):
     assert old.get(shop.links["live"]).status == 503
 
 
+@pytest.mark.soak
 def test_an_update_rolled_back_half_way_never_stops_the_old_server(machines, tmp_path):
     old = machines.serve("old")
     shop = open_shop(old)
@@ -226,7 +228,9 @@ def test_an_update_rolled_back_half_way_never_stops_the_old_server(machines, tmp
     assert "releasing" not in lease_of(tmp_path / "backups")
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM], ids=["dies", "is ended"])
+@pytest.mark.parametrize(
+    "end", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)], ids=["dies", "is ended"]
+)
 def test_after_a_failed_update_the_old_one_serves_again_with_what_the_new_one_stored(cloud, bucket, end):
     old = cloud.serve("old")
     shop = open_shop(old)
@@ -254,6 +258,7 @@ def test_after_a_failed_update_the_old_one_serves_again_with_what_the_new_one_st
     assert role(old) == "holder"
 
 
+@pytest.mark.soak
 def test_of_two_new_servers_at_once_one_serves(machines):
     old = machines.serve("old")
     shop = open_shop(old)
@@ -277,6 +282,7 @@ def test_of_two_new_servers_at_once_one_serves(machines):
     assert not earlier & {number for crowd in crowds for number in crowd.taken}
 
 
+@pytest.mark.soak
 def test_a_new_server_serves_at_once_if_the_old_one_ended_cleanly(machines):
     old = machines.serve("old")
     shop = open_shop(old)
@@ -299,6 +305,7 @@ def test_a_shop_that_is_not_in_the_copy_yet_is_handed_over_to_its_customers(mach
     assert role(old) == "standby"
 
 
+@pytest.mark.soak
 def test_without_customers_a_new_one_only_asks_whether_the_old_one_is_there(machines, tmp_path):
     old = machines.serve("old")
     shop = open_shop(old)
@@ -358,6 +365,7 @@ def test_a_frozen_server_that_wakes_up_answers_nothing_and_its_numbers_are_not_g
     assert lost in {number for (number,) in kept}
 
 
+@pytest.mark.soak
 def test_a_process_that_was_frozen_alone_goes_on_once_the_store_confirms_it(machines):
     old = machines.serve("old")
     shop = open_shop(old)
@@ -368,6 +376,7 @@ def test_a_process_that_was_frozen_alone_goes_on_once_the_store_confirms_it(mach
     assert (role(old), backup_of(old)["term"]) == ("holder", 1)
 
 
+@pytest.mark.soak
 def test_a_holder_that_was_killed_resumes_without_a_restore(machines, tmp_path):
     old = machines.serve("old")
     shop = open_shop(old)
@@ -393,6 +402,7 @@ def test_a_lost_machine_is_replaced_by_one_that_nobody_visits(machines, tmp_path
     assert "A1" in numbers(shop, new)
 
 
+@pytest.mark.soak
 def test_what_a_cut_off_server_answered_is_kept_as_an_orphan(machines, tmp_path):
     """Customers reach the old server, but it is cut off from the store; a new server reaches the store."""
     cable = tmp_path / "cable"
@@ -424,6 +434,7 @@ def test_what_a_cut_off_server_answered_is_kept_as_an_orphan(machines, tmp_path)
     assert shop.take().status == 503
 
 
+@pytest.mark.soak
 def test_a_holder_that_was_killed_and_replaced_keeps_its_rest_when_it_comes_back(machines):
     old = machines.serve("old")
     shop = open_shop(old)
@@ -467,6 +478,7 @@ def test_a_clock_that_is_wrong_by_a_year_changes_nothing(machines, offsets):
 # ----- storage that fails
 
 
+@pytest.mark.soak
 def test_a_server_that_cannot_store_its_last_copy_does_not_hand_over(cloud, bucket, way, monkeypatch):
     """The old server can't store its last copy, so it goes on serving and hands over later."""
     old = cloud.serve("old")  # through the failing proxy
@@ -487,6 +499,7 @@ def test_a_server_that_cannot_store_its_last_copy_does_not_hand_over(cloud, buck
     assert numbers(shop, new) >= {"A1", "A2"}
 
 
+@pytest.mark.soak
 def test_a_server_that_starts_while_the_storage_is_away(cloud, bucket, way):
     old = cloud.serve("old")
     shop = open_shop(old)
@@ -573,6 +586,7 @@ def test_a_cloned_environment_is_refused_with_a_sentence(machines, tmp_path):
     assert "'shop-test'" in machines.refused("old")
 
 
+@pytest.mark.soak
 def test_a_server_without_an_environment_takes_over_from_any(machines):
     name_environment(machines.data("old"), "shop")
     old = machines.serve("old")
@@ -582,6 +596,7 @@ def test_a_server_without_an_environment_takes_over_from_any(machines):
     assert machines.serve("laptop").post(shop.take_url).status == 201
 
 
+@pytest.mark.soak
 def test_an_earlier_backup_chosen_by_hand_is_served(machines):
     old = machines.serve("old")
     shop = open_shop(old)
@@ -601,6 +616,7 @@ def test_an_earlier_backup_chosen_by_hand_is_served(machines):
         assert numbers(shop) == {"A1", "A2"}
 
 
+@pytest.mark.soak
 def test_a_standby_has_nothing_to_back_up(machines):
     old = machines.serve("old")
     old.open_shop()
@@ -657,6 +673,7 @@ def test_an_update_in_place_turns_the_old_protocol_into_the_lease(machines, tmp_
     assert numbers(shop, new) == {"A1", "A2", "A3", "A4"}
 
 
+@pytest.mark.soak
 def test_a_newcomer_refuses_beside_a_server_of_an_earlier_version(machines, tmp_path):
     _, shop = serve_by_the_old_protocol(machines, tmp_path / "backups")
     machines.restore("new")
@@ -667,6 +684,7 @@ def test_a_newcomer_refuses_beside_a_server_of_an_earlier_version(machines, tmp_
     assert "A1" in numbers(shop, new)
 
 
+@pytest.mark.soak
 def test_settings_of_the_old_protocol_do_no_harm(machines):
     server = machines.serve("old", handover_s=30, rollback_s=180)
     assert server.open_shop().take().status == 201
