@@ -23,18 +23,12 @@ SHARED_PLACE = {"test_bad_input", "test_stats"}
 
 # Files whose tests run on PostgreSQL too, in `make test`. In `make soak`, those of all files do.
 ON_POSTGRESQL = {
-    "test_call_requests",
     "test_caller",
-    "test_caller_api",
     "test_counter",
-    "test_counter_admits_queue",
-    "test_counter_day",
     "test_desk",
-    "test_estimated_wait",
     "test_picture",
     "test_stats",
     "test_take_a_number",
-    "test_undo",
 }
 # Files about PostgreSQL or about SQLite's file, and fixtures that lead to it.
 ON_ONE = {

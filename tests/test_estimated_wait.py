@@ -410,6 +410,7 @@ def test_a_called_customer_sees_no_steps(place, ana):
 # ----- performance
 
 
+@pytest.mark.sqlite_file
 def test_a_line_of_a_hundred_costs_the_picture_less_than_a_millisecond_more(place, ana, clock):
     serve(place, ana, clock, *[100, 300, 180] * 20)
     for _ in range(101):
