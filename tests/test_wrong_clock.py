@@ -280,7 +280,11 @@ def server_ahead(start_server, offset, **settings):
     return start_server(command=[sys.executable, "-c", code], **settings)
 
 
-@pytest.mark.parametrize("offset", [40 * DAY_S, -40 * DAY_S, 3653 * DAY_S], ids=["40 d", "-40 d", "10 y"])
+@pytest.mark.parametrize(
+    "offset",
+    [40 * DAY_S, *(pytest.param(each, marks=pytest.mark.soak) for each in (-40 * DAY_S, 3653 * DAY_S))],
+    ids=["40 d", "-40 d", "10 y"],
+)
 def test_a_real_server_that_starts_with_a_wrong_clock_loses_nothing(start_server, offset):
     server = server_ahead(start_server, 0)
     shop = server.open_shop(timezone=zone_at_hour(12))
