@@ -703,7 +703,7 @@ def test_a_server_without_backups_has_no_lease(start_server):
 @pytest.mark.soak
 def test_twenty_lost_machines_lose_at_most_what_was_not_copied_and_give_no_number_twice(machines):
     server = machines.serve("machine-0")
-    shop = server.open_shop()
+    shop = open_shop(server)
     customers = Customers(shop, many=2)
     for count in range(1, 21):
         customers.are_served(10)
@@ -720,7 +720,7 @@ def test_twenty_lost_machines_lose_at_most_what_was_not_copied_and_give_no_numbe
 @pytest.mark.soak
 def test_ten_updates_under_load_lose_nothing(machines):
     server = machines.serve("machine-0")
-    shop = server.open_shop()
+    shop = open_shop(server)
     customers = Customers(shop)
     for count in range(1, 11):
         customers.are_served(10)

@@ -22,6 +22,7 @@ EVERY_SIZE = SIZES | {
     "large desktop": (1920, 1080),
     "zoomed": (320, 256),  # what is left of 1280 × 1024 at 400 %
 }
+SCHEMES = {"phone": ("light", "dark"), "desktop": ("light",)}  # that axe looks at; all of them in the soak
 LONG = "Ferdinand’s Household Appliance & Sewing Machine Repairs at the Old Tram Depot"
 FIND_VIOLATIONS = """async rules => (await axe.run({ runOnly: rules })).violations.map(
     found => `${found.id}: ${found.nodes[0].html} ${found.nodes[0].failureSummary}`)"""
@@ -627,7 +628,7 @@ def check(page: Page, main: tuple[str, str] | None) -> None:
             expect(page.get_by_role(main[0], name=main[1], exact=True)).to_be_in_viewport(ratio=1)
         if IS_NOT_TO_BE_SCROLLED.search(page.url) and page.evaluate(IS_CUT):
             wrong.append(f"{size}: the page is cut")
-        for scheme in ("light", "dark") if size in ("phone", "desktop") else ():
+        for scheme in SCHEMES.get(size, ()):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             wrong += [f"{size}, {scheme}: {each}" for each in violations(page)]
     page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
