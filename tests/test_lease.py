@@ -141,7 +141,8 @@ def role(server):
 def open_shop(server):
     """Open a place on a server that keeps backups, and wait until a copy of it is stored."""
     shop = server.open_shop()
-    wait_for(lambda: backup_of(server)["last_at"])
+    time.sleep(1.2)  # changes that are not stored yet are older than a second from now on
+    wait_for(lambda: backup_of(server)["last_at"] and backup_of(server)["behind_s"] == 0)
     return shop
 
 
