@@ -115,6 +115,7 @@ def old_version(tmp_path: Path, database: Path) -> Callable[[str], Path]:
             for (table,) in rows(old, "SELECT name FROM sqlite_master WHERE type = 'table'"):
                 if not table.startswith(("sqlite_", "alembic_")):
                     columns = ", ".join(column for _, column, *_ in rows(old, f"PRAGMA table_info({table})"))
+                    db.execute(f"DELETE FROM main.{table}")  # what a migration stored
                     db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}")
             db.commit()
         return old
