@@ -249,7 +249,15 @@ def serve(threads: int, host: str | None, port: int | None, data: Path | None, t
         keeper.start()  # before anything is written: another server may hold the lease
     stop_jobs = start_jobs(parts.database, parts.settings, parts.clock_check)
 
+    is_stopping = False
+
     def stop(*_: Any) -> None:
+        # Ctrl-C may be pressed twice: inside close(), a second signal would wait for a lock that this thread
+        # holds, and the server would never end.
+        nonlocal is_stopping
+        if is_stopping:
+            return
+        is_stopping = True
         parts.live.close()
         raise SystemExit
 

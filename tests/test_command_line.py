@@ -99,6 +99,17 @@ def test_serve_ends_while_a_stream_is_open(start_server, by):
     assert stream.ends(5)
 
 
+def test_serve_ends_when_ctrl_c_is_pressed_again_and_again(start_server):
+    server = start_server()
+    stream = server.open_shop().watch()
+    stream.next()
+    for _ in range(300):
+        if server.process.poll() is None:
+            server.process.send_signal(signal.SIGINT)
+    assert server.ends(15) == 0
+    assert "Traceback" not in server.log
+
+
 def test_the_log_holds_no_links(start_server):
     server = start_server()
     shop = server.open_shop()
