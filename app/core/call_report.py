@@ -29,7 +29,7 @@ QUARTER_S = 900
 
 @dataclass(frozen=True)
 class CallTotals:
-    """How many calls were reported."""
+    """Numbers of reported calls."""
 
     outgoing: int = 0
     incoming: int = 0
@@ -101,7 +101,7 @@ class NamedTotals:
 
 @dataclass(frozen=True)
 class ReferralTotals:
-    """How often people were referred to a service, or to another call list."""
+    """The number of referrals to one service or call list."""
 
     to: str
     is_list: bool
@@ -110,7 +110,7 @@ class ReferralTotals:
 
 @dataclass(frozen=True)
 class CallReport:
-    """What was reported of the calls of a place on some days."""
+    """The report on a place's calls over a range of days."""
 
     calls: CallTotals
     people: int  # how many contacts those calls were about

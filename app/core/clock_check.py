@@ -1,4 +1,4 @@
-"""Whether the server's clock can be trusted, and what is corrected after it was wrong.
+"""Checks whether the server's clock can be trusted, and corrects stored times after it was wrong.
 
 A machine without a battery, such as a Raspberry Pi, may start with any date. A clock is doubtful while it
 is more than a day ahead of the time that was last known to be right, or more than two hours behind. It is
@@ -34,7 +34,7 @@ log = logging.getLogger("takeanumber")
 
 STEADY_S = 3600.0  # a clock that ran for this long without a jump is trusted
 JUMP_S = 60.0  # a larger difference from the elapsed time is a jump
-NOTE_INTERVAL_S = 600.0  # how often the database is told the time
+NOTE_INTERVAL_S = 600.0  # how often the time is stored in the database
 NEWEST_TICKETS = 20_000  # among which those of today are looked for
 NEWEST_EVENTS = 200_000  # the same
 
@@ -43,7 +43,7 @@ Confirmation = Callable[[float], bool]  # returns True when something outside co
 
 @dataclass(frozen=True)
 class _Reading:
-    """What both clocks showed at the same moment."""
+    """Simultaneous readings of the wall clock and the monotonic clock."""
 
     at: float
     elapsed: float

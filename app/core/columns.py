@@ -111,7 +111,7 @@ _HEADINGS = {
 }
 _FIELD_OF_HEADING = {heading: field for field, headings in _HEADINGS.items() for heading in headings.split()}
 
-# A column whose heading has one of these in it says who must not be called, whatever else the heading says.
+# A column whose heading contains one of these is an opt-out column, whatever else the heading contains.
 _OPT_OUT_PARTS = """cannotcall cantcall mustnotcall shouldnotcall maynotcall notcallable uncallable
     darfnichtangerufen donotcall dontcall donotcontact dontcontact donotphone dnc nocall optout
     optedout unsubscribe nichtanrufen nichtkontaktieren anrufsperre werbesperre sperrvermerk

@@ -61,7 +61,7 @@ class RefusedTap:
 
 @dataclass(frozen=True)
 class TapResult:
-    """What became of a tap."""
+    """The result of a tap."""
 
     id: Any  # as it was sent
     counted: bool

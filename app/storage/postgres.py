@@ -294,8 +294,8 @@ class PostgresEngine:
         """Do nothing: the server looks after its files."""
 
     def replace_content(self, file: Path) -> None:
-        """Refuse: backups are PostgreSQL's."""
-        raise NotImplementedError
+        """Refuse: PostgreSQL has its own backups, so no server with a lease runs on it."""
+        raise AssertionError(f"{file} is a SQLite file: it can't replace what PostgreSQL holds.")
 
     def close(self) -> None:
         """Close all connections."""
