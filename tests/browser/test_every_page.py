@@ -270,6 +270,35 @@ def the_settings_of_a_place(shop):
     return f"{shop.links['manage']}/settings"
 
 
+def the_webhooks_of_a_place(shop):
+    return f"{shop.links['manage']}/webhooks"
+
+
+def a_place_with_messages(shop):
+    for text in ("Back in ten minutes", "Please have your papers ready, " * 4):
+        assert shop.owner_post("/messages", text=text.strip(), minutes=30).status == 200
+    return a_line(shop)
+
+
+def the_owner_of_a_place_with_messages(shop):
+    a_place_with_messages(shop)
+    return shop.links["manage"]
+
+
+def a_desk_with_messages(shop):
+    return a_place_with_messages(shop)[0].link
+
+
+def a_ticket_with_messages(shop):
+    a_place_with_messages(shop)
+    return shop.take().body["links"]["ticket"]
+
+
+def a_board_with_messages(shop):
+    a_place_with_messages(shop)
+    return shop.links["board"]
+
+
 def the_statistics_of_a_busy_place(shop):
     return f"{the_owner_of_a_busy_place(shop)}/stats"
 
@@ -562,6 +591,11 @@ STATES = [  # a page, and what must be in view without scrolling
     (the_queues_of_a_busy_place, ("button", "Close Deli")),
     (the_team_of_a_busy_place, ("link", "Open Staff link")),
     (the_settings_of_a_place, None),
+    (the_webhooks_of_a_place, None),
+    (the_owner_of_a_place_with_messages, None),
+    (a_desk_with_messages, ("button", "Next customer")),
+    (a_ticket_with_messages, ("button", "Leave the line")),
+    (a_board_with_messages, None),
     (the_statistics_of_a_busy_place, ("link", "Yesterday")),
     (the_statistics_of_days_the_wrong_way_round, None),
     (a_door_of_an_empty_shop, None),  # test_door.py checks where a thumb meets In and Out
