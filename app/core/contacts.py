@@ -248,25 +248,27 @@ def _best_match(sharing: list[Contact], name: str | None) -> Contact | None:
     return sharing[0] if sharing else None
 
 
-def _add_contact(db: Connection, at: float, place: Place, details: ContactDetails) -> Contact:
+def columns_of_new(details: ContactDetails) -> dict[str, Any]:
+    """Return what the table of contacts stores of a new contact, by column."""
     name, phone = details.get("name") or "", details["phone"]
     reference, email = details.get("reference"), details.get("email")
+    return {
+        "name": name,
+        "phone": phone,
+        "email": email,
+        "address": details.get("address"),
+        "notes": details.get("notes"),
+        "tags": details.get("tags", ""),
+        "reference": reference,
+        "timezone": details.get("timezone"),
+        "search": search_text(name, phone, reference, email),
+        "do_not_call": int(details.get("do_not_call", False)),
+    }
+
+
+def _add_contact(db: Connection, at: float, place: Place, details: ContactDetails) -> Contact:
     row = insert_returning(
-        db,
-        "contact",
-        place_id=place.id,
-        name=name,
-        phone=phone,
-        email=email,
-        address=details.get("address"),
-        notes=details.get("notes"),
-        tags=details.get("tags", ""),
-        reference=reference,
-        timezone=details.get("timezone"),
-        search=search_text(name, phone, reference, email),
-        do_not_call=int(details.get("do_not_call", False)),
-        created_at=at,
-        changed_at=at,
+        db, "contact", place_id=place.id, **columns_of_new(details), created_at=at, changed_at=at
     )
     contact = load(Contact, row)
     record(db, at, place.id, "add-contact", contact_id=contact.id)

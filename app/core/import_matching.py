@@ -8,7 +8,7 @@ from typing import Literal
 
 from sqlalchemy.engine import Connection
 
-from app.core.contacts import TEXT_FIELDS, ContactDetails, search_text
+from app.core.contacts import TEXT_FIELDS, ContactDetails, columns_of_new, search_text
 from app.core.models import Contact, Place
 from app.core.tags import split_tags
 from app.storage.sql import load_all, run
@@ -123,7 +123,9 @@ def match_rows(
             continue
         earlier.add(number, phone, reference, known)
         staged.append(
-            _row_to_add(number, details) if known is None else _row_to_change(number, details, known)
+            StagedRow(number, ADD, **columns_of_new(details))
+            if known is None
+            else _row_to_change(number, details, known)
         )
     return staged
 
@@ -149,25 +151,6 @@ def _known_contacts(
     sql = f"""SELECT * FROM contact WHERE place_id = :place AND forgotten_at IS NULL AND {column} IN :values
               ORDER BY id"""
     return load_all(Contact, run(db, sql, place=place.id, values=present))
-
-
-def _row_to_add(number: int, details: ContactDetails) -> StagedRow:
-    name, phone = details["name"], details["phone"]
-    reference, email = details.get("reference"), details.get("email")
-    return StagedRow(
-        number,
-        ADD,
-        do_not_call=int(details.get("do_not_call", False)),
-        name=name,
-        phone=phone,
-        email=email,
-        address=details.get("address"),
-        notes=details.get("notes"),
-        tags=details.get("tags", ""),
-        reference=reference,
-        timezone=details.get("timezone"),
-        search=search_text(name, phone, reference, email),
-    )
 
 
 def _row_to_change(number: int, details: ContactDetails, contact: Contact) -> StagedRow:
