@@ -425,6 +425,6 @@ def test_random_days_match_the_model(clock):
     # Without shrinking: it takes minutes, and the seed of the busy hour reproduces the failure.
     machine = type("Machine", (Day,), {"clock": clock, "happened": Counter()})
     checks = {"phases": [Phase.generate], "deadline": None, "suppress_health_check": list(HealthCheck)}
-    run_state_machine_as_test(machine, settings=settings(max_examples=30, stateful_step_count=8, **checks))
+    run_state_machine_as_test(machine, settings=settings(max_examples=12, stateful_step_count=8, **checks))
     never = {kind for kind in (*MAKES, "reset-numbers") if not machine.happened[kind]}
     assert never == set(), machine.happened
