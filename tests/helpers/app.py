@@ -100,13 +100,16 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(
     tmp_path: Path, clock: Clock, database_settings: dict[str, Any], empty_database: Path
 ) -> Iterator[Callable[..., flask.Flask]]:
-    """Create applications with these settings on the database of this test; close them all after it."""
+    """Create applications with these settings; close them all after the test.
+
+    The database of the test is a copy of an empty one. With another `data`, the application creates its own.
+    """
     apps = []
+    path = tmp_path / "data" / "takeanumber.db"
 
     def start(**settings: Any) -> flask.Flask:
-        options = {"data": tmp_path / "data", "takes_per_minute": 10**9} | database_settings | settings
-        if "database_url" not in options and not options["data"].exists():
-            path = options["data"] / "takeanumber.db"
+        options = {"data": path.parent, "takes_per_minute": 10**9} | database_settings | settings
+        if not database_settings and not settings.keys() & {"data", "database_url"} and not path.exists():
             create_directory(path.parent)
             create_file(path)
             shutil.copyfile(empty_database, path)
