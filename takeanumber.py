@@ -56,7 +56,6 @@ import click
 import flask
 import waitress.adjustments
 from flask_wtf.csrf import CSRFProtect
-from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.addresses import local_addresses
@@ -113,7 +112,7 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
             fail_old_imports(database, now())
         else:
             database.write(fail_unread_imports)
-    except SQLAlchemyError as error:
+    except database.engine.errors as error:
         database.close()
         raise cannot_write(settings.database_path, error) from None
     app = flask.Flask(__name__)

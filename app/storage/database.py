@@ -321,6 +321,7 @@ class Database:
             job.error = None
             job.changed = engine.rows_changed(db) > changed_before and not job.is_note
         except Exception as error:
+            engine.notice(error)
             if engine.passes(error) or not engine.in_transaction(db):
                 raise  # the whole batch is lost
             engine.run(db, "ROLLBACK TO job")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
@@ -273,7 +272,8 @@ def _find_place_of_url() -> Place | None:
     slug = (request.view_args or {}).get("place")
     if slug is None:
         return None
-    with suppress(SQLAlchemyError, Unavailable), service().database.read() as db:
+    database = service().database
+    with suppress(Unavailable, *database.engine.errors), database.read() as db:
         return find_place(db, slug)
     return None
 
@@ -305,15 +305,17 @@ def handle_http_error(error: HTTPException) -> Answer:
 
 def handle_unexpected_error(error: Exception) -> Answer:
     """Log an error of this app or of the storage, and answer it with a one-sentence message."""
-    is_storage_error = isinstance(error, SQLAlchemyError | sqlite3.Error)
-    failure = service().database.failure
+    database = service().database
+    is_storage_error = isinstance(error, database.engine.errors)
+    failure = database.failure
     if is_storage_error and failure is not None:
         return handle_service_error(failure)  # it is in the log already
     # The rule and not the URL, which holds a token.
     log.error("Failed at %s", request.url_rule, exc_info=error)
     if is_storage_error:
-        reason = getattr(error, "orig", error if isinstance(error, sqlite3.Error) else "too busy")
-        reason = str(reason).partition("\n")[0]  # PostgreSQL adds lines with the statement
+        # What SQLAlchemy raises without a driver's error is that no connection was free.
+        cause = getattr(error, "orig", "too busy") if isinstance(error, SQLAlchemyError) else error
+        reason = str(cause).partition("\n")[0]  # PostgreSQL adds lines with the statement
         return handle_service_error(
             Unavailable(
                 f"Nothing can be stored just now ({reason}), and nothing was changed. Please try again soon."
