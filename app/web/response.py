@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import wraps
+from functools import cache, lru_cache, wraps
 from typing import Any
+from urllib.parse import quote
 
 import flask
-from flask import Flask, Response, current_app, g, request, url_for
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Request, Response, current_app, g, request, url_for
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.sansio.utils import get_current_url
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.models import Place
@@ -58,14 +61,29 @@ RETRY_BUSY_S = 5
 
 def base_url() -> str:
     """Return what absolute URLs begin with: TAKEANUMBER_URL, or else the host that was asked."""
-    if "base_url" not in g:
-        g.base_url = (service().settings.url or request.host_url).rstrip("/")
-    return str(g.base_url)
+    known = g.get("base_url")
+    if known is None:
+        known = g.base_url = service().settings.url.rstrip("/") or _origin(request.scheme, request.host)
+    return str(known)
+
+
+@lru_cache(maxsize=100)
+def _origin(scheme: str, host: str) -> str:
+    return get_current_url(scheme, host).rstrip("/")
 
 
 def link(endpoint: str, **values: Any) -> str:
-    """Return the absolute URL of an endpoint such as "desk.show_desk"."""
-    return base_url() + url_for(endpoint, **values)
+    """Return the absolute URL of an endpoint such as "desk.show_desk", given the variables of its rule."""
+    path = _path_format(endpoint)
+    quoted = {name: quote(str(value), safe="!$&'()*+,/:;=@") for name, value in values.items()}
+    return base_url() + path.format_map(quoted)
+
+
+@cache
+def _path_format(endpoint: str) -> str:
+    """Return the path of an endpoint, such as "/{place}/desk/{token}": url_for() would take much longer."""
+    (rule,) = current_app.url_map.iter_rules(endpoint)
+    return re.sub(r"<(?:[^<>]*:)?(\w+)>", r"{\1}", rule.rule)
 
 
 # ----- pages, JSON and redirects
@@ -331,6 +349,12 @@ CONTENT_SECURITY_POLICY = (
     "manifest-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
+CONSTANT_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
 
 def is_public_page(response: Response) -> bool:
     """Return True for a page that search engines may show: one that needs no token."""
@@ -343,6 +367,12 @@ HSTS_S = 365 * 86400  # for how long a browser shall use nothing but https
 
 class SessionCookies(SecureCookieSessionInterface):
     """Session cookies that are sent over https only, if that is how browsers reach this server."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return the session of a request. Without a cookie there is nothing to verify."""
+        if self.get_cookie_name(app) not in request.cookies:
+            return self.session_class()
+        return super().open_session(app, request)
 
     def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002
         """Return True when a cookie must be marked as Secure."""
@@ -358,11 +388,9 @@ def add_headers(response: Response) -> Response:
     """Add the headers that every response has."""
     if is_https():
         response.headers["Strict-Transport-Security"] = f"max-age={HSTS_S}"
-    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers.extend(CONSTANT_HEADERS)
     if not is_public_page(response):
         response.headers["X-Robots-Tag"] = "noindex"
-    response.headers["X-Content-Type-Options"] = "nosniff"
     if request.endpoint != "static":
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers["Vary"] = "Accept"
