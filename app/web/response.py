@@ -359,7 +359,7 @@ CONSTANT_HEADERS = {
 def is_public_page(response: Response) -> bool:
     """Return True for a page that search engines may show: one that needs no token."""
     has_token = "token" in (request.view_args or {})
-    return response.mimetype == "text/html" and response.status_code == 200 and not has_token
+    return response.status_code == 200 and not has_token and response.mimetype == "text/html"
 
 
 HSTS_S = 365 * 86400  # for how long a browser shall use nothing but https
@@ -370,7 +370,7 @@ class SessionCookies(SecureCookieSessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """Return the session of a request. Without a cookie there is nothing to verify."""
-        if self.get_cookie_name(app) not in request.cookies:
+        if "HTTP_COOKIE" not in request.environ:
             return self.session_class()
         return super().open_session(app, request)
 
