@@ -187,6 +187,13 @@ class Task(WSGITask):  # type: ignore[misc]
         environ[ON_DISCONNECT] = self.channel.on_disconnect
         return environ
 
+    def write(self, data: bytes) -> None:
+        """Send some of the body; the header goes with its first bytes, in one packet."""
+        if data and self.complete and self.has_body and self.content_length != 0 and not self.wrote_header:
+            self.channel.header = self.build_response_header()
+            self.wrote_header = True
+        super().write(data)
+
 
 class Channel(HTTPChannel):  # type: ignore[misc]
     """A connection."""
@@ -201,6 +208,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.began_at: float | None = time.monotonic()
         self._callbacks: list[Callable[[], None]] = []
         self._is_sending = False
+        self.header = b""  # of a response, to be sent with its body
         super().__init__(server, sock, addr, adj, map=map)
         if server.has_too_many(self.client):
             self.handle_close()
@@ -222,13 +230,21 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.began_at = time.monotonic()
         return has_received
 
+    def write_soon(self, data: Any) -> int:
+        """Send some bytes, or store them until the client takes them."""
+        if self.header:
+            data = self.header + data
+            self.header = b""
+        return int(super().write_soon(data))
+
     def writable(self) -> bool:
         """Return True when there is something to send that no thread is sending just now.
 
         A thread that has sent waits for the interpreter. Meanwhile the socket is writable, so the main loop
         would look at it again and again, without being able to do anything. The thread wakes the loop later.
         """
-        return not self._is_sending and bool(super().writable())
+        has_something = self.total_outbufs_len or self.will_close or self.close_when_flushed
+        return bool(has_something) and not self._is_sending
 
     def _flush_some(self, do_close: bool = True) -> bool:
         self._is_sending = True
