@@ -181,6 +181,8 @@ class BoundedRequest(HTTPRequestParser):  # type: ignore[misc]
 class Task(WSGITask):  # type: ignore[misc]
     """A request that the app answers."""
 
+    wrote_header: bool
+
     def get_environment(self) -> dict[str, Any]:
         """Return the WSGI environment."""
         environ: dict[str, Any] = super().get_environment()
