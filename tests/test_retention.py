@@ -44,8 +44,8 @@ def fill(database, columns):
 def filled(database, columns):
     """Return which of these columns hold something in the only row of their table."""
     with database.read() as db:
-        row = run(db, f"SELECT * FROM {columns[0].table.name}").mappings().one()
-    return {column.name for column in columns if row[column.name] not in (None, "")}
+        row = run(db, f"SELECT * FROM {columns[0].table.name}").one()
+    return {column.name for column in columns if getattr(row, column.name) not in (None, "")}
 
 
 def test_every_personal_column_of_a_ticket_is_erased_some_days_after_its_end(place, clock, database):
