@@ -10,8 +10,8 @@ nobody can use up the server's connections, memory or disk:
 - The large bodies that are being stored, files of contacts, are bounded in total and for each client.
 - What frames a chunked body is bounded, since waitress collects it in memory.
 
-Threads wait for each other less than in waitress. One at a time runs Python, and each system call lets another
-one run: so a response is one packet, and the main loop is not woken in vain.
+Threads wait for each other less than in waitress. One at a time runs Python, and each system call lets
+another one run: so a response is one packet, and the main loop is not woken in vain.
 """
 
 from __future__ import annotations
