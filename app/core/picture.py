@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy.engine import Connection
 
@@ -47,6 +48,9 @@ class QueuePicture:
 
     queue: Queue
     waiting: list[str]  # the numbers, in the order in which they will be called
+    steps: dict[
+        str, list[int]
+    ]  # by the number of a waiting ticket with a plan: its step, and how many it has
     called: list[Ticket]  # called or being served, latest call first
     door: str | None  # name of the counter that admits the queue
     waits: list[WaitRange]  # of each number in `waiting`; empty while nobody can know
@@ -125,21 +129,35 @@ def picture_of(db: Connection, at: float, place: Place, revision: Revision, wait
     )
 
 
-def _waiting_numbers(db: Connection, queues: list[Queue], day: str) -> list[tuple[int, str]]:
-    """Return the id of the queue and the number of each waiting ticket, in the order of the calls."""
-    sql = f"""SELECT queue_id, number FROM ticket
+class _Waiting(NamedTuple):
+    """A waiting ticket."""
+
+    queue_id: int
+    number: str
+    step_number: int | None
+    step_count: int | None
+
+
+def _waiting_numbers(db: Connection, queues: list[Queue], day: str) -> list[_Waiting]:
+    """Return the waiting tickets, in the order of the calls."""
+    sql = f"""SELECT queue_id, number, step_number, step_count FROM ticket
               WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day ORDER BY {CALL_ORDER}"""
     rows = run(db, sql, queues=[queue.id for queue in queues], day=day)
-    return [(row.queue_id, row.number) for row in rows]
+    return [_Waiting(row.queue_id, row.number, row.step_number, row.step_count) for row in rows]
 
 
 def _queue_picture(
-    queue: Queue, waiting: list[tuple[int, str]], called: list[Ticket], line: Line, door: str | None
+    queue: Queue, waiting: list[_Waiting], called: list[Ticket], line: Line, door: str | None
 ) -> QueuePicture:
-    waits, newcomer_wait = line.ranges_along(queue.id, [queue_id for queue_id, _ in waiting])
+    waits, newcomer_wait = line.ranges_along(queue.id, [each.queue_id for each in waiting])
     return QueuePicture(
         queue=queue,
-        waiting=[number for queue_id, number in waiting if queue_id == queue.id],
+        waiting=[each.number for each in waiting if each.queue_id == queue.id],
+        steps={
+            each.number: [each.step_number, each.step_count]
+            for each in waiting
+            if each.queue_id == queue.id and each.step_number and each.step_count
+        },
         called=[ticket for ticket in called if ticket.queue_id == queue.id],
         door=door,
         waits=waits,

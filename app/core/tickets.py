@@ -378,8 +378,10 @@ def erase_personal_data(db: Connection, at: float, keep_days: int, limit: int = 
 
     Erases up to `limit` tickets; returns True if there may be more.
     """
-    sql = """UPDATE ticket SET name = NULL, phone = NULL, note = NULL, mail_to = NULL WHERE id IN
+    sql = """UPDATE ticket SET name = NULL, phone = NULL, note = NULL, mail_to = NULL, desk_note = NULL
+             WHERE id IN
              (SELECT id FROM ticket
-              WHERE (name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL OR mail_to IS NOT NULL)
+              WHERE (name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL OR mail_to IS NOT NULL
+                     OR desk_note IS NOT NULL)
               AND ended_at < :before LIMIT :limit)"""
     return run(db, sql, before=at - keep_days * SECONDS_PER_DAY, limit=limit).rowcount == limit
