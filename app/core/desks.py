@@ -124,7 +124,8 @@ def call_next(
 ) -> Ticket | None:
     """Finish the desk's ticket, then call the next customer, or the one with `number`.
 
-    The finished ticket goes on to the next step of its plan, or is done.
+    The finished ticket goes on to the next step of its plan, or is done. It isn't called itself, even if the
+    desk serves that step too, so that a second press doesn't finish that.
 
     `finished` is the number that the page shows at the desk, None for nobody. If it isn't the desk's ticket
     any more, this is the second of two presses, or somebody else was quicker. `queue` is the slug of the only
@@ -155,7 +156,7 @@ def call_next(
                                                     ELSE coalesce(step_called_at, :at) END
             WHERE id = (SELECT id FROM ticket
                         WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day
-                        AND number = coalesce(:number, number)
+                        AND number = coalesce(:number, number) AND id <> :finished
                         AND ({IS_HERE} OR number = :number)
                         ORDER BY {CALL_ORDER} LIMIT 1)
             AND state = 'waiting' RETURNING *""",
@@ -164,6 +165,7 @@ def call_next(
         queues=[each.id for each in at_desks],
         day=desk.day,
         number=number,
+        finished=desk.ticket.id if desk.ticket else 0,
     )
     called = load_first(Ticket, result)
     if called is None:

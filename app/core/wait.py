@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import itemgetter
 from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection
@@ -17,7 +18,7 @@ from app.core.counters import counters_of
 from app.core.days import day_of
 from app.core.models import Counter, Place, Queue, WaitRange
 from app.core.places import find_place
-from app.core.queries import BUSY, CALL_ORDER
+from app.core.queries import BUSY, CALL_ORDER, VISIT_BEGAN, VISIT_CALLED
 from app.core.queues import find_queue, walk_in_queues
 from app.core.wait_door import MAX_MEMORY_S, DoorLine, Exit
 from app.core.wait_line import Desk, Moments, line_of
@@ -190,26 +191,45 @@ class WaitEstimator:
         return learned
 
 
+# When the desk of a row of `{0}` had finished the customer before.
+_DESK_FREE_SINCE = """(SELECT max(freed_at) FROM (
+    SELECT max(ended_at) AS freed_at FROM ticket AS before WHERE before.servicer_id = {0}.servicer_id
+    AND before.ended_at IS NOT NULL AND before.ended_at <= {0}.called_at
+    UNION ALL
+    SELECT max(ended_at) FROM step AS before WHERE before.servicer_id = {0}.servicer_id
+    AND before.ended_at IS NOT NULL AND before.ended_at <= {0}.called_at) AS freed)"""
+# The visits of a queue that ended last: those of tickets that ended there, and steps that are over.
+_ENDED_TICKETS = f"""
+    SELECT ended_at, coalesce({VISIT_CALLED}, ended_at) - {VISIT_BEGAN} AS waited_s,
+           ({VISIT_CALLED}) IS NULL AS has_left,
+           CASE WHEN servicer_id IS NOT NULL THEN ended_at - called_at END AS service_s,
+           called_at - CASE WHEN moved_at > joined_at THEN moved_at ELSE joined_at END AS in_line_s,
+           called_at - {_DESK_FREE_SINCE.format("ticket")} AS desk_free_s,
+           CASE WHEN moved_at IS NULL THEN wait_from END AS wait_from,
+           CASE WHEN moved_at IS NULL THEN wait_to END AS wait_to
+    FROM ticket WHERE queue_id = :queue AND ended_at IS NOT NULL AND state <> 'expired'
+    ORDER BY ended_at DESC LIMIT :latest"""
+_ENDED_STEPS = f"""
+    SELECT step.ended_at, step.first_called_at - came_at, 1 = 0, step.ended_at - step.called_at,
+           step.called_at - came_at, step.called_at - {_DESK_FREE_SINCE.format("step")},
+           CASE WHEN step.number = 1 THEN wait_from END, CASE WHEN step.number = 1 THEN wait_to END
+    FROM step JOIN ticket ON ticket.id = ticket_id
+    WHERE step.queue_id = :queue AND step.ended_at IS NOT NULL
+    ORDER BY step.ended_at DESC LIMIT :latest"""
+
+
 def _past_tickets(db: Connection, queue: Queue) -> tuple[list[PastTicket], list[Outcome]]:
     """Return the latest tickets of a queue that ended, newest first, and their outcomes, oldest first.
 
     Who left within the range that they were shown has no outcome.
     """
-    sql = """SELECT coalesce(first_called_at, ended_at) - taken_at AS waited_s,
-                    first_called_at IS NULL AS has_left,
-                    CASE WHEN servicer_id IS NOT NULL THEN ended_at - called_at END AS service_s,
-                    called_at - joined_at AS in_line_s,
-                    called_at - (SELECT max(ended_at) FROM ticket AS before
-                                 WHERE before.servicer_id = ticket.servicer_id
-                                 AND before.ended_at IS NOT NULL
-                                 AND before.ended_at <= ticket.called_at) AS desk_free_s,
-                    wait_from, wait_to
-             FROM ticket WHERE queue_id = :queue AND ended_at IS NOT NULL AND state <> 'expired'
-             ORDER BY ended_at DESC LIMIT :latest"""
-    rows: Sequence[Any] = run(db, sql, queue=queue.id, latest=MAX_TICKETS).all()
+    rows: Sequence[Any] = run(db, _ENDED_TICKETS, queue=queue.id, latest=MAX_TICKETS).all()
+    steps: Sequence[Any] = run(db, _ENDED_STEPS, queue=queue.id, latest=MAX_TICKETS).all()
+    if steps:
+        rows = sorted([*rows, *steps], key=itemgetter(0), reverse=True)[:MAX_TICKETS]
     past = []
     outcomes = []
-    for waited_s, has_left, service_s, in_line_s, desk_free_s, wait_from, wait_to in rows:
+    for _, waited_s, has_left, service_s, in_line_s, desk_free_s, wait_from, wait_to in rows:
         if service_s is not None and desk_free_s is not None:
             # The time between two customers belongs to the service, if the next one is waiting already. A
             # longer pause is a break.
@@ -227,10 +247,11 @@ def _outcomes_now(db: Connection, at: float, place: Place, queue: Queue) -> list
     """Return the outcomes of those who are being served, and of those who still wait after their range."""
     sql = f"""SELECT first_called_at - taken_at, wait_from, wait_to FROM ticket
               WHERE place_id = :place AND queue_id = :queue AND {BUSY}
-              AND first_called_at IS NOT NULL AND wait_to IS NOT NULL ORDER BY first_called_at"""
+              AND first_called_at IS NOT NULL AND wait_to IS NOT NULL AND moved_at IS NULL
+              ORDER BY first_called_at"""
     served: Sequence[Any] = run(db, sql, place=place.id, queue=queue.id).all()
     sql = f"""SELECT :at - taken_at, wait_from, wait_to FROM ticket
-              WHERE queue_id = :queue AND state = 'waiting' AND series >= :day
+              WHERE queue_id = :queue AND state = 'waiting' AND series >= :day AND moved_at IS NULL
               ORDER BY {CALL_ORDER} LIMIT :limit"""
     head: Sequence[Any] = run(db, sql, queue=queue.id, at=at, day=day_of(place, at), limit=MAX_OVERDUE).all()
     overdue = [row for row in head if row[2] is not None and row[0] > row[2]]
@@ -260,7 +281,9 @@ def _desks_of(db: Connection, at: float, place: Place, queue: Queue, since: floa
     """
     sql = f"""SELECT servicer.id, servicer.created_at, busy.called_at, busy.queue_id,
                      (SELECT max(ended_at) FROM ticket WHERE servicer_id = servicer.id
-                      AND ended_at IS NOT NULL) AS ended_at
+                      AND ended_at IS NOT NULL) AS ended_at,
+                     (SELECT max(ended_at) FROM step WHERE servicer_id = servicer.id
+                      AND ended_at IS NOT NULL) AS step_ended_at
               FROM servicer
               LEFT JOIN ticket AS busy ON busy.servicer_id = servicer.id AND busy.{BUSY}
               AND (busy.claimed_until IS NULL OR busy.claimed_until > :at)
@@ -270,7 +293,7 @@ def _desks_of(db: Connection, at: float, place: Place, queue: Queue, since: floa
     on_duty = run(db, sql, place=place.id, queue=queue.id, at=at).all()
     at_work = {}
     for desk in on_duty:
-        free_since = max(desk.ended_at or 0, desk.created_at, since)
+        free_since = max(desk.ended_at or 0, desk.step_ended_at or 0, desk.created_at, since)
         if desk.called_at or free_since >= at - AWAY_S:
             elapsed_s = None if desk.called_at is None else max(0.0, at - desk.called_at)
             at_work[desk.id] = Desk(desk.queue_id, elapsed_s)
@@ -292,9 +315,15 @@ def hit_rate(db: Connection, queue: Queue, since: float) -> HitRate:
     sql = f"""SELECT count(*) AS called,
                      coalesce(sum(CASE WHEN first_called_at - taken_at BETWEEN wait_from AND wait_to
                                   THEN 1 ELSE 0 END), 0) AS within
-              FROM (SELECT * FROM ticket WHERE queue_id = :queue AND ended_at >= :since
+              FROM (SELECT taken_at, first_called_at, wait_from, wait_to
+                    FROM ticket WHERE queue_id = :queue AND ended_at >= :since AND moved_at IS NULL
                     UNION ALL
-                    SELECT * FROM ticket WHERE place_id = :place AND queue_id = :queue AND {BUSY}) AS called
+                    SELECT taken_at, first_called_at, wait_from, wait_to FROM ticket
+                    WHERE place_id = :place AND queue_id = :queue AND {BUSY} AND moved_at IS NULL
+                    UNION ALL
+                    SELECT taken_at, step.first_called_at, wait_from, wait_to
+                    FROM step JOIN ticket ON ticket.id = ticket_id
+                    WHERE step.queue_id = :queue AND step.ended_at >= :since AND step.number = 1) AS called
               WHERE first_called_at >= :since AND wait_to IS NOT NULL"""
     row = run(db, sql, queue=queue.id, place=queue.place_id, since=since).one()
     return HitRate(row.called, row.within)

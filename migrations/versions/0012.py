@@ -1,4 +1,4 @@
-"""Plans: the steps of a ticket, notes for the other desks, and whether who is moved keeps their waiting time."""
+"""Plans: the steps of a ticket, notes for other desks, and the waiting time of who is moved."""
 
 import sqlalchemy as sa
 from alembic import op
