@@ -270,16 +270,18 @@ def move_ticket(
     number: str,
     queue_slug: str,
     changes: PlanChanges | None = None,
+    step: int | None = None,
 ) -> None:
     """Move the ticket at the desk, or one that waits in its line, to another queue.
 
-    It keeps its number. It joins the end, unless the owner lets those who are moved keep their waiting time.
+    It keeps its number. `step` is the one that the page shows: if it isn't the ticket's present one any more,
+    nothing changes. It joins the end, unless the owner lets those who are moved keep their waiting time.
     If it has a plan, that goes on behind this queue, unless `changes` hold other steps. Raises BadInput for
     steps that can't be.
     """
     changes = changes or {}
     desk = open_desk(db, at, slug, token)
-    ticket = _ticket_of_desk(db, desk, number)
+    ticket = _ticket_of_desk(db, desk, number, step)
     _check_can_wait_again(desk, ticket)
     target = find_walk_in_queue(db, desk.place, queue_slug)
     if target.id == ticket.queue_id:
@@ -300,13 +302,11 @@ def change_plan(
 ) -> None:
     """Change the note for the other desks, and the steps that follow the queue in which a ticket is.
 
-    It is the ticket at the desk, or one that waits in its line. `step` is the one that the page shows; if it
-    isn't the ticket's present one any more, nothing changes. Raises BadInput and Conflict.
+    It is the ticket at the desk, or one that waits in its line; see move_ticket() for `step`. Raises BadInput
+    and Conflict.
     """
     desk = open_desk(db, at, slug, token)
-    ticket = _ticket_of_desk(db, desk, number)
-    if step is not None and step != (ticket.step_number or 1):
-        raise Conflict(f"{number} is in another step now. {UNCHANGED}")
+    ticket = _ticket_of_desk(db, desk, number, step)
     if "steps" in changes:
         queue = get_queue(db, ticket.queue_id)
         steps = find_steps(db, desk.place, queue, changes["steps"])
@@ -325,14 +325,16 @@ def change_plan(
     )
 
 
-def _ticket_of_desk(db: Connection, desk: Desk, number: str) -> Ticket:
+def _ticket_of_desk(db: Connection, desk: Desk, number: str, step: int | None) -> Ticket:
     """Return the ticket at a desk, or one that waits in its line. Raises Conflict."""
-    if desk.ticket and desk.ticket.number == number:
-        return desk.ticket
-    queue_ids = [queue.id for queue in queues_served(db, desk.servicer)]
-    ticket = _find_number(waiting_tickets(db, queue_ids, desk.day), number)
+    ticket = desk.ticket
+    if ticket is None or ticket.number != number:
+        queue_ids = [queue.id for queue in queues_served(db, desk.servicer)]
+        ticket = _find_number(waiting_tickets(db, queue_ids, desk.day), number)
     if ticket is None:
         raise Conflict(f"{number} is not in your line any more. {UNCHANGED}")
+    if step is not None and step != (ticket.step_number or 1):
+        raise Conflict(f"{number} is in another step now. {UNCHANGED}")
     return ticket
 
 

@@ -48,9 +48,7 @@ class QueuePicture:
 
     queue: Queue
     waiting: list[str]  # the numbers, in the order in which they will be called
-    steps: dict[
-        str, list[int]
-    ]  # by the number of a waiting ticket with a plan: its step, and how many it has
+    steps: dict[str, list[int]]  # of the tickets with a plan, by number: its step, and how many it has
     called: list[Ticket]  # called or being served, latest call first
     door: str | None  # name of the counter that admits the queue
     waits: list[WaitRange]  # of each number in `waiting`; empty while nobody can know
@@ -150,15 +148,18 @@ def _queue_picture(
     queue: Queue, waiting: list[_Waiting], called: list[Ticket], line: Line, door: str | None
 ) -> QueuePicture:
     waits, newcomer_wait = line.ranges_along(queue.id, [each.queue_id for each in waiting])
+    waiting_here = [each for each in waiting if each.queue_id == queue.id]
+    called_here = [ticket for ticket in called if ticket.queue_id == queue.id]
+    in_plan: list[_Waiting | Ticket] = [*waiting_here, *called_here]
     return QueuePicture(
         queue=queue,
-        waiting=[each.number for each in waiting if each.queue_id == queue.id],
+        waiting=[each.number for each in waiting_here],
         steps={
             each.number: [each.step_number, each.step_count]
-            for each in waiting
-            if each.queue_id == queue.id and each.step_number and each.step_count
+            for each in in_plan
+            if each.step_number and each.step_count
         },
-        called=[ticket for ticket in called if ticket.queue_id == queue.id],
+        called=called_here,
         door=door,
         waits=waits,
         newcomer_wait=newcomer_wait,

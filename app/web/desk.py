@@ -334,7 +334,9 @@ def bring_back(place: str, token: str) -> Answer:
 def move_ticket(place: str, token: str) -> Answer:
     """Move a customer to another queue, perhaps with a note and further steps."""
     form = parse(MoveForm, "number", "queue")
-    write(desks.move_ticket, place, token, form["number"], form["queue"], _plan_changes(form))
+    write(
+        desks.move_ticket, place, token, form["number"], form["queue"], _plan_changes(form), form.get("step")
+    )
     return back_to_desk(place, token)
 
 
