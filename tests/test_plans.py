@@ -1,10 +1,14 @@
 """A customer who passes through several queues, with a note from desk to desk."""
 
+import json
+
 import pytest
 from helpers.client import AppClient
+from helpers.html_browser import Browser
 from helpers.places import open_deli
 
 from app.core.tickets import erase_personal_data
+from app.storage.sql import run
 
 
 @pytest.fixture
@@ -262,3 +266,43 @@ def test_the_note_is_erased_like_other_personal_data(hospital, triage, clock, ap
     clock.advance(days=31)
     app.extensions["takeanumber"].database.write(erase_personal_data, clock(), 30)
     assert "Pregnant" not in str(hospital.export())
+
+
+def test_a_browser_without_javascript_moves_with_a_note_and_a_plan(hospital, triage, blood, app):
+    zoe = hospital.customer()
+    triage.call_next()
+    browser = Browser(app).open(triage.get()["links"]["desk"])
+    browser.press("Move", queue="blood", note="x" * 201, steps=["doctor", "", ""])
+    assert (browser.status, "Note: please use at most 200 characters." in browser.html) == (400, True)
+    assert ("x" * 201 in browser.html, '<details id="plan" open>' in browser.html) == (True, True)
+    browser.press("Move", queue="blood", note="<b>Fasting</b>", steps=["doctor", "", ""])
+    assert browser.status == 200
+    assert blood.call_next()["desk_note"] == "<b>Fasting</b>"
+    browser.open(blood.get()["links"]["desk"])
+    assert "step 2 of 3" in browser.html
+    assert "&lt;b&gt;Fasting&lt;/b&gt;" in browser.html
+    form = browser.form("Update note and steps")
+    browser.send({**form, "action": form["action"].replace("/move", "/plan")}, steps=["doctor", "deli", ""])
+    assert step_of(zoe) == (2, 4, ["deli", "blood", "doctor", "deli"])
+    browser.press("Next customer")
+    assert "A1 moved to Doctor" in browser.html
+    browser.open(zoe.ticket["links"]["ticket"])
+    assert "Step 3 of 4: <b>Doctor</b>, then Triage" in browser.html
+    assert "Fasting" not in browser.html
+    settings = f"{hospital.links['manage']}/settings"
+    Browser(app).open(settings).press("Save", keeps_wait="true")
+    assert hospital.owner_get()["keeps_wait"] is True
+
+
+def test_webhooks_hear_of_each_step_and_get_the_note_only_with_personal_data(hospital, triage, app):
+    hospital.owner_post("/webhooks", url="https://example.org/a")
+    hospital.owner_post("/webhooks", url="https://example.org/b", personal=True)
+    hospital.customer()
+    triage.call_next()
+    triage.post("plan", number="A1", note="Fasting", steps=["blood"])
+    triage.post("done", number="A1")
+    with app.extensions["takeanumber"].database.read() as db:
+        sql = "SELECT content FROM mail WHERE kind = 'ticket.moved' ORDER BY id"
+        plain, personal = (json.loads(each)["data"]["ticket"] for each in run(db, sql).scalars())
+    assert (plain["queue"], plain["step"], plain["steps"], "desk_note" in plain) == ("blood", 2, 2, False)
+    assert (personal["desk_note"], personal["step"]) == ("Fasting", 2)
