@@ -180,6 +180,17 @@ def call_next(
     return called
 
 
+def passed_over(db: Connection, slug: str, token: str, queue: str | None = None) -> list[Ticket]:
+    """Return who waits for a desk although call_next() has just called nobody, in the order of the line.
+
+    They let others go first, or it was their ticket that was finished, and they wait for the next step.
+    """
+    place, servicer = find_desk(db, slug, token)
+    served = queues_served(db, servicer)
+    queue_ids = [each.id for each in served if each.counter_id is None and queue in (None, each.slug)]
+    return waiting_tickets(db, queue_ids, day_of_series(place.series))
+
+
 def _check_not_admitted(
     db: Connection, desk: Desk, admitted: list[Queue], queue: str | None, number: str | None
 ) -> None:

@@ -119,7 +119,8 @@ def picture_of(db: Connection, at: float, place: Place, revision: Revision, wait
         place=place,
         series=current_series(place, at),
         queues=[
-            _queue_picture(queue, waiting, called, lines[queue.id], doors.get(queue.id)) for queue in queues
+            _queue_picture(at, queue, waiting, called, lines[queue.id], doors.get(queue.id))
+            for queue in queues
         ],
         calls=_latest_calls(db, place),
         counters=counters,
@@ -134,20 +135,28 @@ class _Waiting(NamedTuple):
     number: str
     step_number: int | None
     step_count: int | None
+    away_until: float | None
 
 
 def _waiting_numbers(db: Connection, queues: list[Queue], day: str) -> list[_Waiting]:
     """Return the waiting tickets, in the order of the calls."""
-    sql = f"""SELECT queue_id, number, step_number, step_count FROM ticket
+    sql = f"""SELECT queue_id, number, step_number, step_count, away_until FROM ticket
               WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day ORDER BY {CALL_ORDER}"""
     rows = run(db, sql, queues=[queue.id for queue in queues], day=day)
-    return [_Waiting(row.queue_id, row.number, row.step_number, row.step_count) for row in rows]
+    return [
+        _Waiting(row.queue_id, row.number, row.step_number, row.step_count, row.away_until) for row in rows
+    ]
 
 
 def _queue_picture(
-    queue: Queue, waiting: list[_Waiting], called: list[Ticket], line: Line, door: str | None
+    at: float, queue: Queue, waiting: list[_Waiting], called: list[Ticket], line: Line, door: str | None
 ) -> QueuePicture:
-    waits, newcomer_wait = line.ranges_along(queue.id, [each.queue_id for each in waiting])
+    away_s = {
+        position: each.away_until - at
+        for position, each in enumerate(waiting)
+        if each.away_until is not None and each.away_until > at
+    }
+    waits, newcomer_wait = line.ranges_along(queue.id, [each.queue_id for each in waiting], away_s)
     waiting_here = [each for each in waiting if each.queue_id == queue.id]
     called_here = [ticket for ticket in called if ticket.queue_id == queue.id]
     in_plan: list[_Waiting | Ticket] = [*waiting_here, *called_here]

@@ -33,6 +33,7 @@ from app.core.transitions import (
     start_day,
     state_at,
 )
+from app.core.wait_line import Away
 from app.errors import BadInput, Conflict, NotFound
 from app.storage.sql import load, load_all, load_first, run, update
 
@@ -238,6 +239,25 @@ def count_ahead(db: Connection, ticket: Ticket, queue_ids: Iterable[int], day: s
         id=ticket.id,
     )
     return {row.queue_id: row.ahead for row in result}
+
+
+def away_ahead(db: Connection, at: float, ticket: Ticket, queue_ids: Iterable[int], day: str) -> list[Away]:
+    """Return those of count_ahead() who let others go first."""
+    sql = f"""SELECT queue_id, away_until - :at AS rest_s FROM ticket
+              WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day
+              AND away_until IS NOT NULL AND away_until > :at
+              AND ({CALL_ORDER}) < (:priority, :joined_at, :id)"""
+    result = run(
+        db,
+        sql,
+        queues=[ticket.queue_id, *queue_ids],
+        day=day,
+        at=at,
+        priority=ticket.priority,
+        joined_at=ticket.joined_at,
+        id=ticket.id,
+    )
+    return [Away(row.queue_id, row.rest_s) for row in result]
 
 
 # ----- leaving the line

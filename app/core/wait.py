@@ -6,7 +6,8 @@ those ahead) and wait_range.py (the range that is shown). docs/wait.md explains 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
@@ -18,10 +19,10 @@ from app.core.counters import counters_of
 from app.core.days import day_of
 from app.core.models import Counter, Place, Queue, WaitRange
 from app.core.places import find_place
-from app.core.queries import BUSY, CALL_ORDER, VISIT_BEGAN, VISIT_CALLED
+from app.core.queries import BUSY, CALL_ORDER, IS_HERE, VISIT_BEGAN, VISIT_CALLED
 from app.core.queues import find_queue, walk_in_queues
 from app.core.wait_door import MAX_MEMORY_S, DoorLine, Exit
-from app.core.wait_line import Desk, Moments, line_of
+from app.core.wait_line import Away, Desk, Moments, line_of
 from app.core.wait_range import Levels, Outcome, learn_levels, range_of
 from app.core.wait_services import MAX_TICKETS, PastTicket, Services, learn
 from app.storage.database import Database
@@ -32,6 +33,7 @@ TICKETS_PER_S = 20  # what was learned from 1000 tickets is used for 50 s, from 
 NEWCOMERS_S = 1.0  # how long an estimate for newcomers is used
 MAX_NEWCOMERS = 1000  # queues for which one is kept
 MAX_OVERDUE = 100  # customers at the head of a line who are asked whether their range is over
+MINUTE_S = 60
 MAX_EXITS = 100  # the latest ones that tell how fast people leave
 
 # Returns the range of the wait for a customer who joins a queue with so many ahead in it.
@@ -51,37 +53,89 @@ class _AnyLine(Protocol):
 
 @dataclass(frozen=True)
 class Line:
-    """The line that the customers of a queue are in."""
+    """The line that the customers of a queue are in.
+
+    A customer who lets others go first is ahead of those behind them only if they are back before these are
+    called.
+    """
 
     line: _AnyLine | None  # None: no desk is on duty
     levels: Levels
     waiting: Mapping[int, int]  # number of waiting tickets by the id of their queue
+    away: Sequence[Away] = ()  # those of them who let others go first
 
     @property
     def queue_ids(self) -> list[int]:
         """Return the ids of the queues in which people may be ahead."""
         return self.line.queue_ids if self.line else []
 
-    def range_behind(self, ahead: Mapping[int, int]) -> WaitRange | None:
-        """Return the range of the wait behind so many in each queue, by id; None if nobody can know."""
-        return self._range(self.line.behind(ahead)) if self.line else None
+    def range_behind(self, ahead: Mapping[int, int], away: Iterable[Away] = ()) -> WaitRange | None:
+        """Return the range of the wait behind so many in each queue, by id; None if nobody can know.
+
+        :param away: those of them who let others go first
+        """
+        return self._range(self._behind(ahead, away)) if self.line else None
 
     def ranges_along(
-        self, queue_id: int, waiting: Collection[int]
+        self, queue_id: int, waiting: Collection[int], away_s: Mapping[int, float] | None = None
     ) -> tuple[list[WaitRange], WaitRange | None]:
         """Return the range of the wait for each ticket that waits in a queue, and for a newcomer.
 
         `waiting` holds the id of the queue of each ticket that waits in the place, in the order of the calls.
+        `away_s` tells for how many seconds some of them let others go first, by their position in `waiting`.
         If nobody can know, there are no ranges.
         """
         if self.line is None:
             return [], None
-        *ranges, newcomer = [self._range(moments) for moments in self.line.along(queue_id, waiting)]
+        if away_s:
+            *ranges, newcomer = self._ranges_with_away(queue_id, waiting, away_s)
+        else:
+            *ranges, newcomer = [self._range(moments) for moments in self.line.along(queue_id, waiting)]
         known = [each for each in ranges if each is not None]
         return known if len(known) == len(ranges) else [], newcomer
 
+    def _ranges_with_away(
+        self, queue_id: int, waiting: Collection[int], away_s: Mapping[int, float]
+    ) -> Iterator[WaitRange | None]:
+        ahead: dict[int, int] = {}
+        away: list[Away] = []
+        for position, other_id in enumerate(waiting):
+            rest_s = away_s.get(position)
+            if other_id == queue_id:
+                yield not_before(rest_s, self._range(self._behind(ahead, away)))
+            ahead[other_id] = ahead.get(other_id, 0) + 1
+            if rest_s is not None:
+                away.append(Away(other_id, rest_s))
+        yield self._range(self._behind(ahead, away))
+
+    def _behind(self, ahead: Mapping[int, int], away: Iterable[Away]) -> Moments | None:
+        """Return the moments of the wait behind those ahead who are here, or are back before it ends."""
+        assert self.line is not None
+        here = dict(ahead)
+        still_away = [each for each in away if here.get(each.queue_id)]
+        for each in still_away:
+            here[each.queue_id] -= 1
+        while True:
+            moments = self.line.behind(here)
+            if moments is None:
+                return None
+            back = [each for each in still_away if each.rest_s <= moments.mean_s]
+            if not back:
+                return moments
+            for each in back:
+                here[each.queue_id] += 1
+                still_away.remove(each)
+
     def _range(self, moments: Moments | None) -> WaitRange | None:
         return None if moments is None else range_of(moments.mean_s, moments.variance, self.levels)
+
+
+def not_before(away_s: float | None, wait: WaitRange | None) -> WaitRange | None:
+    """Return the wait of a customer who lets others go first for some seconds: it lasts as long, at least."""
+    if wait is None or away_s is None or away_s <= 0:
+        return wait
+    whole_s = math.ceil(away_s / MINUTE_S) * MINUTE_S
+    return WaitRange(max(wait.from_s, whole_s), max(wait.to_s, whole_s))
 
 
 NO_LINE = Line(None, learn_levels([]), {})  # of a queue that was deleted meanwhile
@@ -121,11 +175,15 @@ class WaitEstimator:
         """Return the lines of a place as they are now, by the id of the queue."""
         queues = walk_in_queues(db, place)
         day = day_of(place, at)
-        sql = """SELECT queue_id, count(*) AS number, min(joined_at) AS since FROM ticket
-                 WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day GROUP BY queue_id"""
-        rows = run(db, sql, queues=[queue.id for queue in queues], day=day).all()
+        sql = f"""SELECT queue_id, count(*) AS number,
+                         min(CASE WHEN NOT {IS_HERE} THEN NULL WHEN moved_at > joined_at THEN moved_at
+                                  ELSE joined_at END) AS since
+                  FROM ticket
+                  WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day GROUP BY queue_id"""
+        rows = run(db, sql, queues=[queue.id for queue in queues], day=day, at=at).all()
         waiting = {row.queue_id: row.number for row in rows}
-        since = {row.queue_id: row.since for row in rows}
+        since = {row.queue_id: at if row.since is None else row.since for row in rows}
+        away = _away_in(db, at, waiting, day)
         learned = {queue.id: self._learned_of(db, at, place, queue) for queue in queues}
         services = {queue_id: each.services for queue_id, each in learned.items()}
         of_desks = [queue for queue in queues if queue.counter_id is None]
@@ -138,7 +196,7 @@ class WaitEstimator:
             for queue in queues:
                 if queue.counter_id is not None:
                     lines[queue.id] = _door_line(db, at, queue, counters[queue.id], day)
-        return {queue.id: Line(lines[queue.id], learned[queue.id].levels, waiting) for queue in queues}
+        return {queue.id: Line(lines[queue.id], learned[queue.id].levels, waiting, away) for queue in queues}
 
     def for_newcomers(
         self, database: Database, at: float, slug: str, queue_slug: str
@@ -161,9 +219,10 @@ class WaitEstimator:
                 return None
             line = self.line_of(db, at, place, queue)
         in_other_queues = {queue_id: line.waiting.get(queue_id, 0) for queue_id in line.queue_ids}
+        away = [each for each in line.away if each.queue_id in line.queue_ids]
 
         def estimate(ahead: int) -> WaitRange | None:
-            return line.range_behind({**in_other_queues, queue.id: ahead})
+            return line.range_behind({**in_other_queues, queue.id: ahead}, away)
 
         if len(self._newcomers) >= MAX_NEWCOMERS:
             self._newcomers.clear()
@@ -189,6 +248,15 @@ class WaitEstimator:
         )
         self._learned[queue.id] = learned
         return learned
+
+
+def _away_in(db: Connection, at: float, queue_ids: Iterable[int], day: str) -> list[Away]:
+    """Return the customers in some queues who let others go first."""
+    sql = """SELECT queue_id, away_until - :at AS rest_s FROM ticket
+             WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day
+             AND away_until IS NOT NULL AND away_until > :at"""
+    rows = run(db, sql, queues=list(queue_ids), day=day, at=at)
+    return [Away(row.queue_id, row.rest_s) for row in rows]
 
 
 # When the desk of a row of `{0}` had finished the customer before.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from app.core.line_events import LineEvent, latest_line_events
 from app.core.models import Place, Queue, Step, Ticket, WaitRange
 from app.core.phones import format_phone
 from app.core.places import find_place
+from app.core.wait import not_before
 from app.errors import NotFound, ServiceError
 from app.web.forms import CallRequestForm, CustomerForm, MoreTimeForm, PhoneForm, customer_details
 from app.web.mail_links import mail_links
@@ -186,7 +186,9 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
             line = service().waits.line_of(db, at, row, queue)
             ahead_by_queue = tickets.count_ahead(db, ticket, line.queue_ids, day_of(row, at))
             ahead = ahead_by_queue.get(queue.id, 0)
-            wait = _not_before(ticket.away_until, at, line.range_behind(ahead_by_queue))
+            away = tickets.away_ahead(db, at, ticket, line.queue_ids, day_of(row, at))
+            away_s = None if ticket.away_until is None else ticket.away_until - at
+            wait = not_before(away_s, line.range_behind(ahead_by_queue, away))
             steps = latest_line_events(db, row, ticket)
     content = ticket_json(row, queue, ticket, ahead=ahead, wait=wait, steps=steps, plan=plan)
     _add_messages(content, told)
@@ -279,14 +281,6 @@ def _add_messages(content: dict[str, Any], messages: dict[str, Any] | None) -> N
 
 def _ticket_url(place: Place, ticket: Ticket) -> str:
     return link("customer.show_ticket", place=place.slug, token=ticket.token)
-
-
-def _not_before(away_until: float | None, at: float, wait: WaitRange | None) -> WaitRange | None:
-    """Return the wait of a customer who lets others go first until a time: it lasts as long, at least."""
-    if wait is None or away_until is None or away_until <= at:
-        return wait
-    away_s = math.ceil((away_until - at) / 60) * 60
-    return WaitRange(max(wait.from_s, away_s), max(wait.to_s, away_s))
 
 
 def ticket_json(
