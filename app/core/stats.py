@@ -373,13 +373,17 @@ _COUNT_TICKETS = f"""
     FROM tickets WHERE ended = 'served' GROUP BY scope, CAST(round(total) AS BIGINT)"""
 
 # Of each series: how many joined, the longest wait in seconds, and how many waits missed the goal.
-_COUNT_SERIES = f"""
+_COUNT_SERIES = """
     SELECT series, count(*) AS joined,
            sum(CASE WHEN state = 'done' THEN 1 ELSE 0 END) AS served,
            coalesce(max(CASE WHEN state = 'done' THEN first_called_at - taken_at END), -1e9)
                AS longest_wait_s,
            sum(CASE WHEN state = 'done' AND first_called_at - taken_at >= :goal_s THEN 1 ELSE 0 END) AS missed
-    FROM {_VISITS_TO_COUNT} GROUP BY series"""
+    FROM {} GROUP BY series"""
+_COUNT_SERIES_OF_QUEUE = _COUNT_SERIES.format(_VISITS_TO_COUNT)
+_COUNT_SERIES_OF_PLACE = _COUNT_SERIES.format(
+    "ticket WHERE place_id = :place AND series >= :first AND series < :beyond AND taken_at <= :until"
+)
 
 
 @dataclass
@@ -483,16 +487,11 @@ def _count_days(
             "beyond": next_day(days[-1]),
             "queue": queue_id,
             "until": until,
+            "left_out": WHOLE if queue else "",
         }
         with database.read_long() as db:
             for row in run(
-                db,
-                _COUNT_TICKETS,
-                **parameters,
-                left_out=WHOLE if queue else "",
-                today=today,
-                shift=shift_s,
-                waits_until=waits_until,
+                db, _COUNT_TICKETS, **parameters, today=today, shift=shift_s, waits_until=waits_until
             ):
                 scope = row.scope if queue is None else BOTH
                 tallies = counts.tallies_of(scope, row.queue_id, row.servicer_id)
@@ -511,9 +510,8 @@ def _count_days(
                 else:
                     for tally in tallies:
                         tally.times[row.kind][row.x] += row.tickets
-            left_out = WHOLE if queue else PART
-            goal_s = 60 * place.wait_goal_minutes
-            for row in run(db, _COUNT_SERIES, **parameters, left_out=left_out, goal_s=goal_s):
+            sql = _COUNT_SERIES_OF_QUEUE if queue else _COUNT_SERIES_OF_PLACE
+            for row in run(db, sql, **parameters, goal_s=60 * place.wait_goal_minutes):
                 day = counts.days[day_of_series(row.series)]  # a day may have several series
                 day.joined += row.joined
                 day.served += row.served
