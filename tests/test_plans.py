@@ -285,7 +285,8 @@ def test_a_browser_without_javascript_moves_with_a_note_and_a_plan(hospital, tri
     browser.send({**form, "action": form["action"].replace("/move", "/plan")}, steps=["doctor", "deli", ""])
     assert step_of(zoe) == (2, 4, ["deli", "blood", "doctor", "deli"])
     browser.press("Next customer")
-    assert "A1 moved to Doctor" in browser.html
+    assert "A1 goes on to Doctor. No one waiting." in browser.html
+    assert "A1 moved to Doctor" in browser.html  # with "Undo"
     browser.open(zoe.ticket["links"]["ticket"])
     assert "Step 3 of 4: <b>Doctor</b>, then Triage" in browser.html
     assert "Fasting" not in browser.html

@@ -63,6 +63,14 @@ class PlanChanges(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
+class NextCustomer:
+    """What came of "Next customer"."""
+
+    called: Ticket | None  # None: nobody could be called
+    goes_on_to: Queue | None  # where the finished customer waits now; None: there is none, or they are done
+
+
+@dataclass(frozen=True)
 class Undoable:
     """What a servicer did last, if it can be undone: a no-show, or a move."""
 
@@ -121,7 +129,7 @@ def call_next(
     finished: str | None,
     queue: str | None = None,
     number: str | None = None,
-) -> Ticket | None:
+) -> NextCustomer:
     """Finish the desk's ticket, then call the next customer, or the one with `number`.
 
     The finished ticket goes on to the next step of its plan, or is done. It isn't called itself, even if the
@@ -129,7 +137,7 @@ def call_next(
 
     `finished` is the number that the page shows at the desk, None for nobody. If it isn't the desk's ticket
     any more, this is the second of two presses, or somebody else was quicker. `queue` is the slug of the only
-    queue to call from. Returns None when nobody waits. Raises Conflict and BadInput.
+    queue to call from. Raises Conflict and BadInput.
     """
     desk = open_desk(db, at, slug, token)
     if desk.call:
@@ -145,8 +153,7 @@ def call_next(
     admitted = [each for each in served if each.counter_id is not None]
     _check_not_admitted(db, desk, admitted, queue, number)
 
-    if desk.ticket:
-        finish_step(db, at, desk.place, desk.day, desk.ticket)
+    goes_on_to = finish_step(db, at, desk.place, desk.day, desk.ticket) if desk.ticket else None
     # One statement, so that two desks never get the same ticket.
     result = run(
         db,
@@ -174,10 +181,10 @@ def call_next(
         for each in admitted:
             if desk.ticket is None and waiting_tickets(db, [each.id], desk.day, limit=1):
                 raise _admitted_by_counter(db, each)
-        return None
+        return NextCustomer(None, goes_on_to)
     add_to_waiting_count(db, called.queue_id, -1)
     record_ticket_event(db, at, "call", called, desk=desk.servicer.desk)
-    return called
+    return NextCustomer(called, goes_on_to)
 
 
 def passed_over(db: Connection, slug: str, token: str, queue: str | None = None) -> list[Ticket]:
@@ -223,7 +230,7 @@ def start(db: Connection, at: float, slug: str, token: str, number: str) -> None
 
 
 def finish(db: Connection, at: float, slug: str, token: str, number: str) -> None:
-    """Finish the ticket at the desk: it goes on to the next step of its plan, or is done."""
+    """Finish the ticket at the desk: it is done, or goes on to the next step of its plan."""
     desk = open_desk(db, at, slug, token)
     finish_step(db, at, desk.place, desk.day, _ticket_at_desk(desk, number))
 

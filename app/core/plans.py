@@ -178,16 +178,17 @@ def _change_plan(db: Connection, at: float, ticket: Ticket, queue_ids: list[int]
     return changes
 
 
-def finish_step(db: Connection, at: float, place: Place, day: str, ticket: Ticket) -> None:
-    """Let the customer of a desk go on to the next step; end the ticket as done if there is none.
+def finish_step(db: Connection, at: float, place: Place, day: str, ticket: Ticket) -> Queue | None:
+    """Let the customer of a desk go on to the next step, and return its queue.
 
-    When the day of the ticket is over, it can't wait again.
+    If there is none, or the day of the ticket is over, the ticket is done, and None is returned.
     """
     to_come = [] if ticket.series < day else queues_to_come(db, ticket)
-    if to_come:
-        move(db, at, place, ticket, to_come[0], [queue.id for queue in to_come[1:]])
-    else:
+    if not to_come:
         change_state(db, at, ticket, "done")
+        return None
+    move(db, at, place, ticket, to_come[0], [queue.id for queue in to_come[1:]])
+    return to_come[0]
 
 
 def plan_before_move(db: Connection, ticket: Ticket, detail: str | None) -> TicketChanges:

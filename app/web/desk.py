@@ -259,7 +259,7 @@ def back_to_desk(place: str, token: str, message: str | None = None) -> Answer:
 def call_next(place: str, token: str) -> Answer:
     """Finish the current customer and call the next one."""
     form = parse(NextForm, "finished")
-    called = write(
+    pressed = write(
         desks.call_next,
         place,
         token,
@@ -267,7 +267,12 @@ def call_next(place: str, token: str) -> Answer:
         queue=form.get("queue"),
         number=form.get("number"),
     )
-    return back_to_desk(place, token, None if called else _why_nobody(place, token, form.get("queue")))
+    messages = []
+    if pressed.goes_on_to:
+        messages.append(f"{form['finished']} goes on to {pressed.goes_on_to.name}.")
+    if not pressed.called:
+        messages.append(_why_nobody(place, token, form.get("queue")))
+    return back_to_desk(place, token, " ".join(messages) or None)
 
 
 def _why_nobody(place: str, token: str, queue: str | None) -> str:
