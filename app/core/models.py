@@ -35,6 +35,9 @@ class Place:
     address: str | None  # the host that phones use, of several that this machine has
     max_delays: int  # how often a customer may ask for more time
     steps_done: str  # words for steps of the owner's first checklist, such as "poster"
+    alert_email: str | None  # who is mailed when people wait too long
+    alert_from: int  # minute of the day; see alerts.py
+    alert_to: int
 
     @cached_property
     def zone(self) -> ZoneInfo:

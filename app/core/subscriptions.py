@@ -194,7 +194,7 @@ class SoonWatcher:
 
 def _places_with_listeners(db: Connection) -> list[Place]:
     """Return the places in which somebody waits who wants to be told, or that have a webhook."""
-    sql = """SELECT place_id FROM subscription WHERE soon_at IS NULL
+    sql = """SELECT place_id FROM subscription WHERE soon_at IS NULL AND ticket_id IS NOT NULL
              UNION SELECT place_id FROM webhook WHERE paused_at IS NULL"""
     ids = set(run(db, sql).scalars())
     return [place for place in all_places(db) if place.id in ids] if ids else []

@@ -7,15 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import flask
-from flask import Blueprint, request, session, url_for
+from flask import Blueprint, current_app, request, session, url_for
 from sqlalchemy.engine import Connection
 
 from app.clock import now
 from app.core import notices, places, tickets
+from app.core.alert_targets import devices_of, name_of
 from app.core.calls import count_calls
 from app.core.codes import staff_code
 from app.core.counters import counters_of
 from app.core.days import day_begins, day_of
+from app.core.mail_addresses import state_of
 from app.core.models import Place, Queue, Ticket
 from app.core.notices import NewNotice
 from app.core.outbox import waiting_messages
@@ -33,6 +35,7 @@ from app.core.today import (
     queues_today,
 )
 from app.core.wait import hit_rate
+from app.core.web_push import public_key_of
 from app.core.webhooks import webhooks_that_failed
 from app.errors import ServiceError
 from app.web.call_list_json import list_json, words_json
@@ -40,6 +43,7 @@ from app.web.counter_json import counter_json
 from app.web.desk import servicer_json
 from app.web.forms import MessageForm, NumberForm, StepForm
 from app.web.health import backup_json
+from app.web.messages_json import can_push
 from app.web.picture_json import notice_json
 from app.web.present import iso
 from app.web.public_links import public_address
@@ -300,6 +304,7 @@ def manage_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
         **team_json(db, at, place),
         "links": links_json(place),
         "outbox": outbox_json(db, place),
+        "alerts": alerts_json(db, place),
         "messages": messages_json(db, at, place),
         "backup": backup_json(place.zone, for_owner=True),
         "warnings": warnings_of(db, at, place),
@@ -316,6 +321,9 @@ def place_json(place: Place) -> dict[str, Any]:
         "day_starts": place.day_starts,
         "wait_goal_minutes": place.wait_goal_minutes,
         "max_delays": place.max_delays,
+        "alert_email": place.alert_email,
+        "alert_from": "{:02}:{:02}".format(*divmod(place.alert_from, 60)),
+        "alert_to": "{:02}:{:02}".format(*divmod(place.alert_to, 60)),
         "thanks": place.thanks,
         "colour": place.colour,
         "links": links_json(place),
@@ -354,6 +362,16 @@ def outbox_json(db: Connection, place: Place) -> list[dict[str, Any]]:
     ]
 
 
+def alerts_json(db: Connection, place: Place) -> dict[str, Any]:
+    """Return who gets alerts. A page knows its own device by a part of the hash of its endpoint."""
+    email = place.alert_email
+    return {
+        "email_state": state_of(db, place, email) if email else None,
+        "devices": [name_of(device) for device in devices_of(db, place)],
+        "push_key": public_key_of(current_app.config["PUSH_KEY"]) if can_push() else None,
+    }
+
+
 def links_json(place: Place) -> dict[str, str]:
     """Return the links of a place that the owner may know: all."""
     manage = owner_link(place)
@@ -374,6 +392,7 @@ def links_json(place: Place) -> dict[str, str]:
         "export": f"{manage}/export.json",
         "webhooks": f"{manage}/webhooks",
         "messages": f"{manage}/messages",
+        "alerts": f"{manage}/alerts",
     }
     if place.logo_at is not None:
         links["logo"] = link("brand.show_logo", place=place.slug)
