@@ -17,7 +17,7 @@ URL = "https://queue.example.org"
 
 
 class Shop:
-    """A place with a goal of ten minutes, whose owner's phone gets alerts; a test sends its outbox by hand."""
+    """A place whose goal is ten minutes, and its owner's phone; a test sends the outbox by hand."""
 
     def __init__(self, start, receiver, clock, **settings):
         self.start, self.receiver, self.clock = start, receiver, clock
@@ -41,7 +41,7 @@ class Shop:
         return [self.place.customer() for _ in range(number)]
 
     def run(self, minutes=0, seconds=0):
-        """Let time pass, and do what the server does every few seconds; return what the owner's phone shows."""
+        """Let time pass, do what the server does every few seconds, and return what the phone shows."""
         for _ in range(2 * minutes):
             self.clock.advance(seconds=30)
             self.look()
@@ -72,7 +72,7 @@ def test_a_long_wait_is_told_after_five_minutes_and_its_end_once(shop):
     ((title, body),) = shop.run(seconds=1)
     assert title.startswith("Deli: ")
     assert title.endswith(" min")
-    assert body == "Two more desks bring it under 10 min by 10:35."
+    assert body == "Two more desks bring it under 10 min by 10:55."
     message = shop.phone.read(shop.receiver.got[0].body)
     assert message["navigate"] == shop.place.links["manage"].replace("http://localhost", URL)
     assert len(shop.run(minutes=20)) == 1  # one alert an episode
@@ -166,6 +166,7 @@ def test_hours_may_last_over_midnight_and_all_day(shop):
 
 
 def test_who_waits_at_an_empty_desk(shop):
+    assert shop.place.owner_post("/alerts", wait_goal_minutes=60).body["wait_goal_minutes"] == 60
     first = shop.place.customer()
     shop.look()
     assert shop.run(seconds=299) == []
@@ -216,7 +217,7 @@ def test_the_advice_names_an_end_that_follows_from_the_weeks_before(start, recei
     shop.customers(1)
     shop.look()
     (alert,) = shop.run(minutes=6)
-    assert alert == ("Deli: 18 to 25 min", "One more desk until 11:30 brings it under 10 min.")
+    assert alert == ("Deli: 19 to 21 min", "One more desk until 11:30 brings it under 10 min.")
 
 
 def test_a_confirmed_address_is_mailed_and_no_other(start, receiver, clock):
@@ -299,8 +300,8 @@ def test_a_device_can_be_stopped_and_a_new_owner_link_stops_all(shop):
     ("field", "value", "sentence"),
     [
         ("alert_email", "nonsense", "Email alerts to"),
-        ("alert_from", "25:00", "From"),
-        ("alert_from", "24:00", "From"),
+        ("alert_from", "25:00", "Alerts from"),
+        ("alert_from", "24:00", "Alerts from"),
         ("alert_to", "", "Until"),
         ("wait_goal_minutes", 0, "Goal for the wait"),
     ],

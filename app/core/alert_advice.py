@@ -1,8 +1,8 @@
 """How many more desks would keep a queue under the goal, and until when they are needed.
 
-How many is told by the same model as the estimated wait: with them, a newcomer's range must end before the goal,
-at once or when they have worked for up to an hour. Until when is told by the arrivals of the same weekday in the
-weeks before. docs/alerts.md explains both.
+How many is told by the same model as the estimated wait: with them, a newcomer's range must end before the
+goal, at once or when they have worked for up to an hour. Until when is told by the arrivals of the same
+weekday in the weeks before. docs/alerts.md explains both.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ STEP_S = 300
 HOUR_S = 3600
 HALF_HOUR_MINUTES = 30
 SHORTEST_S = 900  # nobody comes to a desk for less
+MIN_LATELY_S = (
+    1800  # those who came first today count as if they had come within so long: they may have gathered
+)
 WEEKS = 4  # how many are looked back
 MIN_WEEKS = 2  # in which customers came; fewer say nothing about this one
 # The last hour of today and of the usual day are compared as if so many more had come in both, so that a few
@@ -44,7 +47,7 @@ class Advice:
 
 
 def advise(db: Connection, at: float, place: Place, line: Line, closes_at: float) -> Advice | None:
-    """Return what brings the waits in a line under the goal within an hour; None if that takes too many desks.
+    """Return what brings the waits in a line under the goal within an hour; None if nothing does.
 
     :param closes_at: when the hours of the place end
     """
@@ -122,7 +125,7 @@ def _work_as_lately(db: Connection, at: float, place: Place, line: DeskLine) -> 
     arrivals = _arrivals(db, place, line, day_of(place, at), at - HOUR_S, at)
     work_s = sum(line.work_of_one_s(queue_id) for queue_id, _ in arrivals)
     first_at = min((taken_at for _, taken_at in arrivals), default=at)
-    return [STEP_S * work_s / max(SHORTEST_S, at - first_at)] * (HOUR_S // STEP_S)
+    return [STEP_S * work_s / max(MIN_LATELY_S, at - first_at)] * (HOUR_S // STEP_S)
 
 
 def _half_hours(first_at: float, closes_at: float, place: Place) -> Iterator[float]:

@@ -9,8 +9,8 @@ An alert begins when
 
 It is told once. "Over" is told once, too: when nine of ten newcomers are expected to be called within the
 goal again, or a desk serves again, or no one waits. That is stricter than what begins an alert, so a wait
-that is about as long as the goal is not told again and again. Outside the owner's hours nothing is told, and what was
-under way is dropped.
+that is about as long as the goal is not told again and again. Outside the owner's hours nothing is told, and
+what was under way is dropped.
 
 The table `alert` holds what is under way, so nothing is told twice after a restart or by several instances.
 """
@@ -423,8 +423,10 @@ def _words_at_end(finding: Finding) -> _Words:
 
 
 def _range(wait: WaitRange) -> str:
+    """Return a range as the pages of customers say it: a wide one says little about its lower end."""
     from_min, to_min = wait.from_s // 60, wait.to_s // 60
-    return f"{from_min} to {to_min} min" if from_min else f"up to {to_min} min"
+    is_wide = to_min - from_min > (from_min + to_min) / 2
+    return f"up to {to_min} min" if is_wide else f"{from_min} to {to_min} min"
 
 
 def _clock(place: Place, at: float) -> str:
