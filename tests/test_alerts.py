@@ -97,6 +97,17 @@ def test_a_short_peak_is_not_told(shop):
     assert shop.shown() == []
 
 
+def test_pauses_between_two_customers_do_not_hide_a_long_wait(shop):
+    desk = shop.place.desk("Ana", "Window 2")
+    shop.customers(20)
+    for number in range(1, 4):
+        desk.call_next()
+        shop.run(seconds=30)
+        desk.post("done", number=f"A{number}")
+        shop.run(minutes=1, seconds=45)
+    assert len(shop.shown()) == 1
+
+
 def test_about_as_long_as_the_goal_is_one_episode(shop):
     desk = shop.place.desk("Ana", "Window 2")
     desk.call_next()

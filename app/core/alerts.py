@@ -178,7 +178,9 @@ def _look(db: Connection, at: float, place: Place, waits: WaitEstimator) -> list
         on_duty = 0
         if queue.counter_id is None:
             empty = _empty_desk(db, at, place, queue, number, since, line)
-            is_empty, on_duty = empty.is_bad, empty.desks_on_duty
+            # Then that is the alert. A shorter pause between two customers doesn't make the wait shorter.
+            is_empty = empty.is_bad and at - empty.since >= PATIENCE_S
+            on_duty = empty.desks_on_duty
             findings.append(empty)
         forecast = line.forecast()
         goal_s = 60 * place.wait_goal_minutes
@@ -306,18 +308,17 @@ def _tell_place(db: Connection, at: float, look: _Look, mail_enabled: bool) -> N
     place = look.place
     for step in _steps(alerts_of(db, place), look.findings, at, look.hours):
         alert, finding = step.alert, step.finding
+        # Another instance may be doing the same: who changes the row tells it.
         if step.action in ("drop", "over") and alert is not None:
-            run(db, "DELETE FROM alert WHERE id = :id", id=alert.id)
-        if finding is None or step.action == "drop":
-            continue
-        if alert is None:
-            alert = _begin(db, place, finding, step.since)
-        if step.action == "tell":
-            alert = load(Alert, update(db, "alert", alert.id, told_at=at))
-            words = _words(at, place, alert, finding, look.advices.get(finding.queue.id))
-            _tell(db, at, place, alert, finding, words, ALERT_EVENT, mail_enabled)
-        elif step.action == "over":
-            _tell(db, at, place, alert, finding, _words_at_end(finding), ALERT_OVER_EVENT, mail_enabled)
+            is_ours = run(db, "DELETE FROM alert WHERE id = :id", id=alert.id).rowcount == 1
+            if step.action == "over" and finding is not None and is_ours:
+                words = _words_at_end(finding)
+                _tell(db, at, place, alert, finding, words, ALERT_OVER_EVENT, mail_enabled)
+        elif finding is not None:
+            alert = alert or _begin(db, place, finding, step.since)
+            if step.action == "tell" and _mark_told(db, at, alert):
+                words = _words(at, place, alert, finding, look.advices.get(finding.queue.id))
+                _tell(db, at, place, alert, finding, words, ALERT_EVENT, mail_enabled)
     if look.hours is not None and has_targets(db, place, mail_enabled=mail_enabled):
         _tell_failures(db, at, place, mail_enabled)
 
@@ -327,6 +328,11 @@ def _begin(db: Connection, place: Place, finding: Finding, since: float) -> Aler
         db, "alert", place_id=place.id, queue_id=finding.queue.id, kind=finding.kind, since_at=since
     )
     return load(Alert, row)
+
+
+def _mark_told(db: Connection, at: float, alert: Alert) -> bool:
+    sql = "UPDATE alert SET told_at = :at WHERE id = :id AND told_at IS NULL"
+    return run(db, sql, at=at, id=alert.id).rowcount == 1
 
 
 def _tell(
