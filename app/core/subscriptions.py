@@ -292,7 +292,8 @@ def claim_push(
 ) -> tuple[PushLetter, Subscription] | None:
     """Delete a message that was sent, and return the next one to this target, after claiming it.
 
-    What is no news any more is deleted: nobody hears of a ticket that has ended.
+    "Your turn" goes first: hundreds may be told at once that it's soon, or read a message to everybody. What
+    is no news any more is deleted: nobody hears of a ticket that has ended.
     """
     if sent is not None:
         delete_messages(db, [sent])
@@ -301,7 +302,7 @@ def claim_push(
                  WHERE target = :target AND (due_at <= :at OR due_at > :latest)
                  AND (claimed_until IS NULL OR claimed_until <= :at OR claimed_until > :until
                       OR claimed_by = :instance)
-                 ORDER BY CASE WHEN kind = :notice THEN 1 ELSE 0 END, due_at, id LIMIT 1"""
+                 ORDER BY CASE kind WHEN :notice THEN 2 WHEN :soon THEN 1 ELSE 0 END, due_at, id LIMIT 1"""
         row = run(
             db,
             sql,
@@ -311,6 +312,7 @@ def claim_push(
             until=at + CLAIM_S,
             instance=instance,
             notice=NOTICE,
+            soon=SOON,
         ).first()
         if row is None:
             return None
