@@ -182,6 +182,8 @@ def test_who_waits_at_an_empty_desk(shop):
     shop.look()
     assert shop.run(seconds=299) == []
     assert shop.run(seconds=1) == [("Deli: 1 person is waiting", "No one is on duty.")]
+    today = shop.place.client.get(shop.place.links["manage"], Accept="text/html").body
+    assert "Deli: no desk calls anyone, since 10:00." in today
     assert len(shop.run(minutes=10)) == 1
     desk = shop.place.desk("Ana", "Window 2")
     desk.call_next()

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from app.clock import now
 from app.core import notices, places, tickets
 from app.core.alert_targets import devices_of, name_of
+from app.core.alerts import WAIT, alerts_of
 from app.core.calls import count_calls
 from app.core.codes import staff_code
 from app.core.counters import counters_of
@@ -45,7 +46,7 @@ from app.web.forms import MessageForm, NumberForm, StepForm
 from app.web.health import backup_json
 from app.web.messages_json import can_push
 from app.web.picture_json import notice_json
-from app.web.present import iso
+from app.web.present import clock_time, iso
 from app.web.public_links import public_address
 from app.web.request import parse, wants_json
 from app.web.response import Answer, errors_on, link, page, see_other
@@ -139,6 +140,7 @@ def _today_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
     }
     content["attention"] = [
         *({"section": "settings", "text": sentence} for sentence in warnings_of(db, at, place)),
+        *_alerts_under_way(db, place, queues),
         *_attention(place, queues, content, backup, mails_that_failed(db, place)),
         *(
             {"section": "settings", "text": f"The webhook {url} is paused: it failed too often."}
@@ -202,6 +204,18 @@ def _steps(
     if all(step["done"] for step in steps):
         return []
     return [*steps, {"name": "backup", "done": backup is not None or "backup" in done}]
+
+
+def _alerts_under_way(db: Connection, place: Place, queues: list[QueueToday]) -> list[dict[str, str]]:
+    """Return a sentence for each alert that the owner was sent and that isn't over."""
+    names = {each.queue.id: each.queue.name for each in queues}
+    lines = []
+    for alert in alerts_of(db, place):
+        if alert.told_at is not None and alert.queue_id in names:
+            since = clock_time(str(iso(alert.since_at, place)))
+            what = "the predicted wait is over your goal" if alert.kind == WAIT else "no desk calls anyone"
+            lines.append({"section": "team", "text": f"{names[alert.queue_id]}: {what}, since {since}."})
+    return lines
 
 
 def _attention(
