@@ -252,6 +252,10 @@ def test_a_confirmed_address_is_mailed_and_no_other(start, receiver, clock):
             ("boss@example.org", "Corner Deli: Deli: over")
         ]
         assert "A desk serves again." in post.mails()[1].get_content()
+        shop.customers(1)
+        shop.run(minutes=30)
+        assert post.mails()[2]["Subject"].startswith("Corner Deli: Deli: ")
+        assert len(post.mails()) == 3
         assert shop.place.owner_post("/alerts", alert_email=None).body["alert_email"] is None
         post.shutdown()
 
