@@ -18,6 +18,7 @@ KEPT_OF_TICKET = {
     *("request_key", "claim", "wait_from", "wait_to", "agreed"),
     *("taken_at", "joined_at", "first_called_at", "called_at", "started_at", "ended_at"),
     *("soon_at", "away_until", "delays"),
+    *("step_number", "step_count", "moved_at", "step_called_at"),
 }
 KEPT_OF_CONTACT = {"id", "place_id", "do_not_call", "created_at", "changed_at", "forgotten_at"}
 

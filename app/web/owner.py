@@ -338,6 +338,7 @@ def place_json(place: Place) -> dict[str, Any]:
         "alert_email": place.alert_email,
         "alert_from": "{:02}:{:02}".format(*divmod(place.alert_from, 60)),
         "alert_to": "{:02}:{:02}".format(*divmod(place.alert_to, 60)),
+        "keeps_wait": place.keeps_wait,
         "thanks": place.thanks,
         "colour": place.colour,
         "links": links_json(place),

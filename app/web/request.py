@@ -43,6 +43,7 @@ FIELDS_WITH_MEANINGFUL_NULL = (
     "thanks",
     "colour",
     "address",
+    "note",
 )
 
 

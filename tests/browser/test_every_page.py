@@ -138,6 +138,13 @@ def a_ticket_that_is_called(shop):
     return a_ticket(shop)
 
 
+def a_ticket_in_the_second_step_of_its_plan(shop):
+    shop.add_queue("Bakery and everything that goes with it")
+    ticket, desk = shop.take().body, a_line(shop)[0]
+    desk.post("move", number="A1", queue="bakery-and-everything-that-goes-with-it", steps=["deli"])
+    return ticket["links"]["ticket"]
+
+
 def a_ticket_that_is_served(shop):
     return a_ticket(shop, "start")
 
@@ -189,7 +196,9 @@ def a_desk_with_nobody(shop):
 
 def a_desk_that_called(shop):
     shop.add_queue("Bakery")
-    return a_line(shop)[0].link
+    desk = a_line(shop)[0]
+    desk.post("plan", number="A1", note="Asked for the scanned form. " * 7, steps=["bakery", "deli"])
+    return desk.link
 
 
 def serving_desk(shop):
@@ -568,6 +577,7 @@ STATES = [  # a page, and what must be in view without scrolling
     (a_ticket_that_is_next, LEAVE),
     (a_ticket_that_was_put_back, LEAVE),
     (a_ticket_that_is_called, LEAVE),
+    (a_ticket_in_the_second_step_of_its_plan, LEAVE),
     (a_ticket_that_is_served, None),
     (a_ticket_that_is_done, TAKE_ANOTHER),
     (a_ticket_of_somebody_who_was_not_there, TAKE_ANOTHER),
