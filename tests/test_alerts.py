@@ -192,8 +192,25 @@ def test_who_waits_at_an_empty_desk(shop):
     shop.place.customer()
     assert len(shop.run(minutes=7)) == 2  # the desk is busy
     desk.post("done", number="A1")
+    shop.look()
     assert len(shop.run(seconds=299)) == 2
-    assert shop.run(seconds=2)[2:] == [("Deli: 1 person is waiting", "No desk has called anyone for 5 min.")]
+    assert shop.run(seconds=1)[2:] == [("Deli: 1 person is waiting", "No desk has called anyone for 5 min.")]
+
+
+def test_a_desk_that_only_moves_people_on_is_not_empty(shop):
+    shop.place.add_queue("Bakery")
+    desk = shop.place.desk("Ana", "Window 2")
+    shop.place.owner_post("/alerts", wait_goal_minutes=600)
+    shop.customers(6)
+    for number in range(1, 5):
+        desk.call_next(queue="deli")
+        shop.run(minutes=3)
+        assert desk.post("move", number=f"A{number}", queue="bakery").status == 200
+        shop.run(minutes=1)
+    desk.post("pause")
+    shop.run(minutes=3)
+    desk.post("resume")
+    assert shop.run(minutes=3) == []
 
 
 def test_desks_of_another_queue_do_not_count(shop):

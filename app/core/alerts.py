@@ -40,9 +40,12 @@ from app.storage.sql import insert_returning, load, load_all, run, update
 WAIT, EMPTY_DESK = "wait", "empty-desk"  # the kinds of alerts
 ALERT_EVENT, ALERT_OVER_EVENT = "alert", "alert_over"  # what webhooks call them
 PATIENCE_S = 300  # for how long it must be so before the owner is told
-CALLING_S = 60  # a desk that has been free for less is about to call the next
 LOOK_S = 30  # how often to look at a place in which nothing happens
 MINUTES_PER_DAY = 1440
+# True for a servicer who serves the queue :queue.
+SERVES = (
+    """(all_queues = 1 OR servicer.id IN (SELECT servicer_id FROM servicer_queue WHERE queue_id = :queue))"""
+)
 NUMBERS = ("No", "One", "Two", "Three")
 
 
@@ -66,11 +69,11 @@ class Finding:
     kind: str  # WAIT or EMPTY_DESK
     is_bad: bool
     is_over: bool
-    since: float  # if it is bad: since when, at the latest
+    since: float  # since when it has been so without a break; now, if that is new
     waiting: int
     line: Line
     desks_on_duty: int
-    is_served: bool = False  # a desk serves somebody, or is about to
+    is_served: bool = False  # a desk serves somebody, or did since the owner was told
 
 
 @dataclass(frozen=True)
@@ -134,9 +137,10 @@ class AlertWatcher:
                 hours = hours_around(place, at)
                 can_tell = has_targets(db, place, mail_enabled=self._mail_enabled)
                 is_watched = hours is not None and (can_tell or bool(active_webhooks(db, place.id)))
-                findings = _look(db, at, place, self._waits) if is_watched else []
+                alerts = alerts_of(db, place)
+                findings = _look(db, at, place, alerts, self._waits) if is_watched else []
                 has_failures = can_tell and hours is not None and bool(failures_to_tell(db, place))
-                steps = _steps(alerts_of(db, place), findings, at, hours)
+                steps = _steps(alerts, findings, at, hours)
                 if has_failures or steps:
                     due.append(_Look(place, findings, hours, _advices(db, at, place, steps, hours)))
         for look in due:
@@ -160,8 +164,11 @@ def alerts_of(db: Connection, place: Place) -> list[Alert]:
     return load_all(Alert, run(db, "SELECT * FROM alert WHERE place_id = :place ORDER BY id", place=place.id))
 
 
-def _look(db: Connection, at: float, place: Place, waits: WaitEstimator) -> list[Finding]:
-    """Return how the queues of a place are now."""
+def _look(
+    db: Connection, at: float, place: Place, alerts: list[Alert], waits: WaitEstimator
+) -> list[Finding]:
+    """Return how the queues of a place are now; `alerts` are those under way."""
+    known = {(alert.queue_id, alert.kind): alert for alert in alerts}
     queues = walk_in_queues(db, place)
     day = day_of(place, at)
     sql = f"""SELECT queue_id, count(*) AS number, min(joined_at) AS since FROM ticket
@@ -170,27 +177,28 @@ def _look(db: Connection, at: float, place: Place, waits: WaitEstimator) -> list
     rows = run(db, sql, queues=[queue.id for queue in queues], day=day, at=at)
     waiting = {row.queue_id: (int(row.number), float(row.since)) for row in rows}
     lines = waits.lines_of(db, at, place)
+    goal_s = 60 * place.wait_goal_minutes
     findings = []
     for queue in queues:
-        number, since = waiting.get(queue.id, (0, at))
+        number, first_at = waiting.get(queue.id, (0, at))
         line = lines.get(queue.id, NO_LINE)
         is_empty = False
         on_duty = 0
         if queue.counter_id is None:
-            empty = _empty_desk(db, at, place, queue, number, since, line)
+            alert = known.get((queue.id, EMPTY_DESK))
+            empty = _empty_desk(db, at, place, queue, number, first_at, line, alert)
             # Then that is the alert. A shorter pause between two customers doesn't make the wait shorter.
             is_empty = empty.is_bad and at - empty.since >= PATIENCE_S
             on_duty = empty.desks_on_duty
             findings.append(empty)
         forecast = line.forecast()
-        goal_s = 60 * place.wait_goal_minutes
         findings.append(
             Finding(
                 queue,
                 WAIT,
                 is_bad=bool(number) and forecast is not None and forecast.mean_s > goal_s and not is_empty,
                 is_over=not number or (forecast is not None and forecast.range.to_s <= goal_s),
-                since=at,
+                since=_since(at, known.get((queue.id, WAIT))),
                 waiting=number,
                 line=line,
                 desks_on_duty=on_duty,
@@ -199,44 +207,50 @@ def _look(db: Connection, at: float, place: Place, waits: WaitEstimator) -> list
     return findings
 
 
+def _since(at: float, alert: Alert | None) -> float:
+    return at if alert is None else min(at, alert.since_at)
+
+
 def _empty_desk(
-    db: Connection, at: float, place: Place, queue: Queue, waiting: int, since: float, line: Line
+    db: Connection,
+    at: float,
+    place: Place,
+    queue: Queue,
+    waiting: int,
+    first_at: float,
+    line: Line,
+    alert: Alert | None,
 ) -> Finding:
     """Return whether people wait in a queue that no desk serves.
 
-    :param since: when the first of those who wait joined
+    :param first_at: when the first of those who wait joined
     """
     # A customer of an earlier day was forgotten at a desk.
-    sql = f"""SELECT sum(on_duty) AS on_duty,
-                     sum(CASE WHEN id IN (SELECT servicer_id FROM ticket
-                                          WHERE servicer_id = servicer.id AND {BUSY} AND called_at >= :today
-                                          AND (claimed_until IS NULL OR claimed_until > :at))
-                         THEN 1 ELSE 0 END) AS busy,
-                     max(CASE WHEN on_duty = 1 THEN created_at END) AS began_at,
-                     max(CASE WHEN on_duty = 1 THEN
-                         (SELECT max(ended_at) FROM ticket
-                          WHERE servicer_id = servicer.id AND ended_at IS NOT NULL) END) AS ended_at
-              FROM servicer WHERE place_id = :place AND removed_at IS NULL
-              AND (all_queues = 1
-                   OR id IN (SELECT servicer_id FROM servicer_queue WHERE queue_id = :queue))"""
+    sql = f"""SELECT count(*) AS on_duty, max(created_at) AS created_at,
+                     max((SELECT max(ended_at) FROM ticket
+                          WHERE servicer_id = servicer.id AND ended_at IS NOT NULL)) AS ended_at,
+                     max((SELECT max(happened_at) FROM event WHERE servicer_id = servicer.id
+                          AND kind IN ('start-serving', 'pause', 'resume'))) AS came_at
+              FROM servicer WHERE place_id = :place AND removed_at IS NULL AND on_duty = 1 AND {SERVES}"""
+    desks = run(db, sql, place=place.id, queue=queue.id).one()
+    sql = f"""SELECT count(*) FROM servicer JOIN ticket ON servicer_id = servicer.id AND {BUSY}
+              WHERE servicer.place_id = :place AND removed_at IS NULL AND {SERVES}
+              AND called_at >= :today AND (claimed_until IS NULL OR claimed_until > :at)"""
     today = day_begins(place, day_of(place, at))
-    desks = run(db, sql, place=place.id, queue=queue.id, at=at, today=today).one()
-    on_duty, busy = int(desks.on_duty or 0), int(desks.busy or 0)
-    free_since = max(desks.began_at or 0.0, desks.ended_at or 0.0)
-    is_calling = bool(on_duty) and at - free_since < CALLING_S
-    # Without a desk nobody knows for how long: the stored alert does, from the second look on.
-    since = max(since, free_since) if on_duty else at
-    is_late = not on_duty or at - since >= CALLING_S
+    busy = run(db, sql, place=place.id, queue=queue.id, at=at, today=today).scalar_one()
+    # A desk that was freed, or came, since the last look has served somebody or is about to.
+    active_at = max(desks.created_at or 0.0, desks.ended_at or 0.0, desks.came_at or 0.0)
+    is_served = bool(busy) or (alert is not None and active_at > (alert.told_at or alert.since_at))
     return Finding(
         queue,
         EMPTY_DESK,
-        is_bad=bool(waiting) and not busy and not is_calling and is_late,
-        is_over=not waiting or bool(busy) or is_calling,
-        since=since,
+        is_bad=bool(waiting) and not busy,
+        is_over=not waiting or is_served,
+        since=max(_since(at, alert), first_at, active_at),
         waiting=waiting,
         line=line,
-        desks_on_duty=on_duty,
-        is_served=bool(busy) or is_calling,
+        desks_on_duty=desks.on_duty,
+        is_served=is_served,
     )
 
 
@@ -278,9 +292,7 @@ def _step(alert: Alert | None, finding: Finding, at: float, hours: Hours | None)
         return _Step("over", alert, finding) if finding.is_over else None
     if not finding.is_bad:
         return None if alert is None else _Step("drop", alert, finding)
-    since = finding.since if alert is None else min(alert.since_at, finding.since)
-    if hours is not None:
-        since = max(since, hours.began_at)
+    since = finding.since if hours is None else max(finding.since, hours.began_at)
     if at - since >= PATIENCE_S:
         return _Step("tell", alert, finding, since)
     return _Step("begin", None, finding, since) if alert is None else None
