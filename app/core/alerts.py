@@ -171,7 +171,9 @@ def _look(
     known = {(alert.queue_id, alert.kind): alert for alert in alerts}
     queues = walk_in_queues(db, place)
     day = day_of(place, at)
-    sql = f"""SELECT queue_id, count(*) AS number, min(joined_at) AS since FROM ticket
+    sql = f"""SELECT queue_id, count(*) AS number,
+                     min(CASE WHEN moved_at > joined_at THEN moved_at ELSE joined_at END) AS since
+              FROM ticket
               WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day AND {IS_HERE}
               GROUP BY queue_id"""
     rows = run(db, sql, queues=[queue.id for queue in queues], day=day, at=at)
@@ -229,6 +231,8 @@ def _empty_desk(
     sql = f"""SELECT count(*) AS on_duty, max(created_at) AS created_at,
                      max((SELECT max(ended_at) FROM ticket
                           WHERE servicer_id = servicer.id AND ended_at IS NOT NULL)) AS ended_at,
+                     max((SELECT max(ended_at) FROM step
+                          WHERE servicer_id = servicer.id AND ended_at IS NOT NULL)) AS step_ended_at,
                      max((SELECT max(happened_at) FROM event WHERE servicer_id = servicer.id
                           AND kind IN ('start-serving', 'pause', 'resume'))) AS came_at
               FROM servicer WHERE place_id = :place AND removed_at IS NULL AND on_duty = 1 AND {SERVES}"""
@@ -239,7 +243,8 @@ def _empty_desk(
     today = day_begins(place, day_of(place, at))
     busy = run(db, sql, place=place.id, queue=queue.id, at=at, today=today).scalar_one()
     # A desk that was freed, or came, since the last look has served somebody or is about to.
-    active_at = max(desks.created_at or 0.0, desks.ended_at or 0.0, desks.came_at or 0.0)
+    times = (desks.created_at, desks.ended_at, desks.step_ended_at, desks.came_at)
+    active_at = max(each or 0.0 for each in times)
     is_served = bool(busy) or (alert is not None and active_at > (alert.told_at or alert.since_at))
     return Finding(
         queue,
