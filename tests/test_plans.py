@@ -258,6 +258,14 @@ def test_a_stale_press_changes_nothing(hospital, triage, blood):
     assert hospital.export() == before
 
 
+def test_a_plan_ends_where_a_counter_admits_whoever_is_moved_there(hospital, triage):
+    hospital.owner_post("/counters", name="Ward", capacity=5, admits="doctor")
+    zoe = hospital.customer()
+    triage.post("plan", number="A1", steps=["blood"])
+    assert triage.post("move", number="A1", queue="doctor").status == 200
+    assert (step_of(zoe), zoe.get()["queue"]) == (None, "doctor")
+
+
 def test_the_note_is_erased_like_other_personal_data(hospital, triage, clock, app):
     hospital.customer()
     triage.post("plan", number="A1", note="Pregnant")

@@ -29,7 +29,8 @@ FOLLOW_LATE = """() => {
       if (options.method !== 'POST') return ask(url, options);
       await ask(url, { ...options, redirect: 'manual' });
       dataset.answered = 1;
-      while (!document.getElementById('message').textContent.trim()) await new Promise(done => setTimeout(done, 50));
+      const message = document.getElementById('message');
+      while (!message.textContent.trim()) await new Promise(done => setTimeout(done, 50));
       const answer = await ask(location.href, { headers: options.headers });
       dataset.followed = 1;
       return answer;
