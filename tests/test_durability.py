@@ -318,8 +318,9 @@ def take_until_lost(shop, server, taken):
     try:
         while True:
             answer = server.post(shop.take_url)
-            assert answer.status == 201, answer
-            taken[answer.body["number"]] = time.monotonic()
+            if answer.status != 503:  # as while a busy machine is late to confirm its lease
+                assert answer.status == 201, answer
+                taken[answer.body["number"]] = time.monotonic()
             time.sleep(0.1)  # otherwise the last copies would be larger than a megabyte
     except (OSError, HTTPException):
         return
