@@ -155,7 +155,7 @@ class WebhookForm(Form):
     personal = flag_field("Names, phone numbers and notes")
 
 
-class StepForm(Form):
+class ChecklistForm(Form):
     """A step of the first checklist."""
 
     step = choice_field("Step", "poster", "backup", "hidden")

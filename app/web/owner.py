@@ -42,7 +42,7 @@ from app.errors import ServiceError
 from app.web.call_list_json import list_json, words_json
 from app.web.counter_json import counter_json
 from app.web.desk import servicer_json
-from app.web.forms import MessageForm, NumberForm, StepForm
+from app.web.forms import ChecklistForm, MessageForm, NumberForm
 from app.web.health import backup_json
 from app.web.messages_json import can_push
 from app.web.picture_json import notice_json
@@ -256,7 +256,7 @@ def _attention(
 @errors_on(show_manage)
 def finish_step(place: str, token: str) -> Answer:
     """Note that a step of the first checklist is done. The poster's step leads to the poster."""
-    step = parse(StepForm, "step")["step"]
+    step = parse(ChecklistForm, "step")["step"]
     write(places.finish_step, place, token, step)
     if step == "poster" and not wants_json():
         return flask.redirect(url_for("screens.show_poster", place=place), 303)
