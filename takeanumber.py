@@ -46,6 +46,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -99,6 +100,14 @@ MAX_STREAMS_PER_CLIENT = 200  # unless a setting says otherwise; at most half of
 # ----- the app
 
 
+class App(flask.Flask):
+    """A Flask app without coroutines. Flask would look at seven functions in each request to find them."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function."""
+        return func
+
+
 def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     """Return the service as a WSGI app for a server with this many threads.
 
@@ -115,7 +124,7 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     except database.engine.errors as error:
         database.close()
         raise cannot_write(settings.database_path, error) from None
-    app = flask.Flask(__name__)
+    app = App(__name__)
     configure(app)
     load_keys(app, database)
     keeper = Keeper(database, settings) if settings.backup_url else None
@@ -136,7 +145,7 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     if keeper:
         keeper.server.on_serving = lambda: begin_serving(app, database)
         keeper.server.on_standby = live.end_streams  # so that open pages ask again, and reach the new holder
-    app.wsgi_app = check_address(app.wsgi_app)  # type: ignore[assignment, method-assign]
+    app.wsgi_app = response.add_constant_headers(check_address(app.wsgi_app))  # type: ignore[assignment, method-assign]
     app.before_request(standby.refuse_on_standby)
     response.init_app(app)  # its headers come last, so that every answer has them
     app.after_request(standby.check_answer)
