@@ -21,6 +21,28 @@ def test_a_stream_begins_with_the_picture_as_it_is_now(shared_server):
     assert str(picture["version"]) in first.id.split(".")
 
 
+def test_a_client_that_accepts_gzip_gets_the_same_events(shared_server):
+    shop = shared_server.open_shop()
+    for _ in range(100):
+        shop.take()
+    stay_clear_of_the_full_minute()
+    with shop.watch() as plain, shop.watch(encoding="br, gzip") as early:
+        events = [plain.next(), early.next()]
+        shop.take()
+        with shop.watch(encoding="gzip;q=0.5, *;q=0") as late:  # its stream begins with a later part
+            events += [plain.until(lambda event: event.shows("A101"))[-1], late.next()]
+            events.append(early.until(lambda event: event.shows("A101"))[-1])
+            shop.take()
+            events += [page.until(lambda event: event.shows("A102"))[-1] for page in (plain, early, late)]
+    assert early.headers["content-encoding"] == late.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert len({event.text for event in events[:2]}) == 1
+    assert len({event.text for event in events[2:5]}) == 1
+    assert len({event.text for event in events[5:]}) == 1
+    with shop.watch(encoding="gzip;q=0") as refusing:
+        assert "content-encoding" not in refusing.headers
+
+
 @pytest.mark.alone
 def test_a_change_is_on_every_open_page_within_a_second(shared_server):
     shop = shared_server.open_shop()
