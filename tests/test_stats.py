@@ -529,9 +529,9 @@ def counted_days(monkeypatch):
     monkeypatch.setattr(core_stats, "kept_counts", KeptCounts())
     days, count_part = [], core_stats._count_part
 
-    def count(database, place, part, *args):
+    def count(db, place, part, *args):
         days.append(part.first)
-        return count_part(database, place, part, *args)
+        return count_part(db, place, part, *args)
 
     monkeypatch.setattr(core_stats, "_count_part", count)
     return days

@@ -538,15 +538,19 @@ def _count_days(
         is_over = part_last < today and day_begins(place, next_day(part_last)) <= until
         counted = kept_counts.get(days) if is_over else None
         if counted is None:
-            counted = _count_part(database, place, days, today, until, waits_until)
-            if is_over and counted.tickets >= MIN_TICKETS and not counted.not_ended:
-                kept_counts.keep(days, newest, counted)
+            with database.read_long() as db:
+                if is_over:  # somebody else may have counted it meanwhile
+                    counted = kept_counts.get(days)
+                if counted is None:
+                    counted = _count_part(db, place, days, today, until, waits_until)
+                    if is_over and counted.tickets >= MIN_TICKETS and not counted.not_ended:
+                        kept_counts.keep(days, newest, counted)
         counts.add(counted)
     return counts
 
 
 def _count_part(
-    database: Database, place: Place, days: Days, today: str, until: float, waits_until: float
+    db: Connection, place: Place, days: Days, today: str, until: float, waits_until: float
 ) -> _Counted:
     parameters = {
         "place": place.id,
@@ -555,11 +559,9 @@ def _count_part(
         "queue": days.queue_id,
         "until": until,
     }
-    with database.read_long() as db:
-        rows = run(
-            db, _COUNT_TICKETS, **parameters, today=today, shift=days.shift_s, waits_until=waits_until
-        ).all()
-        series = run(db, _COUNT_SERIES, **parameters, goal_s=days.goal_s).all()
+    shift_s = days.shift_s
+    rows = run(db, _COUNT_TICKETS, **parameters, today=today, shift=shift_s, waits_until=waits_until).all()
+    series = run(db, _COUNT_SERIES, **parameters, goal_s=days.goal_s).all()
     return _Counted(
         rows=[tuple(row) for row in rows],
         series=[tuple(row) for row in series],
