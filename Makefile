@@ -21,11 +21,13 @@ soak: install-test
 
 bench: install-test
 	$(BIN)/python tests/bench/bench.py
+	$(BIN)/python tests/bench/strangers.py
 	$(BIN)/python tests/bench/stats.py
 	$(BIN)/python tests/bench/wait.py
 	$(BIN)/python tests/bench/backup.py
 	$(BIN)/python tests/bench/contacts.py
 	$(BIN)/python tests/bench/calls.py
+	$(BIN)/python tests/bench/push.py
 
 bundle:
 	@git archive --format=zip --output=$(BUNDLE) HEAD $$(sed -n 's|^!/||p' .ebignore)

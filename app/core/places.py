@@ -26,9 +26,13 @@ class PlaceChanges(TypedDict, total=False):
     day_starts: int
     wait_goal_minutes: int
     max_delays: int
+    keeps_wait: bool
     thanks: str | None
     colour: str | None
     address: str | None
+    alert_email: str | None
+    alert_from: int
+    alert_to: int
 
 
 def new_token() -> str:
@@ -73,7 +77,8 @@ def change_place(db: Connection, at: float, slug: str, token: str, changes: Plac
     """Change a place for its owner, and return it."""
     place = find_place_for_owner(db, slug, token)
     if changes:
-        update(db, "place", place.id, **changes)
+        columns = {name: int(value) if isinstance(value, bool) else value for name, value in changes.items()}
+        update(db, "place", place.id, **columns)
     record(db, at, place.id, "change-place", detail=" ".join(changes))
     return find_place(db, slug)
 
@@ -94,6 +99,10 @@ def replace_link(db: Connection, at: float, slug: str, token: str, which: Litera
     fresh = new_token()
     if which == "manage":
         update(db, "place", place.id, manage_token=fresh)
+        # Whoever had the old link may have added a device that gets alerts.
+        devices = "SELECT id FROM subscription WHERE place_id = :place AND ticket_id IS NULL"
+        run(db, f"DELETE FROM mail WHERE subscription_id IN ({devices})", place=place.id)
+        run(db, "DELETE FROM subscription WHERE place_id = :place AND ticket_id IS NULL", place=place.id)
     else:
         update(db, "place", place.id, staff_token=fresh)
     # One-time codes without a door led to the old staff link.

@@ -34,7 +34,17 @@ MAX_JSON_CONTAINERS = 110_000
 LARGE_BODY_WAIT_S = 10.0  # how long a large body waits while another one is being read
 
 # In other fields, null and a blank text mean the same as leaving the field out.
-FIELDS_WITH_MEANINGFUL_NULL = ("finished", "admits", "staff_email", "desk", "thanks", "colour", "address")
+FIELDS_WITH_MEANINGFUL_NULL = (
+    "finished",
+    "admits",
+    "staff_email",
+    "alert_email",
+    "desk",
+    "thanks",
+    "colour",
+    "address",
+    "note",
+)
 
 
 def wants_json() -> bool:
