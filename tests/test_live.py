@@ -100,11 +100,13 @@ def test_a_storm_is_shown_in_five_pictures_a_second_and_the_newest_always_arrive
 
 def test_a_quiet_stream_is_kept_open_by_a_comment(server):
     shop = server.open_shop()
-    with shop.watch() as page:
+    with shop.watch(encoding="gzip") as page:
         page.next()
         page.next(
             kind="comment", within=33
         )  # fifteen quiet seconds: the picture of a new minute may come in between
+        shop.take()  # a change after the comment is readable, too
+        page.until(lambda event: event.shows("A1"))
     assert server.get("/healthz").status == 200  # and an idle server goes on running
 
 

@@ -1,6 +1,7 @@
 """Compression of what many clients receive: it is done once, and all of them are sent the same bytes.
 
-Each part of a stream is compressed by itself. So a client can begin with any part, and the server keeps no
+Each part of a stream is compressed by itself. It may refer to the part before it, so that little more than
+the changes is sent, but a client can also begin with a part that refers to nothing. So the server keeps no
 state for each of a thousand streams.
 """
 
@@ -22,13 +23,19 @@ def accepts_gzip() -> bool:
     return request.accept_encodings.quality("gzip") > 0
 
 
-def gzip_part(data: bytes) -> bytes:
-    """Return a part of a gzip stream. Parts can follow GZIP_HEADER in any order.
+def gzip_part(data: bytes, after: bytes = b"") -> bytes:
+    """Return a part of a gzip stream, which begins with GZIP_HEADER.
 
-    A full flush after each part lets the client read it at once, and lets no part refer to another. The
-    stream never ends as the format wants, with a checksum of all parts; nor does a stream of events.
+    A full flush after each part lets the client read it at once. The stream never ends as the format wants,
+    with a checksum of all parts; nor does a stream of events.
+
+    :param after: the data of the part that the client received just before this one, if it may refer to it.
+        The format lets it refer to the last 32 KiB.
     """
-    compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    if after:
+        compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=after)
+    else:
+        compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     return compressor.compress(data) + compressor.flush(zlib.Z_FULL_FLUSH)
 
 

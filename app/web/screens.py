@@ -92,6 +92,8 @@ def _events(pictures: Iterator[RenderedPicture | None], url: str) -> Iterator[by
 def _gzipped_events(pictures: Iterator[RenderedPicture | None], url: str) -> Iterator[bytes]:
     """Yield the same, compressed."""
     prefix = GZIP_HEADER + gzip_part(RECONNECT)
+    last: RenderedPicture | None = None  # what was sent just before, if that was a picture
     for picture in pictures:
-        yield prefix + (GZIPPED_HEARTBEAT if picture is None else picture.gzipped_event(url))
+        yield prefix + (GZIPPED_HEARTBEAT if picture is None else picture.gzipped_event(url, after=last))
         prefix = b""
+        last = picture
