@@ -23,6 +23,7 @@ from app.core.imports import erase_old_imports, fail_unread_imports, finish_impo
 from app.core.mail_addresses import forget_old_addresses
 from app.core.more_time import end_delays
 from app.core.occupancy import tell_occupancy
+from app.core.stats import YearsOfLargePlaces
 from app.core.subscriptions import SoonWatcher, delete_old_subscriptions, has_old_subscriptions
 from app.core.tickets import erase_personal_data
 from app.core.wait import WaitEstimator
@@ -36,6 +37,7 @@ log = logging.getLogger("takeanumber")
 
 TICK_S = 1.0  # how often the threads look whether there is something to do
 ERASE_S = 3600.0
+COUNT_YEARS_S = 60.0  # how often to look whether a day has begun somewhere
 READING_S = 600.0  # no import takes so long to read
 WATCHDOG_EXIT_STATUS = 1
 
@@ -63,6 +65,7 @@ def start_jobs(
     Dispatcher(database, settings).start(stop)
     _start_thread("watchdog", _watch_writer, stop, database)
     _start_thread("condition", _watch_file, stop, database)
+    _start_thread("statistics", _count_years, stop, database)
     return stop
 
 
@@ -156,6 +159,21 @@ def _run_jobs(stop: threading.Event, database: Database, jobs: list[Job]) -> Non
                 postponed.pop(job.name, None)
                 if has_more:
                     due_at[job.name] = started_at  # at the next tick
+
+
+# ----- statistics
+
+
+def _count_years(stop: threading.Event, database: Database) -> None:
+    """Count the last year of large places at the start and whenever a day begins."""
+    years = YearsOfLargePlaces()
+    pause_s = TICK_S
+    while not stop.wait(pause_s):
+        pause_s = COUNT_YEARS_S
+        try:
+            years.count(database, now())
+        except Exception:
+            log.exception("The statistics of large places could not be counted ahead")
 
 
 # ----- the database file
