@@ -9,18 +9,19 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 
 import pytest
 from helpers.client import AppClient
 from helpers.places import Desk, Place, open_deli
-from helpers.server import Server, free_port
+from helpers.server import ROOT, Server, free_port
 from helpers.streams import Stream
 from helpers.versions import HEAD, NEXT
 
 import takeanumber
 from app.errors import CannotStart
+from app.storage.moving import was_moved
 from app.storage.schema import SCHEMA
 
 PG_DUMP = "pg_dump"
@@ -405,36 +406,125 @@ def test_a_shop_moves_to_postgresql_and_back_while_it_runs(start_server, command
     cluster.drop_database(url)
 
 
-def test_what_changes_while_a_shop_is_copied_arrives_too(place, start, tmp_path, monkeypatch, cluster):
+def open_busy_shop(client):
+    place = open_deli(client, timezone="Europe/Berlin")
+    place.add_contacts({"name": "Zoë", "phone": "030 1234567"}, {"name": "Ben\\t", "phone": "030 1234568"})
+    assert place.owner_post("/counters", name="Shop", capacity=10).status == 201
+    file = {"text": "Name;Phone\nDan;030 1234569\n"}
+    assert place.owner_post("/contacts/import", **file).status == 201
+    place.door().tap(-1)
+    place.customer()
+    place.customer()
+    place.desk().call_next()
+    return place
+
+
+def change_much(place):
+    """Change rows that were copied, add some, and remove some."""
+    desk = place.owner_get()["servicers"][0]
+    Desk(place.client, desk).call_next()  # another ticket is at the same desk
+    place.customer()
+    place.door().tap(-1)
+    contact = place.contacts()["contacts"][0]
+    assert place.owner_post(f"/contacts/{contact['id']}/forget").status == 200
+
+
+def test_what_changes_while_a_shop_is_copied_arrives_too(start, tmp_path, monkeypatch, cluster):
     from app.storage import move
 
-    shop = AppClient(start(data=tmp_path / "file", database_url=None))
-    place = open_deli(shop, timezone="Europe/Berlin")
-    place.add_contacts({"name": "Zoë", "phone": "030 1234567"}, {"name": "Ben", "phone": "030 1234568"})
-    ana, first = place.desk(), place.customer()
-    place.customer()
-    ana.call_next()
-    copied = []
-
-    def change_meanwhile(source):
-        ana.call_next()  # another ticket is at the same desk
-        place.customer()
-        contact = place.contacts()["contacts"][0]
-        assert place.owner_post(f"/contacts/{contact['id']}/forget").status == 200
-        copied.append(place.export())
-        source.execute("BEGIN IMMEDIATE")
-        source.execute("COMMIT")
-
-    monkeypatch.setattr(move, "_wait_for_writer", change_meanwhile)
-    monkeypatch.setattr(move, "marked", lambda path: nullcontext(tmp_path / "mark"))
-    monkeypatch.setattr(move, "set_moved", lambda mark: None)
+    path = tmp_path / "data" / "takeanumber.db"
+    place = open_busy_shop(AppClient(start(database_url=None)))
     url = cluster.create_database()
-    moved = move.move_to_postgresql(tmp_path / "file" / "takeanumber.db", url)
-    assert moved.rows["ticket"] == 3
-    there = Place(AppClient(start(database_url=url)), {"slug": place.slug, "links": place.links})
+
+    def change_first(name, place):
+        """Change the shop when this function is called first."""
+        original, copied = getattr(move, name), []
+
+        def changed(*arguments):
+            if not copied:
+                change_much(place)
+                copied.append(place.export())
+            return original(*arguments)
+
+        monkeypatch.setattr(move, name, changed)
+        return copied
+
+    copied = change_first("marked", place)
+    assert move.move_to_postgresql(path, url).rows["ticket"] == 3
+    there = again(place, AppClient(start(database_url=url)))
     assert tables(there.export()) == tables(copied[0])
     assert there.customer().number == "A4"
-    assert first.number == "A1"
+
+    with monkeypatch.context() as broken:
+        broken.setattr(move, "_copy_changes_out", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            move.move_to_sqlite(url, path)
+    assert there.customer().number == "A5"  # it goes on
+    copied = change_first("_store", there)
+    with monkeypatch.context() as broken:
+        broken.setattr(move.os, "replace", lambda *_: Path("/nowhere").stat())
+        with pytest.raises(CannotStart, match="Give the same command again"):
+            move.move_to_sqlite(url, path)
+    assert there.take().status == 503
+    assert move.move_to_sqlite(url, path).rows["ticket"] == 6
+    back = again(place, AppClient(start(database_url=None)))
+    assert tables(back.export()) == tables(copied[0])
+    assert back.customer().number == "A7"
+    cluster.drop_database(url)
+
+
+@pytest.mark.soak
+def test_a_move_that_is_killed_changes_nothing(start_server, cluster, tmp_path):
+    server = start_server()
+    place = server.open_shop()
+    for _ in range(500):
+        place.customer()
+    url = cluster.create_database()
+    name = url.rpartition("/")[2]
+
+    def move_and_kill(*words):
+        """Kill the command at ever later times until it comes to its end. The shop goes on after each."""
+        after_s = 0.3
+        while True:
+            command = subprocess.Popen(
+                [sys.executable, ROOT / "takeanumber.py", "move", *words, "--data", str(tmp_path / "data")],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+            deadline = time.monotonic() + after_s
+            while time.monotonic() < deadline and command.poll() is None:
+                taken = place.take().status
+                assert taken in (201, 503)
+                time.sleep(0.01)
+            if command.poll() is not None:
+                assert command.returncode == 0, command.stderr.read()
+                return
+            command.kill()
+            command.wait()
+            if words[0] == "--to" and cluster.execute("SELECT 1 FROM pg_class WHERE relname = 'fact'", name):
+                if was_moved(tmp_path / "data" / "takeanumber.db"):
+                    return  # it was killed when all was done
+                # The copy is there, but the file is the shop.
+                cluster.drop_database(url)
+                cluster.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+            elif words[0] == "--from" and cluster.execute("SELECT 1 FROM fact WHERE name = 'moved'", name):
+                continue  # it goes on there
+            deadline = time.monotonic() + 5
+            while place.take().status != 201:
+                assert time.monotonic() < deadline, "the shop doesn't go on"
+                time.sleep(0.05)
+            after_s += random.uniform(0.1, 0.4)
+
+    move_and_kill("--to", url)
+    before = place.export()
+    server.stop()
+    place = again(place, start_server(data=tmp_path / "other", database_url=url, max_waiting=100_000))
+    assert tables(place.export()) == tables(before)
+    move_and_kill("--from", url)
+    before = place.export()
+    server.start()
+    assert tables(again(place, server).export()) == tables(before)
+    cluster.drop_database(url)
 
 
 def test_a_move_that_is_interrupted_changes_nothing(server, command, cluster, tmp_path):
