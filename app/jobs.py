@@ -115,8 +115,8 @@ def _release_spaces(database: Database, at: float) -> bool:
     """Release the spaces of customers who were called to a door and didn't come."""
     with database.read() as db:
         due = held_too_long(db, at)
-    if due:  # a write that changes nothing would still wait for the disk
-        database.write(release_spaces, at)
+    for slug, ticket_ids in due.items():
+        database.write_in(slug, release_spaces, at, ticket_ids)
     return False
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -15,12 +16,15 @@ from pathlib import Path
 import pytest
 from helpers.client import AppClient
 from helpers.places import Desk, Place, open_deli
+from helpers.receivers import Subscriber
 from helpers.server import ROOT, Server, free_port
 from helpers.streams import Stream
 from helpers.versions import HEAD, NEXT
+from test_mail import FROM, URL, Post
 
 import takeanumber
 from app.errors import CannotStart
+from app.storage.engine import OUTBOX
 from app.storage.moving import was_moved
 from app.storage.schema import SCHEMA
 
@@ -277,6 +281,61 @@ def test_a_commit_whose_answer_is_lost_counts_once(place, app, monkeypatch):
     assert place.customer().number == "A1"
     assert lost
     assert place.customer().number == "A2"
+
+
+def test_what_is_in_the_outbox_is_sent_once_by_several_instances(instances, receiver):
+    receiver.status, receiver.delay_s = 200, 0.02
+    with Post() as post:
+        settings = {"url": URL, "push_hosts": receiver.url, "webhook_hosts": receiver.url}
+        servers = instances(2, smtp_url=post.url, smtp_from=FROM, **settings)
+        place = servers[0].open_shop()
+        assert place.owner_post("/webhooks", url=f"{receiver.url}/hook").status == 201
+        customers = [place.customer() for _ in range(12)]
+        for number, customer in enumerate(customers):
+            links = customer.ticket["links"]["ticket"]
+            phone = Subscriber(receiver.url, f"phone-{number}")
+            assert servers[1].post(f"{links}/notify", phone.subscription).status == 200
+            assert servers[0].post(f"{links}/email", {"email": f"{number}@example.org"}).status == 200
+        assert place.owner_post("/messages", text="We close at noon", push=True).status == 200
+        desks = [again(place, server).desk(f"Desk {n}", f"{n}") for n in range(6) for server in servers]
+        assert {desk.call_next()["number"] for desk in desks} == {each.number for each in customers}
+        deadline = time.monotonic() + 30
+        while place.export().get("mail"):
+            assert time.monotonic() < deadline, place.export()["mail"]
+            time.sleep(0.2)
+        mails = [mail["Message-ID"] for mail in post.mails()]
+        to = Counter(mail["To"] for mail in post.mails() if ": almost your turn" not in mail["Subject"])
+        post.shutdown()
+    assert len(set(mails)) == len(mails)
+    assert to == {f"{number}@example.org": 1 for number in range(12)}
+    posts = Counter(each.headers["webhook-id"] for each in receiver.got if each.path == "/hook")
+    assert set(posts.values()) == {1}
+    assert len(posts) >= 24  # each was taken and called
+    pushes = Counter((each.path, each.body) for each in receiver.got if each.path != "/hook")
+    assert set(pushes.values()) == {1}
+    paths = Counter(path for path, _ in pushes)
+    assert len(paths) == 12
+    assert max(paths.values()) <= 3  # the message to everybody, "almost", and "now"
+
+
+def test_a_place_does_not_wait_for_another(start):
+    """Writes about one place, and those of the outbox, go on while one about another place takes long."""
+    database = start().extensions["takeanumber"].database
+    lane = database.engine.lane_of("a", is_note=False)
+    other = next(name for name in "bcdefg" if database.engine.lane_of(name, is_note=False) != lane)
+    begun, ends = threading.Event(), threading.Event()
+
+    def wait(db):
+        begun.set()
+        assert ends.wait(20)
+
+    with ThreadPoolExecutor(1) as threads:
+        slow = threads.submit(database.write_in, "a", wait)
+        assert begun.wait(20)
+        database.write_in(other, lambda db: None)
+        database.write_in(OUTBOX, lambda db: None)
+        assert not slow.done()
+        ends.set()
 
 
 def test_a_mail_is_claimed_by_one_instance(start, database_settings):

@@ -29,7 +29,7 @@ from app.core.import_rows import ReadRow, Remark, read_number, read_row
 from app.core.import_storing import ImportFile, finish_storing, store_rows
 from app.core.models import Place
 from app.core.phones import read_phone
-from app.core.places import find_place_for_owner
+from app.core.places import find_place_for_owner, slug_of
 from app.core.sheets import (
     PROBLEM,
     BadCell,
@@ -177,7 +177,7 @@ def add_contacts(
     file = store_rows(database, clock(), slug, token, file.id)
     with database.read() as db:
         refused = refused_rows(db, file)
-    database.write(_set_discarded, file.id)
+    database.write_in(slug, _set_discarded, file.id)
     erase_old_imports(database, clock())
     return AddedContacts(file.add_rows, file.change_rows, refused)
 
@@ -201,13 +201,13 @@ def _open_and_stage(
     """Open a spreadsheet and stage it; an error ends up in the file's row, where its page shows it."""
     try:
         sheet = _open_for(database, place, content, is_opt_out_list)
-        database.write(_set_rows, file.id, sheet.rows)
+        database.write_in(place.slug, _set_rows, file.id, sheet.rows)
         _accept_sheet(database, place, file, sheet, in_thread=True)
     except BadInput as error:
-        database.write(_set_failed, file.id, str(error))
+        database.write_in(place.slug, _set_failed, file.id, str(error))
     except Exception:
         log.exception("A spreadsheet could not be opened")
-        database.write(_set_failed, file.id, _OUR_FAULT)
+        database.write_in(place.slug, _set_failed, file.id, _OUR_FAULT)
 
 
 def _open_for(database: Database, place: Place, content: bytes | str, is_opt_out_list: bool) -> Sheet:
@@ -228,9 +228,9 @@ def _accept_sheet(
 ) -> None:
     """Keep the text of a file, then stage its rows if it is clear what its columns are."""
     content = zlib.compress(sheet.text.encode("utf-8", "surrogatepass"), level=3)
-    database.write(_keep_sheet, file.id, sheet, content)
+    database.write_in(place.slug, _keep_sheet, file.id, sheet, content)
     if not sheet.is_usable:
-        database.write(_set_unmapped, file.id, missing_columns(sheet))
+        database.write_in(place.slug, _set_unmapped, file.id, missing_columns(sheet))
     elif in_thread or sheet.rows <= MAX_ROWS_IN_REQUEST:
         _stage_sheet(database, place, file, sheet)
     else:
@@ -423,7 +423,7 @@ _OUR_FAULT = "Something went wrong on our side. Nothing was stored; please try a
 
 
 def _erase_rows_and_stage(database: Database, place: Place, file: ImportFile, sheet: Sheet) -> None:
-    while database.write(_erase_staged, file.id):
+    while database.write_in(place.slug, _erase_staged, file.id):
         pass
     _stage_sheet(database, place, file, sheet)
 
@@ -437,7 +437,7 @@ def _stage_sheet(database: Database, place: Place, file: ImportFile, sheet: Shee
         log.info("An import was discarded while it was read")
     except Exception:
         log.exception("An import failed")
-        database.write(_set_failed, file.id, _OUR_FAULT)
+        database.write_in(place.slug, _set_failed, file.id, _OUR_FAULT)
 
 
 @dataclass(frozen=True)
@@ -484,8 +484,8 @@ def _stage_rows(database: Database, place: Place, file: ImportFile, rows: Iterab
     while batch := list(islice(rows, MAX_BATCH)):
         with database.read() as db:
             staged, remarks = _stage_batch(db, place, batch, earlier)
-        database.write(_insert_staged, file.id, staged, remarks)
-    database.write(_set_ready, file.id)
+        database.write_in(place.slug, _insert_staged, file.id, staged, remarks)
+    database.write_in(place.slug, _set_ready, file.id)
 
 
 def _stage_batch(
@@ -673,9 +673,9 @@ def finish_imports(database: Database, at: float) -> bool:
     more."""
     with database.read() as db:
         sql = "SELECT * FROM import_file WHERE state = 'storing' ORDER BY id"
-        interrupted = load_all(ImportFile, run(db, sql))
-    for file in interrupted:
-        finish_storing(database, at, file)
+        interrupted = [(slug_of(db, file.place_id), file) for file in load_all(ImportFile, run(db, sql))]
+    for slug, file in interrupted:
+        finish_storing(database, at, slug, file)
     return False
 
 
@@ -698,22 +698,24 @@ def erase_old_imports(database: Database, at: float) -> bool:
     Those are the rows of imports that were discarded or failed, and of all that are a day old.
     """
     with database.read() as db:  # reading first, so that nothing is written when there is nothing to do
-        file_id = _next_to_erase(db, before=at - KEPT_S)
-    if file_id is None:
+        next_file = _next_to_erase(db, before=at - KEPT_S)
+    if next_file is None:
         return False
-    if not database.write(_erase_staged, file_id):
-        database.write(_erase_file, file_id, at - KEPT_S)
+    file_id, slug = next_file
+    if not database.write_in(slug, _erase_staged, file_id):
+        database.write_in(slug, _erase_file, file_id, at - KEPT_S)
     return True
 
 
-def _next_to_erase(db: Connection, before: float) -> int | None:
-    sql = """SELECT id, state, created_at FROM import_file
+def _next_to_erase(db: Connection, before: float) -> tuple[int, str] | None:
+    """Return the id of an import that nobody needs any more, and the slug of its place."""
+    sql = """SELECT id, place_id, state, created_at FROM import_file
              WHERE state IN ('discarded', 'failed') OR (created_at < :before AND state <> 'storing') ORDER
              BY id"""
     for file in run(db, sql, before=before).all():
         # A failed import stays without rows for a day, because its page says why it failed.
         if file.state == "discarded" or file.created_at < before or _holds_anything(db, file.id):
-            return int(file.id)
+            return int(file.id), slug_of(db, file.place_id)
     return None
 
 

@@ -142,6 +142,17 @@ class Database:
         result: T = self._submit(_Job(lambda db: function(db, *args, **kwargs), slug=slug))
         return result
 
+    def write_in(
+        self, slug: str, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Like write(), for a function without a parameter `slug` that touches nothing but this place.
+
+        With OUTBOX instead of a slug, it touches nothing but messages that wait to be sent, and no place
+        waits for it.
+        """
+        result: T = self._submit(_Job(lambda db: function(db, *args, **kwargs), slug=slug))
+        return result
+
     def note(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Like write(), for the server's own notes: they need no backup, and a pause doesn't stop them."""
         result: T = self._submit(_Job(lambda db: function(db, *args, **kwargs), is_note=True))

@@ -23,14 +23,14 @@ from psycopg.types.numeric import IntDumper
 from sqlalchemy.engine import Connection
 
 from app.errors import BadInput, DatabaseFailed, OutcomeUnknown, WritesPaused
-from app.storage.engine import MOVING_SENTENCE, WRITER_TIMEOUT_S
+from app.storage.engine import MOVING_SENTENCE, OUTBOX, WRITER_TIMEOUT_S
 
 log = logging.getLogger("takeanumber")
 
 OLDEST_VERSION = 13
 PLACE_LANES = 16
 ALL_LANES = PLACE_LANES  # for writes to several places
-NOTES = PLACE_LANES + 1  # for the server's own notes, which touch no place
+NOTES = PLACE_LANES + 1  # for the server's own notes and the outbox, which touch no place
 
 # Advisory locks have two numbers. The first is one of these:
 LANE_LOCK = 0x74616E00
@@ -169,8 +169,8 @@ class PostgresEngine:
         self.locks = SessionLocks(url)
 
     def lane_of(self, slug: str | None, *, is_note: bool) -> int:
-        """Return the lane of a write to the place with this slug, or to several places."""
-        if is_note:
+        """Return the lane of a write to the place with this slug, to the outbox, or to several places."""
+        if is_note or slug == OUTBOX:
             return NOTES
         return ALL_LANES if slug is None else zlib.crc32(slug.encode()) % PLACE_LANES
 
