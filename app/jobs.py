@@ -18,7 +18,7 @@ from app.core.clock_check import ClockCheck
 from app.core.contacts import forget_old_contacts
 from app.core.doors import held_too_long, release_spaces
 from app.core.erasure import erase_deleted_places
-from app.core.imports import erase_old_imports, fail_unread_imports, finish_imports
+from app.core.imports import erase_old_imports, fail_lost_imports, finish_imports
 from app.core.mail_addresses import forget_old_addresses
 from app.core.more_time import end_delays
 from app.core.occupancy import tell_occupancy
@@ -35,7 +35,6 @@ log = logging.getLogger("takeanumber")
 
 TICK_S = 1.0  # how often the threads look whether there is something to do
 ERASE_S = 3600.0
-READING_S = 600.0  # no import takes so long to read
 WATCHDOG_EXIT_STATUS = 1
 
 
@@ -101,14 +100,8 @@ def _database_jobs(database: Database, settings: Settings, clock_check: ClockChe
         Job("release spaces", 1, when_clock_is_right(lambda at: _release_spaces(database, at))),
     ]
     if database.engine.changes_elsewhere:
-        jobs.append(Job("fail unread imports", 60, lambda: fail_old_imports(database, now())))
+        jobs.append(Job("fail lost imports", 10, lambda: fail_lost_imports(database, now())))
     return jobs
-
-
-def fail_old_imports(database: Database, at: float) -> bool:
-    """Give up imports that an instance was staging when it ended: they have taken far too long."""
-    database.write(fail_unread_imports, at - READING_S)
-    return False
 
 
 def _release_spaces(database: Database, at: float) -> bool:

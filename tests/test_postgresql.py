@@ -338,6 +338,34 @@ def test_a_place_does_not_wait_for_another(start):
         ends.set()
 
 
+def test_an_import_fails_when_the_instance_that_reads_it_ends(start, monkeypatch):
+    from app import clock
+    from app.core import imports
+
+    one = start()
+    two = start().extensions["takeanumber"].database
+    place = open_deli(AppClient(one), timezone="Europe/Berlin")
+    began, ends = threading.Event(), threading.Event()
+
+    def stage(database, *_):
+        began.set()
+        ends.wait(20)
+
+    monkeypatch.setattr(imports, "_stage_sheet", stage)
+    monkeypatch.setattr(imports, "MAX_ROWS_IN_REQUEST", 0)
+    upload = place.owner_post("/contacts/import", text="Name,Phone\nAna,030 1234567\n").body
+    assert began.wait(20)
+
+    def state():
+        imports.fail_lost_imports(two, clock.now() + 60)
+        return again(place, AppClient(one)).client.get(upload["links"]["import"]).body["state"]
+
+    assert state() == "reading"
+    one.extensions["takeanumber"].database.engine.locks.close()  # as when its process ends
+    assert state() == "failed"
+    ends.set()
+
+
 def test_a_mail_is_claimed_by_one_instance(start, database_settings):
     from app.core.outbox import claim
     from app.storage.sql import insert

@@ -57,6 +57,7 @@ KEPT_S = 86_400  # how long an import can be stored, and looked at
 MAX_CHOICES = 100  # choices of columns that a place remembers
 MAX_GROUPS = 50  # groups of equal remarks on the page of an import
 MAX_EXAMPLES = 5  # rows of each
+BEGIN_S = 30.0  # after so long, a file is being read by a thread, or it was read
 SAMPLE_ROWS = 5  # rows that are shown while the owner chooses the columns
 
 
@@ -182,17 +183,25 @@ def add_contacts(
     return AddedContacts(file.add_rows, file.change_rows, refused)
 
 
-def fail_unread_imports(db: Connection, before: float | None = None) -> None:
-    """Mark the imports as failed that a server was staging when it stopped; called when a server starts.
-
-    With `before`, only those that began before then: another instance may be staging the others.
-    """
-    why = "The server was started again while it read this file. Nothing was stored; please upload it again."
+def fail_unread_imports(db: Connection) -> None:
+    """Mark the imports as failed that a server was staging when it stopped; called when a server starts."""
     sql = "UPDATE import_file SET state = 'failed', why = :why WHERE state = 'reading'"
-    if before is None:
-        run(db, sql, why=why)
-    else:
-        run(db, f"{sql} AND created_at < :before", why=why, before=before)
+    run(db, sql, why=_INTERRUPTED)
+
+
+def fail_lost_imports(database: Database, at: float) -> bool:
+    """Mark the imports as failed that an instance was staging when it ended. Returns False: that is all."""
+    with database.read() as db:
+        sql = "SELECT id, place_id FROM import_file WHERE state = 'reading' AND created_at < :before"
+        files = [(file.id, slug_of(db, file.place_id)) for file in run(db, sql, before=at - BEGIN_S)]
+    for file_id, slug in files:
+        if not database.engine.is_held(_reading(file_id)):
+            database.write_in(slug, _set_failed, file_id, _INTERRUPTED)
+    return False
+
+
+def _reading(file_id: int) -> str:
+    return f"read import {file_id}"
 
 
 def _open_and_stage(
@@ -237,8 +246,19 @@ def _accept_sheet(
         _start_thread(_stage_sheet, database, place, file, sheet)
 
 
-def _start_thread(target: Callable[..., None], *args: object) -> None:
-    threading.Thread(target=target, args=args, name="import", daemon=True).start()
+def _start_thread(
+    target: Callable[..., None], database: Database, place: Place, file: ImportFile, *more: object
+) -> None:
+    """Read a file in the background, and let other instances know."""
+
+    def read() -> None:
+        database.engine.hold(_reading(file.id))
+        try:
+            target(database, place, file, *more)
+        finally:
+            database.engine.release(_reading(file.id))
+
+    threading.Thread(target=read, name="import", daemon=True).start()
 
 
 def _begin_import(db: Connection, at: float, slug: str, token: str, rows: int) -> ImportFile:
@@ -419,6 +439,9 @@ def parse_fields(file: ImportFile, columns: object) -> list[str | None]:
 
 # ----- staging
 
+_INTERRUPTED = (
+    "The server was started again while it read this file. Nothing was stored; please upload it again."
+)
 _OUR_FAULT = "Something went wrong on our side. Nothing was stored; please try again."
 
 

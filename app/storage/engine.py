@@ -69,6 +69,15 @@ class Engine(Protocol):
     def may_run_job(self, name: str) -> bool:
         """Return True when this instance, of all that use the database, runs a background job."""
 
+    def hold(self, name: str) -> None:
+        """Let other instances know that this one is at some work, until release() or its end."""
+
+    def release(self, name: str) -> None:
+        """End hold()."""
+
+    def is_held(self, name: str) -> bool:
+        """Return True when an instance is at this work, or nobody knows."""
+
     def check_file(self) -> None:
         """Set `failure` when the file is no longer the one that was opened."""
 

@@ -39,6 +39,7 @@ UPGRADE_LOCK = 0x74616E02
 INSTANCE_LOCK = 0x74616E03  # each instance holds one while it runs
 
 MOVE_LOCK = 0x74616E04  # held while everything is moved to a SQLite file
+WORK_LOCK = 0x74616E05  # held while an instance is at a work that ends with it
 
 MOVED_FACT = "moved"  # set once everything was moved
 MAY_WRITE = f"""SELECT pg_try_advisory_xact_lock_shared({MOVE_LOCK}, 0)
@@ -285,7 +286,19 @@ class PostgresEngine:
 
     def may_run_job(self, name: str) -> bool:
         """Return True when this instance runs a background job: the first that asks, until it ends."""
-        return self.locks.hold(JOB_LOCK, zlib.crc32(name.encode()) & 0x7FFFFFFF)
+        return self.locks.hold(JOB_LOCK, _number_of(name))
+
+    def hold(self, name: str) -> None:
+        """Let other instances know that this one is at some work, until release() or its end."""
+        self.locks.hold(WORK_LOCK, _number_of(name))
+
+    def release(self, name: str) -> None:
+        """End hold()."""
+        self.locks.release(WORK_LOCK, _number_of(name))
+
+    def is_held(self, name: str) -> bool:
+        """Return True when an instance is at this work, or nobody knows."""
+        return self.locks.is_held(WORK_LOCK, _number_of(name))
 
     def check_file(self) -> None:
         """Do nothing: the server looks after its files."""
@@ -303,6 +316,10 @@ class PostgresEngine:
         self.locks.close()
         self._readers.dispose()
         self._writers.dispose()
+
+
+def _number_of(name: str) -> int:
+    return zlib.crc32(name.encode()) & 0x7FFFFFFF
 
 
 def is_nul(error: BaseException) -> bool:
@@ -412,6 +429,26 @@ class SessionLocks:
                 self._held.add((kind, number))
                 return True
             return False
+
+    def release(self, kind: int, number: int) -> None:
+        """Release a lock."""
+        with self._lock:
+            if (kind, number) in self._held and self._raw is not None:
+                self._held.discard((kind, number))
+                try:
+                    self._raw.execute("SELECT pg_advisory_unlock(%s, %s)", [kind, number])
+                except psycopg.Error:
+                    self._drop()
+
+    def is_held(self, kind: int, number: int) -> bool:
+        """Return True when an instance has a lock, or nobody knows."""
+        with self._lock:
+            if (kind, number) in self._held:
+                return True
+        if not self.hold(kind, number):
+            return True
+        self.release(kind, number)
+        return False
 
     def close(self) -> None:
         """Release all locks."""
