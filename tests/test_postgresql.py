@@ -79,6 +79,7 @@ def refusal_of(url, **settings):
         ("postgresql://user:secret@localhost:99999/shop", "must look like postgresql://"),
         ("postgresql://user:secret@localhost:{unused}/shop", "can't be reached"),
         ("postgresql://user:secret@nowhere.invalid/shop", "can't be found"),
+        ("postgresql://u:secret@127.0.0.1:{unused},127.0.0.1:{unused}/shop", "can't be reached"),
         ("postgresql://postgres:secret@127.0.0.1:{port}/nothing", "no database of that name"),
         ("postgresql://nobody:secret@127.0.0.1:{port}/postgres", "doesn't know the user"),
         ("postgresql://postgres:secret@127.0.0.1:{port}/postgres?what=ever", "can't be used"),
@@ -156,11 +157,12 @@ def test_without_a_url_the_driver_is_not_imported(tmp_path):
 
 def test_two_instances_that_start_at_once_create_the_tables_once(start_server, cluster, tmp_path):
     url = cluster.create_database()
+    urls = [url, url.replace("@", f"@127.0.0.1:{free_port()},")]  # the first host isn't there
     servers: list[Server] = []
     threads = [
         threading.Thread(
             target=lambda number=number: servers.append(
-                start_server(data=tmp_path / str(number), database_url=url, places="open")
+                start_server(data=tmp_path / str(number), database_url=urls[number], places="open")
             )
         )
         for number in range(2)

@@ -233,3 +233,33 @@ def test_nothing_answered_is_lost_when_postgresql_crashes(start_instances, resta
             server.kill()
     finally:
         cluster.close()
+
+
+@pytest.mark.soak
+def test_nothing_answered_is_lost_by_a_planned_failover(start_instances):
+    primary = Cluster()
+    standby = Cluster(primary)
+    try:
+        name = primary.create_database().rpartition("/")[2]
+        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+        servers = start_instances(f"postgresql://postgres@{hosts}/{name}", 2)
+        with Load(servers, 8, 3) as load:
+            time.sleep(3)
+            primary.stop()  # it sends everything to the standby first
+            (url,) = load.shop.take_links.values()
+            refused = servers[0].post(url, {})
+            assert (refused.status, refused.body["error"][-1]) == (503, ".")
+            assert int(refused.headers["Retry-After"]) > 0
+            before = len(load.taken)
+            standby.promote()
+            promoted_at = time.monotonic()
+            while len(load.taken) == before:
+                assert time.monotonic() < promoted_at + 30, "the service doesn't go on"
+                time.sleep(0.1)
+            time.sleep(3)
+        load.check(servers[0])
+        for server in servers:
+            server.kill()
+    finally:
+        standby.close()
+        primary.close()

@@ -19,6 +19,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import IntDumper
 from sqlalchemy.engine import Connection
 
@@ -45,6 +46,7 @@ MOVED_FACT = "moved"  # set once everything was moved
 MAY_WRITE = f"""SELECT pg_try_advisory_xact_lock_shared({MOVE_LOCK}, 0)
                 AND NOT EXISTS (SELECT 1 FROM fact WHERE name = '{MOVED_FACT}')"""
 
+ENGINE_URL = "postgresql+psycopg://"  # without a host: that is up to libpq
 CHANNEL = "takeanumber"
 CONNECT_TIMEOUT_S = 5
 SILENCE_MS = 10_000  # a connection is lost when the server has not acknowledged data for so long
@@ -90,26 +92,20 @@ class FlagDumper(IntDumper):
         return super().dump(int(obj))
 
 
-def make_url(url: str) -> sa.URL:
-    """Return a URL of PostgreSQL for SQLAlchemy."""
-    return sa.make_url(url).set(drivername="postgresql+psycopg")
-
-
 def make_engine(url: str, pool_size: int = 1, *settings: str) -> sa.Engine:
     """Return an engine; `settings` come after the usual ones.
 
     Transactions are begun and ended by hand, so it is in autocommit mode.
     """
-    target = make_url(url)
     engine = sa.create_engine(
-        target,
+        ENGINE_URL,
         isolation_level="AUTOCOMMIT",
         hide_parameters=True,  # links and names don't belong in a log
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=WRITER_TIMEOUT_S,
         pool_use_lifo=True,
-        connect_args=_connect_options(target),
+        connect_args=_parameters(url),
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -123,8 +119,9 @@ def make_engine(url: str, pool_size: int = 1, *settings: str) -> sa.Engine:
     return engine
 
 
-def _connect_options(url: sa.URL) -> dict[str, Any]:
-    options = {
+def _parameters(url: str) -> dict[str, Any]:
+    """Return how to connect: what the URL says, which may name several hosts, and what it leaves out."""
+    parameters = {
         "connect_timeout": CONNECT_TIMEOUT_S,
         "application_name": "takeanumber",
         "tcp_user_timeout": SILENCE_MS,
@@ -133,14 +130,12 @@ def _connect_options(url: sa.URL) -> dict[str, Any]:
         "keepalives_count": 3,
         "target_session_attrs": "read-write",  # of several hosts, and after a failover: the primary
     }
-    return {name: value for name, value in options.items() if name not in url.query}
+    return parameters | conninfo_to_dict(url)
 
 
 def connect(url: str) -> psycopg.Connection[Any]:
     """Return a connection of its own, outside of any pool, in autocommit mode."""
-    target = sa.make_url(url).set(drivername="postgresql")
-    text = target.render_as_string(hide_password=False)
-    return psycopg.connect(text, autocommit=True, **_connect_options(target))
+    return psycopg.connect(autocommit=True, **_parameters(url))
 
 
 def state_of(error: BaseException | None) -> str | None:
