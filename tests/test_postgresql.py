@@ -10,10 +10,12 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 from helpers.client import AppClient
 from helpers.places import Desk, Place, open_deli
 from helpers.receivers import Subscriber
@@ -24,6 +26,7 @@ from test_mail import FROM, URL, Post
 
 import takeanumber
 from app.errors import CannotStart
+from app.settings import Settings, variable
 from app.storage.engine import OUTBOX
 from app.storage.moving import was_moved
 from app.storage.schema import SCHEMA
@@ -139,6 +142,22 @@ def test_backup_commands_name_what_makes_the_backups(command, words):
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     assert PG_DUMP in refused.stderr
     assert "snapshots" in refused.stderr
+
+
+def test_the_compose_file_names_settings_and_instances_that_exist():
+    deploy = ROOT / "deploy"
+    services = yaml.safe_load((deploy / "compose.yaml").read_text())["services"]
+    instances = [name for name, each in services.items() if "build" in each]
+    assert len(instances) == 2
+    assert (
+        f"reverse_proxy {' '.join(f'{name}:8000' for name in instances)} {{"
+        in (deploy / "Caddyfile.compose").read_text()
+    )
+    for name in instances:
+        environment = dict.fromkeys(services[name]["environment"], "")  # what isn't set is empty
+        assert set(environment) <= {variable(field.name) for field in fields(Settings)}
+        url = services[name]["environment"]["TAKEANUMBER_DATABASE_URL"]
+        assert Settings.read(environment | {"TAKEANUMBER_DATABASE_URL": url}).database_url == url
 
 
 def test_without_a_url_the_driver_is_not_imported(tmp_path):
