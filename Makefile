@@ -21,6 +21,7 @@ soak: install-test
 
 bench: install-test
 	$(BIN)/python tests/bench/bench.py
+	$(BIN)/python tests/bench/strangers.py
 	$(BIN)/python tests/bench/stats.py
 	$(BIN)/python tests/bench/wait.py
 	$(BIN)/python tests/bench/backup.py

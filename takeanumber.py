@@ -46,6 +46,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -56,7 +57,6 @@ import click
 import flask
 import waitress.adjustments
 from flask_wtf.csrf import CSRFProtect
-from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.addresses import local_addresses
@@ -100,6 +100,14 @@ MAX_STREAMS_PER_CLIENT = 200  # unless a setting says otherwise; at most half of
 # ----- the app
 
 
+class App(flask.Flask):
+    """A Flask app without coroutines. Flask would look at seven functions in each request to find them."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function."""
+        return func
+
+
 def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     """Return the service as a WSGI app for a server with this many threads.
 
@@ -111,10 +119,10 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     try:
         if not database.engine.changes_elsewhere:  # else another instance may be reading them
             database.write(fail_unread_imports)
-    except SQLAlchemyError as error:
+    except database.engine.errors as error:
         database.close()
         raise cannot_write(settings.database_path, error) from None
-    app = flask.Flask(__name__)
+    app = App(__name__)
     configure(app)
     load_keys(app, database)
     keeper = Keeper(database, settings) if settings.backup_url else None
@@ -135,7 +143,7 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     if keeper:
         keeper.server.on_serving = lambda: begin_serving(app, database)
         keeper.server.on_standby = live.end_streams  # so that open pages ask again, and reach the new holder
-    app.wsgi_app = check_address(app.wsgi_app)  # type: ignore[assignment, method-assign]
+    app.wsgi_app = response.add_constant_headers(check_address(app.wsgi_app))  # type: ignore[assignment, method-assign]
     app.before_request(standby.refuse_on_standby)
     response.init_app(app)  # its headers come last, so that every answer has them
     app.after_request(standby.check_answer)

@@ -6,12 +6,14 @@ import ipaddress
 import re
 import socket
 from contextlib import suppress
+from functools import lru_cache
 
 # Connecting a UDP socket sends nothing; it picks the address of this machine that leads there. The first is
 # reserved for documentation, so it stands for "anywhere"; the others are the networks of homes and shops.
 _DESTINATIONS = ("192.0.2.1", "192.168.255.254", "10.255.255.254", "172.31.255.254")
 
 
+@lru_cache(maxsize=100)
 def is_loopback(host: str) -> bool:
     """Return True for a host name or address that only this machine understands."""
     without_port = host if host.count(":") > 1 and "[" not in host else re.sub(r":\d+$", "", host)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -27,14 +28,15 @@ MAX_ADDRESS_LENGTH = 64
 
 def client_of(address: str) -> str:
     """Return what an address counts as: an IPv4 address, or the /64 of an IPv6 address."""
-    return _network(address, ipv4_bits=32, ipv6_bits=64)
+    return _network(address[:MAX_ADDRESS_LENGTH], 32, 64)
 
 
 def network_of(address: str) -> str:
     """Return the network that one customer of a provider may have: a /24 of IPv4, or a /48 of IPv6."""
-    return _network(address, ipv4_bits=24, ipv6_bits=48)
+    return _network(address[:MAX_ADDRESS_LENGTH], 24, 48)
 
 
+@lru_cache(maxsize=1000)
 def _network(address: str, ipv4_bits: int, ipv6_bits: int) -> str:
     with_port = _WITH_PORT.fullmatch(address)
     if with_port:
@@ -42,7 +44,7 @@ def _network(address: str, ipv4_bits: int, ipv6_bits: int) -> str:
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])  # fe80::1%eth0 names an interface, too
     except ValueError:
-        return address[:MAX_ADDRESS_LENGTH]
+        return address
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
         parsed = parsed.ipv4_mapped
     bits = ipv4_bits if parsed.version == 4 else ipv6_bits

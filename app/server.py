@@ -9,6 +9,9 @@ nobody can use up the server's connections, memory or disk:
 - A body that is larger than its URL allows is read, but not stored; the app refuses it by its Content-Length.
 - The large bodies that are being stored, files of contacts, are bounded in total and for each client.
 - What frames a chunked body is bounded, since waitress collects it in memory.
+
+Threads wait for each other less than in waitress. One at a time runs Python, and each system call lets
+another one run: so a response is one packet, and the main loop is not woken in vain.
 """
 
 from __future__ import annotations
@@ -119,13 +122,15 @@ class BoundedBody(OverflowableBuffer):  # type: ignore[misc]
         """Delete what was stored. It is safe to call this twice."""
         super().close()
         self.buf, self.strbuf, self.overflowed = None, b"", False
-        counted, self._counted = self._counted, 0
-        self._stored.remove(self._client, counted)
+        if self._counted:
+            counted, self._counted = self._counted, 0
+            self._stored.remove(self._client, counted)
 
 
 class BoundedRequest(HTTPRequestParser):  # type: ignore[misc]
     """A request whose body is stored as far as its URL allows."""
 
+    path = ""  # of a request that can't be parsed; waitress logs it if the client has gone
     body_rcv: Any
     completed: bool
     content_length: int
@@ -180,11 +185,20 @@ class BoundedRequest(HTTPRequestParser):  # type: ignore[misc]
 class Task(WSGITask):  # type: ignore[misc]
     """A request that the app answers."""
 
+    wrote_header: bool
+
     def get_environment(self) -> dict[str, Any]:
         """Return the WSGI environment."""
         environ: dict[str, Any] = super().get_environment()
         environ[ON_DISCONNECT] = self.channel.on_disconnect
         return environ
+
+    def write(self, data: bytes) -> None:
+        """Send some of the body; the header goes with its first bytes, in one packet."""
+        if data and self.complete and self.has_body and self.content_length != 0 and not self.wrote_header:
+            self.channel.header = self.build_response_header()
+            self.wrote_header = True
+        super().write(data)
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
@@ -199,6 +213,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         # brought a request already; waitress closes it after two minutes.
         self.began_at: float | None = time.monotonic()
         self._callbacks: list[Callable[[], None]] = []
+        self._is_sending = False
+        self.header = b""  # of a response, to be sent with its body
         super().__init__(server, sock, addr, adj, map=map)
         if server.has_too_many(self.client):
             self.handle_close()
@@ -219,6 +235,29 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         elif self.request is not earlier:
             self.began_at = time.monotonic()
         return has_received
+
+    def write_soon(self, data: Any) -> int:
+        """Send some bytes, or store them until the client takes them."""
+        if self.header:
+            data = self.header + data
+            self.header = b""
+        return int(super().write_soon(data))
+
+    def writable(self) -> bool:
+        """Return True when there is something to send that no thread is sending just now.
+
+        A thread that has sent waits for the interpreter. Meanwhile the socket is writable, so the main loop
+        would look at it again and again, without being able to do anything. The thread wakes the loop later.
+        """
+        has_something = self.total_outbufs_len or self.will_close or self.close_when_flushed
+        return bool(has_something) and not self._is_sending
+
+    def _flush_some(self, do_close: bool = True) -> bool:
+        self._is_sending = True
+        try:
+            return bool(super()._flush_some(do_close=do_close))
+        finally:
+            self._is_sending = False
 
     def on_disconnect(self, callback: Callable[[], None]) -> None:
         """Call a function as soon as the client disconnects, if that is before the response is complete."""
@@ -253,6 +292,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self.stored = StoredBytes()
         self.connections: Counter[str] = Counter()
         self._max_per_client = max_per_client
+        self._is_woken = False
         super().__init__(*args, **options)
 
     def has_too_many(self, client: str) -> bool:
@@ -264,6 +304,15 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self.connections[client] -= 1
         if self.connections[client] <= 0:
             del self.connections[client]
+
+    def pull_trigger(self) -> None:
+        """Wake the main loop, unless it was woken a moment ago and hasn't looked at the connections since."""
+        if not self._is_woken:
+            self._is_woken = True
+            self.trigger.pull_trigger(self._on_woken)
+
+    def _on_woken(self) -> None:
+        self._is_woken = False
 
     def maintenance(self, now: float) -> None:
         """Close the connections that nobody uses, and those whose request takes too long to arrive."""

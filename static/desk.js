@@ -39,10 +39,14 @@ function count() {
   timer.textContent = hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
 }
 
-// Taps at a door change nothing here, and come by the dozen.
+// Taps at a door change nothing here, and come by the dozen. A note or a plan isn't in the picture: its version tells.
+let counted, version;
 watch(picture => {
   came(picture);
-  newest = JSON.stringify([picture.epoch, picture.series, picture.queues]);
+  const counters = JSON.stringify(picture.counters);
+  if (counters === counted || version === undefined) version = picture.version;
+  counted = counters;
+  newest = JSON.stringify([picture.epoch, picture.series, picture.queues, version]);
   if (newest !== shown) refresh();
 });
 let served = page.dataset.serving;

@@ -26,7 +26,8 @@ const FIELDS = 'input:not([type=hidden]), select, textarea';
 
 function keepTyped(action) {
   for (const form of document.forms) {
-    if (form.action === action) form.querySelectorAll(FIELDS).forEach(field => { field.dataset.kept = ''; });
+    const aims = [form, ...form.querySelectorAll('[formaction]')].map(one => one.formAction || one.action);
+    if (aims.includes(action)) form.querySelectorAll(FIELDS).forEach(field => { field.dataset.kept = ''; });
   }
 }
 
@@ -163,8 +164,9 @@ export async function refresh() {
 // one that a swap has put under the finger.
 const held = new Map();
 export const isActing = () => held.size > 0;
+const aim = button => button.hasAttribute('formaction') ? button.formAction : button.form.action;
 const buttons = () => [...document.querySelectorAll('form[data-quiet] button')];
-const isHeld = button => moving || held.has(button.form.action)
+const isHeld = button => moving || held.has(aim(button))
   || [...held.values()].some(({ x, y }) => button.contains(document.elementFromPoint(x, y)));
 const hold = () => buttons().filter(button => !button.disabled && isHeld(button)).forEach(button => {
   button.disabled = button.dataset.held = true;
@@ -219,8 +221,9 @@ export function quietForms() {
     const form = event.target, button = pressed(event);
     if (!form.matches('[data-quiet]')) return;
     event.preventDefault();
-    if (held.has(form.action)) return;
-    const { action } = form, focused = document.activeElement === button && sign(button);
+    const action = aim(button);
+    if (held.has(action)) return;
+    const focused = document.activeElement === button && sign(button);
     const body = new URLSearchParams(new FormData(form));
     if (button.name) body.append(button.name, button.value);
     held.set(action, middle(button.getBoundingClientRect()));

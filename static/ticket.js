@@ -86,11 +86,12 @@ watch(picture => {
   if (!found) return ended() || refresh();
   const { called } = found;
   if (called && called.state === 'called' && (calledAgain || state === 'waiting')) turn(called);
-  if (!called && state === 'waiting' && found.queue.slug === queue) {
+  const step = ((found.queue.steps || {})[number] || []).join('/');
+  if (!called && state === 'waiting' && found.queue.slug === queue && step === page.dataset.step) {
     waits(found);
     return reads() && refresh();
   }
-  if (called && called.state === state && same(called)) return;
+  if (called && called.state === state && same(called) && step === page.dataset.step) return;
   refresh();
 }, { inBackground: !onTablet });
 

@@ -1,5 +1,7 @@
 """The fixtures of all tests."""
 
+import gc
+
 import pytest
 from helpers.clock import REAL_PROCESSES
 
@@ -79,3 +81,9 @@ def pytest_collection_modifyitems(items):
         elif item.path.stem in SHARED_PLACE:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
     items.sort(key=lambda item: item.get_closest_marker("real_process") is None)
+
+
+def pytest_collection_finish():
+    """Let the garbage collector leave out what is there before the first test, which takes long to search."""
+    gc.collect()
+    gc.freeze()

@@ -13,6 +13,7 @@ from contextlib import closing
 
 import pytest
 from helpers.app import HERE
+from helpers.soak import soak_after
 from helpers.versions import dump, rows
 
 from app.backup.last import LAST
@@ -326,7 +327,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "word"), WRONG, ids=str)
+@pytest.mark.parametrize(("wrong", "word"), soak_after(3, WRONG), ids=str)
 def test_a_failure_is_reported_and_never_taken_for_no_backup_yet(invoke, bucket, way, database, wrong, word):
     invoke("backup", "--to", bucket.url)
     stored, before = bucket.names(), dump(database)
@@ -347,7 +348,9 @@ def test_a_failure_is_reported_and_never_taken_for_no_backup_yet(invoke, bucket,
     assert invoke("backup", "--to", bucket.url).returncode == 0
 
 
-@pytest.mark.parametrize("wrong", [(403, "AccessDenied"), (503, "SlowDown"), "cut"], ids=str)
+@pytest.mark.parametrize(
+    "wrong", soak_after(1, ["cut", ((403, "AccessDenied"),), ((503, "SlowDown"),)]), ids=str
+)
 def test_only_reading_or_only_writing_fails(invoke, bucket, way, database, wrong):
     invoke("backup", "--to", bucket.url)
     before = dump(database)

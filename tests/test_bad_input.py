@@ -235,6 +235,8 @@ TABLE = [
     ("next", "queue", NOT_A_TEXT),
     *((button, "number", [*NOT_A_TEXT, None, "", "x" * 21]) for button in NUMBER),
     ("move", "queue", [*NOT_A_TEXT, None, ""]),
+    ("move", "note", [*NOT_A_TEXT, "x" * 201]),
+    ("move", "steps", [1, "deli", {}, [1], [None], ["nowhere"], ["deli", "deli"], ["deli", "bakery"] * 6]),
     ("add", "queue", [*NOT_A_TEXT, None, ""]),
     ("add", "party", [*NOT_WHOLE, 0, 100]),
     ("places", "counter", [5, "x", True, [], ["x"], {}, {"name": "Shop"}, {"name": "x", "capacity": "5"}]),

@@ -347,6 +347,7 @@ def test_files_from_windows_are_deployed(instance, version):
     instance.deploy(made)
 
 
+@pytest.mark.soak
 def test_nginx_refuses_what_does_not_come_through_cloudfront(instance, version):
     file = Path(instance.roots["EB_NGINX"]) / "origin.conf"
     instance.properties["NGINX_ORIGIN_SECRET"] = "abc_DEF-123"

@@ -137,12 +137,12 @@ def test_a_port_in_use(command, one_sentence):
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
-def test_a_host_of_another_machine(command, one_sentence, host):
-    one_sentence(command("--host", host, "--port", "0"), host)
+def test_a_host_of_another_machine(invoke, one_sentence, host):
+    one_sentence(invoke("--host", host, "--port", "0"), host)
 
 
-def test_an_invalid_port(command, one_sentence):
-    one_sentence(command("--port", "70000"), "PORT")
+def test_an_invalid_port(invoke, one_sentence):
+    one_sentence(invoke("--port", "70000"), "PORT")
 
 
 # ----- data that can't be used
@@ -152,42 +152,42 @@ def test_a_read_only_directory(command, one_sentence):
     one_sentence(command("--data", "/sys/kernel"), "/sys/kernel", "Permission denied")
 
 
-def test_a_directory_that_is_a_file(command, one_sentence, tmp_path):
+def test_a_directory_that_is_a_file(invoke, one_sentence, tmp_path):
     (tmp_path / "data").write_text("hello")
-    one_sentence(command(), str(tmp_path / "data"))
+    one_sentence(invoke(), str(tmp_path / "data"))
 
 
 @pytest.mark.parametrize("words", [[], ["links"]])
 @pytest.mark.parametrize("content", [b"This is a diary.\n" * 100, b"SQLite format 3\x00" + b"\xff" * 4000])
-def test_a_file_that_is_no_database(command, one_sentence, database, content, words):
+def test_a_file_that_is_no_database(invoke, one_sentence, database, content, words):
     database.write_bytes(content)
-    one_sentence(command(*words), str(database))
+    one_sentence(invoke(*words), str(database))
     assert database.read_bytes() == content
 
 
 @pytest.mark.parametrize("words", [[], ["links"]])
-def test_a_database_of_something_else(command, one_sentence, database, words):
+def test_a_database_of_something_else(invoke, one_sentence, database, words):
     with sqlite3.connect(database) as db:
         db.execute("CREATE TABLE recipe (name TEXT)")
-    one_sentence(command(*words), str(database), "something else")
+    one_sentence(invoke(*words), str(database), "something else")
 
 
 @pytest.mark.parametrize("words", [[], ["links"]])
-def test_a_database_newer_than_the_code(command, one_sentence, database, start, words):
+def test_a_database_newer_than_the_code(invoke, one_sentence, database, start, words):
     start(data=database.parent)
     with sqlite3.connect(database) as db:
         db.execute("UPDATE alembic_version SET version_num = '9999'")
     before = database.read_bytes()
-    one_sentence(command(*words), str(database), "newer")
+    one_sentence(invoke(*words), str(database), "newer")
     assert database.read_bytes() == before
 
 
 @pytest.mark.parametrize("words", [[], ["links"]])
-def test_a_database_without_a_version(command, one_sentence, database, start, words):
+def test_a_database_without_a_version(invoke, one_sentence, database, start, words):
     start(data=database.parent)
     with sqlite3.connect(database) as db:
         db.execute("DELETE FROM alembic_version")
-    one_sentence(command(*words), str(database))
+    one_sentence(invoke(*words), str(database))
 
 
 def test_an_empty_file_becomes_a_database(start_server, database):
@@ -213,19 +213,19 @@ def test_the_printed_links_work(command, server):
         assert page.status == 200
 
 
-def test_links_of_a_replaced_bookmark_are_the_new_ones(command, place):
+def test_links_of_a_replaced_bookmark_are_the_new_ones(invoke, place):
     new = place.owner_post("/links/manage/replace").body["links"]["manage"]
-    assert new.rsplit("/", 1)[1] in command("links").stdout
+    assert new.rsplit("/", 1)[1] in invoke("links").stdout
 
 
-def test_links_while_there_is_no_place(command, app):
-    ended = command("links")
+def test_links_while_there_is_no_place(invoke, app):
+    ended = invoke("links")
     assert (ended.returncode, ended.stdout.count("\n")) == (0, 1)
     assert "No place" in ended.stdout
 
 
-def test_links_without_a_database(command, one_sentence, tmp_path):
-    one_sentence(command("links"), "There is no database")
+def test_links_without_a_database(invoke, one_sentence, tmp_path):
+    one_sentence(invoke("links"), "There is no database")
     assert not (tmp_path / "data").exists()
 
 
@@ -241,16 +241,16 @@ def test_the_demo_plays_a_day(command, server):
     assert picture["calls"]
 
 
-def test_the_demo_needs_a_server(command, one_sentence):
+def test_the_demo_needs_a_server(invoke, one_sentence):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # nothing listens there
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-        one_sentence(command("demo", "--url", url), url)
+        one_sentence(invoke("demo", "--url", url), url)
 
 
-def test_the_demo_needs_a_server_that_allows_another_place(command, one_sentence, server):
+def test_the_demo_needs_a_server_that_allows_another_place(invoke, one_sentence, server):
     server.open_shop()
-    one_sentence(command("demo", "--url", server.url), "one place")
+    one_sentence(invoke("demo", "--url", server.url), "one place")
 
 
 def test_the_demo_needs_the_setup_code(command, one_sentence, start_server):
@@ -262,6 +262,7 @@ def test_the_demo_needs_the_setup_code(command, one_sentence, start_server):
     assert ended.returncode == 0
 
 
+@pytest.mark.soak
 def test_the_demo_goes_on_when_the_server_limits_how_many_take_numbers(command, start_server):
     server = start_server(takes_per_minute=5)
     ended = command("demo", "--url", server.url, "--speed", "1000", "--hours", "0.3")

@@ -115,7 +115,7 @@ def work_through(server, calls, claim_s):
 
 
 def test_twenty_callers_and_a_third_of_the_calls_abandoned(server):
-    work_through(server, calls=160, claim_s=1)
+    work_through(server, calls=80, claim_s=1)
 
 
 @pytest.mark.soak

@@ -164,6 +164,15 @@ def test_a_file_of_contacts_still_arrives(server):
 # ----- streams
 
 
+def test_a_client_that_sends_nonsense_and_goes_away_leaves_no_error_in_the_log(server):
+    for _ in range(300):
+        with connect(server) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nnonsense\r\n\r\n")
+            connection.recv(1)  # the first bytes of the answer
+    assert server.get("/healthz").status == 200
+    assert "Traceback" not in server.log
+
+
 def test_one_client_has_half_of_the_streams(start_server):
     server = start_server("--threads", "84")
     shop = server.open_shop()

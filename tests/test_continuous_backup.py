@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from helpers.server import ROOT
+from helpers.soak import soak_after
 from helpers.waiting import wait_for
 
 
@@ -211,7 +212,7 @@ def test_a_stick_that_is_put_in_later(start_quick, stick):
     wait_for(lambda: status(shop)["state"] == "green")
 
 
-@pytest.mark.parametrize("wrong", ["hangs", (503, "SlowDown")], ids=str)
+@pytest.mark.parametrize("wrong", soak_after(1, ["hangs", ((503, "SlowDown"),)]), ids=str)
 def test_failing_storage_slows_no_request(start_quick, bucket, way, wrong):
     server = start_quick(bucket.url)
     shop = server.open_shop()

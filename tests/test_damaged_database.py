@@ -10,6 +10,7 @@ from contextlib import closing
 
 import pytest
 from helpers.server import ROOT
+from helpers.soak import soak_after
 
 PAGE_BYTES = 4096
 
@@ -166,7 +167,7 @@ def fill(path):
                 continue
 
 
-@pytest.mark.parametrize("how", ["stop", "kill"])
+@pytest.mark.parametrize("how", soak_after(1, ["stop", "kill"]))
 def test_starting_on_a_full_disk_says_so_and_not_to_restore(start_server, small_disk, command, how):
     server = start_server(data=small_disk / "data")
     shop = server.open_shop()

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from http.client import HTTPException
 
 import pytest
+from helpers.soak import soak_after
 from helpers.waiting import wait_for
 
 TAKERS, SERVICERS = 8, 4
@@ -217,7 +218,7 @@ def locked(server, how):
         other.execute("ROLLBACK")
 
 
-@pytest.mark.parametrize("how", ["IMMEDIATE", "EXCLUSIVE"])
+@pytest.mark.parametrize("how", soak_after(1, ["EXCLUSIVE", "IMMEDIATE"]))
 def test_a_write_waits_for_a_short_lock(server, how):
     shop = server.open_shop()
     shop.take()

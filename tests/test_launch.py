@@ -15,6 +15,7 @@ from pathlib import Path
 import botocore.session
 import pytest
 from botocore import xform_name
+from helpers.soak import soak_after
 
 HERE = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
@@ -252,6 +253,7 @@ def test_a_new_account_gets_a_shop(shell):
         assert {name.split("/")[0] for name in bundle.namelist()} == set(BUNDLED)
 
 
+@pytest.mark.soak
 def test_two_shops_have_different_codes(shell):
     shell.run()
     first = shell.overrides()
@@ -290,6 +292,7 @@ def test_a_shop_without_cloudfront_stays_so_when_it_is_updated(shell):
     assert shell.account()["parameters"]["Https"] == "none"
 
 
+@pytest.mark.soak
 def test_cloudfront_that_is_still_refused_leaves_the_shop_as_it_is(shell):
     shell.account(cloudfront_verified=False)
     shell.run()
@@ -301,14 +304,20 @@ def test_cloudfront_that_is_still_refused_leaves_the_shop_as_it_is(shell):
 
 @pytest.mark.parametrize(
     ("reason", "advice"),
-    [
-        ("No default VPC for this user", "aws ec2 create-default-vpc"),
-        ("The maximum number of addresses has been reached. (AddressLimitExceeded)", "Elastic IPs"),
-        ("You have requested more vCPU capacity than your current vCPU limit of 0", "Service Quotas"),
-        ("We currently do not have sufficient t3.micro capacity (InsufficientInstanceCapacity)", "t3.small"),
-        ("User is not authorized to perform: iam:CreateRole", "AdministratorAccess"),
-        ("Something that nobody has seen before", "Run it again"),
-    ],
+    soak_after(
+        1,
+        [
+            ("No default VPC for this user", "aws ec2 create-default-vpc"),
+            ("The maximum number of addresses has been reached. (AddressLimitExceeded)", "Elastic IPs"),
+            ("You have requested more vCPU capacity than your current vCPU limit of 0", "Service Quotas"),
+            (
+                "We currently do not have sufficient t3.micro capacity (InsufficientInstanceCapacity)",
+                "t3.small",
+            ),
+            ("User is not authorized to perform: iam:CreateRole", "AdministratorAccess"),
+            ("Something that nobody has seen before", "Run it again"),
+        ],
+    ),
 )
 def test_a_shop_that_can_not_be_created_says_what_to_do_and_the_next_run_starts_again(shell, reason, advice):
     shell.account(resource_fails={"Environment": reason})
@@ -404,6 +413,7 @@ def test_an_update_that_fails_leaves_the_earlier_version(shop):
     assert "The shop is ready" in shop.run()
 
 
+@pytest.mark.soak
 def test_a_rollback_that_failed_is_finished_first(shop):
     shop.change_stack(StackStatus="UPDATE_ROLLBACK_FAILED")
     shop.commit()
@@ -510,7 +520,7 @@ CALLS = [
 ]
 
 
-@pytest.mark.parametrize(("words", "call"), CALLS)
+@pytest.mark.parametrize(("words", "call"), soak_after(5, CALLS))
 def test_a_call_that_is_denied_ends_with_a_sentence_that_says_what_to_do(shop, words, call):
     shop.account(call_fails={call: DENIED})
     if call == "s3 rm":

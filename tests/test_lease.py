@@ -17,6 +17,7 @@ from uuid import uuid4
 import pytest
 from helpers.fast_backups import LEASE_FACTOR
 from helpers.server import ROOT
+from helpers.soak import soak_after
 from helpers.versions import rows
 from helpers.waiting import wait_for
 
@@ -296,6 +297,7 @@ def test_a_new_server_serves_at_once_if_the_old_one_ended_cleanly(machines):
     assert owner_sees(shop, new)["holder"]
 
 
+@pytest.mark.soak
 def test_a_shop_that_is_not_in_the_copy_yet_is_handed_over_to_its_customers(machines):
     old = machines.serve("old")
     wait_for(lambda: backup_of(old)["last_at"])
@@ -525,7 +527,7 @@ def test_a_server_that_starts_while_the_storage_is_away(cloud, bucket, way):
 
 @pytest.mark.parametrize(
     ("wrong", "word"),
-    [("careless", "overwrites what is there"), ((501, "NotImplemented"), "If-None-Match")],
+    soak_after(1, [("careless", "overwrites what is there"), ((501, "NotImplemented"), "If-None-Match")]),
     ids=["overwrites", "answers 501"],
 )
 def test_a_store_without_conditional_writes_is_refused(cloud, way, wrong, word):
@@ -535,6 +537,7 @@ def test_a_store_without_conditional_writes_is_refused(cloud, way, wrong, word):
     assert "If-None-Match" in sentence
 
 
+@pytest.mark.soak
 def test_a_newer_schema_is_not_taken_over(cloud, bucket):
     old = cloud.serve("old")
     shop = open_shop(old)
@@ -560,6 +563,7 @@ def name_environment(data, name):
     (data / "environment").write_text(f"{name}\n")
 
 
+@pytest.mark.soak
 def test_a_cloned_environment_is_refused_with_a_sentence(machines, tmp_path):
     name_environment(machines.data("old"), "shop")
     old = machines.serve("old")
@@ -653,6 +657,7 @@ db.commit()"""
     return old, shop
 
 
+@pytest.mark.soak
 def test_an_update_in_place_turns_the_old_protocol_into_the_lease(machines, tmp_path):
     path = tmp_path / "backups"
     old, shop = serve_by_the_old_protocol(machines, path)

@@ -4,6 +4,7 @@ import random
 
 import pytest
 from helpers.client import AppClient
+from helpers.html_browser import Browser
 from helpers.places import open_deli
 
 from app.core.more_time import end_delays
@@ -127,3 +128,40 @@ def test_nobody_is_called_later_because_somebody_else_asked_for_time(start, cloc
     for number, step in without.items():
         if number not in asked:
             assert with_requests[number] <= step, (number, asked)
+
+
+def test_who_is_behind_waits_for_them_only_if_they_are_back_by_then(place, ana, clock):
+    place.owner_post("/queues/deli", usual_service_s=600)
+    place.customer()
+    ana.call_next()
+    zoe, ben, _, late = (place.customer() for _ in range(4))
+
+    def waits():
+        """Return the waits of Ben and of the last in line, and check that the picture shows the same."""
+        picture = place.queue()
+        ranges = dict(zip(picture["waiting"], picture["waits"], strict=True))
+        found = [ben.get()["estimated_wait"], late.get()["estimated_wait"]]
+        assert found == [ranges[each.number] for each in (ben, late)]
+        assert zoe.get()["estimated_wait"] == ranges[zoe.number]
+        return found, place.customer().ticket["estimated_wait"]
+
+    (before, before_late), newcomer = waits()
+    needs(zoe, 15)
+    (first, last), newcomer_after = waits()
+    assert first["to"] < before["to"], "Zoë isn't back by then"
+    assert last == before_late, "Zoë is back by then"
+    assert newcomer_after["from"] > newcomer["from"], "there is one more in line, and Zoë is back by then"
+
+
+def test_next_says_who_is_away_when_nobody_else_waits(place, app, ana):
+    zoe, ben = place.customer(), place.customer()
+    needs(zoe, 10)
+    needs(ben, 5)
+    desk = Browser(app).open(ana.get()["links"]["desk"])
+    assert "Everyone waiting lets others go first." in desk.html
+    desk.press("Next customer")
+    sentence = "No one to call yet. A1 lets others go first until 10:10. A2 lets others go first until 10:05."
+    assert (desk.status, sentence in desk.html) == (200, True)
+    zoe.cancel()
+    ben.cancel()
+    assert "No one waiting." in desk.press("Next customer").html

@@ -14,6 +14,7 @@ import pytest
 from helpers.app import HERE
 from helpers.client import AppClient
 from helpers.places import Place, open_deli
+from helpers.soak import soak_after
 from helpers.versions import FAILS, NEXT, REBUILDS_PLACE, dump, rows
 
 from app.backup import s3
@@ -310,7 +311,7 @@ def test_a_restore_killed_at_any_moment_leaves_one_whole_database(invoke, databa
     assert list((tmp_path / "after-9").glob(".backup-*")) == []
 
 
-@pytest.mark.parametrize("limit", [2_000, 100_000], ids=["downloading", "unpacking"])
+@pytest.mark.parametrize("limit", soak_after(1, [100_000, 2_000]), ids=["unpacking", "downloading"])
 def test_a_full_disk(invoke, database, stored, tmp_path, data, limit):
     before, names = dump(database), sorted(path.name for path in data.iterdir())
     for words in (["--replace"], ["--data", str(tmp_path / "empty")]):

@@ -18,6 +18,7 @@ KEPT_OF_TICKET = {
     *("request_key", "claim", "wait_from", "wait_to", "agreed"),
     *("taken_at", "joined_at", "first_called_at", "called_at", "started_at", "ended_at"),
     *("soon_at", "away_until", "delays"),
+    *("step_number", "step_count", "moved_at", "step_called_at"),
 }
 KEPT_OF_CONTACT = {"id", "place_id", "do_not_call", "created_at", "changed_at", "forgotten_at"}
 
@@ -44,8 +45,8 @@ def fill(database, columns):
 def filled(database, columns):
     """Return which of these columns hold something in the only row of their table."""
     with database.read() as db:
-        row = run(db, f"SELECT * FROM {columns[0].table.name}").mappings().one()
-    return {column.name for column in columns if row[column.name] not in (None, "")}
+        row = run(db, f"SELECT * FROM {columns[0].table.name}").one()
+    return {column.name for column in columns if getattr(row, column.name) not in (None, "")}
 
 
 def test_every_personal_column_of_a_ticket_is_erased_some_days_after_its_end(place, clock, database):

@@ -58,10 +58,9 @@ def test_an_invalid_value_stops_the_start_with_a_sentence(invoke, monkeypatch, t
     [("TAKEANUMBER_PLACES", "many"), ("TAKEANUMBER_PROXIES", "x"), ("TAKEANUMBER_URL", "example")],
 )
 @pytest.mark.parametrize("word", ["links", "serve"])
-def test_an_invalid_value_stops_every_command(command, word, name, value):
-    ended = command(word, **{name: value})
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert name in ended.stderr
+def test_an_invalid_value_stops_every_command(invoke, monkeypatch, word, name, value):
+    monkeypatch.setenv(name, value)
+    assert name in invoke(word).said
 
 
 def test_settings_come_from_the_environment(monkeypatch, start):

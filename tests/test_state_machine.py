@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from helpers.client import AppClient
@@ -30,6 +30,7 @@ MAKES = {
     "expire": "expired",
     "put-back": "waiting",
     "move": "waiting",
+    "plan": None,
     "bring-back": "waiting",
 }
 BUTTONS = ["start", "done", "no-show", "call-again", "put-back"]
@@ -48,6 +49,8 @@ class Ticket:
     desk: int | None = None
     ended_at: float = 0
     in_turn: bool = True  # it was never put back, brought back or moved
+    step: int | None = None  # of its plan
+    to_come: list[str] = field(default_factory=list)  # the queues that follow
 
 
 desks = st.sampled_from([0, 1])
@@ -55,9 +58,13 @@ queues = st.sampled_from(["deli", "bakery"])
 somebody = st.integers(0, 30)  # one of all tickets, the newest first, or an unknown one
 mostly = st.sampled_from([True] * 5 + [False])
 CUSTOMERS = ["come", "come", "ask again", "leave"]
-SERVICERS = ["next"] * 4 + ["start"] + BUTTONS + ["move", "bring-back", "bring-back", "pause"]
+SERVICERS = (
+    ["next"] * 4 + ["start"] + BUTTONS + ["move", "move", "plan", "plan", "bring-back", "bring-back", "pause"]
+)
 OWNERS = ["close", "cancel", "reset", "reset"]
 SELDOM = [None] * 5 + [0, 1, 2, 3]
+# The steps that a desk sends, by such a choice: absent, none, or queues that follow.
+STEPS = {None: None, 0: [], 1: ["bakery"], 2: ["deli", "bakery"], 3: ["bakery", "deli", "bakery"]}
 
 
 class Day(RuleBasedStateMachine):
@@ -128,6 +135,24 @@ class Day(RuleBasedStateMachine):
             self.lines[ticket.queue].remove(ticket)
         ticket.state, ticket.ended_at = state, self.clock.at
 
+    def finishes(self, ticket: Ticket) -> None:
+        """Let a customer go on to the next step, or end their ticket."""
+        if ticket.to_come and ticket.series >= self.day:
+            self.goes_to(ticket, ticket.to_come[0], ticket.to_come[1:])
+        else:
+            self.ends(ticket, "done")
+
+    def goes_to(self, ticket: Ticket, queue: str, to_come: list[str]) -> None:
+        at_desk = ticket.state != "waiting"
+        if not at_desk:
+            self.lines[ticket.queue].remove(ticket)
+        if ticket.step or to_come:
+            ticket.step = (ticket.step or 1) + at_desk
+            if ticket.step == 1 and not to_come:
+                ticket.step = None
+        ticket.queue, ticket.to_come = queue, to_come
+        self.waits_again(ticket, len(self.lines[queue]))
+
     def waits_again(self, ticket: Ticket, place: int) -> None:
         ticket.state, ticket.desk, ticket.in_turn = "waiting", None, False
         self.lines[ticket.queue].insert(place, ticket)
@@ -167,7 +192,9 @@ class Day(RuleBasedStateMachine):
         if action == "next":
             self.presses_next(desk, right, which, queue if choice == 0 else None, choice)
         elif action == "move":
-            self.moves(desk, right, which, queue)
+            self.moves(desk, right, which, queue, STEPS[choice])
+        elif action == "plan":
+            self.plans(desk, right, which, STEPS[choice] or ["deli"])
         elif action == "bring-back":
             self.brings_back(desk, which, right)
         elif action == "pause":
@@ -273,7 +300,7 @@ class Day(RuleBasedStateMachine):
             return
         assert answer.status == 200, answer.body
         if here:
-            self.ends(here, "done")
+            self.finishes(here)
         current = answer.body["current"]
         assert bool(current) == bool(heads)
         if current:
@@ -296,22 +323,43 @@ class Day(RuleBasedStateMachine):
             here.state = "serving"
         elif button == "put-back":
             self.waits_again(here, min(2, len(self.lines[here.queue])))
+        elif button == "done":
+            self.finishes(here)
         elif MAKES[button]:
             self.ends(here, MAKES[button])
 
-    def moves(self, desk, right, which, queue):
+    def moves(self, desk, right, which, queue, steps):
         here = self.at(desk)
         number = self.number(which, here, right)
-        answer = self.desks[desk].post("move", number=number, queue=queue)
+        content = {} if steps is None else {"steps": steps}
+        answer = self.desks[desk].post("move", number=number, queue=queue, **content)
         ticket = here if here and here.number == number else self.waits(number)
         if not ticket or ticket.series < self.day or ticket.queue == queue:
             self.refused(answer, 400, 409)
             return
         assert answer.status == 200, answer.body
-        if ticket.state == "waiting":
-            self.lines[ticket.queue].remove(ticket)
-        ticket.queue = queue
-        self.waits_again(ticket, len(self.lines[queue]))
+        if steps is not None:
+            to_come = steps[1:] if steps[:1] == [queue] else steps
+        elif queue in ticket.to_come:
+            to_come = ticket.to_come[ticket.to_come.index(queue) + 1 :]
+        else:
+            to_come = ticket.to_come
+        self.goes_to(ticket, queue, to_come)
+
+    def plans(self, desk, right, which, steps):
+        here = self.at(desk)
+        number = self.number(which, here, right)
+        answer = self.desks[desk].post("plan", number=number, steps=steps)
+        ticket = here if here and here.number == number else self.waits(number)
+        if not ticket:
+            self.refused(answer)
+            return
+        assert answer.status == 200, answer.body
+        ticket.to_come = steps[1:] if steps[:1] == [ticket.queue] else steps
+        if ticket.step is None and ticket.to_come:
+            ticket.step = 1
+        elif ticket.step == 1 and not ticket.to_come:
+            ticket.step = None
 
     def brings_back(self, desk, which, right):
         recent = self.recent(desk)
@@ -385,6 +433,8 @@ class Day(RuleBasedStateMachine):
                 ticket.state,
                 ticket.queue,
             )
+            plan = sees["plan"] and (sees["plan"]["step"], sees["plan"]["of"])
+            assert plan == (ticket.step and (ticket.step, ticket.step + len(ticket.to_come)))
             waiting = ticket.state == "waiting"
             assert sees["ahead"] == (self.lines[ticket.queue].index(ticket) if waiting else None)
         for desk in (0, 1):
@@ -425,6 +475,6 @@ def test_random_days_match_the_model(clock):
     # Without shrinking: it takes minutes, and the seed of the busy hour reproduces the failure.
     machine = type("Machine", (Day,), {"clock": clock, "happened": Counter()})
     checks = {"phases": [Phase.generate], "deadline": None, "suppress_health_check": list(HealthCheck)}
-    run_state_machine_as_test(machine, settings=settings(max_examples=30, stateful_step_count=8, **checks))
+    run_state_machine_as_test(machine, settings=settings(max_examples=12, stateful_step_count=8, **checks))
     never = {kind for kind in (*MAKES, "reset-numbers") if not machine.happened[kind]}
     assert never == set(), machine.happened

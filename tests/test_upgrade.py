@@ -8,6 +8,7 @@ import pytest
 from helpers.app import HERE
 from helpers.client import AppClient
 from helpers.places import Place, new_tap
+from helpers.soak import soak_after
 from helpers.versions import FAILS, LOSES_CHILDREN, NEXT, REBUILDS_PLACE, dump, make_schema, rows
 
 from app.storage.schema import SCHEMA
@@ -114,7 +115,7 @@ def test_the_copy_can_be_used_again(tmp_path, database, next_version, start_serv
     assert start_server(data=tmp_path / "old").get("/corner-deli").body["queues"][0]["waiting"] == ["A2"]
 
 
-@pytest.mark.parametrize("migration", [FAILS, LOSES_CHILDREN], ids=["fails", "loses children"])
+@pytest.mark.parametrize("migration", soak_after(1, [FAILS, LOSES_CHILDREN]), ids=["fails", "loses children"])
 def test_an_upgrade_that_fails_leaves_everything_as_it_was_and_says_so(
     database, next_version, command, migration
 ):
@@ -130,6 +131,7 @@ def test_an_upgrade_that_fails_leaves_everything_as_it_was_and_says_so(
     assert command("links").returncode == 0  # the old version still works
 
 
+@pytest.mark.soak
 def test_after_an_upgrade_that_failed_a_better_one_works(database, next_version, command, start_server):
     assert command(program=next_version(FAILS)).returncode == 1
     serve = [sys.executable, str(next_version(REBUILDS_PLACE) / "takeanumber.py"), "serve"]
@@ -145,7 +147,7 @@ def test_links_does_not_upgrade(database, next_version, command):
     assert dump(database) == before
 
 
-@pytest.mark.parametrize("words", [[], ["links"]])
+@pytest.mark.parametrize("words", soak_after(1, [[], ["links"]]))
 def test_the_old_version_refuses_what_the_new_one_wrote(database, next_version, start_server, command, words):
     serve = [sys.executable, str(next_version(REBUILDS_PLACE) / "takeanumber.py"), "serve"]
     start_server(command=serve, data=database.parent).stop()

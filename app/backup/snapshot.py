@@ -12,8 +12,6 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from app.backup import masters
 from app.backup.copies import (
     DAILY,
@@ -109,7 +107,7 @@ def back_up(path: Path, store: Store) -> Copy | None:
             _release_first_term(store, copy)
         remove_old_copies(store)
         return copy
-    except SQLAlchemyError as error:
+    except database.engine.errors as error:
         raise CannotStart(f"The backup of {path} failed: {reason(error)}.") from None
     finally:
         database.close()

@@ -709,6 +709,6 @@ def _record_for_calls(
 
 def erase_call_details(db: Connection, contact_ids: list[int]) -> None:
     """Erase the personal data in the calls of contacts; the durations stay for the statistics."""
-    sql = """UPDATE ticket SET name = NULL, phone = NULL, note = NULL, mail_to = NULL
+    sql = """UPDATE ticket SET name = NULL, phone = NULL, note = NULL, mail_to = NULL, desk_note = NULL
              WHERE contact_id IN :ids"""
     run(db, sql, ids=contact_ids)

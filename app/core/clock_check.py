@@ -206,7 +206,7 @@ def _keep_ages(db: Connection, jump_s: float, since: float, until: float) -> Non
         until=until,
         jump=jump_s,
     )
-    columns = ("taken_at", "first_called_at", "called_at", "started_at")
+    columns = ("taken_at", "first_called_at", "called_at", "started_at", "moved_at", "step_called_at")
     changes = ", ".join(
         f"{column} = CASE WHEN {column} BETWEEN :since AND :until THEN {column} + :jump ELSE {column} END"
         for column in columns

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from app.core.days import day_begins, next_day
 from app.core.models import Place
+from app.core.queries import SELECT_VISITS, WHOLE
 from app.storage.sql import load_all, run
 
 MAX_MORE_DESKS = 5  # that are tried
@@ -157,12 +158,12 @@ def _day_at_desks(db: Connection, at: float, place: Place, day: str) -> _DayAtDe
 
 
 def _customers_of_day(db: Connection, at: float, place: Place, day: str) -> list[_Customer]:
-    sql = """SELECT servicer_id, state, taken_at, first_called_at, called_at,
-                    CASE WHEN ended_at < :at THEN ended_at ELSE :at END AS ended_at
-             FROM ticket WHERE place_id = :place AND series >= :day AND series < :beyond
-             AND servicer_id IS NOT NULL ORDER BY taken_at"""
+    sql = f"""SELECT servicer_id, state, taken_at, first_called_at, called_at,
+                     CASE WHEN ended_at < :at THEN ended_at ELSE :at END AS ended_at
+              FROM ({SELECT_VISITS}) AS visit
+              WHERE servicer_id IS NOT NULL AND scope <> '{WHOLE}' ORDER BY taken_at"""
     day_ends_at = day_begins(place, next_day(day))
-    result = run(db, sql, place=place.id, day=day, beyond=next_day(day), at=min(at, day_ends_at))
+    result = run(db, sql, place=place.id, first=day, beyond=next_day(day), at=min(at, day_ends_at))
     return load_all(_Customer, result)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypedDict
 
 from sqlalchemy.engine import Connection
 
@@ -15,18 +16,17 @@ from app.core.days import day_of_series
 from app.core.history import TicketEvent, can_be_undone, last_event, record
 from app.core.models import Place, Queue, Servicer, Ticket
 from app.core.places import find_place
+from app.core.plans import find_steps, finish_step, move, plan_before_move, queues_to_come, set_steps
 from app.core.queries import (
     CALL_ORDER,
     IS_HERE,
-    JOIN_TIME,
-    NORMAL_PRIORITY,
     claim_is_over,
     current_ticket,
     get_ticket,
     recent_tickets,
     waiting_tickets,
 )
-from app.core.queues import find_walk_in_queue
+from app.core.queues import find_walk_in_queue, get_queue
 from app.core.servicers import (
     end_shift,
     queues_served,
@@ -38,6 +38,7 @@ from app.core.servicers import (
 from app.core.tickets import CustomerDetails, Taken, take_number
 from app.core.transitions import (
     UNCHANGED,
+    TicketChanges,
     add_to_waiting_count,
     change_state,
     position_behind,
@@ -46,12 +47,35 @@ from app.core.transitions import (
     start_day,
 )
 from app.errors import BadInput, Conflict, NotFound
-from app.storage.sql import load_first, run
+from app.storage.sql import load_first, run, update
 
 UNDO_KINDS = ("no-show", "move")  # what can be undone at a desk for some seconds
 LATEST_EVENTS = 200  # of the whole server: what can be undone is among them
 BRING_BACK_S = 3600  # how long after its end a ticket can be brought back
 PUT_BACK_BEHIND = 2  # a ticket that is put back waits behind the next two
+
+
+class PlanChanges(TypedDict, total=False):
+    """What a desk can write down about a customer for the desks that come next."""
+
+    note: str | None
+    steps: list[str]  # slugs of the queues that follow
+
+
+@dataclass(frozen=True)
+class NextCustomer:
+    """What came of "Next customer"."""
+
+    called: Ticket | None  # None: nobody could be called
+    goes_on_to: Queue | None  # where the finished customer waits now; None: there is none, or they are done
+
+
+@dataclass(frozen=True)
+class Undoable:
+    """What a servicer did last, if it can be undone: a no-show, or a move."""
+
+    ticket: Ticket
+    event: TicketEvent
 
 
 @dataclass(frozen=True)
@@ -105,12 +129,15 @@ def call_next(
     finished: str | None,
     queue: str | None = None,
     number: str | None = None,
-) -> Ticket | None:
-    """Finish the desk's ticket as done, then call the next customer, or the one with `number`.
+) -> NextCustomer:
+    """Finish the desk's ticket, then call the next customer, or the one with `number`.
+
+    The finished ticket goes on to the next step of its plan, or is done. It isn't called itself, even if the
+    desk serves that step too, so that a second press doesn't finish that.
 
     `finished` is the number that the page shows at the desk, None for nobody. If it isn't the desk's ticket
     any more, this is the second of two presses, or somebody else was quicker. `queue` is the slug of the only
-    queue to call from. Returns None when nobody waits. Raises Conflict and BadInput.
+    queue to call from. Raises Conflict and BadInput.
     """
     desk = open_desk(db, at, slug, token)
     if desk.call:
@@ -126,16 +153,17 @@ def call_next(
     admitted = [each for each in served if each.counter_id is not None]
     _check_not_admitted(db, desk, admitted, queue, number)
 
-    if desk.ticket:
-        change_state(db, at, desk.ticket, "done")
+    goes_on_to = finish_step(db, at, desk.place, desk.day, desk.ticket) if desk.ticket else None
     # One statement, so that two desks never get the same ticket.
     result = run(
         db,
         f"""UPDATE ticket SET state = 'called', servicer_id = :servicer, called_at = :at,
-                              first_called_at = coalesce(first_called_at, :at), away_until = NULL
+                              first_called_at = coalesce(first_called_at, :at), away_until = NULL,
+                              step_called_at = CASE WHEN moved_at IS NULL THEN NULL
+                                                    ELSE coalesce(step_called_at, :at) END
             WHERE id = (SELECT id FROM ticket
                         WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day
-                        AND number = coalesce(:number, number)
+                        AND number = coalesce(:number, number) AND id <> :finished
                         AND ({IS_HERE} OR number = :number)
                         ORDER BY {CALL_ORDER} LIMIT 1)
             AND state = 'waiting' RETURNING *""",
@@ -144,6 +172,7 @@ def call_next(
         queues=[each.id for each in at_desks],
         day=desk.day,
         number=number,
+        finished=desk.ticket.id if desk.ticket else 0,
     )
     called = load_first(Ticket, result)
     if called is None:
@@ -152,10 +181,21 @@ def call_next(
         for each in admitted:
             if desk.ticket is None and waiting_tickets(db, [each.id], desk.day, limit=1):
                 raise _admitted_by_counter(db, each)
-        return None
+        return NextCustomer(None, goes_on_to)
     add_to_waiting_count(db, called.queue_id, -1)
     record_ticket_event(db, at, "call", called, desk=desk.servicer.desk)
-    return called
+    return NextCustomer(called, goes_on_to)
+
+
+def passed_over(db: Connection, slug: str, token: str, queue: str | None = None) -> list[Ticket]:
+    """Return who waits for a desk although call_next() has just called nobody, in the order of the line.
+
+    They let others go first, or it was their ticket that was finished, and they wait for the next step.
+    """
+    place, servicer = find_desk(db, slug, token)
+    served = queues_served(db, servicer)
+    queue_ids = [each.id for each in served if each.counter_id is None and queue in (None, each.slug)]
+    return waiting_tickets(db, queue_ids, day_of_series(place.series))
 
 
 def _check_not_admitted(
@@ -190,9 +230,9 @@ def start(db: Connection, at: float, slug: str, token: str, number: str) -> None
 
 
 def finish(db: Connection, at: float, slug: str, token: str, number: str) -> None:
-    """End the ticket at the desk as done."""
-    ticket = _ticket_at_desk(open_desk(db, at, slug, token), number)
-    change_state(db, at, ticket, "done")
+    """Finish the ticket at the desk: it is done, or goes on to the next step of its plan."""
+    desk = open_desk(db, at, slug, token)
+    finish_step(db, at, desk.place, desk.day, _ticket_at_desk(desk, number))
 
 
 def no_show(db: Connection, at: float, slug: str, token: str, number: str) -> None:
@@ -240,37 +280,91 @@ def bring_back(db: Connection, at: float, slug: str, token: str, number: str) ->
     change_state(db, at, ticket, "bring-back", **position_behind(db, ticket.queue_id, desk.day, 0))
 
 
-def move_ticket(db: Connection, at: float, slug: str, token: str, number: str, queue_slug: str) -> None:
-    """Move the ticket at the desk, or one that waits in its line, to the end of another queue.
+def move_ticket(
+    db: Connection,
+    at: float,
+    slug: str,
+    token: str,
+    number: str,
+    queue_slug: str,
+    changes: PlanChanges | None = None,
+    step: int | None = None,
+) -> None:
+    """Move the ticket at the desk, or one that waits in its line, to another queue.
 
-    It keeps its number.
+    It keeps its number. `step` is the one that the page shows: if it isn't the ticket's present one any more,
+    nothing changes. It joins the end, unless the owner lets those who are moved keep their waiting time.
+    If it has a plan, that goes on behind this queue, unless `changes` hold other steps. Raises BadInput for
+    steps that can't be.
     """
+    changes = changes or {}
     desk = open_desk(db, at, slug, token)
-    if desk.ticket and desk.ticket.number == number:
-        ticket: Ticket | None = desk.ticket
-    else:
-        queue_ids = [queue.id for queue in queues_served(db, desk.servicer)]
-        ticket = _find_number(waiting_tickets(db, queue_ids, desk.day), number)
-    if ticket is None:
-        raise Conflict(f"{number} is not in your line any more. {UNCHANGED}")
+    ticket = _ticket_of_desk(db, desk, number, step)
     _check_can_wait_again(desk, ticket)
     target = find_walk_in_queue(db, desk.place, queue_slug)
     if target.id == ticket.queue_id:
         raise Conflict(f"{number} is in {target.name} already. {UNCHANGED}")
-    sql = f"SELECT {JOIN_TIME}"
-    joined_at = run(db, sql, at=at, queue=target.id, normal=NORMAL_PRIORITY).scalar_one()
-    change_state(db, at, ticket, "move", queue_id=target.id, priority=NORMAL_PRIORITY, joined_at=joined_at)
+    if "steps" in changes:
+        then = [queue.id for queue in find_steps(db, desk.place, target, changes["steps"])]
+    else:
+        then = [queue.id for queue in queues_to_come(db, ticket)]
+        if target.id in then:  # steps before it are left out
+            del then[: then.index(target.id) + 1]
+    if "note" in changes:
+        update(db, "ticket", ticket.id, desk_note=changes["note"])
+    move(db, at, desk.place, ticket, target, then)
+
+
+def change_plan(
+    db: Connection, at: float, slug: str, token: str, number: str, changes: PlanChanges, step: int | None
+) -> None:
+    """Change the note for the other desks, and the steps that follow the queue in which a ticket is.
+
+    It is the ticket at the desk, or one that waits in its line; see move_ticket() for `step`. Raises BadInput
+    and Conflict.
+    """
+    desk = open_desk(db, at, slug, token)
+    ticket = _ticket_of_desk(db, desk, number, step)
+    if "steps" in changes:
+        queue = get_queue(db, ticket.queue_id)
+        steps = find_steps(db, desk.place, queue, changes["steps"])
+        set_steps(db, ticket, [each.id for each in steps])
+    if "note" in changes:
+        update(db, "ticket", ticket.id, desk_note=changes["note"])
+    record(
+        db,
+        at,
+        desk.place.id,
+        "plan",
+        queue_id=ticket.queue_id,
+        ticket_id=ticket.id,
+        servicer_id=desk.servicer.id,
+        state=ticket.state,
+    )
+
+
+def _ticket_of_desk(db: Connection, desk: Desk, number: str, step: int | None) -> Ticket:
+    """Return the ticket at a desk, or one that waits in its line. Raises Conflict."""
+    ticket = desk.ticket
+    if ticket is None or ticket.number != number:
+        queue_ids = [queue.id for queue in queues_served(db, desk.servicer)]
+        ticket = _find_number(waiting_tickets(db, queue_ids, desk.day), number)
+    if ticket is None:
+        raise Conflict(f"{number} is not in your line any more. {UNCHANGED}")
+    if step is not None and step != (ticket.step_number or 1):
+        raise Conflict(f"{number} is in another step now. {UNCHANGED}")
+    return ticket
 
 
 # ----- undoing
 
 
-def find_undoable(db: Connection, at: float, servicer: Servicer) -> Ticket | None:
+def find_undoable(db: Connection, at: float, servicer: Servicer) -> Undoable | None:
     """Return the ticket that a servicer has just marked as a no-show or moved, if that can be undone."""
     event = _undoable_event(db, at, servicer)
     if event is None or current_ticket(db, servicer) is not None:
         return None
-    return get_ticket(db, event.ticket_id)
+    return Undoable(get_ticket(db, event.ticket_id), event)
 
 
 def _undoable_event(db: Connection, at: float, servicer: Servicer) -> TicketEvent | None:
@@ -293,26 +387,25 @@ def undo(db: Connection, at: float, slug: str, token: str, number: str) -> None:
     desk = open_desk(db, at, slug, token)
     if desk.ticket and desk.ticket.number == number:
         return  # the second of two presses
-    ticket = None if desk.call else find_undoable(db, at, desk.servicer)
-    event = _undoable_event(db, at, desk.servicer)
-    if ticket is None or event is None or ticket.number != number:
+    undoable = None if desk.call else find_undoable(db, at, desk.servicer)
+    if undoable is None or undoable.ticket.number != number:
         raise Conflict(f"It's too late to undo this for {number}. {UNCHANGED}")
+    ticket, event = undoable.ticket, undoable.event
     before = last_event(db, ticket.id, before=event.id)
     queue_id = ticket.queue_id if before is None else before.queue_id
     if run(db, "SELECT deleted_at FROM queue WHERE id = :id", id=queue_id).scalar():
         raise Conflict(f"The queue of {number} was deleted, so it can't go back there.")
     called_at, started_at = _times_at_desk(db, ticket)
-    restored = change_state(
-        db,
-        at,
-        ticket,
-        "restore",
-        queue_id=queue_id,
-        servicer_id=desk.servicer.id,
-        called_at=called_at or at,
-        started_at=None,
-        ended_at=None,
-    )
+    changes: TicketChanges = {
+        "queue_id": queue_id,
+        "servicer_id": desk.servicer.id,
+        "called_at": called_at or at,
+        "started_at": None,
+        "ended_at": None,
+    }
+    if event.kind == "move":
+        changes.update(plan_before_move(db, ticket, event.detail))
+    restored = change_state(db, at, ticket, "restore", **changes)
     if started_at is not None:
         change_state(db, at, restored, "start", started_at=started_at)
 

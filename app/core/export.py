@@ -133,5 +133,8 @@ def rows_of_place(database: Database, place: Place) -> Iterator[tuple[str, dict[
             if not rows:
                 break
             for row in rows:
-                yield table, {name: cell for name, cell in row._mapping.items() if name not in SECRET_COLUMNS}
+                yield (
+                    table,
+                    {name: cell for name, cell in row._asdict().items() if name not in SECRET_COLUMNS},
+                )
             after = rows[-1].id

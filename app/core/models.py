@@ -34,6 +34,7 @@ class Place:
     logo_at: float | None  # when the logo was stored; None: there is none
     address: str | None  # the host that phones use, of several that this machine has
     max_delays: int  # how often a customer may ask for more time
+    keeps_wait: bool  # who is moved to another queue waits there by when they took their number
     steps_done: str  # words for steps of the owner's first checklist, such as "poster"
 
     @cached_property
@@ -101,7 +102,7 @@ class Servicer:
 class Ticket:
     """A customer's way through a queue, or a call's through a call list.
 
-    The fields after `mail_to` come from other tables and are filled in by SELECT_TICKETS only.
+    The fields after `step_called_at` come from other tables and are filled in by SELECT_TICKETS only.
     """
 
     id: int
@@ -137,6 +138,11 @@ class Ticket:
     away_until: float | None  # the customer lets others go first until this time
     delays: int  # how often they asked for more time
     mail_to: str | None  # who wants to be mailed when the request for this call is over
+    desk_note: str | None  # what a desk wrote for the other desks
+    step_number: int | None  # the step of its plan that it is in; None: it has no plan. See plans.py
+    step_count: int | None
+    moved_at: float | None  # when it came to its queue from the step before; None in its first step
+    step_called_at: float | None  # when it was first called there since
 
     queue: str = ""  # the queue's slug
     queue_name: str = ""
@@ -152,6 +158,17 @@ class Ticket:
     def is_call(self) -> bool:
         """True for a ticket of a call list."""
         return self.contact_id is not None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a ticket's plan: a queue that its customer passes through."""
+
+    ticket_id: int
+    number: int  # counted from 1
+    queue_id: int
+    queue: str  # the queue's slug
+    queue_name: str
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ def _push(db: Connection, at: float, place: Place, text: str) -> None:
     sql = """SELECT DISTINCT ticket_id FROM subscription JOIN ticket ON ticket.id = ticket_id
              WHERE subscription.place_id = :place AND state IN :open AND ticket.series >= :day"""
     result = run(db, sql, place=place.id, open=OPEN_STATES, day=day_of(place, at))
-    for ticket_id in result.scalars().all():
+    for ticket_id in list(result.scalars()):
         news = News(NOTICE, "To everybody who waits", text)
         send_news(db, at, get_ticket(db, ticket_id), subscriptions_of(db, ticket_id), news)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy.engine import Connection
 
@@ -47,6 +48,7 @@ class QueuePicture:
 
     queue: Queue
     waiting: list[str]  # the numbers, in the order in which they will be called
+    steps: dict[str, list[int]]  # of the tickets with a plan, by number: its step, and how many it has
     called: list[Ticket]  # called or being served, latest call first
     door: str | None  # name of the counter that admits the queue
     waits: list[WaitRange]  # of each number in `waiting`; empty while nobody can know
@@ -117,7 +119,8 @@ def picture_of(db: Connection, at: float, place: Place, revision: Revision, wait
         place=place,
         series=current_series(place, at),
         queues=[
-            _queue_picture(queue, waiting, called, lines[queue.id], doors.get(queue.id)) for queue in queues
+            _queue_picture(at, queue, waiting, called, lines[queue.id], doors.get(queue.id))
+            for queue in queues
         ],
         calls=_latest_calls(db, place),
         counters=counters,
@@ -125,22 +128,47 @@ def picture_of(db: Connection, at: float, place: Place, revision: Revision, wait
     )
 
 
-def _waiting_numbers(db: Connection, queues: list[Queue], day: str) -> list[tuple[int, str]]:
-    """Return the id of the queue and the number of each waiting ticket, in the order of the calls."""
-    sql = f"""SELECT queue_id, number FROM ticket
+class _Waiting(NamedTuple):
+    """A waiting ticket."""
+
+    queue_id: int
+    number: str
+    step_number: int | None
+    step_count: int | None
+    away_until: float | None
+
+
+def _waiting_numbers(db: Connection, queues: list[Queue], day: str) -> list[_Waiting]:
+    """Return the waiting tickets, in the order of the calls."""
+    sql = f"""SELECT queue_id, number, step_number, step_count, away_until FROM ticket
               WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day ORDER BY {CALL_ORDER}"""
     rows = run(db, sql, queues=[queue.id for queue in queues], day=day)
-    return [(row.queue_id, row.number) for row in rows]
+    return [
+        _Waiting(row.queue_id, row.number, row.step_number, row.step_count, row.away_until) for row in rows
+    ]
 
 
 def _queue_picture(
-    queue: Queue, waiting: list[tuple[int, str]], called: list[Ticket], line: Line, door: str | None
+    at: float, queue: Queue, waiting: list[_Waiting], called: list[Ticket], line: Line, door: str | None
 ) -> QueuePicture:
-    waits, newcomer_wait = line.ranges_along(queue.id, [queue_id for queue_id, _ in waiting])
+    away_s = {
+        position: each.away_until - at
+        for position, each in enumerate(waiting)
+        if each.away_until is not None and each.away_until > at
+    }
+    waits, newcomer_wait = line.ranges_along(queue.id, [each.queue_id for each in waiting], away_s)
+    waiting_here = [each for each in waiting if each.queue_id == queue.id]
+    called_here = [ticket for ticket in called if ticket.queue_id == queue.id]
+    in_plan: list[_Waiting | Ticket] = [*waiting_here, *called_here]
     return QueuePicture(
         queue=queue,
-        waiting=[number for queue_id, number in waiting if queue_id == queue.id],
-        called=[ticket for ticket in called if ticket.queue_id == queue.id],
+        waiting=[each.number for each in waiting_here],
+        steps={
+            each.number: [each.step_number, each.step_count]
+            for each in in_plan
+            if each.step_number and each.step_count
+        },
+        called=called_here,
         door=door,
         waits=waits,
         newcomer_wait=newcomer_wait,

@@ -26,6 +26,7 @@ class PlaceChanges(TypedDict, total=False):
     day_starts: int
     wait_goal_minutes: int
     max_delays: int
+    keeps_wait: bool
     thanks: str | None
     colour: str | None
     address: str | None
@@ -78,7 +79,8 @@ def change_place(db: Connection, at: float, slug: str, token: str, changes: Plac
     """Change a place for its owner, and return it."""
     place = find_place_for_owner(db, slug, token)
     if changes:
-        update(db, "place", place.id, **changes)
+        columns = {name: int(value) if isinstance(value, bool) else value for name, value in changes.items()}
+        update(db, "place", place.id, **columns)
     record(db, at, place.id, "change-place", detail=" ".join(changes))
     return find_place(db, slug)
 

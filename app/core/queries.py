@@ -45,6 +45,29 @@ SELECT_COUNTERS = f"""
     FROM counter LEFT JOIN queue ON queue.counter_id = counter.id
     WHERE counter.deleted_at IS NULL AND counter.place_id = :place"""
 
+# A visit is a ticket's time in one queue. Most tickets have one; a ticket with a plan has one for each step
+# that it has begun. These tell when the present visit began, and when it was first called in it.
+VISIT_BEGAN = "coalesce(moved_at, taken_at)"
+VISIT_CALLED = "CASE WHEN moved_at IS NULL THEN first_called_at ELSE step_called_at END"
+
+# The tickets of the place :place with a series from :first until :beyond, and their visits. `scope` says what
+# a row is: "both", a ticket with a single visit; "whole", one with several; or "part", one of those visits.
+_OF_SERIES = "ticket.place_id = :place AND ticket.series >= :first AND ticket.series < :beyond"
+BOTH, WHOLE, PART = "both", "whole", "part"
+SELECT_VISITS = f"""
+    SELECT id AS ticket_id, series, queue_id, servicer_id, state, taken_at, first_called_at, called_at,
+           started_at, ended_at, CASE WHEN moved_at IS NULL THEN '{BOTH}' ELSE '{WHOLE}' END AS scope
+    FROM ticket WHERE {_OF_SERIES}
+    UNION ALL
+    SELECT id, series, queue_id, servicer_id, state, moved_at, step_called_at, called_at,
+           started_at, ended_at, '{PART}'
+    FROM ticket WHERE {_OF_SERIES} AND moved_at IS NOT NULL
+    UNION ALL
+    SELECT ticket.id, series, step.queue_id, step.servicer_id, 'done', came_at, step.first_called_at,
+           step.called_at, step.started_at, step.ended_at, '{PART}'
+    FROM ticket JOIN step ON step.ticket_id = ticket.id
+    WHERE {_OF_SERIES} AND moved_at IS NOT NULL AND step.ended_at IS NOT NULL"""
+
 # The time at which somebody joins the queue :queue now (:at) with the priority :normal. It is never before
 # that of those who joined earlier, even if the clock was set back, and far enough from the last one's that
 # another ticket can be put between the two.

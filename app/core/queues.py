@@ -15,6 +15,7 @@ from app.core.history import record
 from app.core.mail_addresses import MailLinks, ask_to_confirm
 from app.core.models import CALLS, WALK_IN, Place, Queue, Servicer
 from app.core.places import find_place_for_owner
+from app.core.plans import leave_out_queue
 from app.core.slugs import slug_of
 from app.core.tags import join_tags
 from app.core.transitions import check_nobody_in, start_day
@@ -380,6 +381,7 @@ def delete_queue(db: Connection, at: float, slug: str, token: str, queue_slug: s
     place = find_place_for_owner(db, slug, token)
     queue = find_queue(db, place, queue_slug)
     check_nobody_in(db, at, place, queue)
+    leave_out_queue(db, queue)
     run(db, "DELETE FROM servicer_queue WHERE queue_id = :queue", queue=queue.id)
     run(db, "DELETE FROM caller WHERE queue_id = :queue", queue=queue.id)
     record(db, at, place.id, "delete-queue", queue_id=queue.id)

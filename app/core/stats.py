@@ -1,6 +1,7 @@
 """Statistics for the owner: how many customers came, how it ended, and how long it took.
 
-A ticket belongs to the day on which it was taken. Waits, services and totals are of customers who were
+A ticket belongs to the day on which it was taken. One that passes through several queues counts once, and in
+each of them; see SELECT_VISITS in queries.py. Waits, services and totals are of customers who were
 served. Tickets are counted in SQL, so that a year of them doesn't keep the interpreter from other requests.
 """
 
@@ -20,7 +21,7 @@ from app.core import desk_stats
 from app.core.days import day_begins, day_of, day_of_series, days_between, next_day
 from app.core.desk_stats import HardestDay
 from app.core.models import CALLS, Place, Queue
-from app.core.queries import SELECT_TICKETS
+from app.core.queries import BOTH, PART, SELECT_VISITS, VISIT_BEGAN, VISIT_CALLED, WHOLE
 from app.storage.database import Database
 from app.storage.sql import load, load_first, run
 
@@ -168,10 +169,14 @@ class PeriodStats:
 
 def figures(db: Connection, queue: Queue, since: float, until: float) -> Figures:
     """Return the figures of a queue for customers who were done between two times."""
-    sql = f"""SELECT count(*) AS served, avg(wait_s) AS wait, avg(total_s) AS total, avg(service_s) AS service
-              FROM ({SELECT_TICKETS}
-                    WHERE ticket.queue_id = :queue AND ended_at IS NOT NULL AND ended_at >= :since
-                    AND ended_at < :until AND state = 'done') AS done"""
+    sql = f"""SELECT count(*) AS served, avg(called - began) AS wait, avg(ended_at - began) AS total,
+                     avg(ended_at - coalesce(started_at, called_at)) AS service
+              FROM (SELECT {VISIT_BEGAN} AS began, {VISIT_CALLED} AS called, called_at, started_at, ended_at
+                    FROM ticket WHERE queue_id = :queue AND ended_at IS NOT NULL AND ended_at >= :since
+                    AND ended_at < :until AND state = 'done'
+                    UNION ALL
+                    SELECT came_at, first_called_at, called_at, started_at, ended_at
+                    FROM step WHERE queue_id = :queue AND ended_at >= :since AND ended_at < :until) AS done"""
     return load(Figures, run(db, sql, queue=queue.id, since=since, until=until).one())
 
 
@@ -266,14 +271,22 @@ def _longest_wait(db: Connection, place: Place, counts: _Counts, queue: Queue | 
     if not counts.all.ended["served"]:
         return None
     day = max(counts.days, key=lambda day: counts.days[day].longest_wait_s)
-    sql = """SELECT ticket.number, queue.name AS queue, taken_at, first_called_at AS called_at,
-                    first_called_at - taken_at AS wait_s
-             FROM ticket JOIN queue ON queue.id = queue_id
-             WHERE ticket.place_id = :place AND ticket.series >= :day AND ticket.series < :beyond
-             AND queue_id = coalesce(:queue, queue_id) AND state = 'done'
-             ORDER BY wait_s DESC, ticket.id LIMIT 1"""
-    queue_id = queue.id if queue else None
-    result = run(db, sql, place=place.id, day=day, beyond=next_day(day), queue=queue_id)
+    sql = f"""SELECT number, queue.name AS queue, visit.taken_at, visit.first_called_at AS called_at,
+                     visit.first_called_at - visit.taken_at AS wait_s
+              FROM ({SELECT_VISITS}) AS visit JOIN ticket ON ticket.id = ticket_id
+              JOIN queue ON queue.id = coalesce((SELECT queue_id FROM step WHERE ticket_id = visit.ticket_id
+                                                 AND number = 1 AND scope = '{WHOLE}'), visit.queue_id)
+              WHERE visit.queue_id = coalesce(:queue, visit.queue_id) AND scope <> :left_out
+              AND visit.state = 'done' ORDER BY wait_s DESC, ticket_id LIMIT 1"""
+    result = run(
+        db,
+        sql,
+        place=place.id,
+        first=day,
+        beyond=next_day(day),
+        queue=queue.id if queue else None,
+        left_out=WHOLE if queue else PART,
+    )
     return load_first(LongestWait, result)
 
 
@@ -311,19 +324,22 @@ def _hour_stats(place: Place, at: float, counts: _Counts) -> list[HourStats]:
 _ENDS = ("served", "left", "not_here", "expired", "open")
 _MEASURES = ("wait", "service", "total")
 
-_TICKETS_TO_COUNT = """place_id = :place AND series >= :first AND series < :beyond
-                       AND queue_id = coalesce(:queue, queue_id) AND taken_at <= :until"""
+_VISITS_TO_COUNT = f"""({SELECT_VISITS}) AS visit
+                       WHERE queue_id = coalesce(:queue, queue_id) AND taken_at <= :until
+                       AND scope <> :left_out"""
 
 # Everything that is counted about the tickets, in few rows. The column `kind` says what a row is about:
 #   tickets: the tickets that were taken in the hour `x` of the week (0 to 167; days begin when those of the
 #     place do), by how they ended, queue and servicer; `line_s`: how many seconds they waited in that hour
 #   later: how many seconds the tickets of earlier hours waited in the hour `x` (`line_s`)
 #   wait, service, total: how many tickets were served with a wait, service or total of `x` seconds
+# Tickets that passed through several queues, and their visits, have rows of their own, by `scope`.
 _COUNT_TICKETS = f"""
     WITH RECURSIVE
     later (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM later WHERE n < 24),
     tickets AS MATERIALIZED (
-        SELECT queue_id,
+        SELECT scope,
+               queue_id,
                coalesce(servicer_id, 0) AS servicer_id,
                CASE WHEN state = 'done' THEN 'served'
                     WHEN state = 'cancelled' THEN 'left'
@@ -336,34 +352,38 @@ _COUNT_TICKETS = f"""
                CASE WHEN state = 'done' THEN first_called_at - taken_at END AS wait,
                CASE WHEN state = 'done' THEN ended_at - coalesce(started_at, called_at) END AS service,
                CASE WHEN state = 'done' THEN ended_at - taken_at END AS total
-        FROM ticket WHERE {_TICKETS_TO_COUNT})
-    SELECT 'tickets' AS kind, hour % 168 AS x, ended, queue_id, servicer_id, count(*) AS tickets,
+        FROM {_VISITS_TO_COUNT})
+    SELECT 'tickets' AS kind, scope, hour % 168 AS x, ended, queue_id, servicer_id, count(*) AS tickets,
            sum(CASE WHEN went < 3600 * (hour + 1) THEN went ELSE 3600 * (hour + 1) END - came) AS line_s,
            sum(wait) AS wait, sum(service) AS service, sum(total) AS total
-    FROM tickets GROUP BY hour % 168, ended, queue_id, servicer_id
+    FROM tickets GROUP BY scope, hour % 168, ended, queue_id, servicer_id
     UNION ALL
-    SELECT 'later', (hour + n) % 168, '', 0, 0, 0,
+    SELECT 'later', '', (hour + n) % 168, '', 0, 0, 0,
            sum(CASE WHEN went < 3600 * (hour + n + 1) THEN went - 3600 * (hour + n) ELSE 3600 END), 0, 0, 0
     FROM tickets JOIN later ON went > 3600 * (hour + n)
-    WHERE went > 3600 * (hour + 1) GROUP BY (hour + n) % 168
+    WHERE went > 3600 * (hour + 1) AND scope <> '{WHOLE}' GROUP BY (hour + n) % 168
     UNION ALL
-    SELECT 'wait', CAST(round(wait) AS BIGINT), '', queue_id, 0, count(*), 0, 0, 0, 0
-    FROM tickets WHERE ended = 'served' GROUP BY CAST(round(wait) AS BIGINT), queue_id
+    SELECT 'wait', scope, CAST(round(wait) AS BIGINT), '', queue_id, 0, count(*), 0, 0, 0, 0
+    FROM tickets WHERE ended = 'served' GROUP BY scope, CAST(round(wait) AS BIGINT), queue_id
     UNION ALL
-    SELECT 'service', CAST(round(service) AS BIGINT), '', 0, servicer_id, count(*), 0, 0, 0, 0
-    FROM tickets WHERE ended = 'served' GROUP BY CAST(round(service) AS BIGINT), servicer_id
+    SELECT 'service', scope, CAST(round(service) AS BIGINT), '', 0, servicer_id, count(*), 0, 0, 0, 0
+    FROM tickets WHERE ended = 'served' GROUP BY scope, CAST(round(service) AS BIGINT), servicer_id
     UNION ALL
-    SELECT 'total', CAST(round(total) AS BIGINT), '', 0, 0, count(*), 0, 0, 0, 0
-    FROM tickets WHERE ended = 'served' GROUP BY CAST(round(total) AS BIGINT)"""
+    SELECT 'total', scope, CAST(round(total) AS BIGINT), '', 0, 0, count(*), 0, 0, 0, 0
+    FROM tickets WHERE ended = 'served' GROUP BY scope, CAST(round(total) AS BIGINT)"""
 
 # Of each series: how many joined, the longest wait in seconds, and how many waits missed the goal.
-_COUNT_SERIES = f"""
+_COUNT_SERIES = """
     SELECT series, count(*) AS joined,
            sum(CASE WHEN state = 'done' THEN 1 ELSE 0 END) AS served,
            coalesce(max(CASE WHEN state = 'done' THEN first_called_at - taken_at END), -1e9)
                AS longest_wait_s,
            sum(CASE WHEN state = 'done' AND first_called_at - taken_at >= :goal_s THEN 1 ELSE 0 END) AS missed
-    FROM ticket WHERE {_TICKETS_TO_COUNT} GROUP BY series"""
+    FROM {} GROUP BY series"""
+_COUNT_SERIES_OF_QUEUE = _COUNT_SERIES.format(_VISITS_TO_COUNT)
+_COUNT_SERIES_OF_PLACE = _COUNT_SERIES.format(
+    "ticket WHERE place_id = :place AND series >= :first AND series < :beyond AND taken_at <= :until"
+)
 
 
 @dataclass
@@ -431,9 +451,14 @@ class _Counts:
         """Return the day on which the most waits missed the goal; of several, that with the longest wait."""
         return max(self.days, key=lambda day: (self.days[day].missed, self.days[day].longest_wait_s))
 
-    def tallies_of(self, queue_id: int, servicer_id: int) -> list[_Tally]:
-        """Return the tallies that a row adds to; 0 stands for all queues or servicers together."""
-        tallies = [self.all]
+    def tallies_of(self, scope: str, queue_id: int, servicer_id: int) -> list[_Tally]:
+        """Return the tallies that a row adds to; 0 stands for all queues or servicers together.
+
+        A ticket that passed through several queues counts in all tickets; its visits count in their queues.
+        """
+        if scope == WHOLE:
+            return [self.all]
+        tallies = [] if scope == PART else [self.all]
         if queue_id:
             tallies.append(self.queues[queue_id])
         if servicer_id:
@@ -462,15 +487,19 @@ def _count_days(
             "beyond": next_day(days[-1]),
             "queue": queue_id,
             "until": until,
+            "left_out": WHOLE if queue else "",
         }
         with database.read_long() as db:
             for row in run(
                 db, _COUNT_TICKETS, **parameters, today=today, shift=shift_s, waits_until=waits_until
             ):
-                tallies = counts.tallies_of(row.queue_id, row.servicer_id)
+                scope = row.scope if queue is None else BOTH
+                tallies = counts.tallies_of(scope, row.queue_id, row.servicer_id)
                 if row.kind == "tickets":
-                    counts.joined[row.x] += row.tickets
-                    counts.line_s[row.x] += row.line_s
+                    if scope != PART:
+                        counts.joined[row.x] += row.tickets
+                    if scope != WHOLE:
+                        counts.line_s[row.x] += row.line_s
                     for tally in tallies:
                         tally.ended[row.ended] += row.tickets
                         tally.sums_s["wait"] += row.wait or 0.0
@@ -481,7 +510,8 @@ def _count_days(
                 else:
                     for tally in tallies:
                         tally.times[row.kind][row.x] += row.tickets
-            for row in run(db, _COUNT_SERIES, **parameters, goal_s=60 * place.wait_goal_minutes):
+            sql = _COUNT_SERIES_OF_QUEUE if queue else _COUNT_SERIES_OF_PLACE
+            for row in run(db, sql, **parameters, goal_s=60 * place.wait_goal_minutes):
                 day = counts.days[day_of_series(row.series)]  # a day may have several series
                 day.joined += row.joined
                 day.served += row.served

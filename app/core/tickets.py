@@ -33,6 +33,7 @@ from app.core.transitions import (
     start_day,
     state_at,
 )
+from app.core.wait_line import Away
 from app.errors import BadInput, Conflict, NotFound
 from app.storage.sql import load, load_all, load_first, run, update
 
@@ -240,6 +241,25 @@ def count_ahead(db: Connection, ticket: Ticket, queue_ids: Iterable[int], day: s
     return {row.queue_id: row.ahead for row in result}
 
 
+def away_ahead(db: Connection, at: float, ticket: Ticket, queue_ids: Iterable[int], day: str) -> list[Away]:
+    """Return those of count_ahead() who let others go first."""
+    sql = f"""SELECT queue_id, away_until - :at AS rest_s FROM ticket
+              WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day
+              AND away_until IS NOT NULL AND away_until > :at
+              AND ({CALL_ORDER}) < (:priority, :joined_at, :id)"""
+    result = run(
+        db,
+        sql,
+        queues=[ticket.queue_id, *queue_ids],
+        day=day,
+        at=at,
+        priority=ticket.priority,
+        joined_at=ticket.joined_at,
+        id=ticket.id,
+    )
+    return [Away(row.queue_id, row.rest_s) for row in result]
+
+
 # ----- leaving the line
 
 
@@ -378,8 +398,10 @@ def erase_personal_data(db: Connection, at: float, keep_days: int, limit: int = 
 
     Erases up to `limit` tickets; returns True if there may be more.
     """
-    sql = """UPDATE ticket SET name = NULL, phone = NULL, note = NULL, mail_to = NULL WHERE id IN
+    sql = """UPDATE ticket SET name = NULL, phone = NULL, note = NULL, mail_to = NULL, desk_note = NULL
+             WHERE id IN
              (SELECT id FROM ticket
-              WHERE (name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL OR mail_to IS NOT NULL)
+              WHERE (name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL OR mail_to IS NOT NULL
+                     OR desk_note IS NOT NULL)
               AND ended_at < :before LIMIT :limit)"""
     return run(db, sql, before=at - keep_days * SECONDS_PER_DAY, limit=limit).rowcount == limit

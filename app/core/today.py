@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from app.core.days import day_of, next_day
 from app.core.models import Place, Queue, Ticket
-from app.core.queries import SELECT_TICKETS, called_tickets, waiting_tickets
+from app.core.queries import SELECT_TICKETS, SELECT_VISITS, WHOLE, called_tickets, waiting_tickets
 from app.core.queues import walk_in_queues
 from app.core.tickets import RESTORE_S
 from app.storage.sql import load_all, run
@@ -39,13 +39,12 @@ def queues_today(db: Connection, at: float, place: Place) -> list[QueueToday]:
     queues = walk_in_queues(db, place)
     waiting = waiting_tickets(db, [queue.id for queue in queues], day)
     called = called_tickets(db, place)
-    sql = """SELECT queue_id, count(*) AS called, avg(first_called_at - taken_at) AS wait_s,
-                    sum(CASE WHEN first_called_at - taken_at < :goal_s THEN 1 ELSE 0 END) AS within_goal
-             FROM ticket
-             WHERE place_id = :place AND series >= :day AND series < :beyond AND first_called_at IS NOT NULL
-             GROUP BY queue_id"""
+    sql = f"""SELECT queue_id, count(*) AS called, avg(first_called_at - taken_at) AS wait_s,
+                     sum(CASE WHEN first_called_at - taken_at < :goal_s THEN 1 ELSE 0 END) AS within_goal
+              FROM ({SELECT_VISITS}) AS visit
+              WHERE first_called_at IS NOT NULL AND scope <> '{WHOLE}' GROUP BY queue_id"""
     goal_s = 60 * place.wait_goal_minutes
-    rows = run(db, sql, place=place.id, day=day, beyond=next_day(day), goal_s=goal_s)
+    rows = run(db, sql, place=place.id, first=day, beyond=next_day(day), goal_s=goal_s)
     waits = {row.queue_id: row for row in rows}
     result = []
     for queue in queues:

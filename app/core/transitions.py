@@ -64,6 +64,11 @@ class TicketChanges(TypedDict, total=False):
     called_at: float | None
     started_at: float | None
     ended_at: float | None
+    step_number: int | None
+    step_count: int | None
+    moved_at: float | None
+    step_called_at: float | None
+    soon_at: float | None
 
 
 class Position(TypedDict, total=False):
@@ -280,6 +285,7 @@ def change_state_at_door(db: Connection, at: float, ticket: Ticket, kind: str, d
             kind,
             called_at=ticket.called_at or at,
             first_called_at=ticket.first_called_at or at,
+            step_called_at=None if ticket.moved_at is None else ticket.step_called_at or at,
         )
     else:
         changed = change_state(db, at, ticket, kind, **position_behind(db, ticket.queue_id, day, 0))
@@ -314,6 +320,7 @@ def _call_to_door(db: Connection, at: float, ticket: Ticket, counter: Counter) -
         state="called",
         called_at=at,
         first_called_at=first_called_at,
+        step_called_at=None if ticket.moved_at is None else ticket.step_called_at or at,
         away_until=None,
     )
     add_to_waiting_count(db, ticket.queue_id, -1)

@@ -6,9 +6,11 @@ those ahead) and wait_range.py (the range that is shown). docs/wait.md explains 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import itemgetter
 from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection
@@ -17,10 +19,10 @@ from app.core.counters import counters_of
 from app.core.days import day_of
 from app.core.models import Counter, Place, Queue, WaitRange
 from app.core.places import find_place
-from app.core.queries import BUSY, CALL_ORDER
+from app.core.queries import BUSY, CALL_ORDER, IS_HERE, VISIT_BEGAN, VISIT_CALLED
 from app.core.queues import find_queue, walk_in_queues
 from app.core.wait_door import MAX_MEMORY_S, DoorLine, Exit
-from app.core.wait_line import Desk, Moments, line_of
+from app.core.wait_line import Away, Desk, Moments, line_of
 from app.core.wait_range import Levels, Outcome, learn_levels, range_of
 from app.core.wait_services import MAX_TICKETS, PastTicket, Services, learn
 from app.storage.database import Database
@@ -31,6 +33,7 @@ TICKETS_PER_S = 20  # what was learned from 1000 tickets is used for 50 s, from 
 NEWCOMERS_S = 1.0  # how long an estimate for newcomers is used
 MAX_NEWCOMERS = 1000  # queues for which one is kept
 MAX_OVERDUE = 100  # customers at the head of a line who are asked whether their range is over
+MINUTE_S = 60
 MAX_EXITS = 100  # the latest ones that tell how fast people leave
 
 # Returns the range of the wait for a customer who joins a queue with so many ahead in it.
@@ -50,37 +53,89 @@ class _AnyLine(Protocol):
 
 @dataclass(frozen=True)
 class Line:
-    """The line that the customers of a queue are in."""
+    """The line that the customers of a queue are in.
+
+    A customer who lets others go first is ahead of those behind them only if they are back before these are
+    called.
+    """
 
     line: _AnyLine | None  # None: no desk is on duty
     levels: Levels
     waiting: Mapping[int, int]  # number of waiting tickets by the id of their queue
+    away: Sequence[Away] = ()  # those of them who let others go first
 
     @property
     def queue_ids(self) -> list[int]:
         """Return the ids of the queues in which people may be ahead."""
         return self.line.queue_ids if self.line else []
 
-    def range_behind(self, ahead: Mapping[int, int]) -> WaitRange | None:
-        """Return the range of the wait behind so many in each queue, by id; None if nobody can know."""
-        return self._range(self.line.behind(ahead)) if self.line else None
+    def range_behind(self, ahead: Mapping[int, int], away: Iterable[Away] = ()) -> WaitRange | None:
+        """Return the range of the wait behind so many in each queue, by id; None if nobody can know.
+
+        :param away: those of them who let others go first
+        """
+        return self._range(self._behind(ahead, away)) if self.line else None
 
     def ranges_along(
-        self, queue_id: int, waiting: Collection[int]
+        self, queue_id: int, waiting: Collection[int], away_s: Mapping[int, float] | None = None
     ) -> tuple[list[WaitRange], WaitRange | None]:
         """Return the range of the wait for each ticket that waits in a queue, and for a newcomer.
 
         `waiting` holds the id of the queue of each ticket that waits in the place, in the order of the calls.
+        `away_s` tells for how many seconds some of them let others go first, by their position in `waiting`.
         If nobody can know, there are no ranges.
         """
         if self.line is None:
             return [], None
-        *ranges, newcomer = [self._range(moments) for moments in self.line.along(queue_id, waiting)]
+        if away_s:
+            *ranges, newcomer = self._ranges_with_away(queue_id, waiting, away_s)
+        else:
+            *ranges, newcomer = [self._range(moments) for moments in self.line.along(queue_id, waiting)]
         known = [each for each in ranges if each is not None]
         return known if len(known) == len(ranges) else [], newcomer
 
+    def _ranges_with_away(
+        self, queue_id: int, waiting: Collection[int], away_s: Mapping[int, float]
+    ) -> Iterator[WaitRange | None]:
+        ahead: dict[int, int] = {}
+        away: list[Away] = []
+        for position, other_id in enumerate(waiting):
+            rest_s = away_s.get(position)
+            if other_id == queue_id:
+                yield not_before(rest_s, self._range(self._behind(ahead, away)))
+            ahead[other_id] = ahead.get(other_id, 0) + 1
+            if rest_s is not None:
+                away.append(Away(other_id, rest_s))
+        yield self._range(self._behind(ahead, away))
+
+    def _behind(self, ahead: Mapping[int, int], away: Iterable[Away]) -> Moments | None:
+        """Return the moments of the wait behind those ahead who are here, or are back before it ends."""
+        assert self.line is not None
+        here = dict(ahead)
+        still_away = [each for each in away if here.get(each.queue_id)]
+        for each in still_away:
+            here[each.queue_id] -= 1
+        while True:
+            moments = self.line.behind(here)
+            if moments is None:
+                return None
+            back = [each for each in still_away if each.rest_s <= moments.mean_s]
+            if not back:
+                return moments
+            for each in back:
+                here[each.queue_id] += 1
+                still_away.remove(each)
+
     def _range(self, moments: Moments | None) -> WaitRange | None:
         return None if moments is None else range_of(moments.mean_s, moments.variance, self.levels)
+
+
+def not_before(away_s: float | None, wait: WaitRange | None) -> WaitRange | None:
+    """Return the wait of a customer who lets others go first for some seconds: it lasts as long, at least."""
+    if wait is None or away_s is None or away_s <= 0:
+        return wait
+    whole_s = math.ceil(away_s / MINUTE_S) * MINUTE_S
+    return WaitRange(max(wait.from_s, whole_s), max(wait.to_s, whole_s))
 
 
 NO_LINE = Line(None, learn_levels([]), {})  # of a queue that was deleted meanwhile
@@ -120,11 +175,15 @@ class WaitEstimator:
         """Return the lines of a place as they are now, by the id of the queue."""
         queues = walk_in_queues(db, place)
         day = day_of(place, at)
-        sql = """SELECT queue_id, count(*) AS number, min(joined_at) AS since FROM ticket
-                 WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day GROUP BY queue_id"""
-        rows = run(db, sql, queues=[queue.id for queue in queues], day=day).all()
+        sql = f"""SELECT queue_id, count(*) AS number,
+                         min(CASE WHEN NOT {IS_HERE} THEN NULL WHEN moved_at > joined_at THEN moved_at
+                                  ELSE joined_at END) AS since
+                  FROM ticket
+                  WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day GROUP BY queue_id"""
+        rows = run(db, sql, queues=[queue.id for queue in queues], day=day, at=at).all()
         waiting = {row.queue_id: row.number for row in rows}
-        since = {row.queue_id: row.since for row in rows}
+        since = {row.queue_id: at if row.since is None else row.since for row in rows}
+        away = _away_in(db, at, waiting, day)
         learned = {queue.id: self._learned_of(db, at, place, queue) for queue in queues}
         services = {queue_id: each.services for queue_id, each in learned.items()}
         of_desks = [queue for queue in queues if queue.counter_id is None]
@@ -137,7 +196,7 @@ class WaitEstimator:
             for queue in queues:
                 if queue.counter_id is not None:
                     lines[queue.id] = _door_line(db, at, queue, counters[queue.id], day)
-        return {queue.id: Line(lines[queue.id], learned[queue.id].levels, waiting) for queue in queues}
+        return {queue.id: Line(lines[queue.id], learned[queue.id].levels, waiting, away) for queue in queues}
 
     def for_newcomers(
         self, database: Database, at: float, slug: str, queue_slug: str
@@ -160,9 +219,10 @@ class WaitEstimator:
                 return None
             line = self.line_of(db, at, place, queue)
         in_other_queues = {queue_id: line.waiting.get(queue_id, 0) for queue_id in line.queue_ids}
+        away = [each for each in line.away if each.queue_id in line.queue_ids]
 
         def estimate(ahead: int) -> WaitRange | None:
-            return line.range_behind({**in_other_queues, queue.id: ahead})
+            return line.range_behind({**in_other_queues, queue.id: ahead}, away)
 
         if len(self._newcomers) >= MAX_NEWCOMERS:
             self._newcomers.clear()
@@ -190,26 +250,54 @@ class WaitEstimator:
         return learned
 
 
+def _away_in(db: Connection, at: float, queue_ids: Iterable[int], day: str) -> list[Away]:
+    """Return the customers in some queues who let others go first."""
+    sql = """SELECT queue_id, away_until - :at AS rest_s FROM ticket
+             WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day
+             AND away_until IS NOT NULL AND away_until > :at"""
+    rows = run(db, sql, queues=list(queue_ids), day=day, at=at)
+    return [Away(row.queue_id, row.rest_s) for row in rows]
+
+
+# When the desk of a row of `{0}` had finished the customer before.
+_DESK_FREE_SINCE = """(SELECT max(freed_at) FROM (
+    SELECT max(ended_at) AS freed_at FROM ticket AS before WHERE before.servicer_id = {0}.servicer_id
+    AND before.ended_at IS NOT NULL AND before.ended_at <= {0}.called_at
+    UNION ALL
+    SELECT max(ended_at) FROM step AS before WHERE before.servicer_id = {0}.servicer_id
+    AND before.ended_at IS NOT NULL AND before.ended_at <= {0}.called_at) AS freed)"""
+# The visits of a queue that ended last: those of tickets that ended there, and steps that are over.
+_ENDED_TICKETS = f"""
+    SELECT ended_at, coalesce({VISIT_CALLED}, ended_at) - {VISIT_BEGAN} AS waited_s,
+           ({VISIT_CALLED}) IS NULL AS has_left,
+           CASE WHEN servicer_id IS NOT NULL THEN ended_at - called_at END AS service_s,
+           called_at - CASE WHEN moved_at > joined_at THEN moved_at ELSE joined_at END AS in_line_s,
+           called_at - {_DESK_FREE_SINCE.format("ticket")} AS desk_free_s,
+           CASE WHEN moved_at IS NULL THEN wait_from END AS wait_from,
+           CASE WHEN moved_at IS NULL THEN wait_to END AS wait_to
+    FROM ticket WHERE queue_id = :queue AND ended_at IS NOT NULL AND state <> 'expired'
+    ORDER BY ended_at DESC LIMIT :latest"""
+_ENDED_STEPS = f"""
+    SELECT step.ended_at, step.first_called_at - came_at, 1 = 0, step.ended_at - step.called_at,
+           step.called_at - came_at, step.called_at - {_DESK_FREE_SINCE.format("step")},
+           CASE WHEN step.number = 1 THEN wait_from END, CASE WHEN step.number = 1 THEN wait_to END
+    FROM step JOIN ticket ON ticket.id = ticket_id
+    WHERE step.queue_id = :queue AND step.ended_at IS NOT NULL
+    ORDER BY step.ended_at DESC LIMIT :latest"""
+
+
 def _past_tickets(db: Connection, queue: Queue) -> tuple[list[PastTicket], list[Outcome]]:
     """Return the latest tickets of a queue that ended, newest first, and their outcomes, oldest first.
 
     Who left within the range that they were shown has no outcome.
     """
-    sql = """SELECT coalesce(first_called_at, ended_at) - taken_at AS waited_s,
-                    first_called_at IS NULL AS has_left,
-                    CASE WHEN servicer_id IS NOT NULL THEN ended_at - called_at END AS service_s,
-                    called_at - joined_at AS in_line_s,
-                    called_at - (SELECT max(ended_at) FROM ticket AS before
-                                 WHERE before.servicer_id = ticket.servicer_id
-                                 AND before.ended_at IS NOT NULL
-                                 AND before.ended_at <= ticket.called_at) AS desk_free_s,
-                    wait_from, wait_to
-             FROM ticket WHERE queue_id = :queue AND ended_at IS NOT NULL AND state <> 'expired'
-             ORDER BY ended_at DESC LIMIT :latest"""
-    rows: Sequence[Any] = run(db, sql, queue=queue.id, latest=MAX_TICKETS).all()
+    rows: Sequence[Any] = run(db, _ENDED_TICKETS, queue=queue.id, latest=MAX_TICKETS).all()
+    steps: Sequence[Any] = run(db, _ENDED_STEPS, queue=queue.id, latest=MAX_TICKETS).all()
+    if steps:
+        rows = sorted([*rows, *steps], key=itemgetter(0), reverse=True)[:MAX_TICKETS]
     past = []
     outcomes = []
-    for waited_s, has_left, service_s, in_line_s, desk_free_s, wait_from, wait_to in rows:
+    for _, waited_s, has_left, service_s, in_line_s, desk_free_s, wait_from, wait_to in rows:
         if service_s is not None and desk_free_s is not None:
             # The time between two customers belongs to the service, if the next one is waiting already. A
             # longer pause is a break.
@@ -227,10 +315,11 @@ def _outcomes_now(db: Connection, at: float, place: Place, queue: Queue) -> list
     """Return the outcomes of those who are being served, and of those who still wait after their range."""
     sql = f"""SELECT first_called_at - taken_at, wait_from, wait_to FROM ticket
               WHERE place_id = :place AND queue_id = :queue AND {BUSY}
-              AND first_called_at IS NOT NULL AND wait_to IS NOT NULL ORDER BY first_called_at"""
+              AND first_called_at IS NOT NULL AND wait_to IS NOT NULL AND moved_at IS NULL
+              ORDER BY first_called_at"""
     served: Sequence[Any] = run(db, sql, place=place.id, queue=queue.id).all()
     sql = f"""SELECT :at - taken_at, wait_from, wait_to FROM ticket
-              WHERE queue_id = :queue AND state = 'waiting' AND series >= :day
+              WHERE queue_id = :queue AND state = 'waiting' AND series >= :day AND moved_at IS NULL
               ORDER BY {CALL_ORDER} LIMIT :limit"""
     head: Sequence[Any] = run(db, sql, queue=queue.id, at=at, day=day_of(place, at), limit=MAX_OVERDUE).all()
     overdue = [row for row in head if row[2] is not None and row[0] > row[2]]
@@ -260,7 +349,9 @@ def _desks_of(db: Connection, at: float, place: Place, queue: Queue, since: floa
     """
     sql = f"""SELECT servicer.id, servicer.created_at, busy.called_at, busy.queue_id,
                      (SELECT max(ended_at) FROM ticket WHERE servicer_id = servicer.id
-                      AND ended_at IS NOT NULL) AS ended_at
+                      AND ended_at IS NOT NULL) AS ended_at,
+                     (SELECT max(ended_at) FROM step WHERE servicer_id = servicer.id
+                      AND ended_at IS NOT NULL) AS step_ended_at
               FROM servicer
               LEFT JOIN ticket AS busy ON busy.servicer_id = servicer.id AND busy.{BUSY}
               AND (busy.claimed_until IS NULL OR busy.claimed_until > :at)
@@ -270,7 +361,7 @@ def _desks_of(db: Connection, at: float, place: Place, queue: Queue, since: floa
     on_duty = run(db, sql, place=place.id, queue=queue.id, at=at).all()
     at_work = {}
     for desk in on_duty:
-        free_since = max(desk.ended_at or 0, desk.created_at, since)
+        free_since = max(desk.ended_at or 0, desk.step_ended_at or 0, desk.created_at, since)
         if desk.called_at or free_since >= at - AWAY_S:
             elapsed_s = None if desk.called_at is None else max(0.0, at - desk.called_at)
             at_work[desk.id] = Desk(desk.queue_id, elapsed_s)
@@ -292,9 +383,15 @@ def hit_rate(db: Connection, queue: Queue, since: float) -> HitRate:
     sql = f"""SELECT count(*) AS called,
                      coalesce(sum(CASE WHEN first_called_at - taken_at BETWEEN wait_from AND wait_to
                                   THEN 1 ELSE 0 END), 0) AS within
-              FROM (SELECT * FROM ticket WHERE queue_id = :queue AND ended_at >= :since
+              FROM (SELECT taken_at, first_called_at, wait_from, wait_to
+                    FROM ticket WHERE queue_id = :queue AND ended_at >= :since AND moved_at IS NULL
                     UNION ALL
-                    SELECT * FROM ticket WHERE place_id = :place AND queue_id = :queue AND {BUSY}) AS called
+                    SELECT taken_at, first_called_at, wait_from, wait_to FROM ticket
+                    WHERE place_id = :place AND queue_id = :queue AND {BUSY} AND moved_at IS NULL
+                    UNION ALL
+                    SELECT taken_at, step.first_called_at, wait_from, wait_to
+                    FROM step JOIN ticket ON ticket.id = ticket_id
+                    WHERE step.queue_id = :queue AND step.ended_at >= :since AND step.number = 1) AS called
               WHERE first_called_at >= :since AND wait_to IS NOT NULL"""
     row = run(db, sql, queue=queue.id, place=queue.place_id, since=since).one()
     return HitRate(row.called, row.within)

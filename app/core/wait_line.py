@@ -22,6 +22,13 @@ class Desk(NamedTuple):
     elapsed_s: float | None = None
 
 
+class Away(NamedTuple):
+    """A customer who lets others go first, as seen by those behind them."""
+
+    queue_id: int
+    rest_s: float  # for so many seconds from now
+
+
 class Moments(NamedTuple):
     """The mean (s) and the variance (s²) of a wait."""
 

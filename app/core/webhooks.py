@@ -295,9 +295,16 @@ def _ticket_json(place: Place, ticket: Ticket, personal: bool) -> dict[str, Any]
         "taken_at": _iso(place, ticket.taken_at),
         "called_at": _iso(place, ticket.called_at),
         "ended_at": _iso(place, ticket.ended_at),
+        "step": ticket.step_number,
+        "steps": ticket.step_count,
     }
     if personal:
-        content |= {"name": ticket.name, "phone": ticket.phone, "note": ticket.note}
+        content |= {
+            "name": ticket.name,
+            "phone": ticket.phone,
+            "note": ticket.note,
+            "desk_note": ticket.desk_note,
+        }
     return content
 
 

@@ -26,14 +26,14 @@ def identity_of(path: Path) -> Identity | None:
 
 def is_damage(error: BaseException | None) -> bool:
     """Return True for an error by which SQLite says that the file is damaged."""
-    error = getattr(error, "orig", None) or error  # SQLAlchemy wraps it
+    error = getattr(error, "orig", None) or error  # SQLAlchemy wraps that of opening a file
     code = getattr(error, "sqlite_errorcode", 0)
     return code & 0xFF in DAMAGED or code == sqlite3.SQLITE_IOERR_SHORT_READ
 
 
 def is_doubtful(error: BaseException | None) -> bool:
     """Return True for an error that can only come from a file that is damaged or was emptied."""
-    return is_damage(error) or "no such table" in str(error)
+    return is_damage(error) or (isinstance(error, sqlite3.Error) and "no such table" in str(error))
 
 
 def find_damage(path: Path) -> str | None:

@@ -238,9 +238,7 @@ class Database:
 
     def _write_until_closed(self, lane: _Lane) -> None:
         while True:
-            batch = [lane.jobs.get()]
-            while len(batch) < MAX_BATCH and not lane.jobs.empty():
-                batch.append(lane.jobs.get())
+            batch = self._next_batch(lane)
             jobs = [job for job in batch if job is not None and job.begun.acquire(blocking=False)]
             if jobs:
                 with lane.transaction:
@@ -248,6 +246,21 @@ class Database:
             if None in batch:
                 self._drop_connection(lane)
                 return
+
+    def _next_batch(self, lane: _Lane) -> list[_Job | None]:
+        """Wait for a job, and return it with all that follow at once.
+
+        Threads that are about to submit one may be waiting for the interpreter. To let them run first costs
+        microseconds, and a commit milliseconds.
+        """
+        batch = [lane.jobs.get()]
+        before = 0
+        while len(batch) < MAX_BATCH and len(batch) > before:
+            before = len(batch)
+            time.sleep(0)
+            while len(batch) < MAX_BATCH and not lane.jobs.empty():
+                batch.append(lane.jobs.get())
+        return batch
 
     def _commit_batch(self, lane: _Lane, jobs: list[_Job], tries: int = 1) -> None:
         lane.busy_since = time.monotonic()
@@ -332,6 +345,7 @@ class Database:
             job.error = None
             job.changed = engine.rows_changed(db) > changed_before and not job.is_note
         except Exception as error:
+            engine.notice(error)
             if engine.passes(error) or not engine.in_transaction(db):
                 raise  # the whole batch is lost
             engine.run(db, "ROLLBACK TO job")

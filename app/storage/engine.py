@@ -23,6 +23,7 @@ class Engine(Protocol):
     """
 
     lanes: Sequence[str]  # their names
+    errors: tuple[type[Exception], ...]  # what a statement raises that fails, and the pool of connections
     failure: DatabaseFailed | None  # the reason why the database can't be used any more
     changes_elsewhere: bool  # True: other instances may write to the same database
     hangs_alone: bool  # True: a transaction that takes too long is this process's fault, so that it must end

@@ -22,9 +22,11 @@ from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import IntDumper
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.errors import BadInput, DatabaseFailed, OutcomeUnknown, WritesPaused
 from app.storage.engine import MOVING_SENTENCE, OUTBOX, WRITER_TIMEOUT_S
+from app.storage.sql import ROWS_CHANGED, driver_connection
 
 log = logging.getLogger("takeanumber")
 
@@ -152,6 +154,7 @@ class PostgresEngine:
     """A PostgreSQL database that several instances share."""
 
     lanes: Sequence[str] = (*(f"writer {number}" for number in range(PLACE_LANES)), "writer", "notes")
+    errors: tuple[type[Exception], ...] = (psycopg.Error, SQLAlchemyError)
     failure: DatabaseFailed | None = None
     changes_elsewhere = True
     hangs_alone = False
@@ -160,7 +163,6 @@ class PostgresEngine:
         self._url = url
         self._readers = make_engine(url, pool_size)
         self._writers = make_engine(url, len(self.lanes), *WRITER_SETTINGS)
-        sa.event.listen(self._writers, "after_cursor_execute", _count_rows)
         self.signals = Signals(url)
         self.locks = SessionLocks(url)
 
@@ -253,11 +255,11 @@ class PostgresEngine:
         if db.invalidated:
             return False
         status = psycopg.pq.TransactionStatus
-        return _driver(db).info.transaction_status in (status.INTRANS, status.INERROR)
+        return driver_connection(db).info.transaction_status in (status.INTRANS, status.INERROR)
 
     def rows_changed(self, db: Connection) -> int:
         """Return how many rows this connection has changed so far."""
-        return int(db.info.get("rows_changed", 0))
+        return int(db.info.get(ROWS_CHANGED, 0))
 
     def passes(self, error: BaseException) -> bool:
         """Return True for an error after which the same transaction may succeed."""
@@ -323,19 +325,9 @@ def is_nul(error: BaseException) -> bool:
     return isinstance(error, psycopg.DataError) and "NUL" in str(error)
 
 
-def _driver(db: Connection) -> Any:
-    """Return the psycopg connection under SQLAlchemy's."""
-    return db.connection.driver_connection
-
-
 def _execute(db: Connection, statement: str) -> Any:
     """Run statements without parameters, in one message to the server."""
-    return _driver(db).execute(statement, prepare=False)
-
-
-def _count_rows(db: Connection, cursor: Any, *_: Any) -> None:
-    if cursor.rowcount > 0 and not str(cursor.statusmessage).startswith("SELECT"):
-        db.info["rows_changed"] = db.info.get("rows_changed", 0) + cursor.rowcount
+    return driver_connection(db).execute(statement, prepare=False)
 
 
 class Signals:

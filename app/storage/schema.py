@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Column, Double, ForeignKey, Index, LargeBinary, MetaData, Table, text
 
-SCHEMA = "0011"  # the newest file in migrations/versions: the schema that this code reads and writes
+SCHEMA = "0012"  # the newest file in migrations/versions: the schema that this code reads and writes
 
 metadata = MetaData()
 
@@ -48,6 +48,8 @@ place = Table(
     Column(
         "max_delays", Integer, nullable=False, server_default="2"
     ),  # how often a customer may ask for more time
+    # 1: a customer who is moved to another queue waits there by when they took their number
+    Column("keeps_wait", Integer, nullable=False, server_default="0"),
     Index("place_slug", "slug", unique=True, **only_where("deleted_at IS NULL")),
     sqlite_autoincrement=True,
 )
@@ -326,6 +328,12 @@ ticket = Table(
     Column("away_until", Double, nullable=True),  # the customer lets others go first until this time
     Column("delays", Integer, nullable=False, server_default="0"),  # how often they asked for more time
     Column("soon_at", Double, nullable=True),  # when the place's webhooks were told that its turn comes soon
+    Column("desk_note", Text, nullable=True),  # what a desk wrote for the other desks
+    Column("step_number", Integer, nullable=True),  # the step of its plan that it is in; NULL: it has no plan
+    Column("step_count", Integer, nullable=True),
+    # When it came to its queue from the step before, and was first called there; NULL in its first step.
+    Column("moved_at", Double, nullable=True),
+    Column("step_called_at", Double, nullable=True),
     Index("ticket_away", "away_until", **only_where("away_until IS NOT NULL")),
     Index("ticket_browser", "browser", **only_where("browser IS NOT NULL")),
     Index("ticket_called", "place_id", "queue_id", **only_where("state IN ('called', 'serving')")),
@@ -338,6 +346,7 @@ ticket = Table(
     Index(
         "ticket_line", "queue_id", "priority", "joined_at", "id", "series", **only_where("state = 'waiting'")
     ),
+    Index("ticket_moved", "place_id", "series", **only_where("moved_at IS NOT NULL")),
     Index("ticket_number", "place_id", "series", "number", unique=True),
     Index(
         "ticket_one_a_contact",
@@ -350,10 +359,36 @@ ticket = Table(
     Index(
         "ticket_personal",
         "ended_at",
-        **only_where("(name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL OR mail_to IS NOT NULL)"),
+        **only_where(
+            "(name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL OR mail_to IS NOT NULL"
+            " OR desk_note IS NOT NULL)"
+        ),
     ),
     Index("ticket_request", "request_key", unique=True, **only_where("request_key IS NOT NULL")),
     Index("ticket_token", "token", unique=True),
+    sqlite_autoincrement=True,
+)
+
+# The steps of a ticket's plan: queues that its customer passes through, one after the other. The times are
+# those of a step that is over; those of the present step are in the ticket.
+step = Table(
+    "step",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("ticket_id", Integer, ForeignKey("ticket.id"), nullable=False),
+    Column("number", Integer, nullable=False),  # counted from 1
+    Column("queue_id", Integer, ForeignKey("queue.id"), nullable=False),
+    Column("servicer_id", Integer, ForeignKey("servicer.id"), nullable=True),
+    Column("came_at", Double, nullable=True),
+    Column("first_called_at", Double, nullable=True),
+    Column("called_at", Double, nullable=True),
+    Column("started_at", Double, nullable=True),
+    Column("ended_at", Double, nullable=True),  # NULL: the present step, or one to come
+    Index("step_once", "ticket_id", "number", unique=True),
+    Index("step_place", "place_id"),
+    Index("step_queue", "queue_id", "ended_at"),
+    Index("step_servicer", "servicer_id", "ended_at", **only_where("servicer_id IS NOT NULL")),
     sqlite_autoincrement=True,
 )
 

@@ -1,16 +1,20 @@
-"""Running SQL: statements with named parameters, and rows as dataclasses."""
+"""Running SQL: statements with named parameters, and rows as dataclasses.
+
+Statements run on the driver's own cursor: SQLAlchemy, which keeps the connections, would take longer for a
+small statement than the database does. So what a statement raises is the driver's: see Engine.errors.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, fields
 from functools import cache
 from operator import itemgetter
 from typing import Any, TypeVar, get_type_hints
 
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection, CursorResult, Row
+from sqlalchemy.engine import Connection
 
 # What differs: lists are arrays, 0.5 is rounded up, a cast to a whole number truncates.
 FOR_POSTGRESQL = (
@@ -19,40 +23,130 @@ FOR_POSTGRESQL = (
     (r"/\* (FOR UPDATE SKIP LOCKED) \*/", r"\1"),  # SQLite has one writer
     (r"\bround\(([^(),]+)\)", r"floor(\1 + 0.5)"),
     (r"\bCAST\(([^()]+(?:\([^()]*\)[^()]*)*) AS (BIGINT|INTEGER)\)", r"CAST(trunc(\1) AS \2)"),
+    ("%", "%%"),
+    (r"(?<![:\w]):(\w+)", r"%(\1)s"),
 )
+ROWS_CHANGED = "rows_changed"  # in Connection.info: how many rows a connection to PostgreSQL has changed
 
 Model = TypeVar("Model")
 
-_statements: dict[str, sa.TextClause | sa.TextualSelect] = {}  # by their SQL
-_postgresql_statements: dict[str, tuple[sa.TextClause | sa.TextualSelect, list[str]]] = {}
+
+class Statement:
+    """A statement as a driver takes it, and the type of its rows."""
+
+    def __init__(self, sql: str):
+        self.sql = sql
+        self.lists = sorted(set(re.findall(r"\bIN :(\w+)", sql)))
+        self.columns = 0  # how many there are
+        self.row_type: Any = None  # a named tuple
+
+    def result(self, cursor: Any, columns: int) -> Result:
+        """Return the result of the statement, which just ran and gave so many columns."""
+        if columns != self.columns:  # it ran for the first time, or a newer version has added a column
+            names = [column[0] for column in cursor.description]
+            self.row_type = namedtuple("Row", names, rename=True)  # type: ignore[misc]
+            self.columns = columns
+        return Result(cursor, self.row_type)
 
 
-def run(db: Connection, sql: str, **parameters: Any) -> CursorResult[Any]:
+class Result:
+    """The rows of a statement, with their columns as attributes. They can be read once."""
+
+    def __init__(self, cursor: Any, row_type: Any):
+        self._cursor = cursor
+        self._row_type = row_type
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows the statement changed."""
+        return int(self._cursor.rowcount)
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._row_type._make, self._cursor)
+
+    def all(self) -> list[Any]:
+        """Return all rows."""
+        return list(self)
+
+    def first(self) -> Any:
+        """Return the first row, or None."""
+        values = self._cursor.fetchone()
+        self._cursor.close()  # a statement that isn't finished would go on reading
+        return None if values is None else self._row_type._make(values)
+
+    def one(self) -> Any:
+        """Return the only row. Raises LookupError if there is none, or another one."""
+        rows = self._cursor.fetchmany(2)
+        self._cursor.close()
+        if len(rows) != 1:
+            raise LookupError("There must be exactly one row.")
+        return self._row_type._make(rows[0])
+
+    def scalar(self) -> Any:
+        """Return the first column of the first row, or None."""
+        row = self.first()
+        return None if row is None else row[0]
+
+    def scalar_one(self) -> Any:
+        """Return the first column of the only row. Raises LookupError if there is none, or another one."""
+        return self.one()[0]
+
+    def scalars(self) -> Iterator[Any]:
+        """Iterate over the first column."""
+        return map(itemgetter(0), self._cursor)
+
+
+# ----- running statements
+
+_statements: dict[str, Statement] = {}  # by their SQL
+_postgresql_statements: dict[str, Statement] = {}
+
+
+def run(db: Connection, sql: str, **parameters: Any) -> Result:
     """Run one SQL statement with named parameters; the parameter after IN is a list."""
-    if db.dialect.name == "postgresql":
+    if is_postgresql(db):
         return _run_on_postgresql(db, sql, parameters)
     statement = _statements.get(sql)
-    if statement is not None:
-        return db.execute(statement, parameters)
-    lists: list[sa.BindParameter[Any]] = [sa.bindparam(name, expanding=True) for name in _lists_in(sql)]
-    statement = sa.text(sql).bindparams(*lists)
-    result = db.execute(statement, parameters)
-    _statements[sql] = _with_columns(statement, result)
-    return result
+    if statement is None:
+        statement = _statements[sql] = Statement(sql)
+    if statement.lists:
+        sql = _with_lists(statement, parameters)
+    cursor = driver_connection(db).execute(sql, parameters)
+    return statement.result(cursor, len(cursor.description or ()))
 
 
-def _run_on_postgresql(db: Connection, sql: str, parameters: dict[str, Any]) -> CursorResult[Any]:
+def is_postgresql(db: Connection) -> bool:
+    """Return True for a connection to PostgreSQL."""
+    return db.dialect.name == "postgresql"
+
+
+def driver_connection(db: Connection) -> Any:
+    """Return the driver's connection under SQLAlchemy's."""
+    return db.connection.driver_connection
+
+
+def _with_lists(statement: Statement, parameters: dict[str, Any]) -> str:
+    """Return SQL for SQLite with a parameter for each item of a list, and add those parameters."""
+    sql = statement.sql
+    for name in statement.lists:
+        items = {f"{name}_{number}": item for number, item in enumerate(parameters.pop(name))}
+        parameters.update(items)
+        names = ", ".join(f":{item}" for item in items)
+        sql = re.sub(rf"\bIN :{name}\b", f"IN ({names})", sql)
+    return sql
+
+
+def _run_on_postgresql(db: Connection, sql: str, parameters: dict[str, Any]) -> Result:
     """Run a statement in which each list is one parameter: it may be empty, and the plan is the same."""
-    known = _postgresql_statements.get(sql)
-    lists = _lists_in(sql) if known is None else known[1]
-    for name in lists:
+    statement = _postgresql_statements.get(sql)
+    if statement is None:
+        statement = _postgresql_statements[sql] = Statement(sql)
+        statement.sql = _for_postgresql(sql)
+    for name in statement.lists:
         parameters[name] = list(parameters[name])
-    if known is not None:
-        return db.execute(known[0], parameters)
-    statement = sa.text(_for_postgresql(sql))
-    result = db.execute(statement, parameters)
-    _postgresql_statements[sql] = _with_columns(statement, result), lists
-    return result
+    cursor = driver_connection(db).execute(statement.sql, parameters)
+    _count_changes(db, cursor)
+    return statement.result(cursor, cursor.pgresult.nfields)
 
 
 def _for_postgresql(sql: str) -> str:
@@ -62,13 +156,9 @@ def _for_postgresql(sql: str) -> str:
     return sql
 
 
-def _lists_in(sql: str) -> list[str]:
-    return re.findall(r"\bIN :(\w+)", sql)
-
-
-def _with_columns(statement: sa.TextClause, result: CursorResult[Any]) -> sa.TextClause | sa.TextualSelect:
-    """Return a statement that names its columns: that saves SQLAlchemy a third of the cost of a small one."""
-    return statement.columns(*map(sa.column, result.keys())) if result.returns_rows else statement
+def _count_changes(db: Connection, cursor: Any) -> None:
+    if cursor.rowcount > 0 and not cursor.statusmessage.startswith("SELECT"):
+        db.info[ROWS_CHANGED] = db.info.get(ROWS_CHANGED, 0) + cursor.rowcount
 
 
 def insert(db: Connection, table: str, **values: Any) -> None:
@@ -76,26 +166,31 @@ def insert(db: Connection, table: str, **values: Any) -> None:
     run(db, _insert_sql(table, tuple(values)), **values)
 
 
-def insert_returning(db: Connection, table: str, **values: Any) -> Row[Any]:
+def insert_returning(db: Connection, table: str, **values: Any) -> Any:
     """Add a row and return it."""
     return run(db, f"{_insert_sql(table, tuple(values))} RETURNING *", **values).one()
 
 
 def insert_many(db: Connection, table: str, rows: list[dict[str, Any]]) -> None:
     """Add rows that have the same columns."""
-    if rows:
-        # The driver takes named parameters too, at a third of the cost.
-        prefix, suffix = ("%(", ")s") if db.dialect.name == "postgresql" else (":", "")
-        db.exec_driver_sql(_insert_sql(table, tuple(rows[0]), prefix, suffix), rows)
+    if not rows:
+        return
+    sql = _insert_sql(table, tuple(rows[0]))
+    cursor = driver_connection(db).cursor()
+    if is_postgresql(db):
+        cursor.executemany(_for_postgresql(sql), rows)
+        _count_changes(db, cursor)
+    else:
+        cursor.executemany(sql, rows)
 
 
 @cache
-def _insert_sql(table: str, columns: tuple[str, ...], prefix: str = ":", suffix: str = "") -> str:
-    parameters = ", ".join(f"{prefix}{column}{suffix}" for column in columns)
+def _insert_sql(table: str, columns: tuple[str, ...]) -> str:
+    parameters = ", ".join(f":{column}" for column in columns)
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({parameters})"
 
 
-def update(db: Connection, table: str, row_id: int, **values: Any) -> Row[Any]:
+def update(db: Connection, table: str, row_id: int, **values: Any) -> Any:
     """Change columns of a row and return it."""
     columns = ", ".join(f"{column} = :{column}" for column in values)
     sql = f"UPDATE {table} SET {columns} WHERE id = :row_id RETURNING *"
@@ -105,45 +200,54 @@ def update(db: Connection, table: str, row_id: int, **values: Any) -> Row[Any]:
 # ----- rows as dataclasses
 
 
-def load(model: type[Model], row: Row[Any]) -> Model:
+def load(model: type[Model], row: Any) -> Model:
     """Return a row as a dataclass.
 
     Columns fill the fields of the same name, and 0 and 1 become False and True where the field is a bool.
     Other columns are ignored; a field without a column keeps its default.
     """
-    loader: Callable[[Row[Any]], Model] = _loader(model, row._fields)  # type: ignore[arg-type]
+    loader: Callable[[Any], Model] = _loader(model, type(row))  # type: ignore[arg-type]
     return loader(row)
 
 
-def load_first(model: type[Model], result: CursorResult[Any]) -> Model | None:
+def load_first(model: type[Model], result: Result) -> Model | None:
     """Return the first row of a result as a dataclass, or None."""
     row = result.first()
     return None if row is None else load(model, row)
 
 
-def load_all(model: type[Model], result: CursorResult[Any] | Iterable[Row[Any]]) -> list[Model]:
+def load_all(model: type[Model], result: Result | Iterable[Any]) -> list[Model]:
     """Return all rows of a result as dataclasses."""
     return [load(model, row) for row in result]
 
 
 @cache
-def _loader(model: type[Model], columns: tuple[str, ...]) -> Callable[[Row[Any]], Model]:
+def _loader(model: type[Model], row_type: Any) -> Callable[[Any], Model]:
+    """Return what makes a dataclass of a row of this type; each statement has its own type."""
+    columns = row_type._fields
     types = get_type_hints(model)
     present = [item.name for item in fields(model) if item.name in columns]  # type: ignore[arg-type]
     missing = [
         item.name
         for item in fields(model)  # type: ignore[arg-type]
-        if item.name not in columns and item.default is MISSING and item.default_factory is MISSING
+        if item.name not in columns and item.default is MISSING
     ]
     if missing:
         raise TypeError(f"{model.__name__} needs the columns {', '.join(missing)}")
     flags = [name for name in present if types[name] is bool]
     pick = itemgetter(*(columns.index(name) for name in present))
 
-    def loader(row: Row[Any]) -> Model:
-        values = dict(zip(present, pick(row), strict=True))
+    defaults = {item.name: item.default for item in fields(model) if item.name not in columns}  # type: ignore[arg-type]
+
+    def loader(row: Any) -> Model:
+        # model(**values) would take four times as long, since it sets each field of a frozen dataclass by
+        # object.__setattr__().
+        item = object.__new__(model)
+        values = item.__dict__
+        values.update(defaults)
+        values.update(zip(present, pick(row), strict=True))
         for name in flags:
             values[name] = bool(values[name])
-        return model(**values)
+        return item
 
     return loader

@@ -11,11 +11,13 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.errors import DatabaseFailed, WritesPaused
 from app.storage.condition import find_damage, identity_of, is_damage, is_doubtful
 from app.storage.engine import MOVING_SENTENCE, WRITER_TIMEOUT_S
 from app.storage.moving import is_moving
+from app.storage.sql import driver_connection
 
 log = logging.getLogger("takeanumber")
 
@@ -66,6 +68,7 @@ class SqliteEngine:
     """One SQLite file, with one writer."""
 
     lanes: Sequence[str] = ("writer",)
+    errors: tuple[type[Exception], ...] = (sqlite3.Error, SQLAlchemyError)
     changes_elsewhere = False
     hangs_alone = True
 
@@ -87,8 +90,12 @@ class SqliteEngine:
     def reading(self) -> Iterator[Connection]:
         """Open a connection that sees one moment of the database and can change nothing."""
         with self._readers.connect() as db:
-            _driver(db).execute("BEGIN")
-            yield db  # the pool ends the transaction when it gets the connection back
+            driver_connection(db).execute("BEGIN")
+            try:
+                yield db  # the pool ends the transaction when it gets the connection back
+            except sqlite3.Error as error:
+                self.notice(error)
+                raise
 
     def open_writer(self) -> Connection:
         """Return a connection for the writer."""
@@ -96,25 +103,25 @@ class SqliteEngine:
 
     def begin(self, db: Connection, lane: int) -> None:  # noqa: ARG002
         """Begin a transaction that may write."""
-        _driver(db).execute("BEGIN IMMEDIATE")
+        driver_connection(db).execute("BEGIN IMMEDIATE")
         if is_moving(self._path):  # asked now, since a move waits for transactions that have begun
             raise WritesPaused(MOVING_SENTENCE)
 
     def commit(self, db: Connection) -> None:
         """Commit the transaction. Returns when it is on the disk."""
-        _driver(db).execute("COMMIT")
+        driver_connection(db).execute("COMMIT")
 
     def run(self, db: Connection, statement: str) -> None:
         """Run a statement about the transaction, such as a savepoint."""
-        _driver(db).execute(statement)
+        driver_connection(db).execute(statement)
 
     def in_transaction(self, db: Connection) -> bool:
         """Return False when the transaction was lost."""
-        return bool(_driver(db).in_transaction)
+        return bool(driver_connection(db).in_transaction)
 
     def rows_changed(self, db: Connection) -> int:
         """Return how many rows this connection has changed so far."""
-        return int(_driver(db).total_changes)
+        return int(driver_connection(db).total_changes)
 
     def passes(self, error: BaseException) -> bool:  # noqa: ARG002
         """Return False: nothing is tried again."""
@@ -201,8 +208,3 @@ class SqliteEngine:
     def _end_failure(self) -> None:
         log.warning("The database file %s can be used again.", self._path.absolute())
         self.failure = None
-
-
-def _driver(db: Connection) -> Any:
-    """Return the sqlite3 connection under SQLAlchemy's."""
-    return db.connection.driver_connection

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -11,19 +10,20 @@ import flask
 from flask import Blueprint, Response, request, session, url_for
 
 from app.clock import now
-from app.core import call_requests, calls, more_time, queues, tickets, transitions
+from app.core import call_requests, calls, more_time, plans, queues, tickets, transitions
 from app.core.call_requests import CallRequest
 from app.core.days import day_of
 from app.core.line_events import LineEvent, latest_line_events
-from app.core.models import Place, Queue, Ticket, WaitRange
+from app.core.models import Place, Queue, Step, Ticket, WaitRange
 from app.core.phones import format_phone
 from app.core.places import find_place
+from app.core.wait import not_before
 from app.errors import NotFound, ServiceError
 from app.web.forms import CallRequestForm, CustomerForm, MoreTimeForm, PhoneForm, customer_details
 from app.web.mail_links import mail_links
 from app.web.messages_json import messages_json, messages_of_new_ticket
 from app.web.picture_json import RenderedPicture, current_content, current_picture, step_json
-from app.web.present import iso, seconds_to_undo, slug_and_name, wait_json
+from app.web.present import iso, plan_json, seconds_to_undo, slug_and_name, wait_json
 from app.web.request import browser_id, limit, parse, phone_confirmed, wants_json
 from app.web.response import Answer, base_url, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
@@ -178,6 +178,7 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
             db, queue, ticket, transitions.state_at(ticket, row, at), _ticket_url(row, ticket)
         )
         ahead, wait, steps = 0, None, []
+        plan = plans.plan_of(db, ticket)
         phone = None
         if queue.is_call_list:
             phone = format_phone(calls.get_call(db, ticket).contact.phone, row.country)
@@ -185,9 +186,11 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
             line = service().waits.line_of(db, at, row, queue)
             ahead_by_queue = tickets.count_ahead(db, ticket, line.queue_ids, day_of(row, at))
             ahead = ahead_by_queue.get(queue.id, 0)
-            wait = _not_before(ticket.away_until, at, line.range_behind(ahead_by_queue))
+            away = tickets.away_ahead(db, at, ticket, line.queue_ids, day_of(row, at))
+            away_s = None if ticket.away_until is None else ticket.away_until - at
+            wait = not_before(away_s, line.range_behind(ahead_by_queue, away))
             steps = latest_line_events(db, row, ticket)
-    content = ticket_json(row, queue, ticket, ahead=ahead, wait=wait, steps=steps)
+    content = ticket_json(row, queue, ticket, ahead=ahead, wait=wait, steps=steps, plan=plan)
     _add_messages(content, told)
     if queue.is_call_list:
         content["phone"] = phone
@@ -280,14 +283,6 @@ def _ticket_url(place: Place, ticket: Ticket) -> str:
     return link("customer.show_ticket", place=place.slug, token=ticket.token)
 
 
-def _not_before(away_until: float | None, at: float, wait: WaitRange | None) -> WaitRange | None:
-    """Return the wait of a customer who lets others go first until a time: it lasts as long, at least."""
-    if wait is None or away_until is None or away_until <= at:
-        return wait
-    away_s = math.ceil((away_until - at) / 60) * 60
-    return WaitRange(max(wait.from_s, away_s), max(wait.to_s, away_s))
-
-
 def ticket_json(
     place: Place,
     queue: Queue,
@@ -296,8 +291,12 @@ def ticket_json(
     ahead: int = 0,
     wait: WaitRange | None = None,
     steps: Sequence[LineEvent] = (),
+    plan: Sequence[Step] = (),
 ) -> dict[str, Any]:
-    """Return what a customer sees of their ticket; `ahead`, `wait` and `steps` count while it waits."""
+    """Return what a customer sees of their ticket; `ahead`, `wait` and `steps` count while it waits.
+
+    `plan` holds the queues that they pass through.
+    """
     state = transitions.state_at(ticket, place, now())
     is_waiting = state == "waiting"
     is_called = state in ("called", "serving") and not queue.is_call_list
@@ -330,6 +329,7 @@ def ticket_json(
         "ahead": ahead if is_waiting else None,
         "estimated_wait": wait_json(wait) if is_waiting else None,
         "steps": [step_json(each, place) for each in steps] if is_waiting else [],
+        "plan": plan_json(ticket, plan),
         "desk": ticket.desk if is_called else None,
         "door": ticket.door if is_called else None,
         "held_until": iso(ticket.held_until, place) if is_called else None,

@@ -9,9 +9,10 @@ from flask import Blueprint, request, session, url_for
 from sqlalchemy.engine import Connection
 
 from app.clock import now
-from app.core import calls, desks, notices, servicers
+from app.core import calls, desks, notices, plans, servicers
 from app.core.days import day_of
-from app.core.models import Place, Queue, Servicer, Ticket
+from app.core.desks import PlanChanges, Undoable
+from app.core.models import Place, Queue, Servicer, Step, Ticket
 from app.core.notices import NewNotice
 from app.core.phones import format_phone
 from app.core.places import find_place, find_place_for_staff
@@ -27,17 +28,20 @@ from app.web.forms import (
     MoveForm,
     NextForm,
     NumberForm,
+    PlanForm,
     ServicerForm,
     customer_details,
 )
 from app.web.picture_json import notice_json
-from app.web.present import iso, seconds_to_undo, slug_and_name
+from app.web.present import clock_time, iso, plan_json, seconds_to_undo, slug_and_name
 from app.web.request import browser_id, parse, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
 from app.web.urls import ID
 
 desk = Blueprint("desk", __name__)
+
+Plans = dict[int, list[Step]]  # the steps of tickets, by their ids
 
 
 # ----- getting a desk
@@ -144,6 +148,7 @@ def desk_json(
     line = waiting_tickets(db, [queue.id for queue in served], day_of(place, at))
     recent = recent_tickets(db, servicer)
     undoable = desks.find_undoable(db, at, servicer)
+    all_plans = plans.plans_of(db, [*line, *recent] if ticket is None else [ticket, *line, *recent])
     url = link("desk.show_desk", place=place.slug, token=servicer.token)
     return {
         "name": servicer.name,
@@ -153,9 +158,9 @@ def desk_json(
         "call": None if call is None else call_json(db, place, servicer, call),
         "queues": [queue.slug for queue in [*served, *lists]],
         "lines": [_line_json(queue, line) for queue in served],
-        "current": None if ticket is None or ticket.is_call else desk_ticket_json(place, ticket),
-        "recent": [desk_ticket_json(place, each) for each in recent],
-        "line": [_waiting_ticket_json(place, each) for each in line],
+        "current": None if ticket is None or ticket.is_call else desk_ticket_json(place, ticket, all_plans),
+        "recent": [desk_ticket_json(place, each, all_plans) for each in recent],
+        "line": [_waiting_ticket_json(place, each, all_plans) for each in line],
         "messages": [notice_json(each, place) for each in notices.notices_of(db, at, place)],
         "undo": None if undoable is None else _undo_json(at, undoable),
         "links": {
@@ -163,6 +168,7 @@ def desk_json(
             "next": f"{url}/next",
             "add": f"{url}/add",
             "undo": f"{url}/undo",
+            "plan": f"{url}/plan",
             "rename": f"{url}/rename",
             "messages": f"{url}/messages",
             "end_shift": f"{url}/end-shift",
@@ -178,15 +184,13 @@ def _line_json(queue: Queue, line: list[Ticket]) -> dict[str, Any]:
     return {**slug_and_name(queue), "open": queue.open, "waiting": len(waiting)}
 
 
-def _undo_json(at: float, ticket: Ticket) -> dict[str, Any]:
-    """Return what a servicer can undo: a no-show that has just ended, or a move that has just joined."""
-    moved = ticket.ended_at is None
-    happened_at = ticket.joined_at if moved else ticket.ended_at
+def _undo_json(at: float, undoable: Undoable) -> dict[str, Any]:
+    """Return what a servicer can undo: a no-show or a move that has just happened."""
     return {
-        "number": ticket.number,
-        "kind": "move" if moved else "no-show",
-        "queue_name": ticket.queue_name,
-        "seconds": seconds_to_undo(at, happened_at),
+        "number": undoable.ticket.number,
+        "kind": undoable.event.kind,
+        "queue_name": undoable.ticket.queue_name,
+        "seconds": seconds_to_undo(at, undoable.event.happened_at),
     }
 
 
@@ -201,9 +205,10 @@ def _customer_json(place: Place, ticket: Ticket) -> dict[str, Any]:
     }
 
 
-def _waiting_ticket_json(place: Place, ticket: Ticket) -> dict[str, Any]:
+def _waiting_ticket_json(place: Place, ticket: Ticket, all_plans: Plans) -> dict[str, Any]:
     return {
         **_customer_json(place, ticket),
+        **_note_and_plan(ticket, all_plans),
         "queue": ticket.queue,
         "queue_name": ticket.queue_name,
         "by_phone": ticket.by_phone,
@@ -211,13 +216,19 @@ def _waiting_ticket_json(place: Place, ticket: Ticket) -> dict[str, Any]:
     }
 
 
-def desk_ticket_json(place: Place, ticket: Ticket) -> dict[str, Any]:
+def _note_and_plan(ticket: Ticket, all_plans: Plans) -> dict[str, Any]:
+    """Return what a desk wrote down for the desks that come next."""
+    return {"desk_note": ticket.desk_note, "plan": plan_json(ticket, all_plans.get(ticket.id, []))}
+
+
+def desk_ticket_json(place: Place, ticket: Ticket, all_plans: Plans) -> dict[str, Any]:
     """Return what a servicer sees of a customer's ticket: never the customer's links.
 
     For a customer who is to be phoned, it also holds the link that dials their number.
     """
     content = {
         **_customer_json(place, ticket),
+        **_note_and_plan(ticket, all_plans),
         "state": ticket.state,
         "queue": ticket.queue,
         "queue_name": ticket.queue_name,
@@ -248,7 +259,7 @@ def back_to_desk(place: str, token: str, message: str | None = None) -> Answer:
 def call_next(place: str, token: str) -> Answer:
     """Finish the current customer and call the next one."""
     form = parse(NextForm, "finished")
-    called = write(
+    pressed = write(
         desks.call_next,
         place,
         token,
@@ -256,7 +267,27 @@ def call_next(place: str, token: str) -> Answer:
         queue=form.get("queue"),
         number=form.get("number"),
     )
-    return back_to_desk(place, token, None if called else "No one waiting.")
+    messages = []
+    if pressed.goes_on_to:
+        messages.append(f"{form['finished']} goes on to {pressed.goes_on_to.name}.")
+    if not pressed.called:
+        messages.append(_why_nobody(place, token, form.get("queue")))
+    return back_to_desk(place, token, " ".join(messages) or None)
+
+
+def _why_nobody(place: str, token: str, queue: str | None) -> str:
+    """Return why nobody was called: "No one to call yet. A7 lets others go first until 10:42."."""
+    with service().database.read() as db:
+        line = desks.passed_over(db, place, token, queue)
+        row = find_place(db, place)
+    away = [
+        f"{ticket.number} lets others go first until {clock_time(str(iso(ticket.away_until, row)))}."
+        for ticket in line
+        if ticket.away_until is not None and ticket.away_until > now()
+    ]
+    if away:
+        return " ".join(["No one to call yet.", *away])
+    return "No one else waiting." if line else "No one waiting."
 
 
 @desk.post("/<place>/desk/<token>/start")
@@ -270,7 +301,7 @@ def start(place: str, token: str) -> Answer:
 @desk.post("/<place>/desk/<token>/done")
 @errors_on(show_desk)
 def finish(place: str, token: str) -> Answer:
-    """End the ticket at the desk as done."""
+    """Finish the customer at the desk: they go on to the next step of their plan, or are done."""
     write(desks.finish, place, token, parse(NumberForm, "number")["number"])
     return back_to_desk(place, token)
 
@@ -321,10 +352,30 @@ def bring_back(place: str, token: str) -> Answer:
 @desk.post("/<place>/desk/<token>/move")
 @errors_on(show_desk)
 def move_ticket(place: str, token: str) -> Answer:
-    """Move a customer to another queue."""
+    """Move a customer to another queue, perhaps with a note and further steps."""
     form = parse(MoveForm, "number", "queue")
-    write(desks.move_ticket, place, token, form["number"], form["queue"])
+    write(
+        desks.move_ticket, place, token, form["number"], form["queue"], _plan_changes(form), form.get("step")
+    )
     return back_to_desk(place, token)
+
+
+@desk.post("/<place>/desk/<token>/plan")
+@errors_on(show_desk)
+def change_plan(place: str, token: str) -> Answer:
+    """Change the note about a customer for the other desks, and the steps that follow."""
+    form = parse(PlanForm, "number")
+    write(desks.change_plan, place, token, form["number"], _plan_changes(form), form.get("step"))
+    return back_to_desk(place, token, "Saved.")
+
+
+def _plan_changes(form: dict[str, Any]) -> PlanChanges:
+    changes: PlanChanges = {}
+    if "note" in form:
+        changes["note"] = form["note"]
+    if "steps" in form:
+        changes["steps"] = form["steps"]
+    return changes
 
 
 @desk.post("/<place>/desk/<token>/add")

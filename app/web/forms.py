@@ -27,6 +27,7 @@ from app.text import EMAIL_ADDRESS, tidy
 
 MAX_PARTY = 50  # people on one ticket, and people counted by one tap
 MAX_ID = 2**31 - 1
+MAX_DESK_NOTE = 200  # characters of a note from a desk to the other desks
 MAX_NOTE = 500  # characters, wherever a customer says what they need
 # What a queue can ask its customers for: fields of CustomerForm, with the words of the owner's page.
 CUSTOMER_FIELDS = {"name": "Name", "phone": "Phone", "note": "What it is about", "party": "How many people"}
@@ -135,6 +136,7 @@ class PlaceSettingsForm(PlaceForm):
     )
     address = text_field("Address for phones", 60)
     max_delays = int_field("More time, times", 0, 10)
+    keeps_wait = flag_field("Waiting time of who is moved")
 
 
 class WebhookForm(Form):
@@ -277,7 +279,15 @@ class NumbersForm(Form):
     numbers = list_field("Numbers")
 
 
-class MoveForm(NumberForm):
+class PlanForm(NumberForm):
+    """A note about a ticket for the other desks, and the steps that follow."""
+
+    note = text_field("Note", MAX_DESK_NOTE)
+    steps = list_field("Steps")
+    step = int_field("Step", 1, 100)  # the present one
+
+
+class MoveForm(PlanForm):
     """A ticket and the queue that it moves to."""
 
     queue = text_field("Queue", 60)

@@ -44,12 +44,10 @@ class RateLimiter:
             # A window that ends too late began before the clock was set back.
             if window is None or window.ends_at - at > window_s:
                 self._limited.pop(key, None)
-                window = _Window(at + window_s)
+                window = self._below_limit[key] = _Window(at + window_s)
             window.count += 1
-            if window.count < limit:
-                self._below_limit[key] = window
-            else:
-                self._below_limit.pop(key, None)
+            if window.count >= limit and key in self._below_limit:
+                del self._below_limit[key]
                 self._limited[key] = window
         return max(1, math.ceil(window.ends_at - at)) if window.count > limit else 0
 

@@ -316,6 +316,7 @@ def place_json(place: Place) -> dict[str, Any]:
         "day_starts": place.day_starts,
         "wait_goal_minutes": place.wait_goal_minutes,
         "max_delays": place.max_delays,
+        "keeps_wait": place.keeps_wait,
         "thanks": place.thanks,
         "colour": place.colour,
         "links": links_json(place),

@@ -104,6 +104,7 @@ def _queue_json(item: QueuePicture, place: Place, place_url: str) -> dict[str, A
         "called": [_called_json(ticket, place) for ticket in item.called],
         "links": {"take": f"{place_url}/{queue.slug}/tickets"},
         "door": item.door,
+        "steps": item.steps,
         "waits": [wait_json(wait) for wait in item.waits],
         "estimated_wait": wait_json(item.newcomer_wait),
         "no_estimate": _why_no_estimate(item),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.clock import now
 from app.core.history import UNDO_S
-from app.core.models import Place, WaitRange
+from app.core.models import Place, Step, Ticket, WaitRange
 from app.text import close_direction_marks
 
 MAX_MINUTES = 20_000  # that Times remembers
@@ -71,6 +71,17 @@ def slug_and_name(item: Any, **links: str) -> dict[str, Any]:
     """Return the slug, the name and, if there are any, the links of a place, a queue or a counter."""
     content: dict[str, Any] = {"slug": item.slug, "name": item.name}
     return content | {"links": links} if links else content
+
+
+def plan_json(ticket: Ticket, steps: Sequence[Step]) -> dict[str, Any] | None:
+    """Return the plan of a ticket as JSON; None if it has none."""
+    if ticket.step_number is None:
+        return None
+    return {
+        "step": ticket.step_number,
+        "of": ticket.step_count,
+        "steps": [{"queue": each.queue, "queue_name": each.queue_name} for each in steps],
+    }
 
 
 def seconds_to_undo(at: float, happened_at: float | None) -> float:

@@ -34,7 +34,16 @@ MAX_JSON_CONTAINERS = 110_000
 LARGE_BODY_WAIT_S = 10.0  # how long a large body waits while another one is being read
 
 # In other fields, null and a blank text mean the same as leaving the field out.
-FIELDS_WITH_MEANINGFUL_NULL = ("finished", "admits", "staff_email", "desk", "thanks", "colour", "address")
+FIELDS_WITH_MEANINGFUL_NULL = (
+    "finished",
+    "admits",
+    "staff_email",
+    "desk",
+    "thanks",
+    "colour",
+    "address",
+    "note",
+)
 
 
 def wants_json() -> bool:
@@ -112,12 +121,14 @@ def check_request() -> None:
         raise BadInput("The address of this server is not a valid one: check the name in the address bar.")
     if "\0" in request.path:
         flask.abort(404)
-    request.max_content_length = request.max_form_memory_size = max_body_bytes()
-    if (request.content_length or 0) > max_body_bytes():
+    max_bytes = max_body_bytes()
+    request.max_content_length = request.max_form_memory_size = max_bytes
+    if (request.content_length or 0) > max_bytes:
         flask.abort(413)
     if request.method == "POST" and request.url_rule:
         check_link()
-        _wait_for_turn()
+        if max_bytes > MAX_BODY_BYTES and (request.content_length or 0) > MAX_BODY_BYTES:
+            _wait_for_turn()
         if not (request.is_json or is_app_request()):
             _check_fields()
             current_app.extensions["csrf"].protect()
@@ -127,8 +138,6 @@ def check_request() -> None:
 
 def _wait_for_turn() -> None:
     """Let large bodies be read one at a time: each takes many times its size in memory."""
-    if max_body_bytes() == MAX_BODY_BYTES or (request.content_length or 0) <= MAX_BODY_BYTES:
-        return
     turn = service().large_body_turn
     if not turn.acquire(timeout=LARGE_BODY_WAIT_S):
         raise Unavailable("Other contacts are being stored just now. Please try again in a moment.")
@@ -195,6 +204,8 @@ def parse_json(form: type[Form], content: Any, *required: str) -> dict[str, Any]
 
 def parse_values(form: type[Form], values: Mapping[str, list[str] | None], *required: str) -> dict[str, Any]:
     """Return the fields of a form's lists of texts, validated; None stands for JSON's null."""
+    if not values and not required:
+        return {}
     filled = form(MultiDict([(name, value) for name, texts in values.items() for value in texts or ()]))
     filled.validate()
     parsed: dict[str, Any] = {}

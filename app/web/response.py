@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import wraps
+from functools import cache, lru_cache, wraps
 from typing import Any
+from urllib.parse import quote
 
 import flask
-from flask import Flask, Response, current_app, g, request, url_for
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Request, Response, current_app, g, request, url_for
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.sansio.utils import get_current_url
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.models import Place
 from app.core.places import find_place
+from app.core.plans import MAX_STEPS
 from app.errors import (
     BadInput,
     Conflict,
@@ -32,7 +35,8 @@ from app.errors import (
     WritesPaused,
 )
 from app.network import MAX_BODY_BYTES, MAX_CONTACTS_BODY_BYTES
-from app.web.forms import CUSTOMER_FIELDS, MAX_NOTE, MAX_PARTY
+from app.web.forms import CUSTOMER_FIELDS, MAX_DESK_NOTE, MAX_NOTE, MAX_PARTY
+from app.web.host import WsgiApp
 from app.web.request import check_request, max_body_bytes, release_turn, wants_json
 from app.web.service import service
 
@@ -59,14 +63,29 @@ RETRY_BUSY_S = 5
 
 def base_url() -> str:
     """Return what absolute URLs begin with: TAKEANUMBER_URL, or else the host that was asked."""
-    if "base_url" not in g:
-        g.base_url = (service().settings.url or request.host_url).rstrip("/")
-    return str(g.base_url)
+    known = g.get("base_url")
+    if known is None:
+        known = g.base_url = service().settings.url.rstrip("/") or _origin(request.scheme, request.host)
+    return str(known)
+
+
+@lru_cache(maxsize=100)
+def _origin(scheme: str, host: str) -> str:
+    return get_current_url(scheme, host).rstrip("/")
 
 
 def link(endpoint: str, **values: Any) -> str:
-    """Return the absolute URL of an endpoint such as "desk.show_desk"."""
-    return base_url() + url_for(endpoint, **values)
+    """Return the absolute URL of an endpoint such as "desk.show_desk", given the variables of its rule."""
+    path = _path_format(endpoint)
+    quoted = {name: quote(str(value), safe="!$&'()*+,/:;=@") for name, value in values.items()}
+    return base_url() + path.format_map(quoted)
+
+
+@cache
+def _path_format(endpoint: str) -> str:
+    """Return the path of an endpoint, such as "/{place}/desk/{token}": url_for() would take much longer."""
+    (rule,) = current_app.url_map.iter_rules(endpoint)
+    return re.sub(r"<(?:[^<>]*:)?(\w+)>", r"{\1}", rule.rule)
 
 
 # ----- pages, JSON and redirects
@@ -95,6 +114,8 @@ def page(
             error_field=field,
             base_url=base_url(),
             max_note=MAX_NOTE,
+            max_desk_note=MAX_DESK_NOTE,
+            max_steps=MAX_STEPS,
             max_party=MAX_PARTY,
             customer_fields=CUSTOMER_FIELDS,
             **context,
@@ -273,7 +294,8 @@ def _find_place_of_url() -> Place | None:
     slug = (request.view_args or {}).get("place")
     if slug is None:
         return None
-    with suppress(SQLAlchemyError, Unavailable), service().database.read() as db:
+    database = service().database
+    with suppress(Unavailable, *database.engine.errors), database.read() as db:
         return find_place(db, slug)
     return None
 
@@ -305,15 +327,17 @@ def handle_http_error(error: HTTPException) -> Answer:
 
 def handle_unexpected_error(error: Exception) -> Answer:
     """Log an error of this app or of the storage, and answer it with a one-sentence message."""
-    is_storage_error = isinstance(error, SQLAlchemyError | sqlite3.Error)
-    failure = service().database.failure
+    database = service().database
+    is_storage_error = isinstance(error, database.engine.errors)
+    failure = database.failure
     if is_storage_error and failure is not None:
         return handle_service_error(failure)  # it is in the log already
     # The rule and not the URL, which holds a token.
     log.error("Failed at %s", request.url_rule, exc_info=error)
     if is_storage_error:
-        reason = getattr(error, "orig", error if isinstance(error, sqlite3.Error) else "too busy")
-        reason = str(reason).partition("\n")[0]  # PostgreSQL adds lines with the statement
+        # What SQLAlchemy raises without a driver's error is that no connection was free.
+        cause = getattr(error, "orig", "too busy") if isinstance(error, SQLAlchemyError) else error
+        reason = str(cause).partition("\n")[0]  # PostgreSQL adds lines with the statement
         return handle_service_error(
             Unavailable(
                 f"Nothing can be stored just now ({reason}), and nothing was changed. Please try again soon."
@@ -329,11 +353,29 @@ CONTENT_SECURITY_POLICY = (
     "manifest-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
+CONSTANT_HEADERS = [
+    ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+]
+
+
+def add_constant_headers(app: WsgiApp) -> WsgiApp:
+    """Wrap a WSGI app: every response gets CONSTANT_HEADERS. Here that costs least."""
+
+    def wrapped(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            return start_response(status, headers + CONSTANT_HEADERS, *error)
+
+        return app(environ, start)
+
+    return wrapped
+
 
 def is_public_page(response: Response) -> bool:
     """Return True for a page that search engines may show: one that needs no token."""
     has_token = "token" in (request.view_args or {})
-    return response.mimetype == "text/html" and response.status_code == 200 and not has_token
+    return response.status_code == 200 and not has_token and response.mimetype == "text/html"
 
 
 HSTS_S = 365 * 86400  # for how long a browser shall use nothing but https
@@ -341,6 +383,12 @@ HSTS_S = 365 * 86400  # for how long a browser shall use nothing but https
 
 class SessionCookies(SecureCookieSessionInterface):
     """Session cookies that are sent over https only, if that is how browsers reach this server."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return the session of a request. Without a cookie there is nothing to verify."""
+        if "HTTP_COOKIE" not in request.environ:
+            return self.session_class()
+        return super().open_session(app, request)
 
     def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002
         """Return True when a cookie must be marked as Secure."""
@@ -353,14 +401,11 @@ def is_https() -> bool:
 
 
 def add_headers(response: Response) -> Response:
-    """Add the headers that every response has."""
+    """Add the headers that depend on the response."""
     if is_https():
         response.headers["Strict-Transport-Security"] = f"max-age={HSTS_S}"
-    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-    response.headers["Referrer-Policy"] = "no-referrer"
     if not is_public_page(response):
         response.headers["X-Robots-Tag"] = "noindex"
-    response.headers["X-Content-Type-Options"] = "nosniff"
     if request.endpoint != "static":
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers["Vary"] = "Accept"

@@ -2,6 +2,7 @@
 
 import pytest
 from counter import Inside
+from helpers.soak import soak_after
 from playwright.sync_api import expect
 
 SIZES = {"720p": (1280, 720), "1080p": (1920, 1080), "4K": (3840, 2160), "portrait": (1080, 1920)}
@@ -94,7 +95,7 @@ def look_at(page, size):
     page.wait_for_timeout(200)
 
 
-@pytest.mark.parametrize("many", [1, 2, 3, 4, 5, 6, 7, 9, 10, 12])
+@pytest.mark.parametrize("many", soak_after(3, [1, 5, 12, 2, 3, 4, 6, 7, 9, 10]))
 def test_number_and_desk_of_every_call_can_be_read(open_shop, look, many):
     shop = open_shop()
     call_at(shop, *reversed(NAMES[:many]))

@@ -96,6 +96,7 @@ def test_a_board_that_was_offline_announces_each_call_once_one_after_another(
     expect(board.locator("[data-calling]")).to_have_count(0)
 
 
+@pytest.mark.soak
 @pytest.mark.alone
 def test_a_board_says_every_call_in_order(server, shop, visit, notices):
     board = visit(shop.links["board"], "desktop")

@@ -5,6 +5,7 @@ import re
 import pytest
 from call_list import Calling
 from counter import Inside, taps
+from helpers.soak import soak_after
 from playwright.sync_api import expect
 
 A_QUARTER = 16_000  # ms until a page reloads itself if its scripts don't run
@@ -32,7 +33,7 @@ def live_links(shop):
 # ----- browsers that can't read the scripts
 
 
-@pytest.mark.parametrize("broken", ["its own", "live.js", "swap.js"])
+@pytest.mark.parametrize("broken", soak_after(1, ["its own", "live.js", "swap.js"]))
 @pytest.mark.parametrize(
     "script", ["customers.js", "ticket.js", "desk.js", "board.js", "door.js", "screen.js"]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,12 +18,16 @@ from werkzeug.routing import Rule
 
 import takeanumber
 from app import clock as app_clock
+from app.storage.private import create_directory, create_file
+from app.storage.upgrade import create_database
 from helpers.client import AppClient
 from helpers.clock import REAL_PROCESSES, Clock
 from helpers.html_browser import Browser
 from helpers.places import Caller, Desk, Door, Place, open_deli
 
 HERE = Path(takeanumber.__file__).parent
+# What Rule.compile() sets.
+COMPILED_PARTS = ("arguments", "_parts", "_trace", "_converters", "_build", "_build_unknown")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,16 +57,17 @@ class Compiled(BytecodeCache):
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once() -> Iterator[None]:
     """Compile routes and templates once, for the thousand applications that the tests create."""
-    compile_builder, builders = Rule._compile_builder, {}
+    compile_rule, compiled = Rule.compile, {}
 
-    def once(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
-        of = rule.rule, str(rule.defaults), append_unknown
-        if of not in builders:
-            builders[of] = compile_builder(rule, append_unknown)
-        return builders[of]
+    def once(rule: Rule) -> None:
+        key = rule.rule, str(rule.defaults)
+        if key not in compiled:
+            compile_rule(rule)
+            compiled[key] = {name: getattr(rule, name) for name in COMPILED_PARTS}
+        vars(rule).update(compiled[key])
 
     with pytest.MonkeyPatch.context() as changed:
-        changed.setattr(Rule, "_compile_builder", once)
+        changed.setattr(Rule, "compile", once)
         changed.setattr(flask.Flask, "jinja_options", {"bytecode_cache": Compiled()})
         yield
 
@@ -82,16 +88,32 @@ def close(app: flask.Flask) -> None:
     app.extensions["takeanumber"].database.close()
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database without places, to copy: creating the tables takes ten times as long."""
+    path = tmp_path_factory.mktemp("empty") / "takeanumber.db"
+    create_database(path).close()
+    return path
+
+
 @pytest.fixture
 def start(
-    tmp_path: Path, clock: Clock, database_settings: dict[str, Any]
+    tmp_path: Path, clock: Clock, database_settings: dict[str, Any], empty_database: Path
 ) -> Iterator[Callable[..., flask.Flask]]:
-    """Create applications with these settings on the database of this test; close them all after it."""
+    """Create applications with these settings; close them all after the test.
+
+    The database of the test is a copy of an empty one. With another `data`, the application creates its own.
+    """
     apps = []
+    path = tmp_path / "data" / "takeanumber.db"
 
     def start(**settings: Any) -> flask.Flask:
-        defaults = {"data": tmp_path / "data", "takes_per_minute": 10**9, **database_settings}
-        apps.append(takeanumber.create_app(**defaults | settings))
+        options = {"data": path.parent, "takes_per_minute": 10**9} | database_settings | settings
+        if not database_settings and not settings.keys() & {"data", "database_url"} and not path.exists():
+            create_directory(path.parent)
+            create_file(path)
+            shutil.copyfile(empty_database, path)
+        apps.append(takeanumber.create_app(**options))
         return apps[-1]
 
     yield start
