@@ -28,6 +28,7 @@ bench: install-test
 	$(BIN)/python tests/bench/contacts.py
 	$(BIN)/python tests/bench/calls.py
 	$(BIN)/python tests/bench/move.py
+	$(BIN)/python tests/bench/postgres.py
 
 bundle:
 	@git archive --format=zip --output=$(BUNDLE) HEAD $$(sed -n 's|^!/||p' .ebignore)

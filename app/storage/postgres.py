@@ -46,7 +46,13 @@ WORK_LOCK = 0x74616E05  # held while an instance is at a work that ends with it
 
 MOVED_FACT = "moved"  # set once everything was moved
 MAY_WRITE = f"""SELECT pg_try_advisory_xact_lock_shared({MOVE_LOCK}, 0)
-                AND NOT EXISTS (SELECT 1 FROM fact WHERE name = '{MOVED_FACT}')"""
+                AND NOT EXISTS (SELECT 1 FROM fact WHERE name = '{MOVED_FACT}'), pg_current_xact_id()::text"""
+
+# Each message to the server takes time in which others wait for the lane. So a transaction begins with the
+# first savepoint, and a savepoint is released together with the next statement.
+SAVEPOINT, RELEASE = "SAVEPOINT job", "RELEASE job"
+UNSENT = "unsent"  # in Connection.info: RELEASE, or SAVEPOINT if begin() has set it already
+TRANSACTION = "transaction"  # in Connection.info: the id of the transaction
 
 ENGINE_URL = "postgresql+psycopg://"  # without a host: that is up to libpq
 CHANNEL = "takeanumber"
@@ -212,10 +218,12 @@ class PostgresEngine:
         if lane == ALL_LANES:
             lanes = range(PLACE_LANES)
         locks = "".join(f"; SELECT pg_advisory_xact_lock({LANE_LOCK}, {number})" for number in lanes)
-        cursor = _execute(db, f"BEGIN{locks}; {MAY_WRITE}")
+        cursor = _execute(db, f"BEGIN{locks}; {SAVEPOINT}; {MAY_WRITE}")
         while cursor.nextset():
             pass
-        if cursor.fetchone() != (True,):
+        may_write, db.info[TRANSACTION] = cursor.fetchone()
+        db.info[UNSENT] = SAVEPOINT
+        if not may_write:
             raise WritesPaused(MOVING_SENTENCE)
 
     def commit(self, db: Connection) -> None:
@@ -223,11 +231,11 @@ class PostgresEngine:
 
         When the answer is lost, the server is asked whether the transaction was stored.
         """
-        (transaction,) = _execute(db, "SELECT pg_current_xact_id_if_assigned()::text").fetchone()
+        transaction = db.info[TRANSACTION]
         try:
             _execute(db, "COMMIT")
         except psycopg.Error as error:
-            if transaction is None or not self.passes(error) or not self._was_stored(transaction):
+            if not self.passes(error) or not self._was_stored(transaction):
                 raise
             db.invalidate()
 
@@ -248,7 +256,13 @@ class PostgresEngine:
 
     def run(self, db: Connection, statement: str) -> None:
         """Run a statement about the transaction, such as a savepoint."""
-        _execute(db, statement)
+        unsent = db.info.pop(UNSENT, None)
+        if statement == RELEASE:
+            db.info[UNSENT] = RELEASE  # COMMIT releases it, too
+        elif unsent == RELEASE:
+            _execute(db, f"{RELEASE}; {statement}")
+        elif unsent != statement:
+            _execute(db, statement)
 
     def in_transaction(self, db: Connection) -> bool:
         """Return False when the transaction was lost."""
