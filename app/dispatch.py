@@ -59,13 +59,7 @@ class Dispatcher:
 
     def start(self, stop: threading.Event) -> None:
         """Send in the background until `stop` is set."""
-        earlier = self._database.on_commit
-
-        def on_commit() -> None:
-            earlier()
-            self._wake.set()
-
-        self._database.on_commit = on_commit
+        self._database.on_own_commit = self._wake.set  # other instances send what they store
         threading.Thread(target=self._run, args=(stop,), name="outbox", daemon=True).start()
 
     def send_due(self) -> None:

@@ -102,8 +102,7 @@ def measure(
         for places in (1, MANY):
             for name, servers in targets.items():
                 own = shops[SQLITE if name == SQLITE else ""]
-                # Each round begins with empty lines.
-                urls = [shop.add_queue(f"{name} {places} {nth}")["links"]["take"] for shop in own[:places]]
+                urls = [shop.take_url for shop in own[:places]]
                 given: list[str] = []
                 people = [customer(url, given) for url, _ in zip(cycle(urls), range(asked.clients))]
                 result = load(Balancer(servers), people, asked.seconds)
