@@ -29,6 +29,7 @@ bench: install-test
 	$(BIN)/python tests/bench/calls.py
 	$(BIN)/python tests/bench/move.py
 	$(BIN)/python tests/bench/postgres.py
+	$(BIN)/python tests/bench/push.py
 
 bundle:
 	@git archive --format=zip --output=$(BUNDLE) HEAD $$(sed -n 's|^!/||p' .ebignore)
