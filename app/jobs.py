@@ -19,7 +19,7 @@ from app.core.clock_check import ClockCheck
 from app.core.contacts import forget_old_contacts
 from app.core.doors import held_too_long, release_spaces
 from app.core.erasure import erase_deleted_places
-from app.core.imports import erase_old_imports, fail_unread_imports, finish_imports
+from app.core.imports import erase_old_imports, fail_lost_imports, finish_imports
 from app.core.mail_addresses import forget_old_addresses
 from app.core.more_time import end_delays
 from app.core.occupancy import tell_occupancy
@@ -38,7 +38,6 @@ log = logging.getLogger("takeanumber")
 TICK_S = 1.0  # how often the threads look whether there is something to do
 ERASE_S = 3600.0
 COUNT_YEARS_S = 60.0  # how often to look whether a day has begun somewhere
-READING_S = 600.0  # no import takes so long to read
 WATCHDOG_EXIT_STATUS = 1
 
 
@@ -108,22 +107,16 @@ def _database_jobs(database: Database, settings: Settings, clock_check: ClockChe
         Job("release spaces", 1, when_clock_is_right(lambda at: _release_spaces(database, at))),
     ]
     if database.engine.changes_elsewhere:
-        jobs.append(Job("fail unread imports", 60, lambda: fail_old_imports(database, now())))
+        jobs.append(Job("fail lost imports", 10, lambda: fail_lost_imports(database, now())))
     return jobs
-
-
-def fail_old_imports(database: Database, at: float) -> bool:
-    """Give up imports that an instance was staging when it ended: they have taken far too long."""
-    database.write(fail_unread_imports, at - READING_S)
-    return False
 
 
 def _release_spaces(database: Database, at: float) -> bool:
     """Release the spaces of customers who were called to a door and didn't come."""
     with database.read() as db:
         due = held_too_long(db, at)
-    if due:  # a write that changes nothing would still wait for the disk
-        database.write(release_spaces, at)
+    for slug, ticket_ids in due.items():
+        database.write_in(slug, release_spaces, at, ticket_ids)
     return False
 
 
