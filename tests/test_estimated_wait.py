@@ -248,6 +248,29 @@ def test_ranges_that_were_too_short_make_the_next_ones_wider():
     assert learn_levels([Outcome(300, 0, 60)] * 50) == learn_levels([]), "a minute tells nothing"
 
 
+def test_where_services_vary_much_a_ticket_keeps_the_end_that_it_was_shown_first(place, ana, clock):
+    """Each quick service brings good news, but the next one may be long again."""
+    serve(place, ana, clock, *[60, 60, 60, 60, 900, 60, 60, 60, 60, 60] * 4)
+    for _ in range(7):
+        place.customer()
+    mine = place.customer()
+    ends = [minutes(mine.ticket["estimated_wait"])[1]]
+    for _ in range(5):
+        number = ana.call_next()["number"]
+        clock.advance(minutes=1)
+        ana.post("done", number=number)
+        wait = mine.get()["estimated_wait"]
+        assert place.queue()["waits"][-1] == wait
+        ends.append(minutes(wait)[1])
+    assert ends == [ends[0] - passed for passed in range(6)]
+    for _ in range(2):
+        number = ana.call_next()["number"]
+        ana.post("done", number=number)
+    assert minutes(mine.get()["estimated_wait"])[1] < ends[-1], (
+        "but not if it's almost certain that it's sooner"
+    )
+
+
 # ----- a queue that a counter admits
 
 
@@ -425,7 +448,9 @@ def test_a_line_of_a_hundred_costs_the_picture_less_than_a_millisecond_more(plac
         for _ in range(30):
             began = time.perf_counter()
             line = parts.waits.line_of(db, clock(), row, queue)
-            waits, _ = line.ranges_along(queue.id, [ticket.queue_id for ticket in everybody])
+            promised_s = [ticket.promised_until - clock() for ticket in everybody]
+            queue_ids = [ticket.queue_id for ticket in everybody]
+            waits, _ = line.ranges_along(queue.id, queue_ids, promised_s=promised_s)
             assert len(waits) == 100
             times.append(time.perf_counter() - began)
     assert min(times) < 0.001

@@ -227,8 +227,9 @@ class Estimator:
                 for each in islice((c for c in self.day.line if c.queue == queue), 100)
                 if each.span is not None and at - each.at > each.span.to_s
             ]
-            levels = learn_levels(chain(self.day.memory.outcomes[queue], overdue))
-            known = at, len(latest) / 20, learn(latest, self.day.scenario.guess_s), levels
+            services = learn(latest, self.day.scenario.guess_s)
+            levels = learn_levels(chain(self.day.memory.outcomes[queue], overdue), services.scv)
+            known = at, len(latest) / 20, services, levels
             self.learned[queue] = known
         return known[2], known[3]
 
@@ -247,14 +248,21 @@ class Estimator:
         return line_of(queue, desks, services), learned[queue][1]
 
     def estimates(
-        self, at: float, queue: int, aheads: Iterable[dict[int, int]]
+        self,
+        at: float,
+        queue: int,
+        aheads: Iterable[dict[int, int]],
+        promised_s: Iterable[float | None] = (None,),
     ) -> list[tuple[float, WaitRange]] | None:
         """Return the mean wait and the range behind so many in each queue; None while no desk is there."""
         line, levels = self.line(at, queue)
         if line is None:
             return None
         moments = [line.behind(ahead) for ahead in aheads]
-        return [(mean_s, range_of(mean_s, variance, levels)) for mean_s, variance in moments]
+        return [
+            (mean_s, range_of(mean_s, variance, levels, promise_s))
+            for (mean_s, variance), promise_s in zip(moments, promised_s, strict=True)
+        ]
 
 
 @dataclass
@@ -396,7 +404,8 @@ class Day:
                     aheads.append(dict(ahead))
                     who.append(each)
                 ahead[each.queue] += 1
-            estimates = self.estimates.estimates(at, queue, aheads) if who else None
+            promised_s = [each.at + each.span.to_s - at for each in who]
+            estimates = self.estimates.estimates(at, queue, aheads, promised_s) if who else None
             for each, (_, span) in zip(who, estimates or [], strict=bool(estimates)):
                 if span.to_s > 1.25 * each.least_s and span.to_s >= each.least_s + 120:
                     each.rose = True
