@@ -27,6 +27,7 @@ bench: install-test
 	$(BIN)/python tests/bench/backup.py
 	$(BIN)/python tests/bench/contacts.py
 	$(BIN)/python tests/bench/calls.py
+	$(BIN)/python tests/bench/push.py
 
 bundle:
 	@git archive --format=zip --output=$(BUNDLE) HEAD $$(sed -n 's|^!/||p' .ebignore)

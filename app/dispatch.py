@@ -21,7 +21,7 @@ from app.core.notify import Subscription
 from app.core.outbox import INSTANCE, MAIL, PUSH, due_targets, release_claims
 from app.core.outgoing import Answer, Hosts, NoAnswer, RefusedTarget, post
 from app.core.subscriptions import PushLetter, claim_push, delete_subscription, postpone_push
-from app.core.web_push import Browser, encrypt, headers_of, origin_of
+from app.core.web_push import Browser, encrypt, headers_of, origin_of, tag_of
 from app.core.webhooks import Post, Webhook, claim_post, store_result
 from app.errors import Unavailable
 from app.settings import Settings
@@ -143,7 +143,8 @@ class Dispatcher:
         origin = origin_of(subscription.endpoint)
         # A push service wants to know whom to write to; the pages of this server say so.
         contact = origin_of(subscription.ticket_url)
-        headers = headers_of(now(), key, origin, contact, f"ticket-{letter.ticket_id}")
+        topic = tag_of(letter.content) if letter.ticket_id is None else f"ticket-{letter.ticket_id}"
+        headers = headers_of(now(), key, origin, contact, topic)
         browser = Browser(subscription.endpoint, subscription.p256dh or "", subscription.auth or "")
         try:
             body = encrypt(letter.content.encode(), browser)

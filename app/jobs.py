@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.clock import now
+from app.core.alerts import AlertWatcher
 from app.core.clock_check import ClockCheck
 from app.core.contacts import forget_old_contacts
 from app.core.doors import held_too_long, release_spaces
@@ -85,7 +86,9 @@ def _database_jobs(database: Database, settings: Settings, clock_check: ClockChe
     forget = when_clock_is_right(lambda at: forget_old_contacts(database, at, keep_days))
     forget_addresses = when_clock_is_right(lambda at: database.write(forget_old_addresses, at))
     forget_subscriptions = when_clock_is_right(lambda at: _forget_subscriptions(database, at))
-    soon = SoonWatcher(WaitEstimator())
+    waits = WaitEstimator()
+    soon = SoonWatcher(waits)
+    alerts = AlertWatcher(waits, mail_enabled=settings.mail_enabled)
     jobs = [
         Job("check the clock", 1, when_clock_is_right(lambda _at: False), everywhere=True),
         Job("erase personal data", ERASE_S, erase),
@@ -96,6 +99,7 @@ def _database_jobs(database: Database, settings: Settings, clock_check: ClockChe
         Job("erase old imports", 10, when_clock_is_right(lambda at: erase_old_imports(database, at))),
         Job("end delays", 1, lambda: end_delays(database, now())),
         Job("tell whose turn comes soon", 1, lambda: soon.tell(database, now())),
+        Job("tell owners of long waits", 5, lambda: alerts.tell(database, now())),
         Job("tell what is full", 1, lambda: tell_occupancy(database, now())),
         Job("forget subscriptions", 60, forget_subscriptions),
         Job("release spaces", 1, when_clock_is_right(lambda at: _release_spaces(database, at))),

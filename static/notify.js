@@ -8,9 +8,9 @@ const BLOCKED = 'Notifications are blocked in your browser’s settings. Keep th
 const FAILED = 'Notifications don’t work here just now. Keep this page open: it rings.';
 const WORKER = '/push-worker.js';
 
-const isApple = /iP(hone|ad|od)/.test(navigator.userAgent)
+export const isApple = /iP(hone|ad|od)/.test(navigator.userAgent)
   || (navigator.platform === 'MacIntel' && navigator.maxTouchPoints > 1);
-const hasPush = Boolean(window.isSecureContext && navigator.serviceWorker && window.PushManager && window.Notification);
+export const hasPush = Boolean(window.isSecureContext && navigator.serviceWorker && window.PushManager && window.Notification);
 
 // The key of the server, as a browser wants it.
 function bytes(key) {
@@ -18,7 +18,7 @@ function bytes(key) {
   return Uint8Array.from(text, letter => letter.charCodeAt(0));
 }
 
-async function subscribe(key) {
+export async function subscribe(key) {
   const registration = await navigator.serviceWorker.register(WORKER);
   await navigator.serviceWorker.ready;
   const options = { userVisibleOnly: true, applicationServerKey: bytes(key) };
@@ -32,12 +32,12 @@ async function subscribe(key) {
   }
 }
 
-async function known() {
+export async function known() {
   const registration = await navigator.serviceWorker.getRegistration(WORKER);
   return registration ? registration.pushManager.getSubscription() : null;
 }
 
-function post(url, subscription) {
+export function post(url, subscription) {
   const { endpoint, keys } = subscription.toJSON();
   const body = JSON.stringify({ endpoint, keys });
   const headers = { Accept: 'application/json', 'Content-Type': 'application/json' };

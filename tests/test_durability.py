@@ -28,12 +28,14 @@ class Storm:
         self.called = {}  # all servicers who were told that they serve a number
 
     def rage_until_killed(self, seconds):
-        """Press for this long, then kill the server in the middle."""
+        """Press for this long, and until somebody was answered, then kill the server in the middle."""
+        taken, called = len(self.taken), len(self.called)
         people = [threading.Thread(target=self._take) for _ in range(TAKERS)]
         people += [threading.Thread(target=self._call, args=item) for item in self.desks.items()]
         for person in people:
             person.start()
         time.sleep(seconds)
+        wait_for(lambda: len(self.taken) > taken and len(self.called) > called)
         self.shop.client.kill()
         for person in people:
             person.join()
@@ -88,12 +90,9 @@ def check_integrity(server):
 def test_no_answered_request_is_lost_when_the_server_is_killed(server, kills):
     storm = Storm(server.open_shop())
     for _ in range(kills):
-        before = len(storm.taken), len(storm.called)
         storm.rage_until_killed(random.uniform(0.3, 0.9))
         server.start()
         storm.check()
-        assert len(storm.taken) > before[0], "nobody took a number before the kill"
-        assert len(storm.called) > before[1], "nobody was called before the kill"
 
 
 # ----- a full disk
@@ -318,8 +317,9 @@ def take_until_lost(shop, server, taken):
     try:
         while True:
             answer = server.post(shop.take_url)
-            assert answer.status == 201, answer
-            taken[answer.body["number"]] = time.monotonic()
+            if answer.status != 503:  # as while a busy machine is late to confirm its lease
+                assert answer.status == 201, answer
+                taken[answer.body["number"]] = time.monotonic()
             time.sleep(0.1)  # otherwise the last copies would be larger than a megabyte
     except (OSError, HTTPException):
         return

@@ -160,6 +160,16 @@ def test_calling_again_notifies_again_and_a_no_show_hears_that_the_line_moved_on
     ]
 
 
+def test_your_turn_does_not_wait_behind_others_who_are_told_soon(shop, receiver):
+    assert shop.place.owner_post("/queues/deli", usual_service_s=10).status == 200
+    zoe, *_, last = [shop.customer() for _ in range(9)]  # the last one shares the lane of the first
+    shop.soon.tell(shop.database, app_clock.now())
+    shop.desk.call_next()
+    shop.dispatcher.send_due()
+    lane = [each.path for each in receiver.got if each.path in (zoe.phone.path, last.phone.path)]
+    assert lane == [zoe.phone.path, last.phone.path]
+
+
 def test_nothing_is_sent_once_the_ticket_has_ended(shop, receiver):
     zoe, ben = shop.customer(), shop.customer()
     shop.desk.call_next()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from app.core.days import local_time
+from app.core.days import is_between, local_time
 from app.core.models import Queue
 
 MINUTES_PER_DAY = 1440
@@ -17,14 +17,7 @@ MINUTES_PER_DAY = 1440
 
 def is_open(call_list: Queue, timezone: str, at: float) -> bool:
     """Return True if a contact in this time zone may be called at a time."""
-    opens, closes = call_list.calling_from, call_list.calling_to
-    if opens == closes:
-        return True
-    local = datetime.fromtimestamp(at, ZoneInfo(timezone))
-    minute = 60 * local.hour + local.minute
-    if opens < closes:
-        return opens <= minute < closes
-    return minute >= opens or minute < closes
+    return is_between(timezone, call_list.calling_from, call_list.calling_to, at)
 
 
 def opens_at(call_list: Queue, timezone: str, at: float) -> float:

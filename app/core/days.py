@@ -31,6 +31,21 @@ def local_time(timezone: str, wanted: datetime) -> float:
     return next(at for at in count(first) if datetime.fromtimestamp(at, zone).replace(tzinfo=None) >= wanted)
 
 
+def is_between(timezone: str, opens: int, closes: int, at: float) -> bool:
+    """Return True if a time is within the hours that begin and end at these minutes of the local day.
+
+    Hours that begin and end at the same minute have no end; those that end before they begin last over
+    midnight.
+    """
+    if opens == closes:
+        return True
+    local = datetime.fromtimestamp(at, ZoneInfo(timezone))
+    minute = 60 * local.hour + local.minute
+    if opens < closes:
+        return opens <= minute < closes
+    return minute >= opens or minute < closes
+
+
 def day_begins(place: Place, day: str) -> float:
     """Return when a day of a place begins."""
     return _day_begins(place.timezone, day, place.day_starts)

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy.engine import Connection
 
 from app.core.mail_addresses import address_key, is_blocked, is_confirmed, log_mail, next_mail_at
-from app.core.outbox import MAIL, MAX_PAUSE_S, NEWS, REQUEST, claim
+from app.core.outbox import ALERT, MAIL, MAX_PAUSE_S, NEWS, REQUEST, claim
 from app.core.subscriptions import is_still_news
 from app.settings import Settings, greeting_name, read_sender
 from app.storage.database import Database
@@ -31,7 +31,9 @@ MAX_TRIES = 20  # in about three days. Counted, since a clock that jumps must no
 MAX_MAILS = 20  # over one connection
 MAX_REASON_LENGTH = 200
 # These mails are counted when they are sent, and postponed if they are too many; others when they are queued.
-COUNTED_WHEN_SENT = (NEWS, REQUEST)
+COUNTED_WHEN_SENT = (ALERT, NEWS, REQUEST)
+# These go to confirmed addresses only, and what is due to one becomes one message.
+TO_STAFF = (ALERT, REQUEST)
 PERMANENT_FAILURE = 500  # SMTP codes from here on mean that the server will never accept the mail
 
 
@@ -77,7 +79,10 @@ def send_due_mails(database: Database, at: float, settings: Settings) -> bool:
             database.write(_postpone, at, [mail], reason)
         return False
     try:
-        for letter in _letters(mails):
+        late = [mail for mail in mails if mail.expires_at is not None and mail.expires_at <= at]
+        if late:
+            database.write(_delete, late)
+        for letter in _letters([mail for mail in mails if mail not in late]):
             if database.paused:
                 return False
             if _may_send(database, at, letter):
@@ -90,12 +95,12 @@ def send_due_mails(database: Database, at: float, settings: Settings) -> bool:
 def _letters(mails: list[Mail]) -> list[list[Mail]]:
     """Return the mails in groups, each of which is sent as one message.
 
-    The staff of a list may have many requests at once, and may get only a few messages an hour.
+    The staff of a place may have many requests at once, and may get only a few messages an hour.
     """
     letters: dict[tuple[object, ...], list[Mail]] = {}
     for mail in mails:
-        if mail.kind == REQUEST:
-            letters.setdefault((mail.place_id, mail.recipient.casefold()), []).append(mail)
+        if mail.kind in TO_STAFF:
+            letters.setdefault((mail.place_id, mail.kind, mail.recipient.casefold()), []).append(mail)
         else:
             letters[mail.id,] = [mail]
     return list(letters.values())
@@ -110,7 +115,7 @@ def _may_send(database: Database, at: float, letter: list[Mail]) -> bool:
     with database.read() as db:
         key = _key_of(db, letter)
         is_refused = is_blocked(db, key) or not is_still_news(db, at, first)
-        if first.kind == REQUEST:
+        if first.kind in TO_STAFF:
             is_refused = not is_confirmed(db, first.place_id, key)
         due_at = next_mail_at(db, at, first.place_id, key) if first.kind in COUNTED_WHEN_SENT else at
     if is_refused:

@@ -32,7 +32,7 @@ def confirm_address(confirm_url: str, not_me_url: str) -> MailText:
     """Return the mail that asks to confirm an address. Nothing in it was written by who entered it."""
     content = (
         "Somebody entered this address on a Take A Number server,"
-        " to be told when people ask to be called.\n\n"
+        " to be told when people ask to be called, or wait too long.\n\n"
         f"To get these mails, open this page and confirm the address: {confirm_url}\n\n"
         f"{_not_me(not_me_url)}"
     )
@@ -57,6 +57,16 @@ def ticket_news(place: str, title: str, body: str, ticket_url: str, not_me_url: 
     """Return the mail that tells a customer how far their line is. `place` is its name, or empty."""
     subject = f"{title} · {place}" if place else title
     return MailText(subject, f"{title}. {body}.\n\nYour ticket: {ticket_url}\n\n{_not_me(not_me_url)}")
+
+
+def owner_alert(place: Place, title: str, body: str) -> MailText:
+    """Return the mail that tells the owner of a place, at a confirmed address, what needs attention."""
+    content = (
+        f"{title}. {body}\n\n"
+        f"You get these mails since this address is in the settings of {place.name}, under Alerts."
+        " The link by which you confirmed it also stops them."
+    )
+    return MailText(f"{place.name}: {title}", content)
 
 
 # What became of a request to be called: the end of the subject, and the content.

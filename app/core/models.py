@@ -36,6 +36,9 @@ class Place:
     max_delays: int  # how often a customer may ask for more time
     keeps_wait: bool  # who is moved to another queue waits there by when they took their number
     steps_done: str  # words for steps of the owner's first checklist, such as "poster"
+    alert_email: str | None  # who is mailed when people wait too long
+    alert_from: int  # minute of the day; see alerts.py
+    alert_to: int
 
     @cached_property
     def zone(self) -> ZoneInfo:

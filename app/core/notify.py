@@ -27,11 +27,11 @@ BY_PUSH, BY_MAIL = "push", "mail"
 
 @dataclass(frozen=True)
 class Subscription:
-    """A browser or an e-mail address that is told about a ticket."""
+    """A browser or an e-mail address that is told about a ticket, or a device of the owner's."""
 
     id: int
     place_id: int
-    ticket_id: int
+    ticket_id: int | None  # None: a device of the owner's; see alert_targets.py
     channel: str  # BY_PUSH or BY_MAIL
     endpoint: str  # the URL of the browser's push service, or the address
     p256dh: str | None

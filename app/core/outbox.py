@@ -19,6 +19,7 @@ CONFIRM = "confirm"  # the link to confirm an address
 RECEIPT = "receipt"  # to somebody who asked to be called
 NEWS = "news"  # to the same, what became of their request
 REQUEST = "request"  # to the staff of a call list; to confirmed addresses only
+ALERT = "alert"  # to the owner, by push or by mail; to confirmed addresses only
 # The kinds of messages to customers, by push or by mail.
 SOON = "soon"
 TURN = "turn"  # also when they are called again
@@ -79,7 +80,7 @@ def queue_push(
     *,
     host: str,
     subscription_id: int,
-    ticket_id: int,
+    ticket_id: int | None,
     title: str,
     content: str,
     expires_at: float,
@@ -88,7 +89,7 @@ def queue_push(
 
     :param host: of the push service
     """
-    if kind != NOTICE:
+    if kind not in (NOTICE, ALERT):
         sql = "DELETE FROM mail WHERE subscription_id = :subscription AND kind <> :notice"
         run(db, sql, subscription=subscription_id, notice=NOTICE)
     insert(

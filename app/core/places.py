@@ -30,6 +30,9 @@ class PlaceChanges(TypedDict, total=False):
     thanks: str | None
     colour: str | None
     address: str | None
+    alert_email: str | None
+    alert_from: int
+    alert_to: int
 
 
 def new_token() -> str:
@@ -96,6 +99,10 @@ def replace_link(db: Connection, at: float, slug: str, token: str, which: Litera
     fresh = new_token()
     if which == "manage":
         update(db, "place", place.id, manage_token=fresh)
+        # Whoever had the old link may have added a device that gets alerts.
+        devices = "SELECT id FROM subscription WHERE place_id = :place AND ticket_id IS NULL"
+        run(db, f"DELETE FROM mail WHERE subscription_id IN ({devices})", place=place.id)
+        run(db, "DELETE FROM subscription WHERE place_id = :place AND ticket_id IS NULL", place=place.id)
     else:
         update(db, "place", place.id, staff_token=fresh)
     # One-time codes without a door led to the old staff link.

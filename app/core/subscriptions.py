@@ -194,7 +194,7 @@ class SoonWatcher:
 
 def _places_with_listeners(db: Connection) -> list[Place]:
     """Return the places in which somebody waits who wants to be told, or that have a webhook."""
-    sql = """SELECT place_id FROM subscription WHERE soon_at IS NULL
+    sql = """SELECT place_id FROM subscription WHERE soon_at IS NULL AND ticket_id IS NOT NULL
              UNION SELECT place_id FROM webhook WHERE paused_at IS NULL"""
     ids = set(run(db, sql).scalars())
     return [place for place in all_places(db) if place.id in ids] if ids else []
@@ -292,7 +292,8 @@ def claim_push(
 ) -> tuple[PushLetter, Subscription] | None:
     """Delete a message that was sent, and return the next one to this target, after claiming it.
 
-    What is no news any more is deleted: nobody hears of a ticket that has ended.
+    "Your turn" goes first: hundreds may be told at once that it's soon, or read a message to everybody. What
+    is no news any more is deleted: nobody hears of a ticket that has ended.
     """
     if sent is not None:
         delete_messages(db, [sent])
@@ -301,7 +302,7 @@ def claim_push(
                  WHERE target = :target AND (due_at <= :at OR due_at > :latest)
                  AND (claimed_until IS NULL OR claimed_until <= :at OR claimed_until > :until
                       OR claimed_by = :instance)
-                 ORDER BY CASE WHEN kind = :notice THEN 1 ELSE 0 END, due_at, id LIMIT 1"""
+                 ORDER BY CASE kind WHEN :notice THEN 2 WHEN :soon THEN 1 ELSE 0 END, due_at, id LIMIT 1"""
         row = run(
             db,
             sql,
@@ -311,6 +312,7 @@ def claim_push(
             until=at + CLAIM_S,
             instance=instance,
             notice=NOTICE,
+            soon=SOON,
         ).first()
         if row is None:
             return None

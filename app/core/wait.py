@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, repeat
 from operator import itemgetter
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy.engine import Connection
 
@@ -22,7 +23,7 @@ from app.core.places import find_place
 from app.core.queries import BUSY, CALL_ORDER, IS_HERE, VISIT_BEGAN, VISIT_CALLED
 from app.core.queues import find_queue, walk_in_queues
 from app.core.wait_door import MAX_MEMORY_S, DoorLine, Exit
-from app.core.wait_line import Away, Desk, Moments, line_of
+from app.core.wait_line import Away, Desk, DeskLine, Moments, ShortestLine, line_of
 from app.core.wait_range import Levels, Outcome, learn_levels, range_of
 from app.core.wait_services import MAX_TICKETS, PastTicket, Services, learn
 from app.storage.database import Database
@@ -51,6 +52,13 @@ class _AnyLine(Protocol):
     def along(self, queue_id: int, waiting: Collection[int]) -> Iterable[Moments | None]: ...
 
 
+class Forecast(NamedTuple):
+    """How long a newcomer waits: on average, and the range that they are shown."""
+
+    mean_s: float
+    range: WaitRange
+
+
 @dataclass(frozen=True)
 class Line:
     """The line that the customers of a queue are in.
@@ -63,6 +71,7 @@ class Line:
     levels: Levels
     waiting: Mapping[int, int]  # number of waiting tickets by the id of their queue
     away: Sequence[Away] = ()  # those of them who let others go first
+    more: Callable[[int], _AnyLine | None] | None = None  # the same with so many more desks
 
     @property
     def queue_ids(self) -> list[int]:
@@ -101,6 +110,15 @@ class Line:
             *ranges, newcomer = map(self._range, self.line.along(queue_id, waiting), _then_none(promised_s))
         known = [each for each in ranges if each is not None]
         return known if len(known) == len(ranges) else [], newcomer
+
+    def forecast(self) -> Forecast | None:
+        """Return how long a newcomer waits; None if nobody can know."""
+        moments = self._behind(self.waiting, self.away) if self.line else None
+        return None if moments is None else Forecast(moments.mean_s, self._range_of(moments))
+
+    def with_more_desks(self, number: int) -> Line | None:
+        """Return the line as it would be with so many more desks; None if it isn't one of desks."""
+        return None if self.more is None else replace(self, line=self.more(number))
 
     def _ranges_with_away(
         self,
@@ -141,8 +159,9 @@ class Line:
                 still_away.remove(each)
 
     def _range(self, moments: Moments | None, promised_s: float | None = None) -> WaitRange | None:
-        if moments is None:
-            return None
+        return None if moments is None else self._range_of(moments, promised_s)
+
+    def _range_of(self, moments: Moments, promised_s: float | None = None) -> WaitRange:
         return range_of(moments.mean_s, moments.variance, self.levels, promised_s)
 
 
@@ -217,7 +236,16 @@ class WaitEstimator:
             for queue in queues:
                 if queue.counter_id is not None:
                     lines[queue.id] = _door_line(db, at, queue, counters[queue.id], day)
-        return {queue.id: Line(lines[queue.id], learned[queue.id].levels, waiting, away) for queue in queues}
+        return {
+            queue.id: Line(
+                lines[queue.id],
+                learned[queue.id].levels,
+                waiting,
+                away,
+                partial(_with_more_desks, queue.id, desks, services) if queue.counter_id is None else None,
+            )
+            for queue in queues
+        }
 
     def for_newcomers(
         self, database: Database, at: float, slug: str, queue_slug: str
@@ -270,6 +298,21 @@ class WaitEstimator:
         )
         self._learned[queue.id] = learned
         return learned
+
+
+def _with_more_desks(
+    queue_id: int, desks: Mapping[int, Mapping[int, Desk]], services: Mapping[int, Services], number: int
+) -> DeskLine | ShortestLine | None:
+    """Return the line of a queue with more desks. They serve the queues that all its desks serve."""
+    own = desks[queue_id]
+    more = {-id_: Desk() for id_ in range(1, number + 1)}  # no servicer has such an id
+    added = {
+        other_id: {**others, **more}
+        if other_id == queue_id or (own and own.keys() <= others.keys())
+        else others
+        for other_id, others in desks.items()
+    }
+    return line_of(queue_id, added, services)
 
 
 def _away_in(db: Connection, at: float, queue_ids: Iterable[int], day: str) -> list[Away]:

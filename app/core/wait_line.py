@@ -133,6 +133,20 @@ class DeskLine:
         """Return the ids of the queues that may be in this line."""
         return [*self._customers]
 
+    @property
+    def desks(self) -> int:
+        """Return the number of desks."""
+        return self._desks
+
+    def work_of_one_s(self, queue_id: int) -> float:
+        """Return the mean time that the desks will spend on a customer who joins a queue."""
+        customer = self._customers.get(queue_id)
+        return customer.work_s if customer else 0.0
+
+    def work_s(self, ahead: Mapping[int, float]) -> float:
+        """Return the mean time that the desks will spend on those there, and on so many of each queue."""
+        return self._rest_s + sum(number * self.work_of_one_s(id_) for id_, number in ahead.items())
+
     def behind(self, ahead: Mapping[int, float]) -> Moments:
         """Return the moments of the wait behind so many customers in each queue, by id."""
         sums = _Ahead(self._mean_scv, dict(self._works_s))

@@ -61,6 +61,11 @@ class Message:
         return json.dumps(content, ensure_ascii=False)
 
 
+def tag_of(content: str) -> str:
+    """Return the tag of a message that as_json() wrote."""
+    return str(json.loads(content)["notification"]["tag"])
+
+
 @lru_cache(maxsize=4)
 def public_key_of(private_key: str) -> str:
     """Return the public key, which browsers are given."""

@@ -129,6 +129,19 @@ def webhooks_that_failed(db: Connection, place: Place) -> list[str]:
     return list(run(db, sql, place=place.id).scalars())
 
 
+def failures_to_tell(db: Connection, place: Place) -> list[Webhook]:
+    """Return the webhooks that were paused because they failed, of which the owner wasn't told yet."""
+    sql = """SELECT * FROM webhook WHERE place_id = :place AND paused_because IS NOT NULL
+             AND told_at IS NULL ORDER BY id"""
+    return load_all(Webhook, run(db, sql, place=place.id))
+
+
+def post_event(db: Connection, at: float, place: Place, kind: str, data: dict[str, Any]) -> None:
+    """Put an event of a place into the outbox for each of its webhooks."""
+    for webhook in active_webhooks(db, place.id):
+        queue_post(db, at, place, webhook, kind, data)
+
+
 def count_posts(db: Connection, webhook: Webhook) -> int:
     """Return how many events wait to be posted to a webhook."""
     sql = "SELECT count(*) FROM mail WHERE webhook_id = :webhook"
@@ -196,7 +209,9 @@ def resume_webhook(db: Connection, at: float, slug: str, token: str, webhook_id:
     """Post to a webhook again, beginning with what still waits."""
     place = find_place_for_owner(db, slug, token)
     webhook = find_webhook(db, place, webhook_id)
-    update(db, "webhook", webhook.id, paused_at=None, paused_because=None, failures=0, due_at=at)
+    update(
+        db, "webhook", webhook.id, paused_at=None, paused_because=None, told_at=None, failures=0, due_at=at
+    )
     if webhook.paused_at is not None:
         record(db, at, place.id, "change-webhook", detail="resume")
 

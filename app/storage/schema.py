@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Column, Double, ForeignKey, Index, LargeBinary, MetaData, Table, text
 
-SCHEMA = "0012"  # the newest file in migrations/versions: the schema that this code reads and writes
+SCHEMA = "0013"  # the newest file in migrations/versions: the schema that this code reads and writes
 
 metadata = MetaData()
 
@@ -50,6 +50,10 @@ place = Table(
     ),  # how often a customer may ask for more time
     # 1: a customer who is moved to another queue waits there by when they took their number
     Column("keeps_wait", Integer, nullable=False, server_default="0"),
+    Column("alert_email", Text, nullable=True),  # who is mailed when people wait too long
+    # The minutes of the day between which the owner gets alerts.
+    Column("alert_from", Integer, nullable=False, server_default="480"),
+    Column("alert_to", Integer, nullable=False, server_default="1200"),
     Index("place_slug", "slug", unique=True, **only_where("deleted_at IS NULL")),
     sqlite_autoincrement=True,
 )
@@ -551,13 +555,14 @@ column_choice = Table(
     sqlite_autoincrement=True,
 )
 
-# Who is told about a ticket: a browser (by Web Push) or an e-mail address.
+# Who is told about a ticket: a browser (by Web Push) or an e-mail address. Without a ticket, it is a device
+# of the owner's, which gets alerts; its ticket_url is that of the owner's page.
 subscription = Table(
     "subscription",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
-    Column("ticket_id", Integer, ForeignKey("ticket.id"), nullable=False),
+    Column("ticket_id", Integer, ForeignKey("ticket.id"), nullable=True),
     Column("channel", Text, nullable=False),  # "push" or "mail"
     Column("endpoint", Text, nullable=False),  # the URL of the browser's push service, or the address
     Column("p256dh", Text, nullable=True),  # the browser's public key
@@ -569,6 +574,7 @@ subscription = Table(
     Column("soon_at", Double, nullable=True),  # when it was told that it's their turn soon
     Column("created_at", Double, nullable=False),
     Index("subscription_once", "ticket_id", "endpoint", unique=True),
+    Index("subscription_owner", "place_id", "endpoint", unique=True, **only_where("ticket_id IS NULL")),
     Index("subscription_place", "place_id"),
     Index("subscription_soon", "place_id", "ticket_id", **only_where("soon_at IS NULL")),
     sqlite_autoincrement=True,
@@ -603,6 +609,7 @@ webhook = Table(
     Column("paused_at", Double, nullable=True),
     Column("paused_because", Text, nullable=True),
     Column("created_at", Double, nullable=False),
+    Column("told_at", Double, nullable=True),  # when the owner was told that it is paused
     Index("webhook_place", "place_id"),
     sqlite_autoincrement=True,
 )
@@ -623,6 +630,21 @@ delivery = Table(
     Column("sent_at", Double, nullable=False),
     Index("delivery_place", "place_id"),
     Index("delivery_webhook", "webhook_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+# What the owner is told: people wait too long in a queue, or wait at an empty desk.
+alert = Table(
+    "alert",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("queue_id", Integer, ForeignKey("queue.id"), nullable=False),
+    Column("kind", Text, nullable=False),  # "wait" or "empty-desk"
+    Column("since_at", Double, nullable=False),
+    Column("told_at", Double, nullable=True),  # NULL: it hasn't lasted for long enough
+    Index("alert_once", "queue_id", "kind", unique=True),
+    Index("alert_place", "place_id"),
     sqlite_autoincrement=True,
 )
 

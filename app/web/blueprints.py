@@ -14,6 +14,7 @@ from app.web.mail import mail
 from app.web.manifests import manifests
 from app.web.messages import messages
 from app.web.owner import owner
+from app.web.owner_alerts import owner_alerts
 from app.web.owner_call_report import owner_call_report
 from app.web.owner_calls import owner_calls
 from app.web.owner_contacts import owner_contacts
@@ -42,6 +43,7 @@ BLUEPRINTS = (
     owner_queues,
     owner_team,
     owner_settings,
+    owner_alerts,
     owner_webhooks,
     owner_counters,
     owner_stats,

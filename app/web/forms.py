@@ -139,6 +139,15 @@ class PlaceSettingsForm(PlaceForm):
     keeps_wait = flag_field("Waiting time of who is moved")
 
 
+class AlertsForm(Form):
+    """Who is mailed when people wait too long, and in which hours the owner is told."""
+
+    alert_email = email_field("Email alerts to")
+    alert_from = text_field("Alerts from", 5, not_blank, clock_time)
+    alert_to = text_field("Until", 5, not_blank, clock_time)
+    wait_goal_minutes = int_field("Goal for the wait", 1, 1440)
+
+
 class WebhookForm(Form):
     """A URL that the events of a place are posted to."""
 
@@ -146,7 +155,7 @@ class WebhookForm(Form):
     personal = flag_field("Names, phone numbers and notes")
 
 
-class StepForm(Form):
+class ChecklistForm(Form):
     """A step of the first checklist."""
 
     step = choice_field("Step", "poster", "backup", "hidden")

@@ -9,7 +9,7 @@ from flask import Blueprint, request
 from app.core import subscriptions
 from app.core.notify import BY_MAIL, BY_PUSH
 from app.core.outgoing import Hosts, check_push_endpoint
-from app.core.web_push import read_browser
+from app.core.web_push import Browser, read_browser
 from app.errors import BadInput, Conflict
 from app.web.customer import back_to_ticket, show_ticket
 from app.web.forms import AddressForm, BrowserForm
@@ -30,13 +30,7 @@ WINDOW_S = 60
 @errors_on(show_ticket)
 def notify(place: str, token: str) -> Answer:
     """Notify a browser when it's their turn. The body is its push subscription."""
-    limit("notify", MAX_PER_MINUTE, WINDOW_S)
-    if not can_push():
-        raise Conflict("Browsers show notifications only for pages at an https:// address.")
-    fields = _subscription_fields("endpoint", "p256dh", "auth")
-    endpoint = fields["endpoint"]
-    check_push_endpoint(endpoint, Hosts.read(service().settings.push_hosts))
-    browser = read_browser(endpoint, fields["p256dh"], fields["auth"])
+    browser = requested_browser()
     url = public_url(link("customer.show_ticket", place=place, token=token))
     write(subscriptions.subscribe_browser, place, token, browser, url)
     return back_to_ticket(place, token)
@@ -46,12 +40,23 @@ def notify(place: str, token: str) -> Answer:
 @errors_on(show_ticket)
 def stop_notifying(place: str, token: str) -> Answer:
     """Notify a browser no more."""
-    fields = _subscription_fields("endpoint")
+    fields = subscription_fields("endpoint")
     write(subscriptions.unsubscribe, place, token, BY_PUSH, fields["endpoint"])
     return back_to_ticket(place, token)
 
 
-def _subscription_fields(*required: str) -> dict[str, Any]:
+def requested_browser() -> Browser:
+    """Return the browser that a page has subscribed. Raises Conflict, BadInput, and TooMany."""
+    limit("notify", MAX_PER_MINUTE, WINDOW_S)
+    if not can_push():
+        raise Conflict("Browsers show notifications only for pages at an https:// address.")
+    fields = subscription_fields("endpoint", "p256dh", "auth")
+    endpoint = fields["endpoint"]
+    check_push_endpoint(endpoint, Hosts.read(service().settings.push_hosts))
+    return read_browser(endpoint, fields["p256dh"], fields["auth"])
+
+
+def subscription_fields(*required: str) -> dict[str, Any]:
     """Return the fields of a push subscription, as its toJSON() returns it or flat. Raises BadInput."""
     if not request.is_json:
         return parse(BrowserForm, *required)

@@ -7,15 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 import flask
-from flask import Blueprint, request, session, url_for
+from flask import Blueprint, current_app, request, session, url_for
 from sqlalchemy.engine import Connection
 
 from app.clock import now
 from app.core import notices, places, tickets
+from app.core.alert_targets import devices_of, name_of
+from app.core.alerts import WAIT, alerts_of
 from app.core.calls import count_calls
 from app.core.codes import staff_code
 from app.core.counters import counters_of
 from app.core.days import day_begins, day_of
+from app.core.mail_addresses import state_of
 from app.core.models import Place, Queue, Ticket
 from app.core.notices import NewNotice
 from app.core.outbox import waiting_messages
@@ -33,15 +36,17 @@ from app.core.today import (
     queues_today,
 )
 from app.core.wait import hit_rate
+from app.core.web_push import public_key_of
 from app.core.webhooks import webhooks_that_failed
 from app.errors import ServiceError
 from app.web.call_list_json import list_json, words_json
 from app.web.counter_json import counter_json
 from app.web.desk import servicer_json
-from app.web.forms import MessageForm, NumberForm, StepForm
+from app.web.forms import ChecklistForm, MessageForm, NumberForm
 from app.web.health import backup_json
+from app.web.messages_json import can_push
 from app.web.picture_json import notice_json
-from app.web.present import iso
+from app.web.present import clock_time, iso
 from app.web.public_links import public_address
 from app.web.request import parse, wants_json
 from app.web.response import Answer, errors_on, link, page, see_other
@@ -135,6 +140,7 @@ def _today_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
     }
     content["attention"] = [
         *({"section": "settings", "text": sentence} for sentence in warnings_of(db, at, place)),
+        *_alerts_under_way(db, place, queues),
         *_attention(place, queues, content, backup, mails_that_failed(db, place)),
         *(
             {"section": "settings", "text": f"The webhook {url} is paused: it failed too often."}
@@ -200,6 +206,18 @@ def _steps(
     return [*steps, {"name": "backup", "done": backup is not None or "backup" in done}]
 
 
+def _alerts_under_way(db: Connection, place: Place, queues: list[QueueToday]) -> list[dict[str, str]]:
+    """Return a sentence for each alert that the owner was sent and that isn't over."""
+    names = {each.queue.id: each.queue.name for each in queues}
+    lines = []
+    for alert in alerts_of(db, place):
+        if alert.told_at is not None and alert.queue_id in names:
+            since = clock_time(str(iso(alert.since_at, place)))
+            what = "the predicted wait is over your goal" if alert.kind == WAIT else "no desk calls anyone"
+            lines.append({"section": "team", "text": f"{names[alert.queue_id]}: {what}, since {since}."})
+    return lines
+
+
 def _attention(
     place: Place,
     queues: list[QueueToday],
@@ -238,7 +256,7 @@ def _attention(
 @errors_on(show_manage)
 def finish_step(place: str, token: str) -> Answer:
     """Note that a step of the first checklist is done. The poster's step leads to the poster."""
-    step = parse(StepForm, "step")["step"]
+    step = parse(ChecklistForm, "step")["step"]
     write(places.finish_step, place, token, step)
     if step == "poster" and not wants_json():
         return flask.redirect(url_for("screens.show_poster", place=place), 303)
@@ -300,6 +318,7 @@ def manage_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
         **team_json(db, at, place),
         "links": links_json(place),
         "outbox": outbox_json(db, place),
+        "alerts": alerts_json(db, place),
         "messages": messages_json(db, at, place),
         "backup": backup_json(place.zone, for_owner=True),
         "warnings": warnings_of(db, at, place),
@@ -316,6 +335,9 @@ def place_json(place: Place) -> dict[str, Any]:
         "day_starts": place.day_starts,
         "wait_goal_minutes": place.wait_goal_minutes,
         "max_delays": place.max_delays,
+        "alert_email": place.alert_email,
+        "alert_from": "{:02}:{:02}".format(*divmod(place.alert_from, 60)),
+        "alert_to": "{:02}:{:02}".format(*divmod(place.alert_to, 60)),
         "keeps_wait": place.keeps_wait,
         "thanks": place.thanks,
         "colour": place.colour,
@@ -355,6 +377,16 @@ def outbox_json(db: Connection, place: Place) -> list[dict[str, Any]]:
     ]
 
 
+def alerts_json(db: Connection, place: Place) -> dict[str, Any]:
+    """Return who gets alerts. A page knows its own device by a part of the hash of its endpoint."""
+    email = place.alert_email
+    return {
+        "email_state": state_of(db, place, email) if email else None,
+        "devices": [name_of(device) for device in devices_of(db, place)],
+        "push_key": public_key_of(current_app.config["PUSH_KEY"]) if can_push() else None,
+    }
+
+
 def links_json(place: Place) -> dict[str, str]:
     """Return the links of a place that the owner may know: all."""
     manage = owner_link(place)
@@ -375,6 +407,7 @@ def links_json(place: Place) -> dict[str, str]:
         "export": f"{manage}/export.json",
         "webhooks": f"{manage}/webhooks",
         "messages": f"{manage}/messages",
+        "alerts": f"{manage}/alerts",
     }
     if place.logo_at is not None:
         links["logo"] = link("brand.show_logo", place=place.slug)

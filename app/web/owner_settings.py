@@ -16,7 +16,7 @@ from app.core.models import Place
 from app.errors import BadInput, ServiceError
 from app.web.forms import PlaceSettingsForm
 from app.web.health import backup_json
-from app.web.owner import NEW_LINK, SAVED, back_to, outbox_json, show_section
+from app.web.owner import NEW_LINK, SAVED, alerts_json, back_to, outbox_json, show_section
 from app.web.public_links import public_address
 from app.web.request import accepts_body, json_object, parse
 from app.web.response import Answer, errors_on
@@ -55,6 +55,7 @@ def _settings_json(db: Connection, _at: float, place: Place) -> dict[str, Any]:
         },
         "mail": service().settings.mail_enabled,
         "outbox": outbox_json(db, place),
+        "alerts": alerts_json(db, place),
     }
 
 

@@ -38,6 +38,7 @@ FIELDS_WITH_MEANINGFUL_NULL = (
     "finished",
     "admits",
     "staff_email",
+    "alert_email",
     "desk",
     "thanks",
     "colour",

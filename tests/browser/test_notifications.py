@@ -141,6 +141,25 @@ def test_a_second_press_stops_it(own_server, receiver, visit_localhost):
     assert customer.get()["messages"]["browsers"] == 0
 
 
+def test_the_owner_s_device_gets_alerts_until_a_second_press(own_server, receiver, visit_localhost):
+    shop = own_server.open_shop()
+    page = visit_localhost(f"{shop.links['manage']}/settings", Subscriber(receiver.url))
+    button = page.get_by_role("button", name="Notify me on this device")
+    button.click()
+    expect(page.get_by_text("This device gets alerts.")).to_be_visible()
+    expect(page.get_by_text("1 device gets alerts.")).to_be_visible()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    assert len(shop.owner_get()["alerts"]["devices"]) == 1
+    page.get_by_label("Until", exact=True).fill("25:00")
+    page.get_by_role("button", name="Save the alerts").click()
+    expect(page.locator("#alerts .wrong")).to_have_text("Until: please write a time such as 09:00.")
+    expect(button).to_have_attribute("aria-pressed", "true")  # though the card was made anew
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "false")
+    expect(page.get_by_role("button", name="Stop on all devices")).to_be_hidden()
+    assert shop.owner_get()["alerts"]["devices"] == []
+
+
 def test_blocked_notifications_are_explained(own_server, receiver, visit_localhost):
     customer = own_server.open_shop().customer()
     page = visit_localhost(customer.ticket["links"]["ticket"], Subscriber(receiver.url), answer="denied")
