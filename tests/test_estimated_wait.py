@@ -12,6 +12,7 @@ from app.core.places import find_place
 from app.core.queries import waiting_tickets
 from app.core.queues import walk_in_queues
 from app.core.wait_range import Outcome, learn_levels
+from app.core.wait_services import PastTicket, learn
 from app.storage.sql import run
 
 
@@ -246,6 +247,18 @@ def test_ranges_that_were_too_short_make_the_next_ones_wider():
     assert learn_levels([hit] * 40 + [early] * 10).low > usual.low + 0.2
     assert learn_levels([]).high > usual.high > 1, "hits make it narrower, but never by much"
     assert learn_levels([Outcome(300, 0, 60)] * 50) == learn_levels([]), "a minute tells nothing"
+
+
+def test_long_services_are_believed_if_they_are_usual():
+    """A single one that takes hours was forgotten; a tenth that take fifteen times as long are not."""
+
+    def mean_s(*durations):
+        return learn([PastTicket(0, False, duration) for duration in durations], 60).mean_s
+
+    forgotten = mean_s(*[60] * 25, 36_000, *[60] * 25)
+    assert 60 < forgotten < 72
+    usual = mean_s(*[60, 60, 60, 60, 900, 60, 60, 60, 60, 60] * 4)
+    assert 135 < usual < 155
 
 
 def test_where_services_vary_much_a_ticket_keeps_the_end_that_it_was_shown_first(place, ana, clock):

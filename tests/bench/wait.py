@@ -49,6 +49,11 @@ def bimodal(share: float, long: float) -> Duration:
     return lambda: vary() * quick * (long if random.random() < share else 1.0)
 
 
+def hyperexponential() -> float:
+    """Services of mean 1: a mixture of two exponential ones."""
+    return random.expovariate(1.0) * (4.4 if random.random() < 0.15 else 0.4)
+
+
 EXPONENTIAL, FIXED = (lambda: random.expovariate(1.0)), (lambda: 1.0)
 
 
@@ -181,6 +186,10 @@ HELD_OUT = [
     Scenario("3 desks, trimodal, 10 % leave", 3, lambda: random.choice([0.3, 0.5, 0.6, 2.6]), leave=0.1),
     Scenario("5 desks, bimodal, lunch rush", 5, bimodal(0.05, 15), load=0.85, rush=(NOON, NOON + HOUR, 1.8)),
     Scenario("8 desks, quick services", 8, lognormal(0.6), mean_s=60, load=0.97),
+    Scenario("1 desk, a fifth takes six times as long", 1, bimodal(0.2, 6), load=0.85),
+    Scenario("2 desks, very wide log-normal", 2, lognormal(1.2), load=0.85),
+    Scenario("3 desks, hyperexponential", 3, hyperexponential, load=0.88),
+    Scenario("4 desks, bimodal, 10 % leave", 4, bimodal(0.08, 12), load=0.95, leave=0.1),
 ]
 
 
