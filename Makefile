@@ -27,6 +27,8 @@ bench: install-test
 	$(BIN)/python tests/bench/backup.py
 	$(BIN)/python tests/bench/contacts.py
 	$(BIN)/python tests/bench/calls.py
+	$(BIN)/python tests/bench/move.py
+	$(BIN)/python tests/bench/postgres.py
 	$(BIN)/python tests/bench/push.py
 
 bundle:

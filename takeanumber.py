@@ -68,13 +68,13 @@ from app.backup.restore import verify as verify_backup
 from app.backup.snapshot import back_up
 from app.backup.store import Store
 from app.backup.stores import open_store
-from app.clock import is_synchronized, now
+from app.clock import is_synchronized
 from app.core.clock_check import ClockCheck
 from app.core.imports import fail_unread_imports
 from app.core.places import all_places
 from app.core.wait import WaitEstimator
 from app.errors import CannotStart, ServiceError
-from app.jobs import fail_old_imports, start_jobs
+from app.jobs import start_jobs
 from app.live import Live
 from app.logs import log_without_tokens
 from app.network import MAX_BODY_BYTES
@@ -117,9 +117,7 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     settings = Settings.read(os.environ, **options)
     database = create_or_upgrade(settings)
     try:
-        if database.engine.changes_elsewhere:
-            fail_old_imports(database, now())
-        else:
+        if not database.engine.changes_elsewhere:  # else another instance may be reading them
             database.write(fail_unread_imports)
     except database.engine.errors as error:
         database.close()

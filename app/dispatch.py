@@ -20,12 +20,14 @@ from app.core.mail import send_due_mails
 from app.core.notify import Subscription
 from app.core.outbox import INSTANCE, MAIL, PUSH, due_targets, release_claims
 from app.core.outgoing import Answer, Hosts, NoAnswer, RefusedTarget, post
+from app.core.places import slug_of
 from app.core.subscriptions import PushLetter, claim_push, delete_subscription, postpone_push
 from app.core.web_push import Browser, encrypt, headers_of, origin_of, tag_of
-from app.core.webhooks import Post, Webhook, claim_post, store_result
+from app.core.webhooks import Post, Webhook, claim_post, slug_of_webhook, store_result
 from app.errors import Unavailable
 from app.settings import Settings
 from app.storage.database import Database
+from app.storage.engine import OUTBOX
 from app.storage.facts import PUSH_KEY, get_fact
 
 log = logging.getLogger("takeanumber")
@@ -57,13 +59,7 @@ class Dispatcher:
 
     def start(self, stop: threading.Event) -> None:
         """Send in the background until `stop` is set."""
-        earlier = self._database.on_commit
-
-        def on_commit() -> None:
-            earlier()
-            self._wake.set()
-
-        self._database.on_commit = on_commit
+        self._database.on_own_commit = self._wake.set  # other instances send what they store
         threading.Thread(target=self._run, args=(stop,), name="outbox", daemon=True).start()
 
     def send_due(self) -> None:
@@ -134,7 +130,7 @@ class Dispatcher:
         with self._database.read() as db:
             key = get_fact(db, PUSH_KEY)
         sent: int | None = None
-        while claimed := self._database.write(claim_push, now(), target, sent, self._instance):
+        while claimed := self._database.write_in(OUTBOX, claim_push, now(), target, sent, self._instance):
             letter, subscription = claimed
             sent = letter.id if self._push(letter, subscription, key) else None
 
@@ -151,10 +147,10 @@ class Dispatcher:
             answer = post(subscription.endpoint, body, headers, self._push_hosts)
         except RefusedTarget as error:
             log.warning("A message was not pushed: %s", error)
-            self._database.write(lambda db: delete_subscription(db, letter.subscription_id))
+            self._forget(letter)
             return False
         except NoAnswer as error:
-            self._database.write(postpone_push, now(), letter, str(error))
+            self._database.write_in(OUTBOX, postpone_push, now(), letter, str(error))
             return False
         if 200 <= answer.status < 300:
             return True
@@ -165,20 +161,29 @@ class Dispatcher:
         host = urlsplit(origin).hostname or ""
         is_over = answer.status in GONE or (answer.status == FORBIDDEN and host == APPLE)
         if is_over:
-            self._database.write(lambda db: delete_subscription(db, letter.subscription_id))
+            self._forget(letter)
             return
         reason = f"{answer.status} {answer.text}".strip()[:200]
         log.warning("A push message was refused by %s: %s", host, reason)
-        self._database.write(postpone_push, now(), letter, reason)
+        self._database.write_in(OUTBOX, postpone_push, now(), letter, reason)
+
+    def _forget(self, letter: PushLetter) -> None:
+        with self._database.read() as db:
+            slug = slug_of(db, letter.place_id)
+        self._database.write_in(slug, delete_subscription, letter.subscription_id)
 
     # ----- webhooks
 
     def _send_posts(self, webhook_id: int) -> None:
-        while claimed := self._database.write(claim_post, now(), webhook_id, self._instance):
+        with self._database.read() as db:
+            slug = slug_of_webhook(db, webhook_id)
+        if slug is None:
+            return  # it was removed just now
+        while claimed := self._database.write_in(slug, claim_post, now(), webhook_id, self._instance):
             waiting, webhook = claimed
-            self._post(waiting, webhook)
+            self._post(slug, waiting, webhook)
 
-    def _post(self, waiting: Post, webhook: Webhook) -> None:
+    def _post(self, slug: str, waiting: Post, webhook: Webhook) -> None:
         began_at = time.monotonic()
         status = None
         body = waiting.content.encode()
@@ -193,7 +198,9 @@ class Dispatcher:
         except NoAnswer as error:
             text = str(error)
         duration_s = time.monotonic() - began_at
-        self._database.write(store_result, now(), waiting, status=status, answer=text, duration_s=duration_s)
+        self._database.write_in(
+            slug, store_result, now(), waiting, status=status, answer=text, duration_s=duration_s
+        )
 
 
 def _signed(secret: str, message_id: str, at: float, content: str) -> dict[str, str]:

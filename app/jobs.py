@@ -19,10 +19,11 @@ from app.core.clock_check import ClockCheck
 from app.core.contacts import forget_old_contacts
 from app.core.doors import held_too_long, release_spaces
 from app.core.erasure import erase_deleted_places
-from app.core.imports import erase_old_imports, fail_unread_imports, finish_imports
+from app.core.imports import erase_old_imports, fail_lost_imports, finish_imports
 from app.core.mail_addresses import forget_old_addresses
 from app.core.more_time import end_delays
 from app.core.occupancy import tell_occupancy
+from app.core.stats import YearsOfLargePlaces
 from app.core.subscriptions import SoonWatcher, delete_old_subscriptions, has_old_subscriptions
 from app.core.tickets import erase_personal_data
 from app.core.wait import WaitEstimator
@@ -36,7 +37,7 @@ log = logging.getLogger("takeanumber")
 
 TICK_S = 1.0  # how often the threads look whether there is something to do
 ERASE_S = 3600.0
-READING_S = 600.0  # no import takes so long to read
+COUNT_YEARS_S = 60.0  # how often to look whether a day has begun somewhere
 WATCHDOG_EXIT_STATUS = 1
 
 
@@ -63,6 +64,7 @@ def start_jobs(
     Dispatcher(database, settings).start(stop)
     _start_thread("watchdog", _watch_writer, stop, database)
     _start_thread("condition", _watch_file, stop, database)
+    _start_thread("statistics", _count_years, stop, database)
     return stop
 
 
@@ -105,22 +107,16 @@ def _database_jobs(database: Database, settings: Settings, clock_check: ClockChe
         Job("release spaces", 1, when_clock_is_right(lambda at: _release_spaces(database, at))),
     ]
     if database.engine.changes_elsewhere:
-        jobs.append(Job("fail unread imports", 60, lambda: fail_old_imports(database, now())))
+        jobs.append(Job("fail lost imports", 10, lambda: fail_lost_imports(database, now())))
     return jobs
-
-
-def fail_old_imports(database: Database, at: float) -> bool:
-    """Give up imports that an instance was staging when it ended: they have taken far too long."""
-    database.write(fail_unread_imports, at - READING_S)
-    return False
 
 
 def _release_spaces(database: Database, at: float) -> bool:
     """Release the spaces of customers who were called to a door and didn't come."""
     with database.read() as db:
         due = held_too_long(db, at)
-    if due:  # a write that changes nothing would still wait for the disk
-        database.write(release_spaces, at)
+    for slug, ticket_ids in due.items():
+        database.write_in(slug, release_spaces, at, ticket_ids)
     return False
 
 
@@ -156,6 +152,21 @@ def _run_jobs(stop: threading.Event, database: Database, jobs: list[Job]) -> Non
                 postponed.pop(job.name, None)
                 if has_more:
                     due_at[job.name] = started_at  # at the next tick
+
+
+# ----- statistics
+
+
+def _count_years(stop: threading.Event, database: Database) -> None:
+    """Count the last year of large places at the start and whenever a day begins."""
+    years = YearsOfLargePlaces()
+    pause_s = TICK_S
+    while not stop.wait(pause_s):
+        pause_s = COUNT_YEARS_S
+        try:
+            years.count(database, now())
+        except Exception:
+            log.exception("The statistics of large places could not be counted ahead")
 
 
 # ----- the database file

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from app.clock import now
 from app.core.picture import Picture, Revision, picture_of, revision_of, revisions_by_slug
@@ -32,28 +32,20 @@ GROUP_PAUSE_S = 0.0005
 TRY_AGAIN_S = 5
 
 
-class Rendered(Protocol):
-    """A picture as clients receive it."""
-
-    def frame(self, base_url: str) -> bytes:
-        """Return the bytes that a stream sends, with links that begin with `base_url`."""
+RenderedT = TypeVar("RenderedT")  # a picture as clients receive it
 
 
-RenderedT = TypeVar("RenderedT", bound=Rendered)
-
-
-class Watcher:
+class Watcher(Generic[RenderedT]):
     """One open stream. Its thread waits at the bell, and sends the newest picture when it rings."""
 
-    def __init__(self, slug: str, base_url: str, client: str):
+    def __init__(self, slug: str, client: str):
         self.slug = slug
-        self.base_url = base_url
         self.client = client
-        self.picture: Rendered | None = None
+        self.picture: RenderedT | None = None
         self.is_over = False
         self.bell: SimpleQueue[None] = SimpleQueue()
 
-    def show(self, picture: Rendered) -> None:
+    def show(self, picture: RenderedT) -> None:
         """Let the stream send a picture."""
         self.picture = picture
         self._ring()
@@ -64,7 +56,7 @@ class Watcher:
         self._ring()
 
     def _ring(self) -> None:
-        if self.bell.empty():  # one ring is enough: only the newest frame is sent
+        if self.bell.empty():  # one ring is enough: only the newest picture is sent
             self.bell.put(None)
 
 
@@ -88,7 +80,7 @@ class Live(Generic[RenderedT]):
         self._lock = threading.Lock()
         self._changed = threading.Event()
         self._closed = False
-        self._watchers: set[Watcher] = set()
+        self._watchers: set[Watcher[RenderedT]] = set()
         # The newest picture of each place, with its revision. It is the same for all, whatever they call this
         # server; the URL that its links begin with is inserted when it is sent.
         self._rendered: dict[str, tuple[Revision, RenderedT]] = {}
@@ -113,12 +105,12 @@ class Live(Generic[RenderedT]):
         self._rendered[slug] = revision, rendered
         return rendered
 
-    def join(self, slug: str, base_url: str, client: str) -> Watcher:
+    def join(self, slug: str, client: str) -> Watcher[RenderedT]:
         """Let a stream to a client watch a place.
 
         Raises NotFound, and TooMany when there are too many streams, in all or to this client.
         """
-        watcher = Watcher(slug, base_url, client)
+        watcher = Watcher[RenderedT](slug, client)
         with self._lock:
             same_client = [other for other in self._watchers if other.client == client]
             if len(self._watchers) >= self._max_streams or len(same_client) >= self._max_streams_per_client:
@@ -135,20 +127,20 @@ class Live(Generic[RenderedT]):
         self._changed.set()
         return watcher
 
-    def leave(self, watcher: Watcher) -> None:
+    def leave(self, watcher: Watcher[RenderedT]) -> None:
         """End a stream, or forget one that ended. It is safe to call this twice."""
         with self._lock:
             self._watchers.discard(watcher)
         watcher.end()
 
-    def frames(self, watcher: Watcher) -> Iterator[bytes | None]:
-        """Yield the current frame of a watcher, then each newer one, and None after QUIET_S without news."""
+    def pictures(self, watcher: Watcher[RenderedT]) -> Iterator[RenderedT | None]:
+        """Yield the current picture of a watcher, then each newer one; None after QUIET_S without news."""
         sent = None
         while not self._closed and not watcher.is_over:
             picture = watcher.picture
             if picture is not None and picture is not sent:
                 sent = picture
-                yield picture.frame(watcher.base_url)
+                yield picture
             try:
                 watcher.bell.get(timeout=QUIET_S)
             except Empty:
@@ -222,6 +214,6 @@ class Live(Generic[RenderedT]):
         for watcher in self._watchers_of(slug):
             watcher.end()
 
-    def _watchers_of(self, slug: str) -> list[Watcher]:
+    def _watchers_of(self, slug: str) -> list[Watcher[RenderedT]]:
         with self._lock:
             return [watcher for watcher in self._watchers if watcher.slug == slug]

@@ -81,6 +81,8 @@ function replace(old, fresh) {
   }
 }
 
+let said = 0;  // how many pages had a message
+
 // Puts a whole page's HTML into this one: each region (an element with data-region and an id) that differs.
 export function swap(html, { message } = {}) {
   const next = parse(html);
@@ -93,8 +95,12 @@ export function swap(html, { message } = {}) {
   document.body.dataset.state = next.body.dataset.state || '';
   for (const old of document.querySelectorAll('[data-region]')) {
     const fresh = next.getElementById(old.id);
-    // a page that was only looked at again says nothing new: what the last press answered stays to be read
-    if (old.id === 'message' && !message && !(fresh && fresh.textContent.trim())) continue;
+    if (old.id === 'message') {
+      // a page that was only looked at again says nothing new: what the last press answered stays to be read
+      const says = fresh && fresh.textContent.trim();
+      if (says) said++;
+      else if (!message) continue;
+    }
     if (fresh && !same(old, fresh)) replace(old, fresh);
   }
   hold();
@@ -106,7 +112,7 @@ export function swap(html, { message } = {}) {
 let asked = 0, answered = 0;
 
 async function load(url, { message, accepted, options } = {}) {
-  const turn = ++asked, answer = await ask(url, Object.assign({ headers: { Accept: 'text/html' } }, options));
+  const turn = ++asked, before = said, answer = await ask(url, Object.assign({ headers: { Accept: 'text/html' } }, options));
   const html = await answer.text(), moves = answer.status === 503 && parse(html).querySelector('[data-moving] h1');
   if (moves) {
     await patience(moves.textContent);
@@ -120,7 +126,8 @@ async function load(url, { message, accepted, options } = {}) {
   const late = turn < answered;
   if (!message && (late || !answer.ok)) return;
   answered = Math.max(turn, answered);
-  swap(html, { message });
+  // A page that was fetched at the same time may have got the message of this press: then this one comes without.
+  swap(html, { message: message && said === before });
   if (!answer.ok) keepTyped(new URL(url, location.href).href);
   if (late) refresh();
 }

@@ -21,6 +21,28 @@ def test_a_stream_begins_with_the_picture_as_it_is_now(shared_server):
     assert str(picture["version"]) in first.id.split(".")
 
 
+def test_a_client_that_accepts_gzip_gets_the_same_events(shared_server):
+    shop = shared_server.open_shop()
+    for _ in range(100):
+        shop.take()
+    stay_clear_of_the_full_minute()
+    with shop.watch() as plain, shop.watch(encoding="br, gzip") as early:
+        events = [plain.next(), early.next()]
+        shop.take()
+        with shop.watch(encoding="gzip;q=0.5, *;q=0") as late:  # its stream begins with a later part
+            events += [plain.until(lambda event: event.shows("A101"))[-1], late.next()]
+            events.append(early.until(lambda event: event.shows("A101"))[-1])
+            shop.take()
+            events += [page.until(lambda event: event.shows("A102"))[-1] for page in (plain, early, late)]
+    assert early.headers["content-encoding"] == late.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert len({event.text for event in events[:2]}) == 1
+    assert len({event.text for event in events[2:5]}) == 1
+    assert len({event.text for event in events[5:]}) == 1
+    with shop.watch(encoding="gzip;q=0") as refusing:
+        assert "content-encoding" not in refusing.headers
+
+
 @pytest.mark.alone
 def test_a_change_is_on_every_open_page_within_a_second(shared_server):
     shop = shared_server.open_shop()
@@ -78,11 +100,13 @@ def test_a_storm_is_shown_in_five_pictures_a_second_and_the_newest_always_arrive
 
 def test_a_quiet_stream_is_kept_open_by_a_comment(server):
     shop = server.open_shop()
-    with shop.watch() as page:
+    with shop.watch(encoding="gzip") as page:
         page.next()
         page.next(
             kind="comment", within=33
         )  # fifteen quiet seconds: the picture of a new minute may come in between
+        shop.take()  # a change after the comment is readable, too
+        page.until(lambda event: event.shows("A1"))
     assert server.get("/healthz").status == 200  # and an idle server goes on running
 
 

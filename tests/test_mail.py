@@ -285,13 +285,13 @@ def test_nothing_is_sent_while_writes_are_paused(shop, post):
 def test_a_pause_between_two_mails_keeps_the_second_back(shop, post, monkeypatch):
     database = shop.app.extensions["takeanumber"].database
     asks(shop)
-    write = database.write
+    write = database.write_in
 
     def then_pauses(*args):
         write(*args)
         database.pause("Moving to a new server, a moment please.")
 
-    monkeypatch.setattr(database, "write", then_pauses)
+    monkeypatch.setattr(database, "write_in", then_pauses)
     assert sends(shop) is False
     assert len(post.got) == 1
     monkeypatch.undo()

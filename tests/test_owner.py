@@ -155,6 +155,17 @@ def test_a_queue_with_customers_cannot_be_reset_or_deleted(place, ana, action, c
     assert answer.body["queues"][0]["slug"] == "deli"
 
 
+def test_numbers_do_not_restart_while_one_of_them_waits_in_another_queue(bakery):
+    ana = bakery.desk("Ana")
+    bakery.customer("deli")
+    ana.post("move", number="A1", queue="bakery")
+    answer = refused(bakery, 409, "/queues/deli/reset")
+    assert answer.body["error"] == "A1 is still in Bakery. Let them finish first."
+    assert ana.call_next()["number"] == "A1"
+    ana.post("done", number="A1")
+    assert bakery.owner_post("/queues/deli/reset").status == 200
+
+
 # ----- deleting and cancelling
 
 

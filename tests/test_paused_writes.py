@@ -60,7 +60,7 @@ def test_writes_are_refused_and_reads_go_on(place, ana, database):
 
 def test_background_jobs_log_once_that_they_wait(database, monkeypatch, caplog):
     caplog.set_level(logging.INFO, "takeanumber")
-    monkeypatch.setattr(jobs, "held_too_long", lambda *_: True)  # a job that runs each second
+    monkeypatch.setattr(jobs, "held_too_long", lambda *_: {"shop": [1]})  # a job that runs each second
     monkeypatch.setattr(jobs, "_watch_writer", lambda *_: None)  # which would end this process
     database.pause(MOVING)
     stopped = jobs.start_jobs(database, Settings())

@@ -1,5 +1,6 @@
 """The picture: the public state of a place as JSON."""
 
+import gzip
 import json
 
 
@@ -100,6 +101,20 @@ def test_an_unchanged_picture_is_answered_with_304(place, ana):
     assert changed.status == 200
     assert changed.headers["ETag"] != etag
     assert changed.body["queues"][0]["waiting"] == ["A1"]
+
+
+def test_a_client_that_accepts_gzip_gets_the_same_picture(place):
+    def get(**headers):
+        headers = {"Accept": "application/json", "Accept-Encoding": "gzip, br", **headers}
+        return place.client.flask_client.get(place.links["customers"], headers=headers)
+
+    plain, packed = place.client.get(place.links["customers"]), get()
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert json.loads(gzip.decompress(packed.data)) == plain.body
+    assert "Content-Encoding" not in plain.headers
+    assert packed.headers["Vary"] == plain.headers["Vary"] == "Accept, Accept-Encoding"
+    assert packed.headers["ETag"] != plain.headers["ETag"]
+    assert get(**{"If-None-Match": packed.headers["ETag"]}).status_code == 304
 
 
 def test_the_picture_may_be_cached_but_must_be_revalidated(place):

@@ -258,6 +258,25 @@ def test_a_stale_press_changes_nothing(hospital, triage, blood):
     assert hospital.export() == before
 
 
+def test_a_plan_ends_where_a_counter_admits_whoever_is_moved_there(hospital, triage):
+    hospital.owner_post("/counters", name="Ward", capacity=5, admits="doctor")
+    zoe = hospital.customer()
+    triage.post("plan", number="A1", steps=["blood"])
+    assert triage.post("move", number="A1", queue="doctor").status == 200
+    assert (step_of(zoe), zoe.get()["queue"]) == (None, "doctor")
+
+
+def test_plans_end_at_a_queue_that_a_counter_admits_from_now_on(hospital, triage):
+    waits, comes, at_desk = (hospital.customer() for _ in range(3))
+    triage.post("move", number="A1", queue="blood", steps=["doctor"])
+    triage.post("plan", number="A2", steps=["blood", "doctor", "blood"])
+    triage.post("plan", number="A3", steps=["doctor", "blood"])
+    triage.call_next(number="A3")
+    hospital.owner_post("/counters", name="Ward", capacity=1, admits="blood")
+    plans = [step_of(each) for each in (waits, comes, at_desk)]
+    assert plans == [None, (1, 2, ["deli", "blood"]), (1, 3, ["deli", "doctor", "blood"])]
+
+
 def test_the_note_is_erased_like_other_personal_data(hospital, triage, clock, app):
     hospital.customer()
     triage.post("plan", number="A1", note="Pregnant")

@@ -8,19 +8,27 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from dataclasses import fields
 from functools import partial
+from pathlib import Path
 
 import pytest
+import yaml
 from helpers.client import AppClient
 from helpers.places import Desk, Place, open_deli
-from helpers.server import Server, free_port
+from helpers.receivers import Subscriber
+from helpers.server import ROOT, Server, free_port
 from helpers.streams import Stream
 from helpers.versions import HEAD, NEXT
+from test_mail import FROM, URL, Post
 
 import takeanumber
 from app.errors import CannotStart
+from app.settings import Settings, variable
+from app.storage.engine import OUTBOX
+from app.storage.moving import was_moved
 from app.storage.schema import SCHEMA
 
 PG_DUMP = "pg_dump"
@@ -74,6 +82,7 @@ def refusal_of(url, **settings):
         ("postgresql://user:secret@localhost:99999/shop", "must look like postgresql://"),
         ("postgresql://user:secret@localhost:{unused}/shop", "can't be reached"),
         ("postgresql://user:secret@nowhere.invalid/shop", "can't be found"),
+        ("postgresql://u:secret@127.0.0.1:{unused},127.0.0.1:{unused}/shop", "can't be reached"),
         ("postgresql://postgres:secret@127.0.0.1:{port}/nothing", "no database of that name"),
         ("postgresql://nobody:secret@127.0.0.1:{port}/postgres", "doesn't know the user"),
         ("postgresql://postgres:secret@127.0.0.1:{port}/postgres?what=ever", "can't be used"),
@@ -135,6 +144,22 @@ def test_backup_commands_name_what_makes_the_backups(invoke, monkeypatch, words)
     assert "snapshots" in refused
 
 
+def test_the_compose_file_names_settings_and_instances_that_exist():
+    deploy = ROOT / "deploy"
+    services = yaml.safe_load((deploy / "compose.yaml").read_text())["services"]
+    instances = [name for name, each in services.items() if "build" in each]
+    assert len(instances) == 2
+    assert (
+        f"reverse_proxy {' '.join(f'{name}:8000' for name in instances)} {{"
+        in (deploy / "Caddyfile.compose").read_text()
+    )
+    for name in instances:
+        environment = dict.fromkeys(services[name]["environment"], "")  # what isn't set is empty
+        assert set(environment) <= {variable(field.name) for field in fields(Settings)}
+        url = services[name]["environment"]["TAKEANUMBER_DATABASE_URL"]
+        assert Settings.read(environment | {"TAKEANUMBER_DATABASE_URL": url}).database_url == url
+
+
 def test_without_a_url_the_driver_is_not_imported(tmp_path):
     code = (
         "import sys, takeanumber; takeanumber.create_app(data=sys.argv[1]); print('psycopg' in sys.modules)"
@@ -151,11 +176,12 @@ def test_without_a_url_the_driver_is_not_imported(tmp_path):
 
 def test_two_instances_that_start_at_once_create_the_tables_once(start_server, cluster, tmp_path):
     url = cluster.create_database()
+    urls = [url, url.replace("@", f"@127.0.0.1:{free_port()},")]  # the first host isn't there
     servers: list[Server] = []
     threads = [
         threading.Thread(
             target=lambda number=number: servers.append(
-                start_server(data=tmp_path / str(number), database_url=url, places="open")
+                start_server(data=tmp_path / str(number), database_url=urls[number], places="open")
             )
         )
         for number in range(2)
@@ -276,6 +302,89 @@ def test_a_commit_whose_answer_is_lost_counts_once(place, app, monkeypatch):
     assert place.customer().number == "A1"
     assert lost
     assert place.customer().number == "A2"
+
+
+def test_what_is_in_the_outbox_is_sent_once_by_several_instances(instances, receiver):
+    receiver.status, receiver.delay_s = 200, 0.02
+    with Post() as post:
+        settings = {"url": URL, "push_hosts": receiver.url, "webhook_hosts": receiver.url}
+        servers = instances(2, smtp_url=post.url, smtp_from=FROM, **settings)
+        place = servers[0].open_shop()
+        assert place.owner_post("/webhooks", url=f"{receiver.url}/hook").status == 201
+        customers = [place.customer() for _ in range(12)]
+        for number, customer in enumerate(customers):
+            links = customer.ticket["links"]["ticket"]
+            phone = Subscriber(receiver.url, f"phone-{number}")
+            assert servers[1].post(f"{links}/notify", phone.subscription).status == 200
+            assert servers[0].post(f"{links}/email", {"email": f"{number}@example.org"}).status == 200
+        assert place.owner_post("/messages", text="We close at noon", push=True).status == 200
+        desks = [again(place, server).desk(f"Desk {n}", f"{n}") for n in range(6) for server in servers]
+        assert {desk.call_next()["number"] for desk in desks} == {each.number for each in customers}
+        deadline = time.monotonic() + 30
+        while place.export().get("mail"):
+            assert time.monotonic() < deadline, place.export()["mail"]
+            time.sleep(0.2)
+        mails = [mail["Message-ID"] for mail in post.mails()]
+        to = Counter(mail["To"] for mail in post.mails() if ": almost your turn" not in mail["Subject"])
+        post.shutdown()
+    assert len(set(mails)) == len(mails)
+    assert to == {f"{number}@example.org": 1 for number in range(12)}
+    posts = Counter(each.headers["webhook-id"] for each in receiver.got if each.path == "/hook")
+    assert set(posts.values()) == {1}
+    assert len(posts) >= 24  # each was taken and called
+    pushes = Counter((each.path, each.body) for each in receiver.got if each.path != "/hook")
+    assert set(pushes.values()) == {1}
+    paths = Counter(path for path, _ in pushes)
+    assert len(paths) == 12
+    assert max(paths.values()) <= 3  # the message to everybody, "almost", and "now"
+
+
+def test_a_place_does_not_wait_for_another(start):
+    """Writes about one place, and those of the outbox, go on while one about another place takes long."""
+    database = start().extensions["takeanumber"].database
+    lane = database.engine.lane_of("a", is_note=False)
+    other = next(name for name in "bcdefg" if database.engine.lane_of(name, is_note=False) != lane)
+    begun, ends = threading.Event(), threading.Event()
+
+    def wait(db):
+        begun.set()
+        assert ends.wait(20)
+
+    with ThreadPoolExecutor(1) as threads:
+        slow = threads.submit(database.write_in, "a", wait)
+        assert begun.wait(20)
+        database.write_in(other, lambda db: None)
+        database.write_in(OUTBOX, lambda db: None)
+        assert not slow.done()
+        ends.set()
+
+
+def test_an_import_fails_when_the_instance_that_reads_it_ends(start, monkeypatch):
+    from app import clock
+    from app.core import imports
+
+    one = start()
+    two = start().extensions["takeanumber"].database
+    place = open_deli(AppClient(one), timezone="Europe/Berlin")
+    began, ends = threading.Event(), threading.Event()
+
+    def stage(database, *_):
+        began.set()
+        ends.wait(20)
+
+    monkeypatch.setattr(imports, "_stage_sheet", stage)
+    monkeypatch.setattr(imports, "MAX_ROWS_IN_REQUEST", 0)
+    upload = place.owner_post("/contacts/import", text="Name,Phone\nAna,030 1234567\n").body
+    assert began.wait(20)
+
+    def state():
+        imports.fail_lost_imports(two, clock.now() + 60)
+        return again(place, AppClient(one)).client.get(upload["links"]["import"]).body["state"]
+
+    assert state() == "reading"
+    one.extensions["takeanumber"].database.engine.locks.close()  # as when its process ends
+    assert state() == "failed"
+    ends.set()
 
 
 def test_a_mail_is_claimed_by_one_instance(start, database_settings):
@@ -405,36 +514,125 @@ def test_a_shop_moves_to_postgresql_and_back_while_it_runs(start_server, command
     cluster.drop_database(url)
 
 
-def test_what_changes_while_a_shop_is_copied_arrives_too(place, start, tmp_path, monkeypatch, cluster):
+def open_busy_shop(client):
+    place = open_deli(client, timezone="Europe/Berlin")
+    place.add_contacts({"name": "Zoë", "phone": "030 1234567"}, {"name": "Ben\\t", "phone": "030 1234568"})
+    assert place.owner_post("/counters", name="Shop", capacity=10).status == 201
+    file = {"text": "Name;Phone\nDan;030 1234569\n"}
+    assert place.owner_post("/contacts/import", **file).status == 201
+    place.door().tap(-1)
+    place.customer()
+    place.customer()
+    place.desk().call_next()
+    return place
+
+
+def change_much(place):
+    """Change rows that were copied, add some, and remove some."""
+    desk = place.owner_get()["servicers"][0]
+    Desk(place.client, desk).call_next()  # another ticket is at the same desk
+    place.customer()
+    place.door().tap(-1)
+    contact = place.contacts()["contacts"][0]
+    assert place.owner_post(f"/contacts/{contact['id']}/forget").status == 200
+
+
+def test_what_changes_while_a_shop_is_copied_arrives_too(start, tmp_path, monkeypatch, cluster):
     from app.storage import move
 
-    shop = AppClient(start(data=tmp_path / "file", database_url=None))
-    place = open_deli(shop, timezone="Europe/Berlin")
-    place.add_contacts({"name": "Zoë", "phone": "030 1234567"}, {"name": "Ben", "phone": "030 1234568"})
-    ana, first = place.desk(), place.customer()
-    place.customer()
-    ana.call_next()
-    copied = []
-
-    def change_meanwhile(source):
-        ana.call_next()  # another ticket is at the same desk
-        place.customer()
-        contact = place.contacts()["contacts"][0]
-        assert place.owner_post(f"/contacts/{contact['id']}/forget").status == 200
-        copied.append(place.export())
-        source.execute("BEGIN IMMEDIATE")
-        source.execute("COMMIT")
-
-    monkeypatch.setattr(move, "_wait_for_writer", change_meanwhile)
-    monkeypatch.setattr(move, "marked", lambda path: nullcontext(tmp_path / "mark"))
-    monkeypatch.setattr(move, "set_moved", lambda mark: None)
+    path = tmp_path / "data" / "takeanumber.db"
+    place = open_busy_shop(AppClient(start(database_url=None)))
     url = cluster.create_database()
-    moved = move.move_to_postgresql(tmp_path / "file" / "takeanumber.db", url)
-    assert moved.rows["ticket"] == 3
-    there = Place(AppClient(start(database_url=url)), {"slug": place.slug, "links": place.links})
+
+    def change_first(name, place):
+        """Change the shop when this function is called first."""
+        original, copied = getattr(move, name), []
+
+        def changed(*arguments):
+            if not copied:
+                change_much(place)
+                copied.append(place.export())
+            return original(*arguments)
+
+        monkeypatch.setattr(move, name, changed)
+        return copied
+
+    copied = change_first("marked", place)
+    assert move.move_to_postgresql(path, url).rows["ticket"] == 3
+    there = again(place, AppClient(start(database_url=url)))
     assert tables(there.export()) == tables(copied[0])
     assert there.customer().number == "A4"
-    assert first.number == "A1"
+
+    with monkeypatch.context() as broken:
+        broken.setattr(move, "_copy_changes_out", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            move.move_to_sqlite(url, path)
+    assert there.customer().number == "A5"  # it goes on
+    copied = change_first("_store", there)
+    with monkeypatch.context() as broken:
+        broken.setattr(move.os, "replace", lambda *_: Path("/nowhere").stat())
+        with pytest.raises(CannotStart, match="Give the same command again"):
+            move.move_to_sqlite(url, path)
+    assert there.take().status == 503
+    assert move.move_to_sqlite(url, path).rows["ticket"] == 6
+    back = again(place, AppClient(start(database_url=None)))
+    assert tables(back.export()) == tables(copied[0])
+    assert back.customer().number == "A7"
+    cluster.drop_database(url)
+
+
+@pytest.mark.soak
+def test_a_move_that_is_killed_changes_nothing(start_server, cluster, tmp_path):
+    server = start_server()
+    place = server.open_shop()
+    for _ in range(500):
+        place.customer()
+    url = cluster.create_database()
+    name = url.rpartition("/")[2]
+
+    def move_and_kill(*words):
+        """Kill the command at ever later times until it comes to its end. The shop goes on after each."""
+        after_s = 0.3
+        while True:
+            command = subprocess.Popen(
+                [sys.executable, ROOT / "takeanumber.py", "move", *words, "--data", str(tmp_path / "data")],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+            deadline = time.monotonic() + after_s
+            while time.monotonic() < deadline and command.poll() is None:
+                taken = place.take().status
+                assert taken in (201, 503)
+                time.sleep(0.01)
+            if command.poll() is not None:
+                assert command.returncode == 0, command.stderr.read()
+                return
+            command.kill()
+            command.wait()
+            if words[0] == "--to" and cluster.execute("SELECT 1 FROM pg_class WHERE relname = 'fact'", name):
+                if was_moved(tmp_path / "data" / "takeanumber.db"):
+                    return  # it was killed when all was done
+                # The copy is there, but the file is the shop.
+                cluster.drop_database(url)
+                cluster.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+            elif words[0] == "--from" and cluster.execute("SELECT 1 FROM fact WHERE name = 'moved'", name):
+                continue  # it goes on there
+            deadline = time.monotonic() + 5
+            while place.take().status != 201:
+                assert time.monotonic() < deadline, "the shop doesn't go on"
+                time.sleep(0.05)
+            after_s += random.uniform(0.1, 0.4)
+
+    move_and_kill("--to", url)
+    before = place.export()
+    server.stop()
+    place = again(place, start_server(data=tmp_path / "other", database_url=url, max_waiting=100_000))
+    assert tables(place.export()) == tables(before)
+    move_and_kill("--from", url)
+    before = place.export()
+    server.start()
+    assert tables(again(place, server).export()) == tables(before)
+    cluster.drop_database(url)
 
 
 def test_a_move_that_is_interrupted_changes_nothing(server, command, cluster, tmp_path):

@@ -10,7 +10,7 @@ from functools import partial
 from http.client import HTTPException
 
 import pytest
-from helpers.places import Desk, Place
+from helpers.places import Desk, Place, new_tap
 from helpers.postgres import Cluster
 from helpers.server import Server
 
@@ -18,11 +18,14 @@ NUMBERS_ARE_OVER = 409
 
 
 class Load:
-    """Customers and servicers who press through any instance, and again where they get no answer."""
+    """Customers, servicers and doors who press through any instance, and again where they get no answer."""
 
     def __init__(self, servers, takers, servicers):
         self.servers = servers
         self.shop = servers[0].open_shop()
+        assert self.shop.owner_post("/counters", name="Shop", capacity=1000, empties="never").status == 201
+        self.door = self.shop.door().link
+        self.tapped: dict[str, int] = {}  # the taps that were answered
         self.taken: list[str] = []
         self.called: dict[str, set[str]] = {}  # number -> the desks that were told that it is theirs
         self.failures: list[str] = []
@@ -30,6 +33,7 @@ class Load:
         desks = [self.shop.desk(f"Servicer {n}", f"Window {n}") for n in range(servicers)]
         self._threads = [threading.Thread(target=self._take) for _ in range(takers)]
         self._threads += [threading.Thread(target=self._serve, args=[desk]) for desk in desks]
+        self._threads += [threading.Thread(target=self._tap) for _ in range(2)]
 
     def __enter__(self):
         for thread in self._threads:
@@ -81,6 +85,17 @@ class Load:
     def _call_next(self, link, finished, server):
         return Desk(server, {"id": 0, "links": {"desk": link}}).post("next", finished=finished)
 
+    def _tap(self):
+        tap = new_tap()
+        while not self._stop.is_set():
+            answer = self._press(lambda server, tap=tap: server.post(f"{self.door}/taps", {"taps": [tap]}))
+            if answer and answer.status == 200:
+                self.tapped[tap["id"]] = tap["delta"]
+                tap = new_tap(random.choice((1, 1, -1)))
+            elif answer:
+                self.failures.append(str(answer))
+            time.sleep(0.05)
+
     def check(self, server):
         """Compare what was answered with what is stored."""
         assert self.failures == []
@@ -100,8 +115,52 @@ class Load:
             assert kinds[ticket["id"], "done"] == (ticket["state"] == "done")
         (queue,) = export["queue"]
         assert queue["waiting"] == sum(ticket["state"] == "waiting" for ticket in tickets.values())
+        self._check_history(export)
+        self._check_count(shop, export)
         assert self.taken
         assert self.called
+        assert self.tapped
+
+    def _check_history(self, export):
+        """Replay the history: it must end in the state of each ticket, with one ticket at a desk."""
+        states: dict[int, str] = {}
+        at_desk: dict[int, int] = {}
+        for event in export["event"]:
+            if event["ticket_id"] is None:
+                continue
+            states[event["ticket_id"]] = event["state"]
+            if event["kind"] == "call":
+                assert event["servicer_id"] not in at_desk.values()
+                at_desk[event["ticket_id"]] = event["servicer_id"]
+            elif event["state"] not in ("called", "serving"):
+                at_desk.pop(event["ticket_id"], None)
+        assert states == {ticket["id"]: ticket["state"] for ticket in export["ticket"]}
+        assert at_desk == {
+            ticket["id"]: ticket["servicer_id"]
+            for ticket in export["ticket"]
+            if ticket["state"] in ("called", "serving")
+        }
+
+    def _check_count(self, shop, export):
+        """Compare the counter with the taps: each is counted once."""
+        stored = [(event["tap"], event["delta"]) for event in export["event"] if event["tap"]]
+        assert len(dict(stored)) == len(stored), "a tap is there twice"
+        assert self.tapped.items() <= dict(stored).items(), "an answered tap was lost"
+        total = sum(delta for _, delta in stored)
+        assert export["counter"][0]["inside"] == total
+        assert shop.picture()["counters"][0]["count"] == max(0, total)
+
+
+FILL = """INSERT INTO place (slug, name, timezone, country, manage_token, staff_token, series, day_starts,
+                             wait_goal_minutes, created_at)
+          SELECT 'shop-' || n, 'Shop ' || n, 'UTC', 'US', md5('m' || n), md5('s' || n), '2020-01-01', 4, 10, n
+          FROM generate_series(1, {places}) AS n;
+          INSERT INTO queue (place_id, slug, name, kind, prefix, asks, series, open, max_waiting,
+                             shared_tablet, last_number, waiting, usual_service_s, claim_minutes,
+                             retry_minutes, most_tries, public_form, restricted, created_at)
+          SELECT id, 'line', 'Line', 'walk-in', 'A', '', series, 1, 500, 0, 0, 0, 300, 20, 240, 3, 0, 0,
+                 created_at
+          FROM place"""
 
 
 @pytest.fixture
@@ -120,9 +179,13 @@ def start_instances(start_server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("count", "seconds", "people"), [(2, 4, (8, 3)), pytest.param(4, 60, (50, 8), marks=pytest.mark.soak)]
+    ("count", "seconds", "people", "places"),
+    [(2, 4, (8, 3), 100), pytest.param(4, 60, (50, 8), 10_000, marks=pytest.mark.soak)],
 )
-def test_no_number_is_given_twice_by_several_instances(start_instances, postgres_url, count, seconds, people):
+def test_no_number_is_given_twice_by_several_instances(
+    start_instances, cluster, postgres_url, count, seconds, people, places
+):
+    cluster.execute(FILL.format(places=places), postgres_url.rpartition("/")[2])
     servers = start_instances(postgres_url, count)
     with Load(servers, *people) as load:
         time.sleep(seconds)
@@ -170,3 +233,33 @@ def test_nothing_answered_is_lost_when_postgresql_crashes(start_instances, resta
             server.kill()
     finally:
         cluster.close()
+
+
+@pytest.mark.soak
+def test_nothing_answered_is_lost_by_a_planned_failover(start_instances):
+    primary = Cluster()
+    standby = Cluster(primary)
+    try:
+        name = primary.create_database().rpartition("/")[2]
+        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+        servers = start_instances(f"postgresql://postgres@{hosts}/{name}", 2)
+        with Load(servers, 8, 3) as load:
+            time.sleep(3)
+            primary.stop()  # it sends everything to the standby first
+            (url,) = load.shop.take_links.values()
+            refused = servers[0].post(url, {})
+            assert (refused.status, refused.body["error"][-1]) == (503, ".")
+            assert int(refused.headers["Retry-After"]) > 0
+            before = len(load.taken)
+            standby.promote()
+            promoted_at = time.monotonic()
+            while len(load.taken) == before:
+                assert time.monotonic() < promoted_at + 30, "the service doesn't go on"
+                time.sleep(0.1)
+            time.sleep(3)
+        load.check(servers[0])
+        for server in servers:
+            server.kill()
+    finally:
+        standby.close()
+        primary.close()

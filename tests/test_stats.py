@@ -18,6 +18,9 @@ from helpers.postgres import copy_to
 
 import takeanumber
 from app import clock as app_clock
+from app.core import stats as core_stats
+from app.core.kept_counts import KeptCounts
+from app.storage.sql import insert, run
 
 BERLIN = "Europe/Berlin"
 MEASURES = ("wait", "service", "total")
@@ -514,3 +517,79 @@ def test_the_longest_wait_though_nobody_waited_at_all(place, clock):
     number = place.customer().number
     place.client.post(f"{door}/taps", {"taps": [new_tap(1, number=number)]})
     assert stats(place, "?from=2026-11-21")["longest"]["wait_s"] == 0
+
+
+# ----- days that were counted before
+
+
+@pytest.fixture
+def counted_days(monkeypatch):
+    """Keep what was counted of few tickets, too; return the first of the days that are counted."""
+    monkeypatch.setattr(core_stats, "MIN_TICKETS", 1)
+    monkeypatch.setattr(core_stats, "kept_counts", KeptCounts())
+    days, count_part = [], core_stats._count_part
+
+    def count(db, place, part, *args):
+        days.append(part.first)
+        return count_part(db, place, part, *args)
+
+    monkeypatch.setattr(core_stats, "_count_part", count)
+    return days
+
+
+def correct_state(db, number):
+    """Change a ticket that has ended, which no page does, and write the event."""
+    row = run(
+        db, "UPDATE ticket SET state = 'no_show' WHERE number = :number RETURNING *", number=number
+    ).one()
+    insert(db, "event", place_id=row.place_id, ticket_id=row.id, kind="no-show", happened_at=row.ended_at)
+
+
+def test_days_are_counted_once_and_again_after_a_change(place, ana, clock, counted_days):
+    clock.set("2026-11-19 10:00")
+    for wait in (60, 120):
+        serves(place, ana, clock, wait, 300)
+    late = place.customer()
+    ana.call_next()
+    clock.set("2026-11-21 12:00")
+    both = "?from=2026-11-18&to=2026-11-21"
+
+    def look():
+        counted_days.clear()
+        figures = stats(place, both)
+        return [figures[name] for name in ("joined", "served", "open")], list(counted_days)
+
+    place.customer()
+    assert look() == ([4, 2, 2], ["2026-11-19", "2026-11-21"])
+    assert look() == ([4, 2, 2], ["2026-11-19", "2026-11-21"])  # one is still being served: nothing is kept
+    ana.post("done", number=late.number)
+    assert look() == ([4, 3, 1], ["2026-11-19", "2026-11-21"])
+    assert look() == ([4, 3, 1], ["2026-11-21"])
+    place.customer()
+    assert look() == ([5, 3, 2], ["2026-11-21"])
+    database = place.client.flask_client.application.extensions["takeanumber"].database
+    database.write(correct_state, "A3")
+    assert look() == ([5, 2, 2], ["2026-11-19", "2026-11-21"])
+    assert look() == ([5, 2, 2], ["2026-11-21"])
+    place.owner_post("/stats", wait_goal_minutes=1)
+    assert look() == ([5, 2, 2], ["2026-11-19", "2026-11-21"])
+    assert stats(place, both)["within_goal"] == 0
+
+
+def test_the_year_of_a_large_place_is_counted_ahead(place, ana, clock, counted_days, monkeypatch):
+    database = place.client.flask_client.application.extensions["takeanumber"].database
+    clock.set("2026-08-19 10:00")
+    serves(place, ana, clock, 60, 300)
+    clock.set("2026-11-20 10:00")
+    serves(place, ana, clock, 60, 300)
+    clock.set("2026-11-21 10:00")
+    years = core_stats.YearsOfLargePlaces()
+    years.count(database, clock.at)
+    assert counted_days == []
+    monkeypatch.setattr(core_stats, "LARGE_YEAR", 2)
+    core_stats.YearsOfLargePlaces().count(database, clock.at)
+    assert counted_days == ["2026-08-19", "2026-10-01"]
+    counted_days.clear()
+    place.customer()
+    assert stats(place, "?from=2025-11-22&to=2026-11-21")["joined"] == 3
+    assert counted_days == ["2026-11-21"]

@@ -144,7 +144,7 @@ class AlertWatcher:
                 if has_failures or steps:
                     due.append(_Look(place, findings, hours, _advices(db, at, place, steps, hours)))
         for look in due:
-            database.write(_tell_place, at, look, self._mail_enabled)
+            database.write_in(look.place.slug, _tell_place, at, look, self._mail_enabled)
         self._seen |= seen  # not if a write failed: then it is done the next time
         return False
 

@@ -16,6 +16,7 @@ from app.core.days import day_begins, day_of, next_day
 from app.core.history import is_behind, record
 from app.core.models import Counter, Place
 from app.core.places import find_place_for_owner, new_token
+from app.core.plans import end_plans_at
 from app.core.queries import SELECT_COUNTERS, called_tickets
 from app.core.queues import find_walk_in_queue
 from app.core.slugs import slug_of
@@ -240,6 +241,7 @@ def _admit_queue(db: Connection, at: float, place: Place, counter: Counter, queu
         if ticket.queue_id == counter.queue_id and ticket.servicer_id is None:
             change_state_at_door(db, at, ticket, "put-back", day)
     if queue:
+        end_plans_at(db, queue)
         update(db, "queue", queue.id, counter_id=counter.id)
 
 

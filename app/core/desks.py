@@ -310,6 +310,8 @@ def move_ticket(
         then = [queue.id for queue in queues_to_come(db, ticket)]
         if target.id in then:  # steps before it are left out
             del then[: then.index(target.id) + 1]
+        if target.counter_id is not None:
+            then = []  # whoever is let in at a door is done there
     if "note" in changes:
         update(db, "ticket", ticket.id, desk_note=changes["note"])
     move(db, at, desk.place, ticket, target, then)

@@ -17,7 +17,7 @@ from app.core.counters import COUNTED, add_door_to, call_to_door, counter_today,
 from app.core.days import day_of
 from app.core.history import UNDO_GRACE_S, UNDO_S, record
 from app.core.models import Counter, Door, Place, Ticket
-from app.core.places import find_place, find_place_for_owner, new_token
+from app.core.places import find_place, find_place_for_owner, new_token, slug_of
 from app.core.queries import AT_THE_DOOR, SELECT_TICKETS, called_tickets, waiting_tickets
 from app.core.transitions import TRANSITIONS, UNCHANGED, change_state, change_state_at_door, start_day
 from app.errors import Conflict, NotFound
@@ -376,13 +376,24 @@ def remove_door(db: Connection, at: float, slug: str, token: str, door_id: int) 
 # ----- reserved spaces
 
 
-def held_too_long(db: Connection, at: float) -> list[Ticket]:
-    """Return the tickets, of all places, that were called to a door too long ago to keep their space."""
+def held_too_long(db: Connection, at: float) -> dict[str, list[int]]:
+    """Return the tickets that were called to a door too long ago to keep their space.
+
+    Returns their ids by the slug of their place.
+    """
+    tickets: dict[str, list[int]] = {}
+    for ticket in _held_too_long(db, at):
+        tickets.setdefault(slug_of(db, ticket.place_id), []).append(ticket.id)
+    return tickets
+
+
+def _held_too_long(db: Connection, at: float) -> list[Ticket]:
     sql = f"{SELECT_TICKETS} WHERE {AT_THE_DOOR} AND called_at + 60 * hold_minutes <= :at"
     return load_all(Ticket, run(db, sql, at=at))
 
 
-def release_spaces(db: Connection, at: float) -> None:
-    """End these tickets as no-shows; their spaces go to the next customers."""
-    for ticket in held_too_long(db, at):
-        change_state(db, at, ticket, "no-show")
+def release_spaces(db: Connection, at: float, ticket_ids: list[int]) -> None:
+    """End these tickets as no-shows, if they still hold a space; it goes to the next customers."""
+    for ticket in _held_too_long(db, at):
+        if ticket.id in ticket_ids:
+            change_state(db, at, ticket, "no-show")

@@ -89,28 +89,28 @@ def store_rows(database: Database, at: float, slug: str, token: str, file_id: in
             _check_unchanged(db, place, file)
     file = database.write(_begin_storing, slug, token, file_id)
     if file.state == "storing" and file.rows > MAX_ROWS_IN_REQUEST:
-        threading.Thread(target=_store_in_background, args=(database, at, file), daemon=True).start()
+        threading.Thread(target=_store_in_background, args=(database, at, slug, file), daemon=True).start()
         return file
-    return finish_storing(database, at, file)
+    return finish_storing(database, at, slug, file)
 
 
-def _store_in_background(database: Database, at: float, file: ImportFile) -> None:
+def _store_in_background(database: Database, at: float, slug: str, file: ImportFile) -> None:
     """Store a file; if that fails, the job that looks for interrupted imports tries again."""
     try:
-        finish_storing(database, at, file)
+        finish_storing(database, at, slug, file)
     except Exception:
         log.warning("An import was interrupted and will go on", exc_info=True)
 
 
-def finish_storing(database: Database, at: float, file: ImportFile) -> ImportFile:
+def finish_storing(database: Database, at: float, slug: str, file: ImportFile) -> ImportFile:
     """Store what is left of an import."""
     if file.state == "stored":
         return file
     for only_opt_outs in (True, False):
         after: int | None = 0
         while after is not None:
-            after = database.write(_store_batch, at, file, after, only_opt_outs)
-    return database.write(_finish, at, file.id)
+            after = database.write_in(slug, _store_batch, at, file, after, only_opt_outs)
+    return database.write_in(slug, _finish, at, file.id)
 
 
 def _find(db: Connection, place: Place, file_id: int) -> ImportFile:

@@ -29,7 +29,7 @@ from app.core.import_rows import ReadRow, Remark, read_number, read_row
 from app.core.import_storing import ImportFile, finish_storing, store_rows
 from app.core.models import Place
 from app.core.phones import read_phone
-from app.core.places import find_place_for_owner
+from app.core.places import find_place_for_owner, slug_of
 from app.core.sheets import (
     PROBLEM,
     BadCell,
@@ -57,6 +57,7 @@ KEPT_S = 86_400  # how long an import can be stored, and looked at
 MAX_CHOICES = 100  # choices of columns that a place remembers
 MAX_GROUPS = 50  # groups of equal remarks on the page of an import
 MAX_EXAMPLES = 5  # rows of each
+BEGIN_S = 30.0  # after so long, a file is being read by a thread, or it was read
 SAMPLE_ROWS = 5  # rows that are shown while the owner chooses the columns
 
 
@@ -177,22 +178,30 @@ def add_contacts(
     file = store_rows(database, clock(), slug, token, file.id)
     with database.read() as db:
         refused = refused_rows(db, file)
-    database.write(_set_discarded, file.id)
+    database.write_in(slug, _set_discarded, file.id)
     erase_old_imports(database, clock())
     return AddedContacts(file.add_rows, file.change_rows, refused)
 
 
-def fail_unread_imports(db: Connection, before: float | None = None) -> None:
-    """Mark the imports as failed that a server was staging when it stopped; called when a server starts.
-
-    With `before`, only those that began before then: another instance may be staging the others.
-    """
-    why = "The server was started again while it read this file. Nothing was stored; please upload it again."
+def fail_unread_imports(db: Connection) -> None:
+    """Mark the imports as failed that a server was staging when it stopped; called when a server starts."""
     sql = "UPDATE import_file SET state = 'failed', why = :why WHERE state = 'reading'"
-    if before is None:
-        run(db, sql, why=why)
-    else:
-        run(db, f"{sql} AND created_at < :before", why=why, before=before)
+    run(db, sql, why=_INTERRUPTED)
+
+
+def fail_lost_imports(database: Database, at: float) -> bool:
+    """Mark the imports as failed that an instance was staging when it ended. Returns False: that is all."""
+    with database.read() as db:
+        sql = "SELECT id, place_id FROM import_file WHERE state = 'reading' AND created_at < :before"
+        files = [(file.id, slug_of(db, file.place_id)) for file in run(db, sql, before=at - BEGIN_S)]
+    for file_id, slug in files:
+        if not database.engine.is_held(_reading(file_id)):
+            database.write_in(slug, _set_failed, file_id, _INTERRUPTED)
+    return False
+
+
+def _reading(file_id: int) -> str:
+    return f"read import {file_id}"
 
 
 def _open_and_stage(
@@ -201,13 +210,13 @@ def _open_and_stage(
     """Open a spreadsheet and stage it; an error ends up in the file's row, where its page shows it."""
     try:
         sheet = _open_for(database, place, content, is_opt_out_list)
-        database.write(_set_rows, file.id, sheet.rows)
+        database.write_in(place.slug, _set_rows, file.id, sheet.rows)
         _accept_sheet(database, place, file, sheet, in_thread=True)
     except BadInput as error:
-        database.write(_set_failed, file.id, str(error))
+        database.write_in(place.slug, _set_failed, file.id, str(error))
     except Exception:
         log.exception("A spreadsheet could not be opened")
-        database.write(_set_failed, file.id, _OUR_FAULT)
+        database.write_in(place.slug, _set_failed, file.id, _OUR_FAULT)
 
 
 def _open_for(database: Database, place: Place, content: bytes | str, is_opt_out_list: bool) -> Sheet:
@@ -228,17 +237,28 @@ def _accept_sheet(
 ) -> None:
     """Keep the text of a file, then stage its rows if it is clear what its columns are."""
     content = zlib.compress(sheet.text.encode("utf-8", "surrogatepass"), level=3)
-    database.write(_keep_sheet, file.id, sheet, content)
+    database.write_in(place.slug, _keep_sheet, file.id, sheet, content)
     if not sheet.is_usable:
-        database.write(_set_unmapped, file.id, missing_columns(sheet))
+        database.write_in(place.slug, _set_unmapped, file.id, missing_columns(sheet))
     elif in_thread or sheet.rows <= MAX_ROWS_IN_REQUEST:
         _stage_sheet(database, place, file, sheet)
     else:
         _start_thread(_stage_sheet, database, place, file, sheet)
 
 
-def _start_thread(target: Callable[..., None], *args: object) -> None:
-    threading.Thread(target=target, args=args, name="import", daemon=True).start()
+def _start_thread(
+    target: Callable[..., None], database: Database, place: Place, file: ImportFile, *more: object
+) -> None:
+    """Read a file in the background, and let other instances know."""
+
+    def read() -> None:
+        database.engine.hold(_reading(file.id))
+        try:
+            target(database, place, file, *more)
+        finally:
+            database.engine.release(_reading(file.id))
+
+    threading.Thread(target=read, name="import", daemon=True).start()
 
 
 def _begin_import(db: Connection, at: float, slug: str, token: str, rows: int) -> ImportFile:
@@ -419,11 +439,14 @@ def parse_fields(file: ImportFile, columns: object) -> list[str | None]:
 
 # ----- staging
 
+_INTERRUPTED = (
+    "The server was started again while it read this file. Nothing was stored; please upload it again."
+)
 _OUR_FAULT = "Something went wrong on our side. Nothing was stored; please try again."
 
 
 def _erase_rows_and_stage(database: Database, place: Place, file: ImportFile, sheet: Sheet) -> None:
-    while database.write(_erase_staged, file.id):
+    while database.write_in(place.slug, _erase_staged, file.id):
         pass
     _stage_sheet(database, place, file, sheet)
 
@@ -437,7 +460,7 @@ def _stage_sheet(database: Database, place: Place, file: ImportFile, sheet: Shee
         log.info("An import was discarded while it was read")
     except Exception:
         log.exception("An import failed")
-        database.write(_set_failed, file.id, _OUR_FAULT)
+        database.write_in(place.slug, _set_failed, file.id, _OUR_FAULT)
 
 
 @dataclass(frozen=True)
@@ -484,8 +507,8 @@ def _stage_rows(database: Database, place: Place, file: ImportFile, rows: Iterab
     while batch := list(islice(rows, MAX_BATCH)):
         with database.read() as db:
             staged, remarks = _stage_batch(db, place, batch, earlier)
-        database.write(_insert_staged, file.id, staged, remarks)
-    database.write(_set_ready, file.id)
+        database.write_in(place.slug, _insert_staged, file.id, staged, remarks)
+    database.write_in(place.slug, _set_ready, file.id)
 
 
 def _stage_batch(
@@ -673,9 +696,9 @@ def finish_imports(database: Database, at: float) -> bool:
     more."""
     with database.read() as db:
         sql = "SELECT * FROM import_file WHERE state = 'storing' ORDER BY id"
-        interrupted = load_all(ImportFile, run(db, sql))
-    for file in interrupted:
-        finish_storing(database, at, file)
+        interrupted = [(slug_of(db, file.place_id), file) for file in load_all(ImportFile, run(db, sql))]
+    for slug, file in interrupted:
+        finish_storing(database, at, slug, file)
     return False
 
 
@@ -698,22 +721,24 @@ def erase_old_imports(database: Database, at: float) -> bool:
     Those are the rows of imports that were discarded or failed, and of all that are a day old.
     """
     with database.read() as db:  # reading first, so that nothing is written when there is nothing to do
-        file_id = _next_to_erase(db, before=at - KEPT_S)
-    if file_id is None:
+        next_file = _next_to_erase(db, before=at - KEPT_S)
+    if next_file is None:
         return False
-    if not database.write(_erase_staged, file_id):
-        database.write(_erase_file, file_id, at - KEPT_S)
+    file_id, slug = next_file
+    if not database.write_in(slug, _erase_staged, file_id):
+        database.write_in(slug, _erase_file, file_id, at - KEPT_S)
     return True
 
 
-def _next_to_erase(db: Connection, before: float) -> int | None:
-    sql = """SELECT id, state, created_at FROM import_file
+def _next_to_erase(db: Connection, before: float) -> tuple[int, str] | None:
+    """Return the id of an import that nobody needs any more, and the slug of its place."""
+    sql = """SELECT id, place_id, state, created_at FROM import_file
              WHERE state IN ('discarded', 'failed') OR (created_at < :before AND state <> 'storing') ORDER
              BY id"""
     for file in run(db, sql, before=before).all():
         # A failed import stays without rows for a day, because its page says why it failed.
         if file.state == "discarded" or file.created_at < before or _holds_anything(db, file.id):
-            return int(file.id)
+            return int(file.id), slug_of(db, file.place_id)
     return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import smtplib
 import ssl
+import time
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -16,10 +17,11 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy.engine import Connection
 
 from app.core.mail_addresses import address_key, is_blocked, is_confirmed, log_mail, next_mail_at
-from app.core.outbox import ALERT, MAIL, MAX_PAUSE_S, NEWS, REQUEST, claim
+from app.core.outbox import ALERT, CLAIM_S, MAIL, MAX_PAUSE_S, NEWS, REQUEST, claim
 from app.core.subscriptions import is_still_news
 from app.settings import Settings, greeting_name, read_sender
 from app.storage.database import Database
+from app.storage.engine import OUTBOX
 from app.storage.facts import get_fact
 from app.storage.sql import load_all, run
 
@@ -66,6 +68,7 @@ def send_due_mails(database: Database, at: float, settings: Settings) -> bool:
         epoch = get_fact(db, "epoch")
     if not mails or database.paused:
         return False
+    claimed_at = time.monotonic()
     claimed = database.note(claim, at, [mail.id for mail in mails])
     mails = [mail for mail in mails if mail.id in claimed]
     if not mails:
@@ -76,17 +79,19 @@ def send_due_mails(database: Database, at: float, settings: Settings) -> bool:
         reason = _reason(error)
         log.warning("The mail server can't be reached: %s", reason)
         for mail in mails:
-            database.write(_postpone, at, [mail], reason)
+            database.write_in(OUTBOX, _postpone, at, [mail], reason)
         return False
     try:
         late = [mail for mail in mails if mail.expires_at is not None and mail.expires_at <= at]
         if late:
-            database.write(_delete, late)
+            database.write_in(OUTBOX, _delete, late)
         for letter in _letters([mail for mail in mails if mail not in late]):
             if database.paused:
                 return False
             if _may_send(database, at, letter):
                 _send(database, at, settings, server, letter, epoch)
+            if time.monotonic() - claimed_at > CLAIM_S / 2:
+                return True  # with a slow mail server, the rest must be claimed again
     finally:
         server.close()
     return len(mails) == MAX_MAILS
@@ -119,9 +124,9 @@ def _may_send(database: Database, at: float, letter: list[Mail]) -> bool:
             is_refused = not is_confirmed(db, first.place_id, key)
         due_at = next_mail_at(db, at, first.place_id, key) if first.kind in COUNTED_WHEN_SENT else at
     if is_refused:
-        database.write(_delete, letter)
+        database.write_in(OUTBOX, _delete, letter)
     elif due_at > at:
-        database.write(_put_off, letter, due_at)
+        database.write_in(OUTBOX, _put_off, letter, due_at)
     return not is_refused and due_at <= at
 
 
@@ -197,18 +202,18 @@ def _send(
         reason = f"{code} {_reason(answer)}"
         log.warning("Mail %s was refused: %s", mail.id, _without_recipient(reason, mail))
         if code >= PERMANENT_FAILURE:
-            database.write(_delete, letter)
+            database.write_in(OUTBOX, _delete, letter)
         else:
-            database.write(_postpone, at, letter, reason)
+            database.write_in(OUTBOX, _postpone, at, letter, reason)
     except (OSError, smtplib.SMTPException) as error:
         log.warning("Mail %s was not sent: %s", mail.id, _without_recipient(_reason(error), mail))
-        database.write(_postpone, at, letter, _reason(error))
+        database.write_in(OUTBOX, _postpone, at, letter, _reason(error))
     except Exception as error:  # noqa: BLE001
         # The library fails in many ways on odd addresses, and would fail again.
         log.warning("Mail %s can never be sent: %s", mail.id, type(error).__name__)
-        database.write(_delete, letter)
+        database.write_in(OUTBOX, _delete, letter)
     else:
-        database.write(_store_sent, at, letter)
+        database.write_in(OUTBOX, _store_sent, at, letter)
 
 
 def _message(settings: Settings, letter: list[Mail], epoch: str) -> EmailMessage:

@@ -170,9 +170,9 @@ def count_mail(db: Connection, at: float, place_id: int, key: str) -> bool:
 
 
 def log_mail(db: Connection, at: float, place_id: int, key: str) -> None:
-    """Count a mail to an address, and forget those that count no more."""
-    sql = "DELETE FROM mail_log WHERE sent_at <= :hour_ago OR sent_at > :at"
-    run(db, sql, hour_ago=at - HOUR_S, at=at)
+    """Count a mail to an address, and forget those of this place that count no more."""
+    sql = "DELETE FROM mail_log WHERE place_id = :place AND (sent_at <= :hour_ago OR sent_at > :at)"
+    run(db, sql, place=place_id, hour_ago=at - HOUR_S, at=at)
     insert(db, "mail_log", place_id=place_id, address_key=key, sent_at=at)
 
 
@@ -196,7 +196,11 @@ def next_mail_at(db: Connection, at: float, place_id: int, key: str) -> float:
 
 
 def forget_old_addresses(db: Connection, at: float, limit: int = 2000) -> bool:
-    """Forget addresses that nobody was asked to confirm. Returns True if there may be more."""
+    """Forget addresses that nobody was asked to confirm, and mails of more than an hour ago.
+
+    Returns True if there may be more.
+    """
+    run(db, "DELETE FROM mail_log WHERE sent_at <= :hour_ago", hour_ago=at - HOUR_S)
     sql = """DELETE FROM mail_address WHERE id IN (SELECT id FROM mail_address
              WHERE asked_at IS NULL AND created_at < :before LIMIT :limit)"""
     return run(db, sql, before=at - KEEP_S, limit=limit).rowcount == limit

@@ -68,20 +68,21 @@ def _end_delay(db: Connection, at: float, ticket: Ticket) -> None:
 
 def end_delays(database: Database, at: float) -> bool:
     """Let those wait like the others again whose time is over, so that a door may admit them."""
+    due: dict[str, list[int]] = {}  # the ids of tickets by the slug of their place
     with database.read() as db:
-        has_due = _due(db, at)
-    if has_due:
-        database.write(_end_due_delays, at)
+        sql = """SELECT ticket.id, place.slug FROM ticket JOIN place ON place.id = place_id
+                 WHERE away_until IS NOT NULL AND away_until <= :at ORDER BY ticket.id LIMIT 100"""
+        for row in run(db, sql, at=at):
+            due.setdefault(row.slug, []).append(row.id)
+    for slug, ticket_ids in due.items():
+        database.write_in(slug, _end_delays_of, at, ticket_ids)
     return False
 
 
-def _due(db: Connection, at: float) -> list[int]:
-    sql = "SELECT id FROM ticket WHERE away_until IS NOT NULL AND away_until <= :at ORDER BY id LIMIT 100"
-    return list(run(db, sql, at=at).scalars())
-
-
-def _end_due_delays(db: Connection, at: float) -> None:
-    for ticket_id in _due(db, at):
+def _end_delays_of(db: Connection, at: float, ticket_ids: list[int]) -> None:
+    # Without those who got more time just now.
+    sql = "SELECT id FROM ticket WHERE id IN :ids AND away_until <= :at ORDER BY id"
+    for ticket_id in list(run(db, sql, ids=ticket_ids, at=at).scalars()):
         ticket = get_ticket(db, ticket_id)
         if ticket.state == "waiting":
             _end_delay(db, at, ticket)

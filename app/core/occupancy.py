@@ -27,7 +27,7 @@ def tell_occupancy(database: Database, at: float) -> bool:
             counters = counters_of(db, place, at)
             changed += [(place, each) for each in counters if (each.level == "full") != bool(told[each.id])]
     for place, counter in changed:
-        database.write(post_occupancy, at, place, counter)
+        database.write_in(place.slug, post_occupancy, at, place, counter)
     return False
 
 

@@ -31,6 +31,9 @@ PUSH, WEBHOOK = "push", "webhook"  # the first word of the other targets
 PUSH_LANES = 8  # messages that are sent to one push service at the same time
 MAX_PAUSE_S = 6 * 3600  # between two attempts
 CLAIM_S = 60.0  # for how long a message belongs to the process that sends it
+# A claim that lasts longer was made by a clock that was ahead. Other instances may have claimed something a
+# moment later than a process thinks that it is.
+LONGEST_CLAIM_S = 2 * CLAIM_S
 # Which process this is. Its claims are its own to renew.
 INSTANCE = secrets.token_hex(8)
 
@@ -126,13 +129,16 @@ def claim(db: Connection, at: float, ids: list[int], instance: str = INSTANCE) -
     result = run(
         db,
         """UPDATE mail SET claimed_by = :instance, claimed_until = :until
-           WHERE id IN :ids AND (claimed_until IS NULL OR claimed_until <= :at OR claimed_until > :until
-                                 OR claimed_by = :instance)
+           WHERE id IN (SELECT id FROM mail
+                        WHERE id IN :ids AND (claimed_until IS NULL OR claimed_until <= :at
+                                              OR claimed_until > :latest OR claimed_by = :instance)
+                        /* FOR UPDATE SKIP LOCKED */)
            RETURNING id""",
         ids=ids,
         instance=instance,
         at=at,
         until=at + CLAIM_S,
+        latest=at + LONGEST_CLAIM_S,
     )
     return list(result.scalars())
 

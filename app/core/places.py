@@ -45,6 +45,11 @@ def all_places(db: Connection) -> list[Place]:
     return load_all(Place, run(db, "SELECT * FROM place WHERE deleted_at IS NULL ORDER BY id"))
 
 
+def slug_of(db: Connection, place_id: int) -> str:
+    """Return the slug of a place, which may be deleted."""
+    return str(run(db, "SELECT slug FROM place WHERE id = :id", id=place_id).scalar_one())
+
+
 def find_place(db: Connection, slug: str) -> Place:
     """Return the place with this slug. Raises NotFound."""
     result = run(db, "SELECT * FROM place WHERE slug = :slug AND deleted_at IS NULL", slug=slug)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from sqlalchemy.engine import Connection
 
 from app.core.models import Place, Queue, Step, Ticket
-from app.core.queries import JOIN_TIME, NORMAL_PRIORITY
+from app.core.queries import JOIN_TIME, NORMAL_PRIORITY, OPEN_STATES
 from app.core.transitions import TicketChanges, change_state
 from app.errors import BadInput
 from app.storage.sql import insert, load_all, load_first, run, update
@@ -226,6 +226,19 @@ def leave_out_queue(db: Connection, queue: Queue) -> None:
     for ticket in load_all(Ticket, run(db, sql, queue=queue.id)):
         to_come = [each.id for each in queues_to_come(db, ticket) if each.id != queue.id]
         set_steps(db, ticket, _without_repeats(ticket.queue_id, to_come))
+
+
+def end_plans_at(db: Connection, queue: Queue) -> None:
+    """Let plans end at a queue that a counter admits from now on: whoever is let in at a door is done."""
+    sql = """SELECT * FROM ticket WHERE state IN :open AND id IN
+             (SELECT ticket.id FROM step JOIN ticket ON ticket.id = ticket_id
+              WHERE step.queue_id = :queue AND step.ended_at IS NULL AND step.number >= step_number)"""
+    for ticket in load_all(Ticket, run(db, sql, queue=queue.id, open=OPEN_STATES)):
+        to_come = [each.id for each in queues_to_come(db, ticket)]
+        if ticket.queue_id == queue.id and ticket.state == "waiting":
+            set_steps(db, ticket, [])
+        elif queue.id in to_come:
+            set_steps(db, ticket, to_come[: to_come.index(queue.id) + 1])
 
 
 def _without_repeats(first: int, queue_ids: list[int]) -> list[int]:

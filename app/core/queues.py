@@ -16,6 +16,7 @@ from app.core.mail_addresses import MailLinks, ask_to_confirm
 from app.core.models import CALLS, WALK_IN, Place, Queue, Servicer
 from app.core.places import find_place_for_owner
 from app.core.plans import leave_out_queue
+from app.core.queries import OPEN_STATES
 from app.core.slugs import slug_of
 from app.core.tags import join_tags
 from app.core.transitions import check_nobody_in, start_day
@@ -391,7 +392,7 @@ def delete_queue(db: Connection, at: float, slug: str, token: str, queue_slug: s
 def reset_numbers(db: Connection, at: float, slug: str, token: str, queue_slug: str) -> Queue:
     """Let a queue count from 1 again, in a new series in which the other queues go on counting.
 
-    Raises Conflict while somebody is in it, and for a call list.
+    Raises Conflict while somebody is in it, or has one of its numbers in another queue, and for a call list.
     """
     place = find_place_for_owner(db, slug, token)
     queue = find_queue(db, place, queue_slug)
@@ -399,6 +400,7 @@ def reset_numbers(db: Connection, at: float, slug: str, token: str, queue_slug: 
         raise Conflict("The numbers of a call list always go on.")
     check_nobody_in(db, at, place, queue)
     series = start_day(db, at, place)
+    _check_no_number_in_use(db, place, queue, series)
     fresh = _next_series(db, place, series)
     update(db, "place", place.id, series=fresh)
     run(
@@ -410,6 +412,17 @@ def reset_numbers(db: Connection, at: float, slug: str, token: str, queue_slug: 
     )
     record(db, at, place.id, "reset-numbers", queue_id=queue.id, detail=fresh)
     return load(Queue, update(db, "queue", queue.id, series=fresh, last_number=0))
+
+
+def _check_no_number_in_use(db: Connection, place: Place, queue: Queue, series: str) -> None:
+    """Raise Conflict while a customer who was moved has a number of a queue: two would have the same one."""
+    sql = """SELECT ticket.number, queue.name FROM ticket JOIN queue ON queue.id = queue_id
+             WHERE ticket.place_id = :place AND state IN :open AND ticket.series >= :day
+             AND number = :prefix || CAST(ordinal AS TEXT) ORDER BY ticket.id LIMIT 1"""
+    day = day_of_series(series)
+    row = run(db, sql, place=place.id, open=OPEN_STATES, day=day, prefix=queue.prefix).first()
+    if row is not None:
+        raise Conflict(f"{row.number} is still in {row.name}. Let them finish first.")
 
 
 def _next_series(db: Connection, place: Place, series: str) -> str:

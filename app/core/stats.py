@@ -14,21 +14,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import accumulate, groupby
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from app.core import desk_stats
 from app.core.days import day_begins, day_of, day_of_series, days_between, next_day
 from app.core.desk_stats import HardestDay
+from app.core.kept_counts import MIN_TICKETS, Days, kept_counts
 from app.core.models import CALLS, Place, Queue
 from app.core.queries import BOTH, PART, SELECT_VISITS, VISIT_BEGAN, VISIT_CALLED, WHOLE
 from app.storage.database import Database
-from app.storage.sql import load, load_first, run
+from app.storage.sql import load, load_all, load_first, run
 
 MAX_IDLE_DAYS = 31  # at most this many days are searched for idle desks, since that looks at every customer
 BINS = 12  # at most, in a distribution
 BIN_WIDTHS_S = (5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600, 7200)
 FIRST_DAY = "1970-01-01"
+YEAR_DAYS = 365
+LARGE_YEAR = 50_000  # tickets; fewer are counted in a quarter of a second
 
 
 # ----- results
@@ -223,6 +227,34 @@ def period_stats(
     )
 
 
+class YearsOfLargePlaces:
+    """Counts the last year of large places ahead, so that nobody waits for it."""
+
+    def __init__(self) -> None:
+        self._counted_until: dict[int, str] = {}  # by the id of the place: the day on which that was done
+
+    def count(self, database: Database, at: float) -> None:
+        """Count what isn't kept yet."""
+        with database.read() as db:
+            places = load_all(Place, run(db, "SELECT * FROM place WHERE deleted_at IS NULL"))
+        for place in places:
+            today = day_of(place, at)
+            if self._counted_until.get(place.id) == today:
+                continue
+            first = next_day(today, 1 - YEAR_DAYS)
+            if _is_large(database, place, first, today):
+                _count_days(database, at, place, first, next_day(today, -1), until=at, queue=None)
+            self._counted_until[place.id] = today
+
+
+def _is_large(database: Database, place: Place, first: str, beyond: str) -> bool:
+    sql = """SELECT count(*) FROM (SELECT 1 FROM ticket WHERE place_id = :place
+             AND series >= :first AND series < :beyond LIMIT :large) AS counted"""
+    with database.read() as db:
+        result = run(db, sql, place=place.id, first=first, beyond=beyond, large=LARGE_YEAR)
+        return int(result.scalar_one()) == LARGE_YEAR
+
+
 def _day_stats(counts: _Counts) -> list[DayStats]:
     if not counts.days:
         return []
@@ -372,13 +404,16 @@ _COUNT_TICKETS = f"""
     SELECT 'total', scope, CAST(round(total) AS BIGINT), '', 0, 0, count(*), 0, 0, 0, 0
     FROM tickets WHERE ended = 'served' GROUP BY scope, CAST(round(total) AS BIGINT)"""
 
-# Of each series: how many joined, the longest wait in seconds, and how many waits missed the goal.
+# Of each series: how many joined, the longest wait in seconds, how many waits missed the goal, and how many
+# tickets haven't ended.
 _COUNT_SERIES = """
     SELECT series, count(*) AS joined,
            sum(CASE WHEN state = 'done' THEN 1 ELSE 0 END) AS served,
            coalesce(max(CASE WHEN state = 'done' THEN first_called_at - taken_at END), -1e9)
                AS longest_wait_s,
-           sum(CASE WHEN state = 'done' AND first_called_at - taken_at >= :goal_s THEN 1 ELSE 0 END) AS missed
+           sum(CASE WHEN state = 'done' AND first_called_at - taken_at >= :goal_s THEN 1 ELSE 0 END)
+               AS missed,
+           sum(CASE WHEN state IN ('waiting', 'called', 'serving') THEN 1 ELSE 0 END) AS not_ended
     FROM {} GROUP BY series"""
 _COUNT_SERIES_OF_QUEUE = _COUNT_SERIES.format(_VISITS_TO_COUNT)
 _COUNT_SERIES_OF_PLACE = _COUNT_SERIES.format(
@@ -435,6 +470,16 @@ class _Day:
     missed: int = 0  # waits that missed the goal
 
 
+@dataclass(frozen=True)
+class _Counted:
+    """The rows that were counted of some days."""
+
+    rows: list[tuple[Any, ...]]  # of _COUNT_TICKETS
+    series: list[tuple[Any, ...]]  # of _COUNT_SERIES
+    tickets: int
+    not_ended: int  # tickets that may still change
+
+
 @dataclass
 class _Counts:
     """What was counted on several days."""
@@ -450,6 +495,33 @@ class _Counts:
     def hardest_day(self) -> str:
         """Return the day on which the most waits missed the goal; of several, that with the longest wait."""
         return max(self.days, key=lambda day: (self.days[day].missed, self.days[day].longest_wait_s))
+
+    def add(self, counted: _Counted) -> None:
+        """Add what was counted of more days."""
+        for row in counted.rows:
+            kind, scope, x, ended, queue_id, servicer_id, tickets, line_s, wait, service, total = row
+            tallies = self.tallies_of(scope, queue_id, servicer_id)
+            if kind == "tickets":
+                if scope != PART:
+                    self.joined[x] += tickets
+                if scope != WHOLE:
+                    self.line_s[x] += line_s
+                for tally in tallies:
+                    tally.ended[ended] += tickets
+                    tally.sums_s["wait"] += wait or 0.0
+                    tally.sums_s["service"] += service or 0.0
+                    tally.sums_s["total"] += total or 0.0
+            elif kind == "later":
+                self.line_s[x] += line_s
+            else:
+                for tally in tallies:
+                    tally.times[kind][x] += tickets
+        for series, joined, served, longest_wait_s, missed, _not_ended in counted.series:
+            day = self.days[day_of_series(series)]  # a day may have several series
+            day.joined += joined
+            day.served += served
+            day.longest_wait_s = max(day.longest_wait_s, longest_wait_s)
+            day.missed += missed
 
     def tallies_of(self, scope: str, queue_id: int, servicer_id: int) -> list[_Tally]:
         """Return the tallies that a row adds to; 0 stands for all queues or servicers together.
@@ -471,53 +543,63 @@ def _count_days(
 ) -> _Counts:
     """Count the tickets that were taken from the day `first` to the day `last`, and until a time.
 
-    Reads at most a quarter of a year at once.
+    What was counted of a large place is kept. Other tickets are read, at most a quarter of a year at once.
     """
     counts = _Counts()
-    queue_id = queue.id if queue else None
+    today = day_of(place, at)
     # Nobody waits any more from a day before the latest write. Whoever still waits, does so until now or
     # until that day ended.
     latest_day = max(day_of_series(place.series), FIRST_DAY)
     waits_until = min(at, day_begins(place, next_day(latest_day)))
-    today = day_of(place, at)
-    for days, shift_s in _parts(place, *_days_with_tickets(database, place, first, last)):
-        parameters = {
-            "place": place.id,
-            "first": days[0],
-            "beyond": next_day(days[-1]),
-            "queue": queue_id,
-            "until": until,
-            "left_out": WHOLE if queue else "",
-        }
-        with database.read_long() as db:
-            for row in run(
-                db, _COUNT_TICKETS, **parameters, today=today, shift=shift_s, waits_until=waits_until
-            ):
-                scope = row.scope if queue is None else BOTH
-                tallies = counts.tallies_of(scope, row.queue_id, row.servicer_id)
-                if row.kind == "tickets":
-                    if scope != PART:
-                        counts.joined[row.x] += row.tickets
-                    if scope != WHOLE:
-                        counts.line_s[row.x] += row.line_s
-                    for tally in tallies:
-                        tally.ended[row.ended] += row.tickets
-                        tally.sums_s["wait"] += row.wait or 0.0
-                        tally.sums_s["service"] += row.service or 0.0
-                        tally.sums_s["total"] += row.total or 0.0
-                elif row.kind == "later":
-                    counts.line_s[row.x] += row.line_s
-                else:
-                    for tally in tallies:
-                        tally.times[row.kind][row.x] += row.tickets
-            sql = _COUNT_SERIES_OF_QUEUE if queue else _COUNT_SERIES_OF_PLACE
-            for row in run(db, sql, **parameters, goal_s=60 * place.wait_goal_minutes):
-                day = counts.days[day_of_series(row.series)]  # a day may have several series
-                day.joined += row.joined
-                day.served += row.served
-                day.longest_wait_s = max(day.longest_wait_s, row.longest_wait_s)
-                day.missed += row.missed
+    first, last = _days_with_tickets(database, place, first, last)
+    with database.read() as db:
+        place_key, newest = kept_counts.drop_changed(db, place, today)
+    for part_first, part_last, shift_s in _parts(place, first, last, today):
+        days = Days(
+            place_key,
+            part_first,
+            part_last,
+            shift_s,
+            queue_id=queue.id if queue else None,
+            goal_s=60 * place.wait_goal_minutes,
+        )
+        is_over = part_last < today and day_begins(place, next_day(part_last)) <= until
+        counted = kept_counts.get(days) if is_over else None
+        if counted is None:
+            with database.read_long() as db:
+                if is_over:  # somebody else may have counted it meanwhile
+                    counted = kept_counts.get(days)
+                if counted is None:
+                    counted = _count_part(db, place, days, today, until, waits_until)
+                    if is_over and counted.tickets >= MIN_TICKETS and not counted.not_ended:
+                        kept_counts.keep(days, newest, counted)
+        counts.add(counted)
     return counts
+
+
+def _count_part(
+    db: Connection, place: Place, days: Days, today: str, until: float, waits_until: float
+) -> _Counted:
+    of_queue = days.queue_id is not None
+    parameters = {
+        "place": place.id,
+        "first": days.first,
+        "beyond": next_day(days.last),
+        "queue": days.queue_id,
+        "until": until,
+        "left_out": WHOLE if of_queue else "",
+    }
+    shift_s = days.shift_s
+    rows = run(db, _COUNT_TICKETS, **parameters, today=today, shift=shift_s, waits_until=waits_until)
+    counted = [tuple(row._replace(scope=BOTH) if of_queue else row) for row in rows]
+    series_sql = _COUNT_SERIES_OF_QUEUE if of_queue else _COUNT_SERIES_OF_PLACE
+    series = run(db, series_sql, **parameters, goal_s=days.goal_s).all()
+    return _Counted(
+        rows=counted,
+        series=[tuple(row) for row in series],
+        tickets=sum(row.joined for row in series),
+        not_ended=sum(row.not_ended for row in series),
+    )
 
 
 def _days_with_tickets(database: Database, place: Place, first: str, last: str) -> tuple[str, str]:
@@ -534,10 +616,11 @@ def _days_with_tickets(database: Database, place: Place, first: str, last: str) 
     return max(first, day_of_series(row.first)), min(last, day_of_series(row.last))
 
 
-def _parts(place: Place, first: str, last: str) -> Iterator[tuple[list[str], float]]:
-    """Yield the days in parts of at most a quarter of a year, in which clocks aren't changed.
+def _parts(place: Place, first: str, last: str, today: str) -> Iterator[tuple[str, str, float]]:
+    """Yield the first and last days of parts of at most a quarter of a year, in which clocks aren't changed.
 
-    Each comes with the seconds to add to a time so that hours counted from 1970 are those of the place.
+    Today is a part of its own, since it isn't over. Each part comes with the seconds to add to a time so that
+    hours counted from 1970 are those of the place.
     """
 
     def offset_s(day: str) -> float:
@@ -545,14 +628,15 @@ def _parts(place: Place, first: str, last: str) -> Iterator[tuple[list[str], flo
         assert offset is not None
         return offset.total_seconds()
 
-    def part(day: str) -> tuple[str, int, float]:
+    def part(day: str) -> tuple[str, int, bool, float]:
         quarter = (int(day[5:7]) - 1) // 3
-        return day[:4], quarter, offset_s(day)
+        return day[:4], quarter, day < today, offset_s(day)
 
     if first <= last:
         days = [next_day(first, number) for number in range(days_between(first, last))]
-        for (_, _, offset), some in groupby(days, part):
-            yield list(some), offset - 3600 * place.day_starts
+        for (_, _, _, offset), some in groupby(days, part):
+            in_part = list(some)
+            yield in_part[0], in_part[-1], offset - 3600 * place.day_starts
 
 
 # ----- distributions

@@ -12,9 +12,19 @@ from app.core.days import day_of
 from app.core.mail_addresses import MailLinks, address_key, is_blocked, remember_address
 from app.core.models import Place, Ticket
 from app.core.notify import BY_MAIL, BY_PUSH, Subscription, news_of, send_news, subscriptions_of, tell
-from app.core.outbox import CLAIM_S, INSTANCE, MAX_PAUSE_S, MISSED, NOTICE, SOON, TURN, delete_messages
+from app.core.outbox import (
+    CLAIM_S,
+    INSTANCE,
+    LONGEST_CLAIM_S,
+    MAX_PAUSE_S,
+    MISSED,
+    NOTICE,
+    SOON,
+    TURN,
+    delete_messages,
+)
 from app.core.picture import Version, version_of
-from app.core.places import all_places, find_place
+from app.core.places import find_place
 from app.core.queries import CALL_ORDER, IS_HERE, OPEN_STATES, get_ticket
 from app.core.queues import get_queue, walk_in_queues
 from app.core.tickets import open_ticket
@@ -23,7 +33,7 @@ from app.core.wait import NO_LINE, WaitEstimator
 from app.core.web_push import Browser
 from app.errors import BadInput, Conflict
 from app.storage.database import Database
-from app.storage.sql import insert, load, load_first, run, update
+from app.storage.sql import insert, load, load_all, load_first, run, update
 
 SOON_AHEAD = 2  # it's soon their turn when so many are ahead,
 SOON_S = 300  # or when they may be called within so many seconds
@@ -179,16 +189,17 @@ class SoonWatcher:
 
     def tell(self, database: Database, at: float) -> bool:
         """Tell those whose turn comes soon and who weren't told yet; always returns False."""
-        due: dict[int, int] = {}
+        due: dict[str, dict[int, int]] = {}  # by the slug of the place
         with database.read() as db:
             for place in _places_with_listeners(db):
                 # Waits change with every event, and by themselves each minute.
                 revision = (version_of(db, place), int(at // 60))
                 if self._seen.get(place.id) != revision:
-                    due |= _soon(db, at, place, self._waits)
+                    due[place.slug] = _soon(db, at, place, self._waits)
                     self._seen[place.id] = revision
-        if due:
-            database.write(tell_soon, at, due)
+        for slug, tickets in due.items():
+            if tickets:
+                database.write_in(slug, tell_soon, at, tickets)
         return False
 
 
@@ -196,8 +207,11 @@ def _places_with_listeners(db: Connection) -> list[Place]:
     """Return the places in which somebody waits who wants to be told, or that have a webhook."""
     sql = """SELECT place_id FROM subscription WHERE soon_at IS NULL AND ticket_id IS NOT NULL
              UNION SELECT place_id FROM webhook WHERE paused_at IS NULL"""
-    ids = set(run(db, sql).scalars())
-    return [place for place in all_places(db) if place.id in ids] if ids else []
+    ids = list(run(db, sql).scalars())
+    if not ids:
+        return []
+    sql = "SELECT * FROM place WHERE id IN :ids AND deleted_at IS NULL ORDER BY id"
+    return load_all(Place, run(db, sql, ids=ids))
 
 
 def _soon(db: Connection, at: float, place: Place, waits: WaitEstimator) -> dict[int, int]:
@@ -300,16 +314,17 @@ def claim_push(
     while True:
         sql = """SELECT * FROM mail
                  WHERE target = :target AND (due_at <= :at OR due_at > :latest)
-                 AND (claimed_until IS NULL OR claimed_until <= :at OR claimed_until > :until
+                 AND (claimed_until IS NULL OR claimed_until <= :at OR claimed_until > :longest
                       OR claimed_by = :instance)
-                 ORDER BY CASE kind WHEN :notice THEN 2 WHEN :soon THEN 1 ELSE 0 END, due_at, id LIMIT 1"""
+                 ORDER BY CASE kind WHEN :notice THEN 2 WHEN :soon THEN 1 ELSE 0 END, due_at, id LIMIT 1
+                 /* FOR UPDATE SKIP LOCKED */"""
         row = run(
             db,
             sql,
             target=target,
             at=at,
             latest=at + MAX_PAUSE_S,
-            until=at + CLAIM_S,
+            longest=at + LONGEST_CLAIM_S,
             instance=instance,
             notice=NOTICE,
             soon=SOON,
@@ -332,13 +347,9 @@ def postpone_push(
     if letter.tries + 1 >= MAX_TRIES:
         delete_messages(db, [letter.id])
         return
-    update(
-        db,
-        "mail",
-        letter.id,
-        tries=letter.tries + 1,
-        due_at=at + (pause_s if pause_s is not None else FIRST_PAUSE_S * 2**letter.tries),
-        why=reason,
-        claimed_by=None,
-        claimed_until=None,
-    )
+    # A later message to the same browser may have replaced it meanwhile.
+    sql = """UPDATE mail SET tries = :tries, due_at = :due_at, why = :why,
+                    claimed_by = NULL, claimed_until = NULL
+             WHERE id = :id"""
+    due_at = at + (pause_s if pause_s is not None else FIRST_PAUSE_S * 2**letter.tries)
+    run(db, sql, id=letter.id, tries=letter.tries + 1, due_at=due_at, why=reason)

@@ -7,6 +7,7 @@ those ahead) and wait_range.py (the range that is shown). docs/wait.md explains 
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -206,6 +207,9 @@ class WaitEstimator:
     def __init__(self) -> None:
         self._learned: dict[int, _Learned] = {}  # by the id of the queue
         self._newcomers: dict[tuple[str, str], _Newcomers] = {}  # by the slugs of the place and the queue
+        self._turns = [
+            threading.Lock() for _ in range(64)
+        ]  # held while the first estimate of a queue is read
 
     def line_of(self, db: Connection, at: float, place: Place, queue: Queue) -> Line:
         """Return the line of a queue as it is now."""
@@ -261,6 +265,16 @@ class WaitEstimator:
         if known is not None:
             # Other threads use the old one for a little longer, instead of reading the same.
             self._newcomers[key] = _Newcomers(known.estimate, at)
+            return self._read_for_newcomers(database, at, slug, queue_slug)
+        with self._turns[hash(key) % len(self._turns)]:
+            known = self._newcomers.get(key)
+            if known is not None:
+                return known.estimate  # another thread has read it meanwhile
+            return self._read_for_newcomers(database, at, slug, queue_slug)
+
+    def _read_for_newcomers(
+        self, database: Database, at: float, slug: str, queue_slug: str
+    ) -> EstimateForNewcomer | None:
         with database.read() as db:
             place = find_place(db, slug)
             queue = find_queue(db, place, queue_slug)
@@ -275,7 +289,7 @@ class WaitEstimator:
 
         if len(self._newcomers) >= MAX_NEWCOMERS:
             self._newcomers.clear()
-        self._newcomers[key] = _Newcomers(estimate, at)
+        self._newcomers[slug, queue_slug] = _Newcomers(estimate, at)
         return estimate
 
     def _learned_of(self, db: Connection, at: float, place: Place, queue: Queue) -> _Learned:

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 
 from app.core.history import record
 from app.core.models import Place, Ticket
-from app.core.outbox import CLAIM_S, INSTANCE, MAX_PAUSE_S, WEBHOOK, delete_messages
+from app.core.outbox import CLAIM_S, INSTANCE, LONGEST_CLAIM_S, MAX_PAUSE_S, WEBHOOK, delete_messages
 from app.core.places import find_place_for_owner
 from app.core.queries import get_ticket
 from app.errors import Conflict, NotFound
@@ -330,6 +330,13 @@ def _iso(place: Place, at: float | None) -> str | None:
 # ----- sending
 
 
+def slug_of_webhook(db: Connection, webhook_id: int) -> str | None:
+    """Return the slug of the place of a webhook, None if there is no such webhook."""
+    sql = "SELECT slug FROM place WHERE id = (SELECT place_id FROM webhook WHERE id = :id)"
+    slug = run(db, sql, id=webhook_id).scalar()
+    return None if slug is None else str(slug)
+
+
 def claim_post(
     db: Connection, at: float, webhook_id: int, instance: str = INSTANCE
 ) -> tuple[Post, Webhook] | None:
@@ -344,7 +351,7 @@ def claim_post(
     row = run(db, sql, webhook=webhook.id).first()
     if row is None:
         return None
-    is_taken = row.claimed_until is not None and at < row.claimed_until <= at + CLAIM_S
+    is_taken = row.claimed_until is not None and at < row.claimed_until <= at + LONGEST_CLAIM_S
     if is_taken and row.claimed_by != instance:
         return None
     update(db, "mail", row.id, claimed_by=instance, claimed_until=at + CLAIM_S)

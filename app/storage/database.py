@@ -87,7 +87,8 @@ class Database:
     """
 
     def __init__(self, engine: Engine):
-        self.on_commit: Callable[[], None] = lambda: None
+        self.on_commit: Callable[[], None] = lambda: None  # called after each commit, of other instances too
+        self.on_own_commit: Callable[[], None] = lambda: None
         self.guard: WriteGuard = _NoGuard()
         self.changes = 0  # number of committed writes that changed something; notes don't count
         # Time of the oldest change that is not backed up yet, by time.monotonic(). Whoever has stored every
@@ -139,6 +140,17 @@ class Database:
         WritesPaused.
         """
         slug = None if len(self._lanes) == 1 else _slug_among(function, args, kwargs)
+        result: T = self._submit(_Job(lambda db: function(db, *args, **kwargs), slug=slug))
+        return result
+
+    def write_in(
+        self, slug: str, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Like write(), for a function without a parameter `slug` that touches nothing but this place.
+
+        With OUTBOX instead of a slug, it touches nothing but messages that wait to be sent, and no place
+        waits for it.
+        """
         result: T = self._submit(_Job(lambda db: function(db, *args, **kwargs), slug=slug))
         return result
 
@@ -319,6 +331,7 @@ class Database:
                 if not job.is_note:
                     job.error = job.error or WritesPaused(MOVING_SENTENCE)
         self.on_commit()
+        self.on_own_commit()
         for job in jobs:
             job.done.release()
 

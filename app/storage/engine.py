@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from app.errors import DatabaseFailed
 
+OUTBOX = "(outbox)"  # instead of a slug: for writes that touch only messages that wait to be sent
 MOVING_SENTENCE = "Moving to a new server, a moment please."
 WRITER_TIMEOUT_S = 10.0  # how long a request waits for the writer, and how long the writer may be silent
 
@@ -28,7 +29,7 @@ class Engine(Protocol):
     hangs_alone: bool  # True: a transaction that takes too long is this process's fault, so that it must end
 
     def lane_of(self, slug: str | None, *, is_note: bool) -> int:
-        """Return the lane of a write to the place with this slug, or to several places."""
+        """Return the lane of a write to the place with this slug, to the outbox, or to several places."""
 
     def reading(self) -> AbstractContextManager[Connection]:
         """Open a connection that sees one moment of the database and can change nothing."""
@@ -68,6 +69,15 @@ class Engine(Protocol):
 
     def may_run_job(self, name: str) -> bool:
         """Return True when this instance, of all that use the database, runs a background job."""
+
+    def hold(self, name: str) -> None:
+        """Let other instances know that this one is at some work, until release() or its end."""
+
+    def release(self, name: str) -> None:
+        """End hold()."""
+
+    def is_held(self, name: str) -> bool:
+        """Return True when an instance is at this work, or nobody knows."""
 
     def check_file(self) -> None:
         """Set `failure` when the file is no longer the one that was opened."""

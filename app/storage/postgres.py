@@ -19,12 +19,13 @@ import psycopg
 import sqlalchemy as sa
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import IntDumper
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.errors import BadInput, DatabaseFailed, OutcomeUnknown, WritesPaused
-from app.storage.engine import MOVING_SENTENCE, WRITER_TIMEOUT_S
+from app.storage.engine import MOVING_SENTENCE, OUTBOX, WRITER_TIMEOUT_S
 from app.storage.sql import ROWS_CHANGED, driver_connection
 
 log = logging.getLogger("takeanumber")
@@ -32,7 +33,7 @@ log = logging.getLogger("takeanumber")
 OLDEST_VERSION = 13
 PLACE_LANES = 16
 ALL_LANES = PLACE_LANES  # for writes to several places
-NOTES = PLACE_LANES + 1  # for the server's own notes, which touch no place
+NOTES = PLACE_LANES + 1  # for the server's own notes and the outbox, which touch no place
 
 # Advisory locks have two numbers. The first is one of these:
 LANE_LOCK = 0x74616E00
@@ -41,11 +42,19 @@ UPGRADE_LOCK = 0x74616E02
 INSTANCE_LOCK = 0x74616E03  # each instance holds one while it runs
 
 MOVE_LOCK = 0x74616E04  # held while everything is moved to a SQLite file
+WORK_LOCK = 0x74616E05  # held while an instance is at a work that ends with it
 
 MOVED_FACT = "moved"  # set once everything was moved
 MAY_WRITE = f"""SELECT pg_try_advisory_xact_lock_shared({MOVE_LOCK}, 0)
-                AND NOT EXISTS (SELECT 1 FROM fact WHERE name = '{MOVED_FACT}')"""
+                AND NOT EXISTS (SELECT 1 FROM fact WHERE name = '{MOVED_FACT}'), pg_current_xact_id()::text"""
 
+# Each message to the server takes time in which others wait for the lane. So a transaction begins with the
+# first savepoint, and a savepoint is released together with the next statement.
+SAVEPOINT, RELEASE = "SAVEPOINT job", "RELEASE job"
+UNSENT = "unsent"  # in Connection.info: RELEASE, or SAVEPOINT if begin() has set it already
+TRANSACTION = "transaction"  # in Connection.info: the id of the transaction
+
+ENGINE_URL = "postgresql+psycopg://"  # without a host: that is up to libpq
 CHANNEL = "takeanumber"
 CONNECT_TIMEOUT_S = 5
 SILENCE_MS = 10_000  # a connection is lost when the server has not acknowledged data for so long
@@ -91,26 +100,20 @@ class FlagDumper(IntDumper):
         return super().dump(int(obj))
 
 
-def make_url(url: str) -> sa.URL:
-    """Return a URL of PostgreSQL for SQLAlchemy."""
-    return sa.make_url(url).set(drivername="postgresql+psycopg")
-
-
 def make_engine(url: str, pool_size: int = 1, *settings: str) -> sa.Engine:
     """Return an engine; `settings` come after the usual ones.
 
     Transactions are begun and ended by hand, so it is in autocommit mode.
     """
-    target = make_url(url)
     engine = sa.create_engine(
-        target,
+        ENGINE_URL,
         isolation_level="AUTOCOMMIT",
         hide_parameters=True,  # links and names don't belong in a log
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=WRITER_TIMEOUT_S,
         pool_use_lifo=True,
-        connect_args=_connect_options(target),
+        connect_args=_parameters(url),
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -124,8 +127,9 @@ def make_engine(url: str, pool_size: int = 1, *settings: str) -> sa.Engine:
     return engine
 
 
-def _connect_options(url: sa.URL) -> dict[str, Any]:
-    options = {
+def _parameters(url: str) -> dict[str, Any]:
+    """Return how to connect: what the URL says, which may name several hosts, and what it leaves out."""
+    parameters = {
         "connect_timeout": CONNECT_TIMEOUT_S,
         "application_name": "takeanumber",
         "tcp_user_timeout": SILENCE_MS,
@@ -134,14 +138,12 @@ def _connect_options(url: sa.URL) -> dict[str, Any]:
         "keepalives_count": 3,
         "target_session_attrs": "read-write",  # of several hosts, and after a failover: the primary
     }
-    return {name: value for name, value in options.items() if name not in url.query}
+    return parameters | conninfo_to_dict(url)
 
 
 def connect(url: str) -> psycopg.Connection[Any]:
     """Return a connection of its own, outside of any pool, in autocommit mode."""
-    target = sa.make_url(url).set(drivername="postgresql")
-    text = target.render_as_string(hide_password=False)
-    return psycopg.connect(text, autocommit=True, **_connect_options(target))
+    return psycopg.connect(autocommit=True, **_parameters(url))
 
 
 def state_of(error: BaseException | None) -> str | None:
@@ -171,8 +173,8 @@ class PostgresEngine:
         self.locks = SessionLocks(url)
 
     def lane_of(self, slug: str | None, *, is_note: bool) -> int:
-        """Return the lane of a write to the place with this slug, or to several places."""
-        if is_note:
+        """Return the lane of a write to the place with this slug, to the outbox, or to several places."""
+        if is_note or slug == OUTBOX:
             return NOTES
         return ALL_LANES if slug is None else zlib.crc32(slug.encode()) % PLACE_LANES
 
@@ -216,10 +218,12 @@ class PostgresEngine:
         if lane == ALL_LANES:
             lanes = range(PLACE_LANES)
         locks = "".join(f"; SELECT pg_advisory_xact_lock({LANE_LOCK}, {number})" for number in lanes)
-        cursor = _execute(db, f"BEGIN{locks}; {MAY_WRITE}")
+        cursor = _execute(db, f"BEGIN{locks}; {SAVEPOINT}; {MAY_WRITE}")
         while cursor.nextset():
             pass
-        if cursor.fetchone() != (True,):
+        may_write, db.info[TRANSACTION] = cursor.fetchone()
+        db.info[UNSENT] = SAVEPOINT
+        if not may_write:
             raise WritesPaused(MOVING_SENTENCE)
 
     def commit(self, db: Connection) -> None:
@@ -227,11 +231,11 @@ class PostgresEngine:
 
         When the answer is lost, the server is asked whether the transaction was stored.
         """
-        (transaction,) = _execute(db, "SELECT pg_current_xact_id_if_assigned()::text").fetchone()
+        transaction = db.info[TRANSACTION]
         try:
             _execute(db, "COMMIT")
         except psycopg.Error as error:
-            if transaction is None or not self.passes(error) or not self._was_stored(transaction):
+            if not self.passes(error) or not self._was_stored(transaction):
                 raise
             db.invalidate()
 
@@ -252,7 +256,13 @@ class PostgresEngine:
 
     def run(self, db: Connection, statement: str) -> None:
         """Run a statement about the transaction, such as a savepoint."""
-        _execute(db, statement)
+        unsent = db.info.pop(UNSENT, None)
+        if statement == RELEASE:
+            db.info[UNSENT] = RELEASE  # COMMIT releases it, too
+        elif unsent == RELEASE:
+            _execute(db, f"{RELEASE}; {statement}")
+        elif unsent != statement:
+            _execute(db, statement)
 
     def in_transaction(self, db: Connection) -> bool:
         """Return False when the transaction was lost."""
@@ -287,7 +297,19 @@ class PostgresEngine:
 
     def may_run_job(self, name: str) -> bool:
         """Return True when this instance runs a background job: the first that asks, until it ends."""
-        return self.locks.hold(JOB_LOCK, zlib.crc32(name.encode()) & 0x7FFFFFFF)
+        return self.locks.hold(JOB_LOCK, _number_of(name))
+
+    def hold(self, name: str) -> None:
+        """Let other instances know that this one is at some work, until release() or its end."""
+        self.locks.hold(WORK_LOCK, _number_of(name))
+
+    def release(self, name: str) -> None:
+        """End hold()."""
+        self.locks.release(WORK_LOCK, _number_of(name))
+
+    def is_held(self, name: str) -> bool:
+        """Return True when an instance is at this work, or nobody knows."""
+        return self.locks.is_held(WORK_LOCK, _number_of(name))
 
     def check_file(self) -> None:
         """Do nothing: the server looks after its files."""
@@ -305,6 +327,10 @@ class PostgresEngine:
         self.locks.close()
         self._readers.dispose()
         self._writers.dispose()
+
+
+def _number_of(name: str) -> int:
+    return zlib.crc32(name.encode()) & 0x7FFFFFFF
 
 
 def is_nul(error: BaseException) -> bool:
@@ -404,6 +430,26 @@ class SessionLocks:
                 self._held.add((kind, number))
                 return True
             return False
+
+    def release(self, kind: int, number: int) -> None:
+        """Release a lock."""
+        with self._lock:
+            if (kind, number) in self._held and self._raw is not None:
+                self._held.discard((kind, number))
+                try:
+                    self._raw.execute("SELECT pg_advisory_unlock(%s, %s)", [kind, number])
+                except psycopg.Error:
+                    self._drop()
+
+    def is_held(self, kind: int, number: int) -> bool:
+        """Return True when an instance has a lock, or nobody knows."""
+        with self._lock:
+            if (kind, number) in self._held:
+                return True
+        if not self.hold(kind, number):
+            return True
+        self.release(kind, number)
+        return False
 
     def close(self) -> None:
         """Release all locks."""

@@ -20,13 +20,13 @@ from app.settings import Settings
 from app.storage.database import Database
 from app.storage.facts import PUSH_KEY, new_push_key
 from app.storage.postgres import (
+    ENGINE_URL,
     MOVED_FACT,
     OLDEST_VERSION,
     UPGRADE_LOCK,
     PostgresEngine,
     connect,
     make_engine,
-    make_url,
 )
 from app.storage.schema import SCHEMA, metadata
 from app.storage.sql import run
@@ -164,9 +164,9 @@ def schema_of(raw: psycopg.Connection[Any]) -> str | None:
 
 def create(raw: psycopg.Connection[Any]) -> None:
     """Create the tables of the newest schema in an empty database."""
-    dialect = make_url("postgresql://").get_dialect()()
+    dialect = sa.make_url(ENGINE_URL).get_dialect()()
     engine = sa.create_mock_engine(
-        make_url("postgresql://"), lambda sql, *_, **__: raw.execute(str(sql.compile(dialect=dialect)))
+        ENGINE_URL, lambda sql, *_, **__: raw.execute(str(sql.compile(dialect=dialect)))
     )
     metadata.create_all(engine, checkfirst=False)
     raw.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")

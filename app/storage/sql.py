@@ -16,10 +16,11 @@ from typing import Any, TypeVar, get_type_hints
 
 from sqlalchemy.engine import Connection
 
-# What differs: lists are arrays, 0.5 is rounded up, and a cast to a whole number truncates.
+# What differs: lists are arrays, 0.5 is rounded up, a cast to a whole number truncates.
 FOR_POSTGRESQL = (
     (r"\bNOT IN :(\w+)", r"<> ALL (:\1)"),
     (r"\bIN :(\w+)", r"= ANY (:\1)"),
+    (r"/\* (FOR UPDATE SKIP LOCKED) \*/", r"\1"),  # SQLite has one writer
     (r"\bround\(([^(),]+)\)", r"floor(\1 + 0.5)"),
     (r"\bCAST\(([^()]+(?:\([^()]*\)[^()]*)*) AS (BIGINT|INTEGER)\)", r"CAST(trunc(\1) AS \2)"),
     ("%", "%%"),

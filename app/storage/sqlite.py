@@ -148,6 +148,16 @@ class SqliteEngine:
         """Return True: there is one instance."""
         return True
 
+    def hold(self, name: str) -> None:
+        """Do nothing: there is one instance."""
+
+    def release(self, name: str) -> None:
+        """Do nothing: there is one instance."""
+
+    def is_held(self, name: str) -> bool:  # noqa: ARG002
+        """Return True: work ends with the only instance, which sees to that when it starts."""
+        return True
+
     def check_file(self) -> None:
         """Find out whether the file is still the one that was opened; if not, writes fail from now on.
 

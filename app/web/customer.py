@@ -19,6 +19,7 @@ from app.core.phones import format_phone
 from app.core.places import find_place
 from app.core.wait import not_before
 from app.errors import NotFound, ServiceError
+from app.web.compressed import accepts_gzip
 from app.web.forms import CallRequestForm, CustomerForm, MoreTimeForm, PhoneForm, customer_details
 from app.web.mail_links import mail_links
 from app.web.messages_json import messages_json, messages_of_new_ticket
@@ -66,9 +67,15 @@ def show_place(place: str, error: ServiceError | None = None) -> Answer:
 
 def _picture_response(picture: RenderedPicture) -> Response:
     """Return the picture as JSON, or 304 if the client has it already."""
-    response = flask.Response(picture.text(base_url()), mimetype="application/json")
+    if accepts_gzip():
+        response = flask.Response(picture.gzipped_text(base_url()), mimetype="application/json")
+        response.headers["Content-Encoding"] = "gzip"
+        response.set_etag(f"{picture.etag}.gzip")
+    else:
+        response = flask.Response(picture.text(base_url()), mimetype="application/json")
+        response.set_etag(picture.etag)
+    response.headers["Vary"] = "Accept, Accept-Encoding"
     response.headers["Cache-Control"] = "no-cache"
-    response.set_etag(picture.etag)
     response.make_conditional(request)
     return response
 

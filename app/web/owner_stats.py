@@ -297,7 +297,7 @@ def desks_in_words(hardest: HardestDay | None, place: Place) -> str:
     waited = _minutes_above(hardest.waited_s)
     more = hardest.more_desks
     if more is None:
-        return f"{prefix}9 of 10 waited under {waited}: no more desks were needed."
+        return f"{prefix}9 of 10 waits for a desk were under {waited}: no more desks were needed."
     would_wait = (
         f"9 of 10 would have waited under {_minutes_above(more.would_wait_s)} (they waited up to {waited})."
     )

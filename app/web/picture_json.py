@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import secrets
-from typing import Any, cast
+import threading
+from collections.abc import Callable, MutableMapping
+from typing import Any, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from app.core.line_events import LineEvent
 from app.core.models import Counter, Place, Ticket
 from app.core.notices import Notice
 from app.core.picture import Picture, PictureCall, QueuePicture, Revision
 from app.web import response
+from app.web.compressed import gzip_part, gzip_whole
 from app.web.present import iso, slug_and_name, wait_json
 from app.web.service import service
+
+K = TypeVar("K")
+T = TypeVar("T")
 
 # What links begin with until the base URL is inserted. Nobody can write it into a name, since it is random.
 _BASE = secrets.token_hex(16)
@@ -29,28 +36,57 @@ class RenderedPicture:
         self.place = picture.place
         self._picture = picture
         self._text = json.dumps(picture_json(picture, _BASE))
-        self._last_frame = ("", b"")
-        self._last_content: tuple[str, dict[str, Any]] = ("", {})
+        self._lock = threading.Lock()
+        # The base URL, and what was made for it, by the name of the form; and for compressed events by the
+        # picture before, until no stream has that one as its last any more.
+        self._last: dict[str, tuple[str, Any]] = {}
+        self._last_after: WeakKeyDictionary[RenderedPicture, tuple[str, Any]] = WeakKeyDictionary()
 
     def text(self, base_url: str) -> str:
         """Return the JSON."""
         return self._text.replace(_BASE, base_url)
 
-    def frame(self, base_url: str) -> bytes:
+    def gzipped_text(self, base_url: str) -> bytes:
+        """Return the JSON, compressed."""
+        return self._kept(self._last, "text", base_url, lambda: gzip_whole(self.text(base_url).encode()))
+
+    def event(self, base_url: str) -> bytes:
         """Return the server-sent event."""
-        known_url, frame = self._last_frame
-        if known_url != base_url:
-            frame = f"event: state\nid: {self.etag}\ndata: {self.text(base_url)}\n\n".encode()
-            self._last_frame = base_url, frame
-        return frame
+        return self._kept(self._last, "event", base_url, lambda: self._event(base_url))
+
+    def gzipped_event(self, base_url: str, after: RenderedPicture | None) -> bytes:
+        """Return the server-sent event as a part of a gzip stream.
+
+        :param after: the picture that the stream sent just before; None: something else
+        """
+        if after is None:
+            return self._kept(self._last, "gzipped event", base_url, lambda: gzip_part(self._event(base_url)))
+        return self._kept(
+            self._last_after,
+            after,
+            base_url,
+            lambda: gzip_part(self._event(base_url), after=after.event(base_url)),
+        )
 
     def content(self, base_url: str) -> dict[str, Any]:
         """Return the JSON as Python has it, for templates."""
-        known_url, content = self._last_content
-        if known_url != base_url:
-            content = picture_json(self._picture, base_url)
-            self._last_content = base_url, content
-        return content
+        return self._kept(self._last, "content", base_url, lambda: picture_json(self._picture, base_url))
+
+    def _event(self, base_url: str) -> bytes:
+        return f"event: state\nid: {self.etag}\ndata: {self.text(base_url)}\n\n".encode()
+
+    def _kept(
+        self, last: MutableMapping[K, tuple[str, Any]], key: K, base_url: str, make: Callable[[], T]
+    ) -> T:
+        """Return what `make()` returned for the last client with this base URL, or what it returns now."""
+        known = last.get(key)
+        if known is not None and known[0] == base_url:
+            return cast(T, known[1])
+        with self._lock:  # a thousand streams need it at once: only one of them makes it
+            known = last.get(key)
+            if known is None or known[0] != base_url:
+                known = last[key] = base_url, make()
+        return cast(T, known[1])
 
 
 def current_picture(slug: str) -> RenderedPicture:

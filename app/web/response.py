@@ -408,7 +408,7 @@ def add_headers(response: Response) -> Response:
         response.headers["X-Robots-Tag"] = "noindex"
     if request.endpoint != "static":
         response.headers.setdefault("Cache-Control", "no-store")
-        response.headers["Vary"] = "Accept"
+        response.headers.setdefault("Vary", "Accept")
     return response
 
 

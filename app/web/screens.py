@@ -10,7 +10,8 @@ from flask import Blueprint, Response, request
 from app.errors import NotFound
 from app.network import ON_DISCONNECT
 from app.web.board import board_of
-from app.web.picture_json import current_picture
+from app.web.compressed import GZIP_HEADER, accepts_gzip, gzip_part
+from app.web.picture_json import RenderedPicture, current_picture
 from app.web.public_links import public_url
 from app.web.request import client
 from app.web.response import Answer, base_url, page
@@ -21,6 +22,7 @@ screens = Blueprint("screens", __name__)
 # The text format of server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html
 RECONNECT = b"retry: 2000\n\n"  # milliseconds until a page that lost its stream opens it again
 HEARTBEAT = b": still here\n\n"  # a comment, which pages ignore
+GZIPPED_HEARTBEAT = gzip_part(HEARTBEAT)
 
 
 @screens.get("/<place>/board")
@@ -62,21 +64,36 @@ def show_screen(place: str, counter: str) -> Answer:
 def stream(place: str) -> Answer:
     """Send the picture of a place, and each newer one, as server-sent events."""
     live = service().live
-    watcher = live.join(place, base_url(), client())
+    watcher = live.join(place, client())
     leave = partial(live.leave, watcher)
     on_disconnect = request.environ.get(ON_DISCONNECT)
     if on_disconnect is not None:
         # Or the stream would notice only when it sends something.
         on_disconnect(leave)
-    response = Response(_events(live.frames(watcher)), mimetype="text/event-stream")
+    pictures = live.pictures(watcher)
+    compressed = accepts_gzip()
+    events = _gzipped_events(pictures, base_url()) if compressed else _events(pictures, base_url())
+    response = Response(events, mimetype="text/event-stream")
+    if compressed:
+        response.headers["Content-Encoding"] = "gzip"
     response.headers["X-Accel-Buffering"] = "no"  # or nginx would hold events back
     response.call_on_close(leave)
     return response
 
 
-def _events(frames: Iterator[bytes | None]) -> Iterator[bytes]:
-    """Yield what a stream sends; None among the frames stands for a sign of life."""
+def _events(pictures: Iterator[RenderedPicture | None], url: str) -> Iterator[bytes]:
+    """Yield what a stream sends; None among the pictures stands for a sign of life."""
     prefix = RECONNECT
-    for frame in frames:
-        yield prefix + (HEARTBEAT if frame is None else frame)
+    for picture in pictures:
+        yield prefix + (HEARTBEAT if picture is None else picture.event(url))
         prefix = b""
+
+
+def _gzipped_events(pictures: Iterator[RenderedPicture | None], url: str) -> Iterator[bytes]:
+    """Yield the same, compressed."""
+    prefix = GZIP_HEADER + gzip_part(RECONNECT)
+    last: RenderedPicture | None = None  # what was sent just before, if that was a picture
+    for picture in pictures:
+        yield prefix + (GZIPPED_HEARTBEAT if picture is None else picture.gzipped_event(url, after=last))
+        prefix = b""
+        last = picture

@@ -56,11 +56,12 @@ Client = Generator[
 # ----- a light load: all clients in one thread, with requests made beforehand
 
 
-def get(url: str, accept: str = "application/json") -> bytes:
-    """A GET, as it goes over the wire."""
+def get(url: str, accept: str = "application/json", encoding: str = "") -> bytes:
+    """A GET, as it goes over the wire; `encoding` is a compression that is accepted."""
     parts = urlsplit(url)
     path = f"{parts.path or '/'}{parts.query and '?'}{parts.query}"
-    return f"GET {path} HTTP/1.1\r\nHost: bench\r\nAccept: {accept}\r\n\r\n".encode()
+    accepts = f"Accept: {accept}\r\n" + (f"Accept-Encoding: {encoding}\r\n" if encoding else "")
+    return f"GET {path} HTTP/1.1\r\nHost: bench\r\n{accepts}\r\n".encode()
 
 
 def post(url: str, content: dict[str, Any]) -> bytes:
@@ -378,14 +379,15 @@ def memory_of(server: Server) -> float:
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def open_streams(shop: Place, count: int) -> selectors.BaseSelector:
+def open_streams(shop: Place, count: int, encoding: str = "") -> selectors.BaseSelector:
     """Opens so many streams, and waits until each has had its first picture."""
-    streams, first = selectors.DefaultSelector(), get(shop.links["live"])
+    streams, first = selectors.DefaultSelector(), get(shop.links["live"], encoding=encoding)
     for _ in range(count):
         link = socket.create_connection(("127.0.0.1", shop.client.port))
         link.sendall(first)
         streams.register(link, selectors.EVENT_READ, [b""])
-    wait_for(streams, b"event: state", within=60)
+    # In a compressed stream, the mark of the format and the end of its first part stand for the picture.
+    wait_for(streams, b"\x1f\x8b\x08" if encoding else b"event: state", within=60)
     time.sleep(1)
     for key, _ in streams.select(0):
         key.fileobj.recv(262144)  # what else came while they were opened

@@ -23,6 +23,19 @@ ANSWER_LATE = """() => {
       return answer;
     };
 }"""
+FOLLOW_LATE = """() => {
+    const ask = window.fetch, { dataset } = document.documentElement;
+    window.fetch = async (url, options) => {
+      if (options.method !== 'POST') return ask(url, options);
+      await ask(url, { ...options, redirect: 'manual' });
+      dataset.answered = 1;
+      const message = document.getElementById('message');
+      while (!message.textContent.trim()) await new Promise(done => setTimeout(done, 50));
+      const answer = await ask(location.href, { headers: options.headers });
+      dataset.followed = 1;
+      return answer;
+    };
+}"""
 PRESS_AT = "(when) => setTimeout(() => document.querySelector('.main').click(), when - Date.now())"
 
 
@@ -254,6 +267,16 @@ def test_the_result_of_a_press_is_announced_even_if_a_newer_picture_arrives_firs
     expect(ana.locator("#next")).to_contain_text("1 waiting")
     expect(ana.locator("#message")).to_have_text("No one waiting.")
     expect(ana.locator("#next")).to_contain_text("1 waiting")
+
+
+def test_the_result_of_a_press_is_announced_even_if_a_refresh_has_fetched_it(shop, ana, notices):
+    ana.evaluate(FOLLOW_LATE)
+    presses(ana, "Next customer")
+    notices(ana, answered=1)
+    shop.take()  # refreshes the page before it follows the redirect that answers the press
+    notices(ana, followed=1)
+    ana.wait_for_timeout(300)
+    expect(ana.locator("#message")).to_have_text("No one waiting.")
 
 
 def test_a_customer_without_a_phone_is_added_while_the_line_moves(shop, ana):

@@ -161,9 +161,9 @@ class Place:
         assert response.status == 201, response.body
         return Customer(self.client, response.body)
 
-    def watch(self, address: str = "127.0.0.1") -> Stream:
+    def watch(self, address: str = "127.0.0.1", encoding: str = "identity") -> Stream:
         """Open the live stream of a real server, as a page at that address does."""
-        return Stream(self.links["live"], address)
+        return Stream(self.links["live"], address, encoding)
 
     # ----- staff
 

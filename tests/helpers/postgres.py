@@ -41,7 +41,8 @@ def programs() -> Path:
 class Cluster:
     """A server on a free port. It runs as an unprivileged user, since it refuses to run as root."""
 
-    def __init__(self, **options: str):
+    def __init__(self, primary: Cluster | None = None, **options: str):
+        """Make a server, or a standby of another one."""
         self._bin = programs()
         self.directory = Path(tempfile.mkdtemp(prefix="takeanumber-pg-"))
         self.port = free_port()
@@ -54,8 +55,12 @@ class Cluster:
             self._user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         self._options = OPTIONS | options
         self.data = self.directory / "data"
-        self._run("initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8",
-                  "--locale=C.UTF-8", "-D", str(self.data))  # fmt: skip
+        if primary is not None:
+            self._run("pg_basebackup", "--no-sync", "--checkpoint=fast", "--write-recovery-conf",
+                      "--dbname", primary.url(), "-D", str(self.data))  # fmt: skip
+        else:
+            self._run("initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8",
+                      "--locale=C.UTF-8", "-D", str(self.data))  # fmt: skip
         self.start()
 
     def _run(self, program: str, *arguments: str) -> None:
@@ -108,6 +113,10 @@ class Cluster:
         """Let the server crash (as `pg_ctl stop -m immediate` does), and start it again."""
         self.stop(signal.SIGQUIT)
         self.start()
+
+    def promote(self) -> None:
+        """Let a standby become the primary."""
+        self._run("pg_ctl", "promote", "-D", str(self.data))
 
     def url(self, database: str = "postgres", user: str = "postgres") -> str:
         """Return the URL of a database of this server."""

@@ -6,7 +6,8 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from queue import Empty, SimpleQueue
@@ -36,12 +37,13 @@ class Event:
 class Stream:
     """An open stream of server-sent events. A thread reads it and records when each event arrives."""
 
-    def __init__(self, url: str, address: str = "127.0.0.1"):
+    def __init__(self, url: str, address: str = "127.0.0.1", encoding: str = "identity"):
         parts = urlsplit(url)
         self._connection = HTTPConnection(parts.hostname, parts.port, timeout=60, source_address=(address, 0))
         self._connection.connect()
         self._socket = self._connection.sock
-        self._connection.request("GET", parts.path, headers={"Accept": "text/event-stream"})
+        headers = {"Accept": "text/event-stream", "Accept-Encoding": encoding}
+        self._connection.request("GET", parts.path, headers=headers)
         self._answer = self._connection.getresponse()
         self.status = self._answer.status
         self.headers = {name.lower(): value for name, value in self._answer.getheaders()}
@@ -53,7 +55,7 @@ class Stream:
     def _read(self) -> None:
         fields: dict[str, str] = {}
         try:
-            while line := self._answer.readline():
+            for line in self._lines():
                 name, _, value = line.decode().rstrip("\n").partition(": ")
                 if name or value:
                     fields["comment" if line.startswith(b":") else name] = value
@@ -64,6 +66,17 @@ class Stream:
         except (OSError, HTTPException, ValueError, AttributeError):
             pass  # it was closed, by the test or by the server
         self._events.put(None)
+
+    def _lines(self) -> Iterator[bytes]:
+        """Yield the lines of the stream, unpacked part by part as they arrive."""
+        if self.headers.get("content-encoding") != "gzip":
+            yield from iter(self._answer.readline, b"")
+            return
+        unpacker, rest = zlib.decompressobj(zlib.MAX_WBITS | 16), b""
+        while packed := self._answer.read1():
+            *lines, rest = (rest + unpacker.decompress(packed)).split(b"\n")
+            for line in lines:
+                yield line + b"\n"
 
     def next(self, within: float = 5, kind: str = "state") -> Event:
         """Return the next event of this kind; fail if none arrives in time."""
