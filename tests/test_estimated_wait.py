@@ -12,6 +12,7 @@ from app.core.places import find_place
 from app.core.queries import waiting_tickets
 from app.core.queues import walk_in_queues
 from app.core.wait_range import Outcome, learn_levels
+from app.core.wait_services import PastTicket, learn
 from app.storage.sql import run
 
 
@@ -248,6 +249,41 @@ def test_ranges_that_were_too_short_make_the_next_ones_wider():
     assert learn_levels([Outcome(300, 0, 60)] * 50) == learn_levels([]), "a minute tells nothing"
 
 
+def test_long_services_are_believed_if_they_are_usual():
+    """A single one that takes hours was forgotten; a tenth that take fifteen times as long are not."""
+
+    def mean_s(*durations):
+        return learn([PastTicket(0, False, duration) for duration in durations], 60).mean_s
+
+    forgotten = mean_s(*[60] * 25, 36_000, *[60] * 25)
+    assert 60 < forgotten < 72
+    usual = mean_s(*[60, 60, 60, 60, 900, 60, 60, 60, 60, 60] * 4)
+    assert 135 < usual < 155
+
+
+def test_where_services_vary_much_a_ticket_keeps_the_end_that_it_was_shown_first(place, ana, clock):
+    """Each quick service brings good news, but the next one may be long again."""
+    serve(place, ana, clock, *[60, 60, 60, 60, 900, 60, 60, 60, 60, 60] * 4)
+    for _ in range(7):
+        place.customer()
+    mine = place.customer()
+    ends = [minutes(mine.ticket["estimated_wait"])[1]]
+    for _ in range(5):
+        number = ana.call_next()["number"]
+        clock.advance(minutes=1)
+        ana.post("done", number=number)
+        wait = mine.get()["estimated_wait"]
+        assert place.queue()["waits"][-1] == wait
+        ends.append(minutes(wait)[1])
+    assert ends == [ends[0] - passed for passed in range(6)]
+    for _ in range(2):
+        number = ana.call_next()["number"]
+        ana.post("done", number=number)
+    assert minutes(mine.get()["estimated_wait"])[1] < ends[-1], (
+        "but not if it's almost certain that it's sooner"
+    )
+
+
 # ----- a queue that a counter admits
 
 
@@ -425,7 +461,9 @@ def test_a_line_of_a_hundred_costs_the_picture_less_than_a_millisecond_more(plac
         for _ in range(30):
             began = time.perf_counter()
             line = parts.waits.line_of(db, clock(), row, queue)
-            waits, _ = line.ranges_along(queue.id, [ticket.queue_id for ticket in everybody])
+            promised_s = [ticket.promised_until - clock() for ticket in everybody]
+            queue_ids = [ticket.queue_id for ticket in everybody]
+            waits, _ = line.ranges_along(queue.id, queue_ids, promised_s=promised_s)
             assert len(waits) == 100
             times.append(time.perf_counter() - began)
     assert min(times) < 0.001

@@ -158,6 +158,13 @@ class Ticket:
     total_s: float | None = None
 
     @property
+    def promised_until(self) -> float | None:
+        """Return when the range ends that the customer was shown; None if it wasn't for the present queue."""
+        if self.wait_to is None or self.moved_at is not None:
+            return None
+        return self.taken_at + self.wait_to
+
+    @property
     def is_call(self) -> bool:
         """True for a ticket of a call list."""
         return self.contact_id is not None

@@ -136,16 +136,17 @@ class _Waiting(NamedTuple):
     step_number: int | None
     step_count: int | None
     away_until: float | None
+    promised_until: float | None  # as in models.Ticket
 
 
 def _waiting_numbers(db: Connection, queues: list[Queue], day: str) -> list[_Waiting]:
     """Return the waiting tickets, in the order of the calls."""
-    sql = f"""SELECT queue_id, number, step_number, step_count, away_until FROM ticket
+    sql = f"""SELECT queue_id, number, step_number, step_count, away_until,
+                     CASE WHEN moved_at IS NULL THEN taken_at + wait_to END AS promised_until
+              FROM ticket
               WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day ORDER BY {CALL_ORDER}"""
     rows = run(db, sql, queues=[queue.id for queue in queues], day=day)
-    return [
-        _Waiting(row.queue_id, row.number, row.step_number, row.step_count, row.away_until) for row in rows
-    ]
+    return [_Waiting(*row) for row in rows]
 
 
 def _queue_picture(
@@ -156,8 +157,10 @@ def _queue_picture(
         for position, each in enumerate(waiting)
         if each.away_until is not None and each.away_until > at
     }
-    waits, newcomer_wait = line.ranges_along(queue.id, [each.queue_id for each in waiting], away_s)
     waiting_here = [each for each in waiting if each.queue_id == queue.id]
+    promised_s = [None if each.promised_until is None else each.promised_until - at for each in waiting_here]
+    queue_ids = [each.queue_id for each in waiting]
+    waits, newcomer_wait = line.ranges_along(queue.id, queue_ids, away_s, promised_s)
     called_here = [ticket for ticket in called if ticket.queue_id == queue.id]
     in_plan: list[_Waiting | Ticket] = [*waiting_here, *called_here]
     return QueuePicture(

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
@@ -79,28 +79,36 @@ class Line:
         """Return the ids of the queues in which people may be ahead."""
         return self.line.queue_ids if self.line else []
 
-    def range_behind(self, ahead: Mapping[int, int], away: Iterable[Away] = ()) -> WaitRange | None:
+    def range_behind(
+        self, ahead: Mapping[int, int], away: Iterable[Away] = (), promised_s: float | None = None
+    ) -> WaitRange | None:
         """Return the range of the wait behind so many in each queue, by id; None if nobody can know.
 
         :param away: those of them who let others go first
+        :param promised_s: time until the end of the range that the customer was shown first; see range_of()
         """
-        return self._range(self._behind(ahead, away)) if self.line else None
+        return self._range(self._behind(ahead, away), promised_s) if self.line else None
 
     def ranges_along(
-        self, queue_id: int, waiting: Collection[int], away_s: Mapping[int, float] | None = None
+        self,
+        queue_id: int,
+        waiting: Collection[int],
+        away_s: Mapping[int, float] | None = None,
+        promised_s: Sequence[float | None] = (),
     ) -> tuple[list[WaitRange], WaitRange | None]:
         """Return the range of the wait for each ticket that waits in a queue, and for a newcomer.
 
         `waiting` holds the id of the queue of each ticket that waits in the place, in the order of the calls.
         `away_s` tells for how many seconds some of them let others go first, by their position in `waiting`.
+        `promised_s` tells for each ticket of the queue when its first range ends; see range_of().
         If nobody can know, there are no ranges.
         """
         if self.line is None:
             return [], None
         if away_s:
-            *ranges, newcomer = self._ranges_with_away(queue_id, waiting, away_s)
+            *ranges, newcomer = self._ranges_with_away(queue_id, waiting, away_s, promised_s)
         else:
-            *ranges, newcomer = [self._range(moments) for moments in self.line.along(queue_id, waiting)]
+            *ranges, newcomer = map(self._range, self.line.along(queue_id, waiting), _then_none(promised_s))
         known = [each for each in ranges if each is not None]
         return known if len(known) == len(ranges) else [], newcomer
 
@@ -114,14 +122,20 @@ class Line:
         return None if self.more is None else replace(self, line=self.more(number))
 
     def _ranges_with_away(
-        self, queue_id: int, waiting: Collection[int], away_s: Mapping[int, float]
+        self,
+        queue_id: int,
+        waiting: Collection[int],
+        away_s: Mapping[int, float],
+        promised_s: Iterable[float | None],
     ) -> Iterator[WaitRange | None]:
+        promises = _then_none(promised_s)
         ahead: dict[int, int] = {}
         away: list[Away] = []
         for position, other_id in enumerate(waiting):
             rest_s = away_s.get(position)
             if other_id == queue_id:
-                yield not_before(rest_s, self._range(self._behind(ahead, away)))
+                wait = self._range(self._behind(ahead, away), next(promises))
+                yield not_before(rest_s, wait)
             ahead[other_id] = ahead.get(other_id, 0) + 1
             if rest_s is not None:
                 away.append(Away(other_id, rest_s))
@@ -145,11 +159,16 @@ class Line:
                 here[each.queue_id] += 1
                 still_away.remove(each)
 
-    def _range(self, moments: Moments | None) -> WaitRange | None:
-        return None if moments is None else self._range_of(moments)
+    def _range(self, moments: Moments | None, promised_s: float | None = None) -> WaitRange | None:
+        return None if moments is None else self._range_of(moments, promised_s)
 
-    def _range_of(self, moments: Moments) -> WaitRange:
-        return range_of(moments.mean_s, moments.variance, self.levels)
+    def _range_of(self, moments: Moments, promised_s: float | None = None) -> WaitRange:
+        return range_of(moments.mean_s, moments.variance, self.levels, promised_s)
+
+
+def _then_none(promised_s: Iterable[float | None]) -> Iterator[float | None]:
+    """Yield what was promised to each ticket; newcomers weren't promised anything."""
+    return chain(promised_s, repeat(None))
 
 
 def not_before(away_s: float | None, wait: WaitRange | None) -> WaitRange | None:
@@ -283,9 +302,10 @@ class WaitEstimator:
             return known
         past, outcomes = _past_tickets(db, queue)
         now_known = _outcomes_now(db, at, place, queue)
+        services = learn(past, queue.usual_service_s)
         learned = _Learned(
-            learn(past, queue.usual_service_s),
-            learn_levels(chain(outcomes, now_known)),
+            services,
+            learn_levels(chain(outcomes, now_known), services.scv),
             queue.usual_service_s,
             made_at=at,
             lasts_s=len(past) / TICKETS_PER_S,

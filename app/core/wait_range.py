@@ -22,6 +22,8 @@ STEP = 0.004  # how much a single outcome changes a share
 FORGET = 0.001  # how much each outcome takes a share back to where it began
 MIN_SHARE, MAX_SHARE = 0.01, 0.15
 SHORTEST_S = 60  # a range can't be shorter
+# The levels between which the end of a range that was shown stays: the quantiles of 80 and of 99.7 %.
+KEPT_FROM, KEPT_TO = 0.84, 2.8
 
 
 class Outcome(NamedTuple):
@@ -38,9 +40,11 @@ class Levels:
 
     low: float
     high: float
+    kept_from: float  # between these two, the end that a customer was shown first is kept
+    kept_to: float
 
 
-def learn_levels(outcomes: Iterable[Outcome]) -> Levels:
+def learn_levels(outcomes: Iterable[Outcome], scv: float = 0.0) -> Levels:
     """Return the levels that follow from the outcomes of the latest tickets, oldest first.
 
     This is adaptive conformal inference (Gibbs and Candès, "Adaptive Conformal Inference Under Distribution
@@ -48,6 +52,10 @@ def learn_levels(outcomes: Iterable[Outcome]) -> Levels:
     little narrower, so that in the long run the share of misses is as wanted, whatever the day does. Old
     outcomes are forgotten slowly, since they were shown ranges of other days. Ranges of a minute tell
     nothing: most of these customers came when a desk was free.
+
+    `scv` is that of the queue's services. If they vary more than exponential ones do, each quick one would
+    lower the end of a range, and a long one raise it again by much. So the end that was shown first is kept
+    for as long as it is plausible.
     """
     early, late = EARLY, LATE_AT_FIRST
     for waited_s, from_s, to_s in outcomes:
@@ -57,23 +65,40 @@ def learn_levels(outcomes: Iterable[Outcome]) -> Levels:
             early = min(MAX_SHARE, max(MIN_SHARE, early))
             late = min(MAX_SHARE, max(MIN_SHARE, late))
     normal = NormalDist()
-    return Levels(-normal.inv_cdf(early), -normal.inv_cdf(late))
+    high = -normal.inv_cdf(late)
+    keep = min(1.0, max(0.0, 2 * (scv - 1)))
+    return Levels(
+        low=-normal.inv_cdf(early),
+        high=high,
+        kept_from=high + keep * (KEPT_FROM - high),
+        kept_to=high + keep * (KEPT_TO - high),
+    )
 
 
-def range_of(mean_s: float, variance: float, levels: Levels) -> WaitRange:
+def range_of(mean_s: float, variance: float, levels: Levels, promised_s: float | None = None) -> WaitRange:
     """Return the range between two quantiles of a wait.
 
     The wait is assumed to be gamma distributed. Its quantiles are approximated as by Wilson and Hilferty,
     "The distribution of chi-square", PNAS 17 (1931). Both ends are rounded outward to whole minutes, after
     half of what that adds is taken off.
+
+    `promised_s` is the time until the end of the range that a waiting customer was shown first. Their range
+    still ends then, or at that quantile between `kept_from` and `kept_to` which is the nearest.
     """
     part = variance / (mean_s * mean_s) / 9 if mean_s else 0.0  # 1 / 9k, if k is the gamma's shape
     spread = math.sqrt(part)
-    low_s = mean_s * max(0.0, 1 - part - levels.low * spread) ** 3
-    high_s = mean_s * max(0.0, 1 - part + levels.high * spread) ** 3
+
+    def quantile(level: float) -> float:
+        return mean_s * max(0.0, 1 - part + level * spread) ** 3
+
+    low_s, high_s = quantile(-levels.low), quantile(levels.high)
     inward_s = min(15, (high_s - low_s) / 6)
+    end_s = high_s - inward_s
+    if promised_s is not None and levels.kept_from < levels.kept_to:
+        soonest_s, latest_s = quantile(levels.kept_from) - inward_s, quantile(levels.kept_to) - inward_s
+        end_s = round(min(latest_s, max(soonest_s, promised_s)))
     from_s = 60 * int((low_s + inward_s) / 60)
-    to_s = 60 * math.ceil((high_s - inward_s) / 60)
+    to_s = 60 * math.ceil(end_s / 60)
     return _wait_range(from_s, max(from_s + SHORTEST_S, to_s))
 
 

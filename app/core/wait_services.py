@@ -20,7 +20,10 @@ CHANGE_SCV = 0.1  # a change is mostly one by less than a third
 CHANGE_ODDS = 1000.0  # to one, against a change at any time: so unlikely is it that the mean moves by chance
 DOUBT_ODDS = 150.0  # the same, for how wrong the mean may be: a change is feared before it is believed
 MAX_KNOWN_BY = 150.0  # a mean is never known better than by so many services, since each day is different
-FORGOTTEN_MEDIANS = 10  # somebody forgot to end a service that took more than so many medians
+# Somebody forgot to end a service that took more than so many medians. But if more than one in
+# ONE_FORGOTTEN_IN take so long, these are usual, up to MAX_MEDIANS.
+FORGOTTEN_MEDIANS, MAX_MEDIANS = 10, 30
+ONE_FORGOTTEN_IN = 40
 MAX_LEAVE_SHARE = 0.5
 ENOUGH_SERVICES = 40  # after so many, the owner's guess has no weight
 TYPICAL_SERVICES = 10.0  # how many past services the assumption about the rest of a service weighs
@@ -85,8 +88,7 @@ def learn(latest: Sequence[PastTicket], guess_s: float) -> Services:
     """Return what the latest tickets of a queue, newest first, and the owner's guess of a service teach."""
     durations = [ticket.service_s for ticket in latest if ticket.service_s is not None]
     count = len(durations)
-    median_s = sorted([*durations, guess_s])[count // 2]
-    max_s = FORGOTTEN_MEDIANS * median_s
+    max_s = _longest(durations, guess_s)
     durations = [min(duration, max_s) for duration in durations]
     total_s = sum(durations)
     mean_s = (total_s + guess_s) / (count + 1)
@@ -105,6 +107,14 @@ def learn(latest: Sequence[PastTicket], guess_s: float) -> Services:
         total_s=total_s,
         past=PastServices(durations),
     )
+
+
+def _longest(durations: Sequence[float], guess_s: float) -> float:
+    """Return how long a service can take; nobody pressed the button for those that took longer."""
+    ascending = sorted([*durations, guess_s])
+    median_s = ascending[len(durations) // 2]
+    usual_s = ascending[-2 - len(durations) // ONE_FORGOTTEN_IN] if durations else 0.0
+    return min(MAX_MEDIANS * median_s, max(FORGOTTEN_MEDIANS * median_s, usual_s))
 
 
 def _leave_share(latest: Sequence[PastTicket], guess_s: float) -> float:

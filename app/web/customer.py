@@ -195,7 +195,8 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
             ahead = ahead_by_queue.get(queue.id, 0)
             away = tickets.away_ahead(db, at, ticket, line.queue_ids, day_of(row, at))
             away_s = None if ticket.away_until is None else ticket.away_until - at
-            wait = not_before(away_s, line.range_behind(ahead_by_queue, away))
+            promised_s = None if ticket.promised_until is None else ticket.promised_until - at
+            wait = not_before(away_s, line.range_behind(ahead_by_queue, away, promised_s))
             steps = latest_line_events(db, row, ticket)
     content = ticket_json(row, queue, ticket, ahead=ahead, wait=wait, steps=steps, plan=plan)
     _add_messages(content, told)

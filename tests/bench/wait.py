@@ -49,6 +49,11 @@ def bimodal(share: float, long: float) -> Duration:
     return lambda: vary() * quick * (long if random.random() < share else 1.0)
 
 
+def hyperexponential() -> float:
+    """Services of mean 1: a mixture of two exponential ones."""
+    return random.expovariate(1.0) * (4.4 if random.random() < 0.15 else 0.4)
+
+
 EXPONENTIAL, FIXED = (lambda: random.expovariate(1.0)), (lambda: 1.0)
 
 
@@ -181,6 +186,10 @@ HELD_OUT = [
     Scenario("3 desks, trimodal, 10 % leave", 3, lambda: random.choice([0.3, 0.5, 0.6, 2.6]), leave=0.1),
     Scenario("5 desks, bimodal, lunch rush", 5, bimodal(0.05, 15), load=0.85, rush=(NOON, NOON + HOUR, 1.8)),
     Scenario("8 desks, quick services", 8, lognormal(0.6), mean_s=60, load=0.97),
+    Scenario("1 desk, a fifth takes six times as long", 1, bimodal(0.2, 6), load=0.85),
+    Scenario("2 desks, very wide log-normal", 2, lognormal(1.2), load=0.85),
+    Scenario("3 desks, hyperexponential", 3, hyperexponential, load=0.88),
+    Scenario("4 desks, bimodal, 10 % leave", 4, bimodal(0.08, 12), load=0.95, leave=0.1),
 ]
 
 
@@ -227,8 +236,9 @@ class Estimator:
                 for each in islice((c for c in self.day.line if c.queue == queue), 100)
                 if each.span is not None and at - each.at > each.span.to_s
             ]
-            levels = learn_levels(chain(self.day.memory.outcomes[queue], overdue))
-            known = at, len(latest) / 20, learn(latest, self.day.scenario.guess_s), levels
+            services = learn(latest, self.day.scenario.guess_s)
+            levels = learn_levels(chain(self.day.memory.outcomes[queue], overdue), services.scv)
+            known = at, len(latest) / 20, services, levels
             self.learned[queue] = known
         return known[2], known[3]
 
@@ -247,14 +257,21 @@ class Estimator:
         return line_of(queue, desks, services), learned[queue][1]
 
     def estimates(
-        self, at: float, queue: int, aheads: Iterable[dict[int, int]]
+        self,
+        at: float,
+        queue: int,
+        aheads: Iterable[dict[int, int]],
+        promised_s: Iterable[float | None] = (None,),
     ) -> list[tuple[float, WaitRange]] | None:
         """Return the mean wait and the range behind so many in each queue; None while no desk is there."""
         line, levels = self.line(at, queue)
         if line is None:
             return None
         moments = [line.behind(ahead) for ahead in aheads]
-        return [(mean_s, range_of(mean_s, variance, levels)) for mean_s, variance in moments]
+        return [
+            (mean_s, range_of(mean_s, variance, levels, promise_s))
+            for (mean_s, variance), promise_s in zip(moments, promised_s, strict=True)
+        ]
 
 
 @dataclass
@@ -396,7 +413,8 @@ class Day:
                     aheads.append(dict(ahead))
                     who.append(each)
                 ahead[each.queue] += 1
-            estimates = self.estimates.estimates(at, queue, aheads) if who else None
+            promised_s = [each.at + each.span.to_s - at for each in who]
+            estimates = self.estimates.estimates(at, queue, aheads, promised_s) if who else None
             for each, (_, span) in zip(who, estimates or [], strict=bool(estimates)):
                 if span.to_s > 1.25 * each.least_s and span.to_s >= each.least_s + 120:
                     each.rose = True
