@@ -539,20 +539,29 @@ def test_a_call_that_is_denied_before_the_shop_exists_creates_nothing(shell, cal
 
 @pytest.mark.parametrize(
     ("message", "advice"),
-    [
-        ("Unable to locate credentials. You can configure credentials by running 'aws login'.", "Sign in to"),
-        (
-            "An error occurred (ExpiredToken) when calling the GetCallerIdentity operation: expired",
-            "Sign in to",
-        ),
-        (
-            "An error occurred (OptInRequired): The AWS Access Key Id needs a subscription",
-            "Finish the regist",
-        ),
-        ("An error occurred (Throttling) when calling the X operation: Rate exceeded", "Wait some minutes"),
-        ('Could not connect to the endpoint URL: "https://sts.xx-1.amazonaws.com/"', "Check the network"),
-        ("An error occurred (LimitExceededException) when calling the X operation: too many", "limit"),
-    ],
+    soak_after(
+        3,
+        [
+            (
+                "Unable to locate credentials. You can configure credentials by running 'aws login'.",
+                "Sign in to",
+            ),
+            (
+                "An error occurred (ExpiredToken) when calling the GetCallerIdentity operation: expired",
+                "Sign in to",
+            ),
+            (
+                "An error occurred (OptInRequired): The AWS Access Key Id needs a subscription",
+                "Finish the regist",
+            ),
+            (
+                "An error occurred (Throttling) when calling the X operation: Rate exceeded",
+                "Wait some minutes",
+            ),
+            ('Could not connect to the endpoint URL: "https://sts.xx-1.amazonaws.com/"', "Check the network"),
+            ("An error occurred (LimitExceededException) when calling the X operation: too many", "limit"),
+        ],
+    ),
 )
 def test_known_messages_of_aws_are_explained(shell, message, advice):
     shell.account(call_fails={"sts get-caller-identity": message})
