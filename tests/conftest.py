@@ -56,7 +56,10 @@ def pytest_generate_tests(metafunc):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark tests that start real processes, and those that `make test` leaves to the soak on PostgreSQL."""
+    """Mark tests that start real processes, and those that `make test` leaves to the soak on PostgreSQL.
+
+    Tests with real processes go first: they are the longest, and the short ones fill the gaps at the end.
+    """
     on_postgresql = set()
     for item in items:
         if item.get_closest_marker("postgresql"):
@@ -66,6 +69,7 @@ def pytest_collection_modifyitems(items):
             on_postgresql.add(item.function)
         if REAL_PROCESSES & set(item.fixturenames):
             item.add_marker(pytest.mark.real_process)
+    items.sort(key=lambda item: item.get_closest_marker("real_process") is None)
 
 
 def pytest_collection_finish():

@@ -8,8 +8,9 @@ import pytest
 
 @pytest.fixture
 def server(shared_server):
-    """The server of all tests; each test has its own place."""
-    return shared_server
+    """The server of all tests; each test has its own place, and leaves no connections behind."""
+    yield shared_server
+    shared_server.forget_connections()
 
 
 def number_at(desk):

@@ -116,9 +116,10 @@ def test_one_tap_and_the_phone_can_be_locked(own_server, receiver, visit_localho
     turn = next(each for each in messages if each["title"] == "A1: Window 2")
     expect(page.get_by_role("main")).to_contain_text("It's your turn: Window 2")
 
+    is_shown = f"title => ({SHOWN})().then(all => all.some(one => one.title === title))"
     for message in messages:
         push(page, {"web_push": 8030, "notification": message})
-    page.wait_for_function(f"({SHOWN})().then(all => all.some(({{ title }}) => title === 'A1: Window 2'))")
+        page.wait_for_function(is_shown, arg=message["title"])
     (shown,) = page.evaluate(SHOWN)  # the second has replaced the first
     path = "/" + customer.ticket["links"]["ticket"].split("/", 3)[3]
     assert shown == {
