@@ -1,8 +1,8 @@
-"""How many more desks would keep a queue under the goal, and until when they are needed.
+"""Advice to the owner: how many more desks would bring the wait under the goal, and until when.
 
-How many is told by the same model as the estimated wait: with them, a newcomer's range must end before the
-goal, at once or when they have worked for up to an hour. Until when is told by the arrivals of the same
-weekday in the weeks before. docs/alerts.md explains both.
+The number comes from the model of the estimated wait: with so many more desks, a newcomer's range ends before
+the goal, at once or within an hour. The end comes from the arrivals on the same weekday in the weeks before.
+docs/alerts.md explains both.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from app.core.wait_line import DeskLine
 from app.storage.sql import run
 
 MAX_MORE_DESKS = 3
-STEP_S = 300
+SLOT_S = 300  # work arrives, and is done, in slots of this length
 HOUR_S = 3600
 HALF_HOUR_MINUTES = 30
 SHORTEST_S = 900  # nobody comes to a desk for less
-MIN_LATELY_S = (
-    1800  # those who came first today count as if they had come within so long: they may have gathered
-)
+# If the day's first customers came less long ago, they count as the arrivals of so long: they may have been
+# waiting for the door to open.
+MIN_LATELY_S = 1800
 WEEKS = 4  # how many are looked back
 MIN_WEEKS = 2  # in which customers came; fewer say nothing about this one
 # The last hour of today and of the usual day are compared as if so many more had come in both, so that a few
@@ -39,7 +39,7 @@ SHARE_OF_GOAL = 0.5
 
 @dataclass(frozen=True)
 class Advice:
-    """So many more desks keep nine of ten waits under the goal."""
+    """With so many more desks, nine of ten customers wait for less than the goal."""
 
     desks: int
     by_at: float | None  # from when on; None: at once
@@ -65,7 +65,7 @@ def advise(db: Connection, at: float, place: Place, line: Line, closes_at: float
 
 @dataclass(frozen=True)
 class _Flow:
-    """The work that waits for the desks of a line, and what arrives in each STEP_S from now on."""
+    """The work that waits for the desks of a line, and what arrives in each SLOT_S from now on."""
 
     at: float
     goal_s: float
@@ -78,10 +78,10 @@ class _Flow:
         """Return when so many more desks bring the wait under the goal; None if not within an hour."""
         desks = self.desks + more_desks
         work_s = self.work_s
-        for step, arrived_s in enumerate(self.arrivals_s[: HOUR_S // STEP_S], 1):
-            work_s = max(0.0, work_s + arrived_s - STEP_S * desks)
+        for slot, arrived_s in enumerate(self.arrivals_s[: HOUR_S // SLOT_S], 1):
+            work_s = max(0.0, work_s + arrived_s - SLOT_S * desks)
             if work_s <= SHARE_OF_GOAL * self.goal_s * desks:
-                return self.at + STEP_S * step
+                return self.at + SLOT_S * slot
         return None
 
     def until(self, more_desks: int, place: Place, closes_at: float) -> float | None:
@@ -96,9 +96,9 @@ class _Flow:
     def _is_enough(self, more_desks: int, until_at: float) -> bool:
         """Return True if the wait stays under the goal after more desks have gone, until the hours end."""
         work_s = self.work_s
-        for step, arrived_s in enumerate(self.arrivals_s):
-            has_more = self.at + STEP_S * step < until_at
-            work_s = max(0.0, work_s + arrived_s - STEP_S * (self.desks + (more_desks if has_more else 0)))
+        for slot, arrived_s in enumerate(self.arrivals_s):
+            has_more = self.at + SLOT_S * slot < until_at
+            work_s = max(0.0, work_s + arrived_s - SLOT_S * (self.desks + (more_desks if has_more else 0)))
             if not has_more and work_s > SHARE_OF_GOAL * self.goal_s * self.desks:
                 return False
         return True
@@ -121,11 +121,11 @@ def _flow(db: Connection, at: float, place: Place, line: Line, closes_at: float)
 
 
 def _work_as_lately(db: Connection, at: float, place: Place, line: DeskLine) -> list[float]:
-    """Return the seconds of work that arrive in each STEP_S of the next hour if it is like the last one."""
+    """Return the seconds of work that arrive in each SLOT_S of the next hour if it is like the last one."""
     arrivals = _arrivals(db, place, line, day_of(place, at), at - HOUR_S, at)
     work_s = sum(line.work_of_one_s(queue_id) for queue_id, _ in arrivals)
     first_at = min((taken_at for _, taken_at in arrivals), default=at)
-    return [STEP_S * work_s / max(MIN_LATELY_S, at - first_at)] * (HOUR_S // STEP_S)
+    return [SLOT_S * work_s / max(MIN_LATELY_S, at - first_at)] * (HOUR_S // SLOT_S)
 
 
 def _half_hours(first_at: float, closes_at: float, place: Place) -> Iterator[float]:
@@ -141,7 +141,7 @@ def _half_hours(first_at: float, closes_at: float, place: Place) -> Iterator[flo
 def _usual_work(
     db: Connection, at: float, place: Place, line: DeskLine, closes_at: float
 ) -> list[float] | None:
-    """Return the seconds of work that usually arrive in each STEP_S from now until the hours end.
+    """Return the seconds of work that usually arrive in each SLOT_S from now until the hours end.
 
     They are those of the same weekday in the weeks before, by as much more or less as today's last hour had.
     None: there were too few such days.
@@ -154,18 +154,19 @@ def _usual_work(
         day = next_day(today, -7 * week)
         then = day_begins(place, day) + since_s
         arrivals = _arrivals(db, place, line, day, then - HOUR_S, then + closes_at - at)
-        weeks += bool(arrivals)
+        if arrivals:
+            weeks += 1
         for queue_id, taken_at in arrivals:
             if taken_at < then:
                 last_hour += 1
             else:
-                work_s[int((taken_at - then) // STEP_S)] += line.work_of_one_s(queue_id)
+                work_s[int((taken_at - then) // SLOT_S)] += line.work_of_one_s(queue_id)
     if weeks < MIN_WEEKS:
         return None
     came = len(_arrivals(db, place, line, today, at - HOUR_S, at))
     ratio = (came + USUAL_IN_AN_HOUR) / (last_hour / weeks + USUAL_IN_AN_HOUR)
-    steps = int((closes_at - at) // STEP_S) + 1
-    return [ratio * work_s[step] / weeks for step in range(steps)]
+    slots = int((closes_at - at) // SLOT_S) + 1
+    return [ratio * work_s[slot] / weeks for slot in range(slots)]
 
 
 def _arrivals(

@@ -1,4 +1,4 @@
-"""Who is told when a place needs its owner: devices by push, and an e-mail address once it is confirmed."""
+"""The owner's devices and e-mail address that get alerts, and how a message reaches them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ALL_DAY = 1440  # minutes
 
 @dataclass(frozen=True)
 class OwnerNews:
-    """What the owner is told, in words. One with the same tag replaces an earlier one on a device."""
+    """A message to the owner. On a device, it replaces an earlier one with the same tag."""
 
     title: str
     body: str

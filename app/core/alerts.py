@@ -20,13 +20,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from typing import Literal
 from urllib.parse import urlsplit
 
 from sqlalchemy.engine import Connection
 
 from app.core.alert_advice import Advice, advise
 from app.core.alert_targets import OwnerNews, has_targets, tell_owner
-from app.core.days import day_begins, day_of, is_between, local_time, next_day
+from app.core.days import day_begins, day_of, is_between, iso_in, local_time, next_day
 from app.core.history import record
 from app.core.models import Place, Queue, WaitRange
 from app.core.picture import Version, version_of
@@ -39,13 +40,12 @@ from app.storage.sql import insert_returning, load, load_all, run, update
 
 WAIT, EMPTY_DESK = "wait", "empty-desk"  # the kinds of alerts
 ALERT_EVENT, ALERT_OVER_EVENT = "alert", "alert_over"  # what webhooks call them
-PATIENCE_S = 300  # for how long it must be so before the owner is told
+PATIENCE_S = 300  # a shorter wait, or a desk that was empty for less, is no reason to tell the owner
 LOOK_S = 30  # how often to look at a place in which nothing happens
 MINUTES_PER_DAY = 1440
 # True for a servicer who serves the queue :queue.
-SERVES = (
-    """(all_queues = 1 OR servicer.id IN (SELECT servicer_id FROM servicer_queue WHERE queue_id = :queue))"""
-)
+SERVES = """(all_queues = 1
+             OR servicer.id IN (SELECT servicer_id FROM servicer_queue WHERE queue_id = :queue))"""
 NUMBERS = ("No", "One", "Two", "Three")
 
 
@@ -63,13 +63,16 @@ class Alert:
 
 @dataclass(frozen=True)
 class Finding:
-    """How a queue is now, in one respect. Neither bad nor over: what is under way goes on."""
+    """Whether people wait too long in a queue, or at an empty desk.
+
+    An alert that is under way goes on until the finding is over; between bad and over, nothing changes.
+    """
 
     queue: Queue
     kind: str  # WAIT or EMPTY_DESK
     is_bad: bool
     is_over: bool
-    since: float  # since when it has been so without a break; now, if that is new
+    since: float  # when it became bad; now, if it was not bad before
     waiting: int
     line: Line
     desks_on_duty: int
@@ -107,8 +110,8 @@ def hours_around(place: Place, at: float) -> Hours | None:
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What was found in a place, as far as something follows from it."""
+class _PlaceFindings:
+    """What was found in a place whose owner may have to be told something."""
 
     place: Place
     findings: list[Finding]
@@ -126,7 +129,7 @@ class AlertWatcher:
 
     def tell(self, database: Database, at: float) -> bool:
         """Tell the owners what they must be told now; always returns False."""
-        due: list[_Look] = []
+        due: list[_PlaceFindings] = []
         seen = {}
         with database.read() as db:
             for place in _places_with_targets(db):
@@ -138,13 +141,15 @@ class AlertWatcher:
                 can_tell = has_targets(db, place, mail_enabled=self._mail_enabled)
                 is_watched = hours is not None and (can_tell or bool(active_webhooks(db, place.id)))
                 alerts = alerts_of(db, place)
-                findings = _look(db, at, place, alerts, self._waits) if is_watched else []
+                findings = _findings_of(db, at, place, alerts, self._waits) if is_watched else []
                 has_failures = can_tell and hours is not None and bool(failures_to_tell(db, place))
-                steps = _steps(alerts, findings, at, hours)
-                if has_failures or steps:
-                    due.append(_Look(place, findings, hours, _advices(db, at, place, steps, hours)))
-        for look in due:
-            database.write_in(look.place.slug, _tell_place, at, look, self._mail_enabled)
+                actions = _actions(alerts, findings, at, hours)
+                if has_failures or actions:
+                    due.append(
+                        _PlaceFindings(place, findings, hours, _advices(db, at, place, actions, hours))
+                    )
+        for found in due:
+            database.write_in(found.place.slug, _tell_place, at, found, self._mail_enabled)
         self._seen |= seen  # not if a write failed: then it is done the next time
         return False
 
@@ -164,7 +169,7 @@ def alerts_of(db: Connection, place: Place) -> list[Alert]:
     return load_all(Alert, run(db, "SELECT * FROM alert WHERE place_id = :place ORDER BY id", place=place.id))
 
 
-def _look(
+def _findings_of(
     db: Connection, at: float, place: Place, alerts: list[Alert], waits: WaitEstimator
 ) -> list[Finding]:
     """Return how the queues of a place are now; `alerts` are those under way."""
@@ -263,80 +268,84 @@ def _empty_desk(
 
 
 @dataclass(frozen=True)
-class _Step:
-    """What to do about an alert: "drop", "begin" or "over" it; or "tell" it, which may also begin it."""
+class _Action:
+    """What to do about an alert.
 
-    action: str
-    alert: Alert | None
+    "begin" it; "tell" the owner of it, after beginning it if it is new; "end" it, and tell the owner so; or
+    "drop" it without a word.
+    """
+
+    verb: Literal["begin", "tell", "end", "drop"]
+    alert: Alert | None  # None: it is new
     finding: Finding | None
     since: float = 0.0
 
 
-def _steps(alerts: list[Alert], findings: list[Finding], at: float, hours: Hours | None) -> list[_Step]:
+def _actions(alerts: list[Alert], findings: list[Finding], at: float, hours: Hours | None) -> list[_Action]:
     """Return what to do about the alerts that are under way, given what was found."""
     known: dict[tuple[int, str], Alert] = {}
-    steps = []
+    actions = []
     found = {(finding.queue.id, finding.kind) for finding in findings}
     for alert in alerts:
         key = (alert.queue_id, alert.kind)
         is_old = hours is None or (alert.told_at or alert.since_at) < hours.began_at
         # A time that is to come is of a clock that was wrong.
         if key not in found or is_old or (alert.told_at is None and alert.since_at > at):
-            steps.append(_Step("drop", alert, None))
+            actions.append(_Action("drop", alert, None))
         else:
             known[key] = alert
     for finding in findings:
-        step = _step(known.get((finding.queue.id, finding.kind)), finding, at, hours)
-        if step is not None:
-            steps.append(step)
-    return steps
+        action = _action(known.get((finding.queue.id, finding.kind)), finding, at, hours)
+        if action is not None:
+            actions.append(action)
+    return actions
 
 
-def _step(alert: Alert | None, finding: Finding, at: float, hours: Hours | None) -> _Step | None:
+def _action(alert: Alert | None, finding: Finding, at: float, hours: Hours | None) -> _Action | None:
     if alert is not None and alert.told_at is not None:
-        return _Step("over", alert, finding) if finding.is_over else None
+        return _Action("end", alert, finding) if finding.is_over else None
     if not finding.is_bad:
-        return None if alert is None else _Step("drop", alert, finding)
+        return None if alert is None else _Action("drop", alert, finding)
     since = finding.since if hours is None else max(finding.since, hours.began_at)
     if at - since >= PATIENCE_S:
-        return _Step("tell", alert, finding, since)
-    return _Step("begin", None, finding, since) if alert is None else None
+        return _Action("tell", alert, finding, since)
+    return _Action("begin", None, finding, since) if alert is None else None
 
 
 def _advices(
-    db: Connection, at: float, place: Place, steps: list[_Step], hours: Hours | None
+    db: Connection, at: float, place: Place, actions: list[_Action], hours: Hours | None
 ) -> dict[int, Advice | None]:
     """Return what helps in the queues whose waits are told now, by id.
 
     This reads the tickets of weeks, which would take the writer too long.
     """
     return {
-        step.finding.queue.id: advise(db, at, place, step.finding.line, hours.ends_at)
-        for step in steps
-        if step.action == "tell"
-        and step.finding is not None
-        and step.finding.kind == WAIT
+        action.finding.queue.id: advise(db, at, place, action.finding.line, hours.ends_at)
+        for action in actions
+        if action.verb == "tell"
+        and action.finding is not None
+        and action.finding.kind == WAIT
         and hours is not None
     }
 
 
-def _tell_place(db: Connection, at: float, look: _Look, mail_enabled: bool) -> None:
-    """Store what follows from a look at a place, and put what its owner is told into the outbox."""
-    place = look.place
-    for step in _steps(alerts_of(db, place), look.findings, at, look.hours):
-        alert, finding = step.alert, step.finding
+def _tell_place(db: Connection, at: float, found: _PlaceFindings, mail_enabled: bool) -> None:
+    """Store what follows from the findings in a place, and put what its owner is told into the outbox."""
+    place = found.place
+    for action in _actions(alerts_of(db, place), found.findings, at, found.hours):
+        alert, finding = action.alert, action.finding
         # Another instance may be doing the same: who changes the row tells it.
-        if step.action in ("drop", "over") and alert is not None:
+        if action.verb in ("drop", "end") and alert is not None:
             is_ours = run(db, "DELETE FROM alert WHERE id = :id", id=alert.id).rowcount == 1
-            if step.action == "over" and finding is not None and is_ours:
+            if action.verb == "end" and finding is not None and is_ours:
                 words = _words_at_end(finding)
                 _tell(db, at, place, alert, finding, words, ALERT_OVER_EVENT, mail_enabled)
         elif finding is not None:
-            alert = alert or _begin(db, place, finding, step.since)
-            if step.action == "tell" and _mark_told(db, at, alert):
-                words = _words(at, place, alert, finding, look.advices.get(finding.queue.id))
+            alert = alert or _begin(db, place, finding, action.since)
+            if action.verb == "tell" and _mark_told(db, at, alert):
+                words = _words(at, place, alert, finding, found.advices.get(finding.queue.id))
                 _tell(db, at, place, alert, finding, words, ALERT_EVENT, mail_enabled)
-    if look.hours is not None and has_targets(db, place, mail_enabled=mail_enabled):
+    if found.hours is not None and has_targets(db, place, mail_enabled=mail_enabled):
         _tell_failures(db, at, place, mail_enabled)
 
 
@@ -377,14 +386,10 @@ def _tell(
         "wait": None if forecast is None else {"from": forecast.range.from_s, "to": forecast.range.to_s},
         "goal_s": 60 * place.wait_goal_minutes,
         "more_desks": None if words.advice is None else words.advice.desks,
-        "until": _iso(place, None if words.advice is None else words.advice.until_at),
-        "since": _iso(place, alert.since_at),
+        "until": None if words.advice is None else iso_in(words.advice.until_at, place.zone),
+        "since": iso_in(alert.since_at, place.zone),
     }
     post_event(db, at, place, event, {"alert": content})
-
-
-def _iso(place: Place, at: float | None) -> str | None:
-    return None if at is None else datetime.fromtimestamp(at, place.zone).isoformat(timespec="seconds")
 
 
 def _tell_failures(db: Connection, at: float, place: Place, mail_enabled: bool) -> None:
@@ -403,7 +408,7 @@ def _tell_failures(db: Connection, at: float, place: Place, mail_enabled: bool) 
 
 @dataclass(frozen=True)
 class _Words:
-    """What the owner reads, such as "Passports: 18 to 25 min"."""
+    """A message to the owner: a title such as "Passports: 18 to 25 min", and a sentence."""
 
     title: str
     body: str
@@ -448,8 +453,9 @@ def _words_at_end(finding: Finding) -> _Words:
 def _range(wait: WaitRange) -> str:
     """Return a range as the pages of customers say it: a wide one says little about its lower end."""
     from_min, to_min = wait.from_s // 60, wait.to_s // 60
-    is_wide = to_min - from_min > (from_min + to_min) / 2
-    return f"up to {to_min} min" if is_wide else f"{from_min} to {to_min} min"
+    if to_min > 3 * from_min:
+        return f"up to {to_min} min"
+    return f"{from_min} to {to_min} min" if from_min < to_min else f"{to_min} min"
 
 
 def _clock(place: Place, at: float) -> str:

@@ -31,6 +31,11 @@ def local_time(timezone: str, wanted: datetime) -> float:
     return next(at for at in count(first) if datetime.fromtimestamp(at, zone).replace(tzinfo=None) >= wanted)
 
 
+def iso_in(at: float | None, zone: ZoneInfo) -> str | None:
+    """Return a time as ISO 8601 with the offset of a time zone."""
+    return None if at is None else datetime.fromtimestamp(at, zone).isoformat(timespec="seconds")
+
+
 def is_between(timezone: str, opens: int, closes: int, at: float) -> bool:
     """Return True if a time is within the hours that begin and end at these minutes of the local day.
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from app.core.days import iso_in
 from app.core.history import record
 from app.core.models import Place, Ticket
 from app.core.outbox import CLAIM_S, INSTANCE, LONGEST_CLAIM_S, MAX_PAUSE_S, WEBHOOK, delete_messages
@@ -307,9 +308,9 @@ def _ticket_json(place: Place, ticket: Ticket, personal: bool) -> dict[str, Any]
         "desk": ticket.desk,
         "door": ticket.door,
         "party": ticket.party,
-        "taken_at": _iso(place, ticket.taken_at),
-        "called_at": _iso(place, ticket.called_at),
-        "ended_at": _iso(place, ticket.ended_at),
+        "taken_at": iso_in(ticket.taken_at, place.zone),
+        "called_at": iso_in(ticket.called_at, place.zone),
+        "ended_at": iso_in(ticket.ended_at, place.zone),
         "step": ticket.step_number,
         "steps": ticket.step_count,
     }
@@ -321,10 +322,6 @@ def _ticket_json(place: Place, ticket: Ticket, personal: bool) -> dict[str, Any]
             "desk_note": ticket.desk_note,
         }
     return content
-
-
-def _iso(place: Place, at: float | None) -> str | None:
-    return None if at is None else datetime.fromtimestamp(at, place.zone).isoformat(timespec="seconds")
 
 
 # ----- sending

@@ -14,6 +14,7 @@ from app.clock import now
 from app.core import calls, desks, reports
 from app.core.call_stats import caller_stats
 from app.core.calls import ListCounts, count_calls
+from app.core.days import iso_in
 from app.core.models import Call, Place, Queue, Report, Servicer
 from app.core.phones import format_phone
 from app.core.queues import call_lists
@@ -23,7 +24,7 @@ from app.core.wordlists import outcomes_of, services_of
 from app.errors import BadInput, ServiceError
 from app.web.forms import ClaimForm, IncomingCallForm, NextCallForm, ReportForm
 from app.web.mail_links import mail_links
-from app.web.present import iso, iso_in, slug_and_name
+from app.web.present import iso, slug_and_name
 from app.web.request import parse, phone_confirmed, refuse_unknown_fields, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write

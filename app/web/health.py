@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, request
 
 from app.clock import now
+from app.core.days import iso_in
 from app.core.models import BackupStatus, OrphanCopy, TakeOver
 from app.storage.facts import get_fact
-from app.web.present import date_in_words, duration, iso_in
+from app.web.present import date_in_words, duration
 from app.web.response import Answer, json_response
 from app.web.service import service
 

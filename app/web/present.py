@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.clock import now
+from app.core.days import iso_in
 from app.core.history import UNDO_S
 from app.core.models import Place, Step, Ticket, WaitRange
 from app.text import close_direction_marks
@@ -21,11 +22,6 @@ WHOLE_MINUTES_SINCE = 63_676_800  # 1972-01-08: after Liberia, no zone had an of
 def iso(at: float | None, place: Place) -> str | None:
     """Return a time as ISO 8601 with the offset of the place's time zone."""
     return iso_in(at, place.zone)
-
-
-def iso_in(at: float | None, zone: ZoneInfo) -> str | None:
-    """Return a time as ISO 8601 with the offset of a time zone."""
-    return None if at is None else datetime.fromtimestamp(at, zone).isoformat(timespec="seconds")
 
 
 class Times:
@@ -135,7 +131,7 @@ def wait_in_words(wait: Mapping[str, int] | None) -> str:
     low, high = round(wait["from"] / 60), round(wait["to"] / 60)
     if high <= 1:
         return "about a minute" if low else "less than a minute"
-    if low and high - low > (low + high) / 2:
+    if low and high > 3 * low:
         return f"up to {-(-high // 5) * 5 if high > 10 else high} minutes"
     if 0 < low < high:
         return f"about {low} to {high} minutes"
