@@ -17,7 +17,7 @@ export function wait(span) {
   if (low === high) return `about ${high} minutes`;
   if (!low) return `up to ${high} minutes`;
   // a range that is wider than its middle says little about its lower end
-  if (high - low > (low + high) / 2) return `up to ${high > 10 ? 5 * Math.ceil(high / 5) : high} minutes`;
+  if (high > 3 * low) return `up to ${high > 10 ? 5 * Math.ceil(high / 5) : high} minutes`;
   return `about ${low} to ${high} minutes`;
 }
 
