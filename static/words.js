@@ -16,7 +16,7 @@ export function wait(span) {
   if (high <= 1) return low ? 'about a minute' : 'less than a minute';
   if (low === high) return `about ${high} minutes`;
   if (!low) return `up to ${high} minutes`;
-  // a range that is wider than its middle says little about its lower end
+  // then the beginning says little
   if (high > 3 * low) return `up to ${high > 10 ? 5 * Math.ceil(high / 5) : high} minutes`;
   return `about ${low} to ${high} minutes`;
 }
