@@ -73,6 +73,6 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Let the garbage collector leave out what is there before the first test, which takes long to search."""
+    """Keep the garbage collector from searching all modules again and again, which takes long."""
     gc.collect()
     gc.freeze()
