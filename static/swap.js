@@ -81,7 +81,7 @@ function replace(old, fresh) {
   }
 }
 
-let said = 0;  // how many pages had a message
+let messages = 0;  // that pages have brought so far
 
 // Puts a whole page's HTML into this one: each region (an element with data-region and an id) that differs.
 export function swap(html, { message } = {}) {
@@ -98,7 +98,7 @@ export function swap(html, { message } = {}) {
     if (old.id === 'message') {
       // a page that was only looked at again says nothing new: what the last press answered stays to be read
       const says = fresh && fresh.textContent.trim();
-      if (says) said++;
+      if (says) messages++;
       else if (!message) continue;
     }
     if (fresh && !same(old, fresh)) replace(old, fresh);
@@ -112,7 +112,7 @@ export function swap(html, { message } = {}) {
 let asked = 0, answered = 0;
 
 async function load(url, { message, accepted, options } = {}) {
-  const turn = ++asked, before = said, answer = await ask(url, Object.assign({ headers: { Accept: 'text/html' } }, options));
+  const turn = ++asked, before = messages, answer = await ask(url, Object.assign({ headers: { Accept: 'text/html' } }, options));
   const html = await answer.text(), moves = answer.status === 503 && parse(html).querySelector('[data-moving] h1');
   if (moves) {
     await patience(moves.textContent);
@@ -127,7 +127,7 @@ async function load(url, { message, accepted, options } = {}) {
   if (!message && (late || !answer.ok)) return;
   answered = Math.max(turn, answered);
   // A page that was fetched at the same time may have got the message of this press: then this one comes without.
-  swap(html, { message: message && said === before });
+  swap(html, { message: message && messages === before });
   if (!answer.ok) keepTyped(new URL(url, location.href).href);
   if (late) refresh();
 }

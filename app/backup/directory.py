@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.backup.errors import AlreadyStored, StorageFailed, reason
-from app.backup.files import CHUNK_BYTES, fsync
+from app.backup.files import CHUNK_BYTES
 from app.backup.store import StoredFile, open_content
+from app.storage.files import fsync
 
 NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 

@@ -1,4 +1,4 @@
-"""Local files: syncing them to the disk, and a directory for work in progress."""
+"""Local files: a directory for work in progress."""
 
 from __future__ import annotations
 
@@ -18,16 +18,6 @@ from app.errors import CannotStart
 from app.storage.private import create_directory
 
 CHUNK_BYTES = 2**20  # copied at a time, so that a large database needs no more memory than a small one
-SIDE_FILES = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a database, as endings of its name
-
-
-def fsync(path: Path) -> None:
-    """Make sure that a file, or the names in a directory, survive a power cut."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 @contextmanager

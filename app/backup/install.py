@@ -15,10 +15,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from app.backup.copies import format_time
-from app.backup.files import SIDE_FILES, fsync
 from app.backup.inspection import DAMAGED, error_code
 from app.clock import now
 from app.errors import CannotStart
+from app.storage.files import SIDE_FILES, fsync
 
 LOCK_TIMEOUT_S = 1
 # SQLite's bytes for locks of readers: SHARED_FIRST and SHARED_SIZE in its os.h.

@@ -16,7 +16,7 @@ from app.backup import masters
 from app.backup.copies import ORPHAN, Copy, copies_among, list_copies, mark_as_verified, parse_name
 from app.backup.environment import check_environment, environment_of
 from app.backup.errors import BrokenCopy, reason
-from app.backup.files import CHUNK_BYTES, fsync, working_directory
+from app.backup.files import CHUNK_BYTES, working_directory
 from app.backup.identity import NEW, facts_of_restored
 from app.backup.inspection import Contents, inspect_database
 from app.backup.install import exclusive_access, install_database
@@ -25,6 +25,7 @@ from app.backup.lease_log import LEASE_FOLDER, LeaseLog, newest_entry_number
 from app.backup.store import Store, StoredFile
 from app.errors import CannotStart
 from app.storage.facts import SET_FACT
+from app.storage.files import fsync
 from app.storage.private import create_file
 from app.storage.schema import SCHEMA
 from app.storage.upgrade import create_database, is_newer, schema_of, upgrade_file

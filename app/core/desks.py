@@ -16,7 +16,7 @@ from app.core.days import day_of_series
 from app.core.history import TicketEvent, can_be_undone, last_event, record
 from app.core.models import Place, Queue, Servicer, Ticket
 from app.core.places import find_place
-from app.core.plans import find_steps, finish_step, move, plan_before_move, queues_to_come, set_steps
+from app.core.plans import find_steps, finish_step, move, queues_to_come, restore_plan, set_steps
 from app.core.queries import (
     CALL_ORDER,
     IS_HERE,
@@ -64,7 +64,7 @@ class PlanChanges(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class NextCustomer:
-    """What came of "Next customer"."""
+    """The result of "Next customer"."""
 
     called: Ticket | None  # None: nobody could be called
     goes_on_to: Queue | None  # where the finished customer waits now; None: there is none, or they are done
@@ -305,16 +305,16 @@ def move_ticket(
     if target.id == ticket.queue_id:
         raise Conflict(f"{number} is in {target.name} already. {UNCHANGED}")
     if "steps" in changes:
-        then = [queue.id for queue in find_steps(db, desk.place, target, changes["steps"])]
+        following = [queue.id for queue in find_steps(db, desk.place, target, changes["steps"])]
     else:
-        then = [queue.id for queue in queues_to_come(db, ticket)]
-        if target.id in then:  # steps before it are left out
-            del then[: then.index(target.id) + 1]
+        following = [queue.id for queue in queues_to_come(db, ticket)]
+        if target.id in following:  # steps before it are left out
+            del following[: following.index(target.id) + 1]
         if target.counter_id is not None:
-            then = []  # whoever is let in at a door is done there
+            following = []  # whoever is let in at a door is done there
     if "note" in changes:
         update(db, "ticket", ticket.id, desk_note=changes["note"])
-    move(db, at, desk.place, ticket, target, then)
+    move(db, at, desk.place, ticket, target, following)
 
 
 def change_plan(
@@ -406,7 +406,7 @@ def undo(db: Connection, at: float, slug: str, token: str, number: str) -> None:
         "ended_at": None,
     }
     if event.kind == "move":
-        changes.update(plan_before_move(db, ticket, event.detail))
+        changes.update(restore_plan(db, ticket, event.detail))
     restored = change_state(db, at, ticket, "restore", **changes)
     if started_at is not None:
         change_state(db, at, restored, "start", started_at=started_at)

@@ -57,7 +57,7 @@ KEPT_S = 86_400  # how long an import can be stored, and looked at
 MAX_CHOICES = 100  # choices of columns that a place remembers
 MAX_GROUPS = 50  # groups of equal remarks on the page of an import
 MAX_EXAMPLES = 5  # rows of each
-BEGIN_S = 30.0  # after so long, a file is being read by a thread, or it was read
+BEGIN_S = 30.0  # so long after its upload, a file that is still being read has a thread that holds it
 SAMPLE_ROWS = 5  # rows that are shown while the owner chooses the columns
 
 
@@ -190,7 +190,7 @@ def fail_unread_imports(db: Connection) -> None:
 
 
 def fail_lost_imports(database: Database, at: float) -> bool:
-    """Mark the imports as failed that an instance was staging when it ended. Returns False: that is all."""
+    """Mark the imports as failed that an instance was staging when it ended. Returns False: none is left."""
     with database.read() as db:
         sql = "SELECT id, place_id FROM import_file WHERE state = 'reading' AND created_at < :before"
         files = [(file.id, slug_of(db, file.place_id)) for file in run(db, sql, before=at - BEGIN_S)]
@@ -201,6 +201,7 @@ def fail_lost_imports(database: Database, at: float) -> bool:
 
 
 def _reading(file_id: int) -> str:
+    """Return the name of the work that a thread holds while it reads a file; see Engine.hold()."""
     return f"read import {file_id}"
 
 

@@ -20,16 +20,16 @@ from app.core.models import Place
 from app.storage.facts import get_fact
 from app.storage.sql import run
 
-MIN_TICKETS = 2_000  # in some days that are worth keeping; fewer are counted in a few milliseconds
+MIN_TICKETS = 2_000  # fewer are counted in a few milliseconds, so they aren't kept
 MAX_BYTES = 16_000_000  # for all places together
-MAX_EVENTS = 100_000  # looking at more of them would take longer than to count the tickets again
+MAX_EVENTS = 100_000  # reading more of them would take longer than counting the tickets again
 
 PlaceKey = tuple[str, int]  # the epoch of the database, and the id of the place
 
 
 @dataclass(frozen=True)
 class Days:
-    """Some days of a place, and everything else that what is counted depends on."""
+    """Some days of a place, and everything else that their counts depend on."""
 
     place: PlaceKey
     first: str
@@ -40,7 +40,7 @@ class Days:
 
 
 class KeptCounts:
-    """The counts that were needed last, compressed."""
+    """The counts that were used last, compressed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -76,7 +76,7 @@ class KeptCounts:
         return pickle.loads(zlib.decompress(content))  # it comes from keep(), never from outside
 
     def keep(self, days: Days, newest: int, counts: Any) -> None:
-        """Keep what was counted, unless there may be an event of which it knows nothing.
+        """Keep what was counted, unless an event may have happened since.
 
         :param newest: what drop_changed() returned before the tickets were counted
         """

@@ -112,7 +112,7 @@ def picture_of(db: Connection, at: float, place: Place, revision: Revision, wait
     counters = counters_of(db, place, at)
     doors = {counter.queue_id: counter.name for counter in counters}
     called = called_tickets(db, place)
-    waiting = _waiting_numbers(db, queues, day_of(place, at))
+    waiting = _waiting_tickets(db, queues, day_of(place, at))
     lines = waits.lines_of(db, at, place)
     return Picture(
         revision=revision,
@@ -139,7 +139,7 @@ class _Waiting(NamedTuple):
     promised_until: float | None  # as in models.Ticket
 
 
-def _waiting_numbers(db: Connection, queues: list[Queue], day: str) -> list[_Waiting]:
+def _waiting_tickets(db: Connection, queues: list[Queue], day: str) -> list[_Waiting]:
     """Return the waiting tickets, in the order of the calls."""
     sql = f"""SELECT queue_id, number, step_number, step_count, away_until,
                      CASE WHEN moved_at IS NULL THEN taken_at + wait_to END AS promised_until
@@ -162,13 +162,13 @@ def _queue_picture(
     queue_ids = [each.queue_id for each in waiting]
     waits, newcomer_wait = line.ranges_along(queue.id, queue_ids, away_s, promised_s)
     called_here = [ticket for ticket in called if ticket.queue_id == queue.id]
-    in_plan: list[_Waiting | Ticket] = [*waiting_here, *called_here]
+    here: list[_Waiting | Ticket] = [*waiting_here, *called_here]
     return QueuePicture(
         queue=queue,
         waiting=[each.number for each in waiting_here],
         steps={
             each.number: [each.step_number, each.step_count]
-            for each in in_plan
+            for each in here
             if each.step_number and each.step_count
         },
         called=called_here,

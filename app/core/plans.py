@@ -22,9 +22,6 @@ MAX_STEPS = 10  # that follow the queue in which a customer waits
 BUSY_STATES = ("called", "serving")
 WAS_PLANNED = "planned"  # begins the detail of a move's event: the ids of the queues that followed before it
 
-SELECT_STEPS = """SELECT ticket_id, number, queue_id, queue.slug AS queue, queue.name AS queue_name
-                  FROM step JOIN queue ON queue.id = queue_id"""
-
 
 # ----- finding
 
@@ -34,7 +31,9 @@ def plans_of(db: Connection, tickets: Iterable[Ticket]) -> dict[int, list[Step]]
     ids = [ticket.id for ticket in tickets if ticket.step_number is not None]
     plans: dict[int, list[Step]] = {}
     if ids:
-        sql = f"{SELECT_STEPS} WHERE ticket_id IN :ids ORDER BY ticket_id, step.number"
+        sql = """SELECT ticket_id, number, queue_id, queue.slug AS queue, queue.name AS queue_name
+                 FROM step JOIN queue ON queue.id = queue_id
+                 WHERE ticket_id IN :ids ORDER BY ticket_id, step.number"""
         for step in load_all(Step, run(db, sql, ids=ids)):
             plans.setdefault(step.ticket_id, []).append(step)
     return plans
@@ -113,13 +112,15 @@ def _add_steps(db: Connection, ticket: Ticket, number: int, queue_ids: list[int]
         insert(db, "step", place_id=ticket.place_id, ticket_id=ticket.id, number=each, queue_id=queue_id)
 
 
-def move(db: Connection, at: float, place: Place, ticket: Ticket, target: Queue, then: list[int]) -> None:
+def move(
+    db: Connection, at: float, place: Place, ticket: Ticket, target: Queue, following: list[int]
+) -> None:
     """Move a ticket to the end of another queue, or to where its waiting time puts it.
-
-    `then` holds the ids of the queues that follow.
 
     If it has a plan, or gets one, and is at a desk, its step there is over. If it still waits, the queue
     replaces that of its present step.
+
+    :param following: the ids of the queues that follow the target
     """
     changes: TicketChanges = {
         "queue_id": target.id,
@@ -127,11 +128,11 @@ def move(db: Connection, at: float, place: Place, ticket: Ticket, target: Queue,
         "joined_at": _join_time(db, at, place, ticket, target),
     }
     detail = None
-    if ticket.step_number is not None or then:
+    if ticket.step_number is not None or following:
         if ticket.step_number is not None:
             to_come = [str(queue.id) for queue in queues_to_come(db, ticket)]
             detail = " ".join([WAS_PLANNED, *to_come])
-        changes.update(_change_plan(db, at, ticket, [target.id, *then]))
+        changes.update(_change_plan(db, at, ticket, [target.id, *following]))
     change_state(db, at, ticket, "move", detail=detail, **changes)
 
 
@@ -191,7 +192,7 @@ def finish_step(db: Connection, at: float, place: Place, day: str, ticket: Ticke
     return to_come[0]
 
 
-def plan_before_move(db: Connection, ticket: Ticket, detail: str | None) -> TicketChanges:
+def restore_plan(db: Connection, ticket: Ticket, detail: str | None) -> TicketChanges:
     """Write the steps that a ticket had before it was moved from a desk; return what changes in its own row.
 
     :param detail: that of the event of the move

@@ -589,13 +589,15 @@ def _count_part(
         "until": until,
         "left_out": WHOLE if of_queue else "",
     }
-    shift_s = days.shift_s
-    rows = run(db, _COUNT_TICKETS, **parameters, today=today, shift=shift_s, waits_until=waits_until)
-    counted = [tuple(row._replace(scope=BOTH) if of_queue else row) for row in rows]
+    rows = run(
+        db, _COUNT_TICKETS, **parameters, today=today, shift=days.shift_s, waits_until=waits_until
+    ).all()
+    if of_queue:  # each visit to the queue counts like a ticket that passes through no other
+        rows = [row._replace(scope=BOTH) for row in rows]
     series_sql = _COUNT_SERIES_OF_QUEUE if of_queue else _COUNT_SERIES_OF_PLACE
     series = run(db, series_sql, **parameters, goal_s=days.goal_s).all()
     return _Counted(
-        rows=counted,
+        rows=[tuple(row) for row in rows],
         series=[tuple(row) for row in series],
         tickets=sum(row.joined for row in series),
         not_ended=sum(row.not_ended for row in series),

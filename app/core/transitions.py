@@ -278,15 +278,8 @@ def change_state_at_door(db: Connection, at: float, ticket: Ticket, kind: str, d
     if kind == "no-show":
         change_state(db, at, ticket, kind)
     elif kind == "come-in":
-        change_state(
-            db,
-            at,
-            ticket,
-            kind,
-            called_at=ticket.called_at or at,
-            first_called_at=ticket.first_called_at or at,
-            step_called_at=None if ticket.moved_at is None else ticket.step_called_at or at,
-        )
+        called: TicketChanges = {"called_at": ticket.called_at or at, **_first_calls(at, ticket)}
+        change_state(db, at, ticket, kind, **called)
     else:
         changed = change_state(db, at, ticket, kind, **position_behind(db, ticket.queue_id, day, 0))
         if changed.series < day:
@@ -312,19 +305,19 @@ def admit_waiting(db: Connection, at: float, queue_id: int) -> None:
 
 
 def _call_to_door(db: Connection, at: float, ticket: Ticket, counter: Counter) -> None:
-    first_called_at = ticket.first_called_at or at
     row = update(
-        db,
-        "ticket",
-        ticket.id,
-        state="called",
-        called_at=at,
-        first_called_at=first_called_at,
-        step_called_at=None if ticket.moved_at is None else ticket.step_called_at or at,
-        away_until=None,
+        db, "ticket", ticket.id, state="called", called_at=at, away_until=None, **_first_calls(at, ticket)
     )
     add_to_waiting_count(db, ticket.queue_id, -1)
     record_ticket_event(db, at, "call", load(Ticket, row), counter_id=counter.id)
+
+
+def _first_calls(at: float, ticket: Ticket) -> TicketChanges:
+    """Return when a ticket that is called now was first called: in all, and in its present step."""
+    return {
+        "first_called_at": ticket.first_called_at or at,
+        "step_called_at": None if ticket.moved_at is None else ticket.step_called_at or at,
+    }
 
 
 def check_nobody_in(db: Connection, at: float, place: Place, queue: Queue) -> None:

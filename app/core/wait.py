@@ -34,6 +34,7 @@ AWAY_S = 300  # a free desk that lets people wait for so long is not at work
 TICKETS_PER_S = 20  # what was learned from 1000 tickets is used for 50 s, from 100 tickets for 5 s
 NEWCOMERS_S = 1.0  # how long an estimate for newcomers is used
 MAX_NEWCOMERS = 1000  # queues for which one is kept
+FIRST_ESTIMATES = 64  # at most so many are read at once
 MAX_OVERDUE = 100  # customers at the head of a line who are asked whether their range is over
 MINUTE_S = 60
 MAX_EXITS = 100  # the latest ones that tell how fast people leave
@@ -207,9 +208,8 @@ class WaitEstimator:
     def __init__(self) -> None:
         self._learned: dict[int, _Learned] = {}  # by the id of the queue
         self._newcomers: dict[tuple[str, str], _Newcomers] = {}  # by the slugs of the place and the queue
-        self._turns = [
-            threading.Lock() for _ in range(64)
-        ]  # held while the first estimate of a queue is read
+        # Held while the first estimate of a queue is read; several queues may share one.
+        self._turns = [threading.Lock() for _ in range(FIRST_ESTIMATES)]
 
     def line_of(self, db: Connection, at: float, place: Place, queue: Queue) -> Line:
         """Return the line of a queue as it is now."""
@@ -338,27 +338,30 @@ def _away_in(db: Connection, at: float, queue_ids: Iterable[int], day: str) -> l
     return [Away(row.queue_id, row.rest_s) for row in rows]
 
 
-# When the desk of a row of `{0}` had finished the customer before.
-_DESK_FREE_SINCE = """(SELECT max(freed_at) FROM (
-    SELECT max(ended_at) AS freed_at FROM ticket AS before WHERE before.servicer_id = {0}.servicer_id
-    AND before.ended_at IS NOT NULL AND before.ended_at <= {0}.called_at
-    UNION ALL
-    SELECT max(ended_at) FROM step AS before WHERE before.servicer_id = {0}.servicer_id
-    AND before.ended_at IS NOT NULL AND before.ended_at <= {0}.called_at) AS freed)"""
+def _desk_free_since(table: str) -> str:
+    """Return SQL for the time at which the desk of a ticket or a step had finished the customer before."""
+    return f"""(SELECT max(freed_at) FROM (
+        SELECT max(ended_at) AS freed_at FROM ticket AS before WHERE before.servicer_id = {table}.servicer_id
+        AND before.ended_at IS NOT NULL AND before.ended_at <= {table}.called_at
+        UNION ALL
+        SELECT max(ended_at) FROM step AS before WHERE before.servicer_id = {table}.servicer_id
+        AND before.ended_at IS NOT NULL AND before.ended_at <= {table}.called_at) AS freed)"""
+
+
 # The visits of a queue that ended last: those of tickets that ended there, and steps that are over.
 _ENDED_TICKETS = f"""
     SELECT ended_at, coalesce({VISIT_CALLED}, ended_at) - {VISIT_BEGAN} AS waited_s,
            ({VISIT_CALLED}) IS NULL AS has_left,
            CASE WHEN servicer_id IS NOT NULL THEN ended_at - called_at END AS service_s,
            called_at - CASE WHEN moved_at > joined_at THEN moved_at ELSE joined_at END AS in_line_s,
-           called_at - {_DESK_FREE_SINCE.format("ticket")} AS desk_free_s,
+           called_at - {_desk_free_since("ticket")} AS desk_free_s,
            CASE WHEN moved_at IS NULL THEN wait_from END AS wait_from,
            CASE WHEN moved_at IS NULL THEN wait_to END AS wait_to
     FROM ticket WHERE queue_id = :queue AND ended_at IS NOT NULL AND state <> 'expired'
     ORDER BY ended_at DESC LIMIT :latest"""
 _ENDED_STEPS = f"""
     SELECT step.ended_at, step.first_called_at - came_at, 1 = 0, step.ended_at - step.called_at,
-           step.called_at - came_at, step.called_at - {_DESK_FREE_SINCE.format("step")},
+           step.called_at - came_at, step.called_at - {_desk_free_since("step")},
            CASE WHEN step.number = 1 THEN wait_from END, CASE WHEN step.number = 1 THEN wait_to END
     FROM step JOIN ticket ON ticket.id = ticket_id
     WHERE step.queue_id = :queue AND step.ended_at IS NOT NULL

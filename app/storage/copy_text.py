@@ -46,10 +46,13 @@ def _text(value: Any) -> str:
 
 
 def _float_text(value: float) -> str:
-    if abs(value) >= 1e15:
-        digits, exponent = f"{value:.16e}".split("e") if "e" not in repr(value) else repr(value).split("e")
-        return f"{digits.rstrip('0').rstrip('.')}e{exponent}"
-    return repr(value).removesuffix(".0")
+    text = repr(value)
+    if abs(value) < 1e15:
+        return text.removesuffix(".0")
+    if "e" not in text:  # Python writes an exponent from 1e16 on, PostgreSQL from 1e15 on
+        text = f"{value:.16e}"
+    digits, exponent = text.split("e")
+    return f"{digits.rstrip('0').rstrip('.')}e{exponent}"
 
 
 @cache

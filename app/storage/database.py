@@ -88,7 +88,7 @@ class Database:
 
     def __init__(self, engine: Engine):
         self.on_commit: Callable[[], None] = lambda: None  # called after each commit, of other instances too
-        self.on_own_commit: Callable[[], None] = lambda: None
+        self.on_own_commit: Callable[[], None] = lambda: None  # called after each commit of this instance
         self.guard: WriteGuard = _NoGuard()
         self.changes = 0  # number of committed writes that changed something; notes don't count
         # Time of the oldest change that is not backed up yet, by time.monotonic(). Whoever has stored every

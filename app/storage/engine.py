@@ -23,7 +23,7 @@ class Engine(Protocol):
     """
 
     lanes: Sequence[str]  # their names
-    errors: tuple[type[Exception], ...]  # what a statement raises that fails, and the pool of connections
+    errors: tuple[type[Exception], ...]  # what a failed statement, or the pool of connections, raises
     failure: DatabaseFailed | None  # the reason why the database can't be used any more
     changes_elsewhere: bool  # True: other instances may write to the same database
     hangs_alone: bool  # True: a transaction that takes too long is this process's fault, so that it must end
@@ -71,13 +71,13 @@ class Engine(Protocol):
         """Return True when this instance, of all that use the database, runs a background job."""
 
     def hold(self, name: str) -> None:
-        """Let other instances know that this one is at some work, until release() or its end."""
+        """Let other instances know that this one is busy with some work, until release() or its end."""
 
     def release(self, name: str) -> None:
         """End hold()."""
 
     def is_held(self, name: str) -> bool:
-        """Return True when an instance is at this work, or nobody knows."""
+        """Return True when an instance is busy with this work, or when that can't be found out."""
 
     def check_file(self) -> None:
         """Set `failure` when the file is no longer the one that was opened."""

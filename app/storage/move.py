@@ -27,8 +27,9 @@ from psycopg import sql as psql
 from app.errors import CannotStart
 from app.storage.copy_text import id_of, line_of, row_of
 from app.storage.facts import SET_FACT
+from app.storage.files import SIDE_FILES, fsync
 from app.storage.moving import mark_of, marked, set_moved, was_moved
-from app.storage.postgres import MOVE_LOCK, MOVED_FACT, UPGRADE_LOCK, connect
+from app.storage.postgres import MOVE_LOCK, MOVED_FACT, MOVES, UPGRADE_LOCK, WRITES, connect
 from app.storage.postgres_upgrade import check_server, create
 from app.storage.postgres_upgrade import schema_of as schema_of_postgres
 from app.storage.private import create_directory
@@ -38,7 +39,6 @@ from app.storage.upgrade import create_database, schema_of
 CHUNK = 2000  # rows
 TABLES = metadata.sorted_tables
 BUSY_S = 30.0
-WRITES, MOVES = 0, 1  # what MOVE_LOCK is held for: that nobody writes, and that nobody else moves
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def move_to_sqlite(url: str, path: Path) -> Moved:
 
 
 def _finish_move_to_sqlite(part: Path, path: Path, epoch: str) -> Moved:
-    """Give the file of a move its name that was interrupted after the database was marked as moved."""
+    """Finish a move that was interrupted after the database was marked as moved: give the file its name."""
     if part.exists() and _epoch_of(part) == epoch:
         _give_name(part, path)
     elif not path.exists() or _epoch_of(path) != epoch:
@@ -354,30 +354,22 @@ def _epoch_of(path: Path) -> str | None:
 def _store(file: sqlite3.Connection, path: Path) -> None:
     """Return when everything that was committed is in the file itself, and on the disk."""
     file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    _sync(path)
+    fsync(path)
 
 
 def _give_name(part: Path, path: Path) -> None:
-    """Put a finished file in its place. An older one, which was moved away, is kept beside it."""
+    """Put a finished file in its place. An older one, moved to PostgreSQL earlier, is kept beside it."""
     if path.exists():
         os.replace(path, path.with_name(f"{path.name}.before-move"))
-    for suffix in ("-wal", "-shm"):
+    for suffix in SIDE_FILES:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     os.replace(part, path)
     mark_of(path).unlink(missing_ok=True)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+    fsync(path.parent)
 
 
 def _remove(part: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
+    for suffix in ("", *SIDE_FILES):
         part.with_name(part.name + suffix).unlink(missing_ok=True)
 
 

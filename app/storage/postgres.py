@@ -39,13 +39,14 @@ NOTES = PLACE_LANES + 1  # for the server's own notes and the outbox, which touc
 LANE_LOCK = 0x74616E00
 JOB_LOCK = 0x74616E01
 UPGRADE_LOCK = 0x74616E02
-INSTANCE_LOCK = 0x74616E03  # each instance holds one while it runs
-
 MOVE_LOCK = 0x74616E04  # held while everything is moved to a SQLite file
-WORK_LOCK = 0x74616E05  # held while an instance is at a work that ends with it
+WORK_LOCK = 0x74616E05  # held while an instance is busy with work that ends with it
+
+WRITES, MOVES = 0, 1  # the second number of MOVE_LOCK: nobody may write, nobody else may move
 
 MOVED_FACT = "moved"  # set once everything was moved
-MAY_WRITE = f"""SELECT pg_try_advisory_xact_lock_shared({MOVE_LOCK}, 0)
+# Whether writes are allowed, and the id of the transaction.
+MAY_WRITE_AND_ID = f"""SELECT pg_try_advisory_xact_lock_shared({MOVE_LOCK}, {WRITES})
                 AND NOT EXISTS (SELECT 1 FROM fact WHERE name = '{MOVED_FACT}'), pg_current_xact_id()::text"""
 
 # Each message to the server takes time in which others wait for the lane. So a transaction begins with the
@@ -218,7 +219,7 @@ class PostgresEngine:
         if lane == ALL_LANES:
             lanes = range(PLACE_LANES)
         locks = "".join(f"; SELECT pg_advisory_xact_lock({LANE_LOCK}, {number})" for number in lanes)
-        cursor = _execute(db, f"BEGIN{locks}; {SAVEPOINT}; {MAY_WRITE}")
+        cursor = _execute(db, f"BEGIN{locks}; {SAVEPOINT}; {MAY_WRITE_AND_ID}")
         while cursor.nextset():
             pass
         may_write, db.info[TRANSACTION] = cursor.fetchone()
@@ -300,7 +301,7 @@ class PostgresEngine:
         return self.locks.hold(JOB_LOCK, _number_of(name))
 
     def hold(self, name: str) -> None:
-        """Let other instances know that this one is at some work, until release() or its end."""
+        """Let other instances know that this one is busy with some work, until release() or its end."""
         self.locks.hold(WORK_LOCK, _number_of(name))
 
     def release(self, name: str) -> None:
@@ -308,7 +309,7 @@ class PostgresEngine:
         self.locks.release(WORK_LOCK, _number_of(name))
 
     def is_held(self, name: str) -> bool:
-        """Return True when an instance is at this work, or nobody knows."""
+        """Return True when an instance is busy with this work, or when that can't be found out."""
         return self.locks.is_held(WORK_LOCK, _number_of(name))
 
     def check_file(self) -> None:
@@ -442,7 +443,7 @@ class SessionLocks:
                     self._drop()
 
     def is_held(self, kind: int, number: int) -> bool:
-        """Return True when an instance has a lock, or nobody knows."""
+        """Return True when an instance has a lock, or when that can't be found out."""
         with self._lock:
             if (kind, number) in self._held:
                 return True

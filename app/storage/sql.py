@@ -16,7 +16,8 @@ from typing import Any, TypeVar, get_type_hints
 
 from sqlalchemy.engine import Connection
 
-# What differs: lists are arrays, 0.5 is rounded up, a cast to a whole number truncates.
+# What differs: lists are arrays, rows are locked, 0.5 is rounded up, a cast to a whole number truncates, and
+# parameters are written in another way.
 FOR_POSTGRESQL = (
     (r"\bNOT IN :(\w+)", r"<> ALL (:\1)"),
     (r"\bIN :(\w+)", r"= ANY (:\1)"),
@@ -234,10 +235,9 @@ def _loader(model: type[Model], row_type: Any) -> Callable[[Any], Model]:
     ]
     if missing:
         raise TypeError(f"{model.__name__} needs the columns {', '.join(missing)}")
+    defaults = {item.name: item.default for item in fields(model) if item.name not in columns}  # type: ignore[arg-type]
     flags = [name for name in present if types[name] is bool]
     pick = itemgetter(*(columns.index(name) for name in present))
-
-    defaults = {item.name: item.default for item in fields(model) if item.name not in columns}  # type: ignore[arg-type]
 
     def loader(row: Any) -> Model:
         # model(**values) would take four times as long, since it sets each field of a frozen dataclass by

@@ -12,6 +12,7 @@ from app.core.models import Outcome, Place, Queue, Reason, Service
 from app.core.queues import callers_of
 from app.core.tags import split_tags
 from app.core.wordlists import outcomes_of, reasons_of, services_of
+from app.web.present import time_of_day
 from app.web.response import link
 from app.web.service import service
 
@@ -34,8 +35,8 @@ def list_json(db: Connection, place: Place, call_list: Queue) -> dict[str, Any]:
         "most_tries": call_list.most_tries,
         "public_form": call_list.public_form,
         "staff_email": call_list.staff_email,
-        "calling_from": "{:02}:{:02}".format(*divmod(call_list.calling_from, 60)),
-        "calling_to": "{:02}:{:02}".format(*divmod(call_list.calling_to, 60)),
+        "calling_from": time_of_day(call_list.calling_from),
+        "calling_to": time_of_day(call_list.calling_to),
         "order": call_list.call_order,
         "requires": split_tags(call_list.requires),
         "staff_email_state": state_of(db, place, call_list.staff_email) if call_list.staff_email else None,

@@ -23,7 +23,7 @@ from app.web.compressed import accepts_gzip
 from app.web.forms import CallRequestForm, CustomerForm, MoreTimeForm, PhoneForm, customer_details
 from app.web.mail_links import mail_links
 from app.web.messages_json import messages_json, messages_of_new_ticket
-from app.web.picture_json import RenderedPicture, current_content, current_picture, step_json
+from app.web.picture_json import RenderedPicture, current_content, current_picture, line_event_json
 from app.web.present import iso, plan_json, seconds_to_undo, slug_and_name, wait_json
 from app.web.request import browser_id, limit, parse, phone_confirmed, wants_json
 from app.web.response import Answer, base_url, errors_on, json_response, link, page, see_other
@@ -184,7 +184,7 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
         told = messages_json(
             db, queue, ticket, transitions.state_at(ticket, row, at), _ticket_url(row, ticket)
         )
-        ahead, wait, steps = 0, None, []
+        ahead, wait, line_events = 0, None, []
         plan = plans.plan_of(db, ticket)
         phone = None
         if queue.is_call_list:
@@ -197,8 +197,8 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
             away_s = None if ticket.away_until is None else ticket.away_until - at
             promised_s = None if ticket.promised_until is None else ticket.promised_until - at
             wait = not_before(away_s, line.range_behind(ahead_by_queue, away, promised_s))
-            steps = latest_line_events(db, row, ticket)
-    content = ticket_json(row, queue, ticket, ahead=ahead, wait=wait, steps=steps, plan=plan)
+            line_events = latest_line_events(db, row, ticket)
+    content = ticket_json(row, queue, ticket, ahead=ahead, wait=wait, line_events=line_events, plan=plan)
     _add_messages(content, told)
     if queue.is_call_list:
         content["phone"] = phone
@@ -298,10 +298,10 @@ def ticket_json(
     *,
     ahead: int = 0,
     wait: WaitRange | None = None,
-    steps: Sequence[LineEvent] = (),
+    line_events: Sequence[LineEvent] = (),
     plan: Sequence[Step] = (),
 ) -> dict[str, Any]:
-    """Return what a customer sees of their ticket; `ahead`, `wait` and `steps` count while it waits.
+    """Return what a customer sees of their ticket; `ahead`, `wait` and `line_events` count while it waits.
 
     `plan` holds the queues that they pass through.
     """
@@ -336,7 +336,7 @@ def ticket_json(
         "queue_name": queue.name,
         "ahead": ahead if is_waiting else None,
         "estimated_wait": wait_json(wait) if is_waiting else None,
-        "steps": [step_json(each, place) for each in steps] if is_waiting else [],
+        "steps": [line_event_json(each, place) for each in line_events] if is_waiting else [],
         "plan": plan_json(ticket, plan),
         "desk": ticket.desk if is_called else None,
         "door": ticket.door if is_called else None,

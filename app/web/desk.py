@@ -33,7 +33,7 @@ from app.web.forms import (
     customer_details,
 )
 from app.web.picture_json import notice_json
-from app.web.present import clock_time, iso, plan_json, seconds_to_undo, slug_and_name
+from app.web.present import clock_time_at, iso, plan_json, seconds_to_undo, slug_and_name
 from app.web.request import browser_id, parse, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
@@ -276,12 +276,12 @@ def call_next(place: str, token: str) -> Answer:
 
 
 def _why_nobody(place: str, token: str, queue: str | None) -> str:
-    """Return why nobody was called: "No one to call yet. A7 lets others go first until 10:42."."""
+    """Return why nobody was called, and until when those who wait let others go first."""
     with service().database.read() as db:
         line = desks.passed_over(db, place, token, queue)
         row = find_place(db, place)
     away = [
-        f"{ticket.number} lets others go first until {clock_time(str(iso(ticket.away_until, row)))}."
+        f"{ticket.number} lets others go first until {clock_time_at(ticket.away_until, row)}."
         for ticket in line
         if ticket.away_until is not None and ticket.away_until > now()
     ]

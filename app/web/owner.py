@@ -46,7 +46,7 @@ from app.web.forms import ChecklistForm, MessageForm, NumberForm
 from app.web.health import backup_json
 from app.web.messages_json import can_push
 from app.web.picture_json import notice_json
-from app.web.present import clock_time, iso
+from app.web.present import clock_time_at, iso, time_of_day
 from app.web.public_links import public_address
 from app.web.request import parse, wants_json
 from app.web.response import Answer, errors_on, link, page, see_other
@@ -136,7 +136,7 @@ def _today_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
         "on_duty": len(on_duty),
         "wait_goal_minutes": place.wait_goal_minutes,
         "messages": messages_json(db, at, place),
-        "steps": _steps(db, place, has_desk=bool(servicers), has_queue=bool(queues), backup=backup),
+        "steps": _checklist(db, place, has_desk=bool(servicers), has_queue=bool(queues), backup=backup),
     }
     content["attention"] = [
         *({"section": "settings", "text": sentence} for sentence in warnings_of(db, at, place)),
@@ -190,7 +190,7 @@ def _called_last_json(ticket: Ticket, place: Place, at: float) -> dict[str, Any]
     }
 
 
-def _steps(
+def _checklist(
     db: Connection, place: Place, *, has_desk: bool, has_queue: bool, backup: dict[str, Any] | None
 ) -> list[dict[str, Any]]:
     """Return the first checklist of a new place; an empty list when it is done, or hidden."""
@@ -212,7 +212,7 @@ def _alerts_under_way(db: Connection, place: Place, queues: list[QueueToday]) ->
     lines = []
     for alert in alerts_of(db, place):
         if alert.told_at is not None and alert.queue_id in names:
-            since = clock_time(str(iso(alert.since_at, place)))
+            since = clock_time_at(alert.since_at, place)
             what = "the predicted wait is over your goal" if alert.kind == WAIT else "no desk calls anyone"
             lines.append({"section": "team", "text": f"{names[alert.queue_id]}: {what}, since {since}."})
     return lines
@@ -254,10 +254,10 @@ def _attention(
 
 @owner.post("/<place>/manage/<token>/steps")
 @errors_on(show_manage)
-def finish_step(place: str, token: str) -> Answer:
+def finish_checklist_step(place: str, token: str) -> Answer:
     """Note that a step of the first checklist is done. The poster's step leads to the poster."""
     step = parse(ChecklistForm, "step")["step"]
-    write(places.finish_step, place, token, step)
+    write(places.finish_checklist_step, place, token, step)
     if step == "poster" and not wants_json():
         return flask.redirect(url_for("screens.show_poster", place=place), 303)
     return back_to("owner.show_manage", place, token)
@@ -336,8 +336,8 @@ def place_json(place: Place) -> dict[str, Any]:
         "wait_goal_minutes": place.wait_goal_minutes,
         "max_delays": place.max_delays,
         "alert_email": place.alert_email,
-        "alert_from": "{:02}:{:02}".format(*divmod(place.alert_from, 60)),
-        "alert_to": "{:02}:{:02}".format(*divmod(place.alert_to, 60)),
+        "alert_from": time_of_day(place.alert_from),
+        "alert_to": time_of_day(place.alert_to),
         "keeps_wait": place.keeps_wait,
         "thanks": place.thanks,
         "colour": place.colour,

@@ -9,7 +9,7 @@ from flask import Blueprint
 from app.core import alert_targets
 from app.core.places import PlaceChanges
 from app.errors import ServiceError
-from app.web.forms import AlertsForm
+from app.web.forms import AlertsForm, minute_of_day
 from app.web.mail_links import mail_links
 from app.web.messages import requested_browser, subscription_fields
 from app.web.owner import SAVED, back_to, show_manage
@@ -39,8 +39,7 @@ def change_alerts(place: str, token: str) -> Answer:
     fields = parse(AlertsForm)
     for name in ("alert_from", "alert_to"):
         if name in fields:
-            hours, minutes = fields[name].split(":")
-            fields[name] = 60 * int(hours) + int(minutes)
+            fields[name] = minute_of_day(fields[name])
     write(alert_targets.change_alerts, place, token, cast(PlaceChanges, fields), mail_links(place))
     return back_to("owner_settings.show_settings", place, token, SAVED)
 

@@ -13,7 +13,7 @@ from app.core.models import CALLS, WALK_IN, Queue
 from app.core.places import find_place_for_owner
 from app.core.queues import QueueChanges
 from app.errors import BadInput, ServiceError
-from app.web.forms import MAX_ID, NumbersForm, QueueForm
+from app.web.forms import MAX_ID, NumbersForm, QueueForm, minute_of_day
 from app.web.mail_links import mail_links
 from app.web.owner import ADDED, SAVED, back_to, queue_json, queues_json, show_section
 from app.web.owner_calls import show_call_lists
@@ -151,8 +151,7 @@ def _queue_fields(*required: str) -> dict[str, Any]:
     restricted = fields.pop("restricted", None)
     for name in ("calling_from", "calling_to"):
         if name in fields:
-            hours, minutes = fields[name].split(":")
-            fields[name] = 60 * int(hours) + int(minutes)
+            fields[name] = minute_of_day(fields[name])
     if "order" in fields:
         fields["call_order"] = fields.pop("order")
     if request.is_json:

@@ -32,7 +32,7 @@ from app.web.csv_export import stream_csv
 from app.web.day_ranges import periods_of, suggested_ranges
 from app.web.forms import PlaceForm
 from app.web.owner import SAVED, owner_link
-from app.web.present import clock_time, date_in_words, iso, rounded, slug_and_name
+from app.web.present import clock_time_at, date_in_words, iso, rounded, slug_and_name
 from app.web.request import parse, query_days, wants_json
 from app.web.response import Answer, errors_on, link, page, see_other
 from app.web.service import service, write
@@ -318,4 +318,4 @@ def _minutes_above(seconds: float) -> str:
 
 def _short_time(at: float, place: Place) -> str:
     """Return a time as short as people say it: "9" or "14:30"."""
-    return clock_time(str(iso(at, place))).removesuffix(":00").removeprefix("0")
+    return clock_time_at(at, place).removesuffix(":00").removeprefix("0")

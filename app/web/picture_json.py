@@ -15,7 +15,7 @@ from app.core.notices import Notice
 from app.core.picture import Picture, PictureCall, QueuePicture, Revision
 from app.web import response
 from app.web.compressed import gzip_part, gzip_whole
-from app.web.present import iso, slug_and_name, wait_json
+from app.web.present import clock_time_at, iso, slug_and_name, wait_json
 from app.web.service import service
 
 K = TypeVar("K")
@@ -203,7 +203,7 @@ def public_counter_json(counter: Counter) -> dict[str, Any]:
 
 # ----- why somebody still waits
 
-_STEP_TEXTS = {
+_LINE_EVENT_TEXTS = {
     "call": "{} was called",
     "more-time": "{} lets others go first",
     "cancel": "{} left the line",
@@ -217,21 +217,21 @@ _STEP_TEXTS = {
 }
 
 
-def step_json(event: LineEvent, place: Place) -> dict[str, Any]:
+def line_event_json(event: LineEvent, place: Place) -> dict[str, Any]:
     """Return an event in a customer's line as JSON: one of the "steps" of their ticket."""
     return {
         "at": iso(event.at, place),
         "kind": event.kind,
         "number": event.number,
-        "text": step_text(event, place),
+        "text": line_event_text(event, place),
     }
 
 
-def step_text(event: LineEvent, place: Place) -> str:
+def line_event_text(event: LineEvent, place: Place) -> str:
     """Return what happened in a line, in words: "A7 was called: priority"."""
-    text = _STEP_TEXTS[event.kind].format(event.number or event.desk or "A desk")
+    text = _LINE_EVENT_TEXTS[event.kind].format(event.number or event.desk or "A desk")
     if event.until is not None:
-        return f"{text} until {str(iso(event.until, place))[11:16]}"
+        return f"{text} until {clock_time_at(event.until, place)}"
     if event.out_of_turn:
         return f"{text}, before its turn"
     if event.by_priority:

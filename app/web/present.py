@@ -154,6 +154,17 @@ def clock_time(at: str) -> str:
     return at[11:16]
 
 
+def clock_time_at(at: float, place: Place) -> str:
+    """Return the time of day in the place's time zone: 14:30."""
+    return clock_time(str(iso(at, place)))
+
+
+def time_of_day(minute: int) -> str:
+    """Return a minute of the day as clocks show it: 540 as 09:00, and the end of the day as 24:00."""
+    hours, minutes = divmod(minute, 60)
+    return f"{hours:02}:{minutes:02}"
+
+
 def code_in_groups(digits: str) -> str:
     """Return the digits of a one-time code as people read them: 1234 5678."""
     return f"{digits[:4]} {digits[4:]}"
