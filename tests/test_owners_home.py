@@ -97,6 +97,7 @@ def test_today_says_what_needs_attention_only_when_it_does(app, shop, happens, s
     assert said in Browser(app).open(shop.links["manage"]).html
 
 
+@pytest.mark.sqlite_file
 def test_backups_that_are_not_set_up_are_no_alarm(owner, place):
     assert "attention" not in section(owner, place, "").html
     assert "Backups aren’t set up" in section(owner, place, "settings").html

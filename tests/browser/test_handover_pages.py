@@ -24,7 +24,8 @@ class NewServer:
         threading.Thread(target=self._answer, daemon=True).start()
 
     def _create(self, state, former, **more):
-        number = max(int(entry.stem) for entry in self.folder.iterdir()) + 1
+        # An entry that the old server is writing has a hidden name.
+        number = max(int(entry.stem) for entry in self.folder.glob("[0-9]*.json")) + 1
         entry = former | {"state": state, "holder": "the new one", "by": "the new one"} | more
         part = self.folder.parent / "part"
         part.write_text(json.dumps(entry))
