@@ -10,6 +10,7 @@ import json
 import pytest
 from helpers.receivers import Receiver, Subscriber
 from helpers.server import Server
+from helpers.waiting import wait_for
 from playwright.sync_api import expect
 
 SUBSCRIBES = """
@@ -78,7 +79,7 @@ def push(page, content):
         "ServiceWorker.workerRegistrationUpdated", lambda event: registrations.extend(event["registrations"])
     )
     session.send("ServiceWorker.enable")
-    page.wait_for_function("navigator.serviceWorker.ready.then(() => true)")
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
     page.wait_for_timeout(200)
     session.send(
         "ServiceWorker.deliverPushMessage",
@@ -116,11 +117,13 @@ def test_one_tap_and_the_phone_can_be_locked(own_server, receiver, visit_localho
     turn = next(each for each in messages if each["title"] == "A1: Window 2")
     expect(page.get_by_role("main")).to_contain_text("It's your turn: Window 2")
 
-    is_shown = f"title => ({SHOWN})().then(all => all.some(one => one.title === title))"
+    def titles():
+        return [each["title"] for each in page.evaluate(SHOWN)]
+
     for message in messages:
         push(page, {"web_push": 8030, "notification": message})
-        page.wait_for_function(is_shown, arg=message["title"])
-    (shown,) = page.evaluate(SHOWN)  # the second has replaced the first
+        wait_for(lambda title=message["title"]: titles() == [title])  # the second replaces the first
+    (shown,) = page.evaluate(SHOWN)
     path = "/" + customer.ticket["links"]["ticket"].split("/", 3)[3]
     assert shown == {
         "title": messages[-1]["title"],
