@@ -78,10 +78,22 @@ def test_a_long_wait_is_told_after_five_minutes_and_its_end_once(shop):
     assert len(shop.run(minutes=20)) == 1  # one alert an episode
     for _ in range(7):
         desk.call_next()
-    assert shop.run()[1:] == [("Deli: over", "No one is waiting any more.")]
+    assert shop.run()[1:] == [("Deli: alert over", "No one is waiting any more.")]
     assert len(shop.run(minutes=20)) == 2
     assert shop.place.event_kinds().count("alert") == 1
     assert shop.place.event_kinds().count("alert-over") == 1
+
+
+def test_the_end_names_the_goal_since_it_may_have_been_raised(shop):
+    shop.customers(8)
+    shop.place.desk("Ana", "Window 2").call_next()
+    shop.look()
+    assert len(shop.run(minutes=5)) == 1
+    assert shop.place.owner_post("/alerts", wait_goal_minutes=160).status == 200
+    ((title, body),) = shop.run()[1:]
+    assert title == "Deli: alert over"
+    assert body.startswith("The wait is ")
+    assert body.endswith(" min. Your goal is 160 min.")
 
 
 def test_a_short_peak_is_not_told(shop):
@@ -183,11 +195,11 @@ def test_who_waits_at_an_empty_desk(shop):
     assert shop.run(seconds=299) == []
     assert shop.run(seconds=1) == [("Deli: 1 person is waiting", "No one is on duty.")]
     today = shop.place.client.get(shop.place.links["manage"], Accept="text/html").body
-    assert "Deli: no desk calls anyone, since 10:00." in today
+    assert "Deli: no desk has called anyone since 10:00." in today
     assert len(shop.run(minutes=10)) == 1
     desk = shop.place.desk("Ana", "Window 2")
     desk.call_next()
-    assert shop.run()[1:] == [("Deli: over", "A desk serves again.")]
+    assert shop.run()[1:] == [("Deli: alert over", "A desk is serving again.")]
     assert first.get()["state"] == "called"
     shop.place.customer()
     assert len(shop.run(minutes=7)) == 2  # the desk is busy
@@ -266,9 +278,9 @@ def test_a_confirmed_address_is_mailed_and_no_other(start, receiver, clock):
         shop.place.desk("Ana", "Window 2").call_next()
         shop.run()
         assert [(mail["To"], mail["Subject"]) for mail in post.mails()[1:]] == [
-            ("boss@example.org", "Corner Deli: Deli: over")
+            ("boss@example.org", "Corner Deli: Deli: alert over")
         ]
-        assert "A desk serves again." in post.mails()[1].get_content()
+        assert "A desk is serving again." in post.mails()[1].get_content()
         shop.customers(1)
         shop.run(minutes=30)
         assert post.mails()[2]["Subject"].startswith("Corner Deli: Deli: ")

@@ -1,6 +1,7 @@
 """The desk: which ticket "Next customer" calls, and what every other button does."""
 
 import pytest
+from helpers.html_browser import Browser
 
 
 def customers(place, count, queue="deli"):
@@ -391,6 +392,19 @@ def test_nobody_is_brought_back_to_a_queue_that_was_deleted(bakery):
     desk.post("done", number="B1")
     assert bakery.owner_post("/queues/bakery/delete").status == 200
     assert nothing_changed(bakery, lambda: desk.post("bring-back", number="B1")).status == 409
+
+
+def test_a_desk_says_that_its_only_queue_was_deleted(bakery, app):
+    desk = bakery.desk(queues=["bakery"])
+    assert "You don't serve any queue." not in Browser(app).open(desk.link).html
+    assert bakery.owner_post("/queues/bakery/delete").status == 200
+    page = Browser(app).open(desk.link)
+    assert "You don't serve any queue. The owner can choose queues for you, under Team." in page.html
+    assert not page.has("Add a customer")
+    assert bakery.owner_post(f"/servicers/{desk.id}", queues=["deli"]).status == 200
+    page.open(desk.link)
+    assert "You don't serve any queue." not in page.html
+    assert page.has("Add a customer")
 
 
 # ----- pause

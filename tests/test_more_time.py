@@ -158,7 +158,7 @@ def test_next_says_who_is_away_when_nobody_else_waits(place, app, ana):
     needs(zoe, 10)
     needs(ben, 5)
     desk = Browser(app).open(ana.get()["links"]["desk"])
-    assert "Everyone waiting lets others go first." in desk.html
+    assert "Everyone waiting has asked for more time." in desk.html
     desk.press("Next customer")
     sentence = "No one to call yet. A1 lets others go first until 10:10. A2 lets others go first until 10:05."
     assert (desk.status, sentence in desk.html) == (200, True)

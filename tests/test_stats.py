@@ -417,7 +417,7 @@ def test_a_day_without_desks(place, clock):
     clock.set("2026-11-22 09:00")  # and nothing was written since
     shown = stats(place, "?from=2026-11-21&to=2026-11-21")
     assert (shown["joined"], shown["expired"], shown["open"], shown["desks"]) == (1, 1, 0, None)
-    assert shown["said"] == "Nobody was served at a desk."
+    assert shown["said"] == "No one was served at a desk."
     assert sum(each["line"] for each in shown["hours"]) == 18  # from 10:00 until the day was over
     assert "Never called" in stats_page(place, "?from=2026-11-21&to=2026-11-21")
     place.customer()

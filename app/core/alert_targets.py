@@ -92,7 +92,7 @@ def change_alerts(
     place = find_place_for_owner(db, slug, token)
     if changes.get("alert_from", place.alert_from) == ALL_DAY:
         raise BadInput(
-            "Alerts from: 24:00 is the end of a day. For its beginning, write 00:00.", field="alert_from"
+            "Alerts from: 24:00 is the end of a day. For the beginning, enter 00:00.", field="alert_from"
         )
     if changes:
         update(db, "place", place.id, **changes)

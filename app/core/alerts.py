@@ -338,7 +338,7 @@ def _tell_place(db: Connection, at: float, found: _PlaceFindings, mail_enabled: 
         if action.verb in ("drop", "end") and alert is not None:
             is_ours = run(db, "DELETE FROM alert WHERE id = :id", id=alert.id).rowcount == 1
             if action.verb == "end" and finding is not None and is_ours:
-                words = _words_at_end(finding)
+                words = _words_at_end(place, finding)
                 _tell(db, at, place, alert, finding, words, ALERT_OVER_EVENT, mail_enabled)
         elif finding is not None:
             alert = alert or _begin(db, place, finding, action.since)
@@ -440,14 +440,16 @@ def _words(at: float, place: Place, alert: Alert, finding: Finding, advice: Advi
     return _Words(title, f"{desks}{until} {verb} it under {goal}{by}.", advice)
 
 
-def _words_at_end(finding: Finding) -> _Words:
-    title = f"{finding.queue.name}: over"
+def _words_at_end(place: Place, finding: Finding) -> _Words:
+    title = f"{finding.queue.name}: alert over"
     if finding.is_served:
-        return _Words(title, "A desk serves again.")
+        return _Words(title, "A desk is serving again.")
     forecast = finding.line.forecast()
     if not finding.waiting or forecast is None:
         return _Words(title, "No one is waiting any more.")
-    return _Words(title, f"The wait is {_range(forecast.range)}.")
+    # The owner may have raised the goal: then it is over although the wait is as long as before.
+    wait = _range(forecast.range)
+    return _Words(title, f"The wait is {wait}. Your goal is {place.wait_goal_minutes} min.")
 
 
 def _range(wait: WaitRange) -> str:

@@ -354,7 +354,7 @@ def _ticket_of_desk(db: Connection, desk: Desk, number: str, step: int | None) -
     if ticket is None:
         raise Conflict(f"{number} is not in your line any more. {UNCHANGED}")
     if step is not None and step != (ticket.step_number or 1):
-        raise Conflict(f"{number} is in another step now. {UNCHANGED}")
+        raise Conflict(f"{number} is at another step now. {UNCHANGED}")
     return ticket
 
 

@@ -72,7 +72,8 @@ def find_steps(db: Connection, place: Place, first: Queue, slugs: list[str]) -> 
             raise BadInput(f"Steps: {queue.name} comes twice in a row.", field="steps")
         if before.counter_id is not None:
             raise BadInput(
-                f"Steps: {before.name} is let in at a door, so it can only be the last step.", field="steps"
+                f"Steps: {before.name} can only be the last one, since people are let in there at a door.",
+                field="steps",
             )
         steps.append(queue)
         before = queue

@@ -63,7 +63,7 @@ def known_country(_form: Form, field: Field) -> None:
 def clock_time(_form: Form, field: Field) -> None:
     """Refuse a value that isn't a time of day; 24:00 is the end of the day."""
     if field.data and not re.fullmatch("([01]?[0-9]|2[0-3]):[0-5][0-9]|24:00", field.data):
-        raise ValidationError("please write a time such as 09:00.")
+        raise ValidationError("please enter a time such as 09:00.")
 
 
 def minute_of_day(text: str) -> int:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from app.clock import now
 from app.core import notices, places, tickets
 from app.core.alert_targets import devices_of, name_of
-from app.core.alerts import WAIT, alerts_of
+from app.core.alerts import EMPTY_DESK, alerts_of
 from app.core.calls import count_calls
 from app.core.codes import staff_code
 from app.core.counters import counters_of
@@ -213,8 +213,10 @@ def _alerts_under_way(db: Connection, place: Place, queues: list[QueueToday]) ->
     for alert in alerts_of(db, place):
         if alert.told_at is not None and alert.queue_id in names:
             since = clock_time_at(alert.since_at, place)
-            what = "the predicted wait is over your goal" if alert.kind == WAIT else "no desk calls anyone"
-            lines.append({"section": "team", "text": f"{names[alert.queue_id]}: {what}, since {since}."})
+            what = "the predicted wait has been over your goal"
+            if alert.kind == EMPTY_DESK:
+                what = "no desk has called anyone"
+            lines.append({"section": "team", "text": f"{names[alert.queue_id]}: {what} since {since}."})
     return lines
 
 

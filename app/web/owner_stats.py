@@ -290,7 +290,7 @@ def _servicer_json(servicer: ServicerStats) -> dict[str, Any]:
 def desks_in_words(hardest: HardestDay | None, place: Place) -> str:
     """Return what more desks would have changed, in a sentence."""
     if hardest is None:
-        return "Nobody was served at a desk."
+        return "No one was served at a desk."
     prefix = ""
     if hardest.is_one_of_several:
         prefix = f"The busiest day was {date_in_words(hardest.day)}. "

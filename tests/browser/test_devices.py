@@ -448,6 +448,20 @@ def test_the_form_for_a_phone_call_is_not_covered(shop, visit):
     expect(phone.get_by_text("We'll call you at")).to_be_visible()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_message_can_be_read_on_a_ticket_that_is_called(shop, visit, scheme):
+    desk = shop.desk()
+    desk.post("messages", text="The card reader is broken.")
+    phone = visit(shop.take().body["links"]["ticket"], "desktop", color_scheme=scheme)
+    desk.call_next()
+    expect(phone.get_by_role("main")).to_contain_text("It's your turn")
+    message = phone.get_by_text("The card reader is broken.")
+    colours = "each => [getComputedStyle(each).color, getComputedStyle(each).backgroundColor]"
+    text, background = (sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in message.evaluate(colours))
+    assert abs(text - background) > 450  # of 765
+    assert message.bounding_box()["height"] < 80, "the message doesn't take the room below the ticket"
+
+
 ZOOMED = [(320, 256), (360, 225), (320, 568)]  # 1280 × 1024 and 1440 × 900 at 400 %
 COVERED = """() => {
     const main = document.querySelector('main'), faults = [];

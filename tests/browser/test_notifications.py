@@ -156,7 +156,7 @@ def test_the_owner_s_device_gets_alerts_until_a_second_press(own_server, receive
     assert len(shop.owner_get()["alerts"]["devices"]) == 1
     page.get_by_label("Until", exact=True).fill("25:00")
     page.get_by_role("button", name="Save the alerts").click()
-    expect(page.locator("#alerts .wrong")).to_have_text("Until: please write a time such as 09:00.")
+    expect(page.locator("#alerts .wrong")).to_have_text("Until: please enter a time such as 09:00.")
     expect(button).to_have_attribute("aria-pressed", "true")  # though the card was made anew
     button.click()
     expect(button).to_have_attribute("aria-pressed", "false")
