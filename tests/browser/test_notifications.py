@@ -6,6 +6,7 @@ server encrypts and posts, and the notification.
 """
 
 import json
+from contextlib import suppress
 
 import pytest
 from helpers.receivers import Receiver, Subscriber
@@ -98,6 +99,21 @@ SHOWN = """async () => {
 }"""
 
 
+def push_until_shown(page, message):
+    """Push a notification until the browser shows it alone; a busy one drops messages for a new worker."""
+
+    def is_shown():
+        return [each["title"] for each in page.evaluate(SHOWN)] == [message["title"]]
+
+    def is_shown_after_a_push():
+        push(page, {"web_push": 8030, "notification": message})
+        with suppress(AssertionError):
+            wait_for(is_shown, within=4)
+        return is_shown()
+
+    wait_for(is_shown_after_a_push)
+
+
 def test_one_tap_and_the_phone_can_be_locked(own_server, receiver, visit_localhost):
     shop = own_server.open_shop()
     phone = Subscriber(receiver.url)
@@ -117,13 +133,9 @@ def test_one_tap_and_the_phone_can_be_locked(own_server, receiver, visit_localho
     turn = next(each for each in messages if each["title"] == "A1: Window 2")
     expect(page.get_by_role("main")).to_contain_text("It's your turn: Window 2")
 
-    def titles():
-        return [each["title"] for each in page.evaluate(SHOWN)]
-
     for message in messages:
-        push(page, {"web_push": 8030, "notification": message})
-        wait_for(lambda title=message["title"]: titles() == [title])  # the second replaces the first
-    (shown,) = page.evaluate(SHOWN)
+        push_until_shown(page, message)
+    (shown,) = page.evaluate(SHOWN)  # the second has replaced the first
     path = "/" + customer.ticket["links"]["ticket"].split("/", 3)[3]
     assert shown == {
         "title": messages[-1]["title"],
