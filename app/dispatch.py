@@ -10,6 +10,7 @@ is sent once more, after the claim has run out. Nothing is sent while writes are
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 import time
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 from app.clock import now
 from app.core.mail import send_due_mails
 from app.core.notify import Subscription
-from app.core.outbox import INSTANCE, MAIL, PUSH, due_targets, release_claims
+from app.core.outbox import MAIL, PUSH, due_targets, release_claims
 from app.core.outgoing import Answer, Hosts, NoAnswer, RefusedTarget, post
 from app.core.places import slug_of
 from app.core.subscriptions import PushLetter, claim_push, delete_subscription, postpone_push
@@ -44,10 +45,10 @@ APPLE, FORBIDDEN = "web.push.apple.com", 403
 class Dispatcher:
     """Sends what is due, to each target in a thread of its own."""
 
-    def __init__(self, database: Database, settings: Settings, instance: str = INSTANCE):
+    def __init__(self, database: Database, settings: Settings, instance: str = ""):
         self._database = database
         self._settings = settings
-        self._instance = instance
+        self._instance = instance or secrets.token_hex(8)  # may renew what it has claimed
         self._push_hosts = Hosts.read(settings.push_hosts).on_this_machine()
         self._webhook_hosts = Hosts.read(settings.webhook_hosts)
         self._wake = threading.Event()
@@ -117,7 +118,7 @@ class Dispatcher:
     def _send_to(self, target: str) -> None:
         channel, _, rest = target.partition(" ")
         if target == MAIL:
-            while send_due_mails(self._database, now(), self._settings):
+            while send_due_mails(self._database, now(), self._settings, self._instance):
                 pass
         elif channel == PUSH:
             self._send_pushes(target)

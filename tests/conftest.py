@@ -58,7 +58,8 @@ def pytest_generate_tests(metafunc):
 def pytest_collection_modifyitems(items):
     """Mark tests that start real processes, and those that `make test` leaves to the soak on PostgreSQL.
 
-    Tests with real processes go first: they are the longest, and the short ones fill the gaps at the end.
+    Tests with real processes mostly wait, so they are spread among the others, which compute: but none at the
+    end, where a long one would keep everything waiting.
     """
     on_postgresql = set()
     for item in items:
@@ -69,7 +70,13 @@ def pytest_collection_modifyitems(items):
             on_postgresql.add(item.function)
         if REAL_PROCESSES & set(item.fixturenames):
             item.add_marker(pytest.mark.real_process)
-    items.sort(key=lambda item: item.get_closest_marker("real_process") is None)
+    waiting, others = [], []
+    for item in items:
+        waits = item.get_closest_marker("real_process") and item.path.parent.name != "browser"
+        (waiting if waits else others).append(item)
+    places = [(0.75 * number / len(waiting), item) for number, item in enumerate(waiting)]
+    places += [(number / len(others), item) for number, item in enumerate(others)]
+    items[:] = [item for _, item in sorted(places, key=lambda place: place[0])]
 
 
 def pytest_collection_finish():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 import pytest
@@ -712,7 +711,7 @@ def later(tmp_path, start_server):
         (tmp_path / "new").replace(tmp_path / "ahead")
 
     set_clock(0)
-    return start_server(command=[sys.executable, "-c", LATER]), set_clock
+    return start_server(code=LATER), set_clock
 
 
 def test_a_space_is_held_five_minutes_and_then_given_to_the_next(later):

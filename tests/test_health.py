@@ -2,7 +2,6 @@
 
 import socket
 import sqlite3
-import sys
 import time
 from contextlib import closing
 from urllib.parse import urlsplit
@@ -49,7 +48,7 @@ def test_an_unhealthy_server_says_why(server):
 
 
 def test_a_writer_that_hangs_is_shown_in_the_log_and_ends_the_process(tmp_path):
-    server = Server(tmp_path / "data", command=[sys.executable, "-c", HANGING])
+    server = Server(tmp_path / "data", code=HANGING)
     try:
         began = time.monotonic()
         assert server.ends(within=25) == 1

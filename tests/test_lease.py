@@ -1,7 +1,6 @@
 """The lease: one server may write, the others are standbys, and no answered request is lost."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -16,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 from helpers.fast_backups import LEASE_FACTOR
-from helpers.server import ROOT
+from helpers.forks import run_program
 from helpers.soak import soak_after
 from helpers.versions import rows
 from helpers.waiting import wait_for
@@ -95,14 +94,7 @@ class Machines:
         """Run a command on a machine."""
         settings = {"backup_url": self.url, "data": self.data(data)} | settings
         variables = {f"TAKEANUMBER_{name.upper()}": str(value) for name, value in settings.items()}
-        return subprocess.run(
-            [sys.executable, str(ROOT / "takeanumber.py"), *words],
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return run_program(words, variables)
 
     def restore(self, name, *words):
         """Restore on a machine, as its predeploy hook does; return the output."""

@@ -3,7 +3,6 @@
 import http.client
 import logging
 import secrets
-import sys
 
 import pytest
 from helpers.server import issued_tokens
@@ -48,7 +47,7 @@ def failing_get(server, url, **headers):
 
 
 def test_no_log_of_a_server_holds_a_token(start_server):
-    server = start_server(command=[sys.executable, "-c", FAILING])
+    server = start_server(code=FAILING)
     shop = server.open_shop(counter={"name": "Shop", "capacity": 5})
     for _ in range(20):
         shop.take()

@@ -109,7 +109,7 @@ def asks(place, **asked):
 def sends(place):
     """Send due mails, as the background job does every few seconds."""
     parts = place.app.extensions["takeanumber"]
-    return send_due_mails(parts.database, app_clock.now(), parts.settings)
+    return send_due_mails(parts.database, app_clock.now(), parts.settings, "this")
 
 
 def outbox(place):

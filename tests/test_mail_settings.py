@@ -60,7 +60,7 @@ def send_mail(start, mail_server):
         made = place.owner_post("/queues", name="Call-backs", kind="calls", **form)
         assert place.client.post(made.body["links"]["request"], {"phone": "030 1234567"}).status == 201
         state = app.extensions["takeanumber"]
-        send_due_mails(state.database, app_clock.now(), state.settings)
+        send_due_mails(state.database, app_clock.now(), state.settings, "this")
         return email.message_from_bytes(mail_server.mails[0], policy=email.policy.default)
 
     return send

@@ -28,7 +28,7 @@ def open_shop(start, post, clock):
 
         def send():
             soon.tell(parts.database, app_clock.now())
-            send_due_mails(parts.database, app_clock.now(), parts.settings)
+            send_due_mails(parts.database, app_clock.now(), parts.settings, "this")
             return [(mail["To"], mail["Subject"]) for mail in post.mails()]
 
         place.send = send

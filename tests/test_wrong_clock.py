@@ -2,13 +2,11 @@
 
 import json
 import sqlite3
-import sys
 import time
 from contextlib import closing
 
 import pytest
 from helpers.clock import zone_at_hour
-from helpers.server import ROOT
 
 from app import clock as app_clock
 from app import jobs
@@ -267,8 +265,7 @@ def test_a_time_is_confirmed_only_by_a_time_server_that_agrees(monkeypatch, tmp_
 # ----- a real server
 
 AHEAD = """
-import sys, time
-sys.path.insert(0, {root!r})
+import time
 import takeanumber
 from app import clock, jobs
 clock.source = lambda: time.time() + {offset}
@@ -278,8 +275,8 @@ takeanumber.cli(["serve"])
 
 
 def server_ahead(start_server, offset, **settings):
-    code = AHEAD.format(root=str(ROOT), offset=offset)
-    return start_server(command=[sys.executable, "-c", code], **settings)
+    code = AHEAD.format(offset=offset)
+    return start_server(code=code, **settings)
 
 
 @pytest.mark.parametrize(

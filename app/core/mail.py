@@ -56,8 +56,8 @@ class Mail:
     expires_at: float | None
 
 
-def send_due_mails(database: Database, at: float, settings: Settings) -> bool:
-    """Send the mails that are due, and return True if there may be more.
+def send_due_mails(database: Database, at: float, settings: Settings, instance: str) -> bool:
+    """Send the mails that are due, claimed for this instance, and return True if there may be more.
 
     Several mails to the staff of a place become one message.
     A mail that fails is tried again for three days. Nothing is sent while writes are paused: that a mail was
@@ -69,7 +69,7 @@ def send_due_mails(database: Database, at: float, settings: Settings) -> bool:
     if not mails or database.paused:
         return False
     claimed_at = time.monotonic()
-    claimed = database.note(claim, at, [mail.id for mail in mails])
+    claimed = database.note(claim, at, [mail.id for mail in mails], instance)
     mails = [mail for mail in mails if mail.id in claimed]
     if not mails:
         return False

@@ -6,7 +6,6 @@ target, such as "mail" or "webhook 3"; app/dispatch.py sends to each target on i
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
@@ -34,8 +33,6 @@ CLAIM_S = 60.0  # for how long a message belongs to the process that sends it
 # A claim that lasts longer was made by a clock that was ahead. Other instances may have claimed something a
 # moment later than a process thinks that it is.
 LONGEST_CLAIM_S = 2 * CLAIM_S
-# Which process this is. Its claims are its own to renew.
-INSTANCE = secrets.token_hex(8)
 
 
 def queue_mail(
@@ -124,8 +121,11 @@ def due_targets(db: Connection, at: float) -> list[str]:
     return targets + [f"{WEBHOOK} {each}" for each in run(db, sql, at=at, latest=at + MAX_PAUSE_S).scalars()]
 
 
-def claim(db: Connection, at: float, ids: list[int], instance: str = INSTANCE) -> list[int]:
-    """Claim messages for a process, so that no other sends them; return those that it has now."""
+def claim(db: Connection, at: float, ids: list[int], instance: str) -> list[int]:
+    """Claim messages for a process, so that no other sends them; return those that it has now.
+
+    Its own claims are renewed.
+    """
     result = run(
         db,
         """UPDATE mail SET claimed_by = :instance, claimed_until = :until
@@ -143,7 +143,7 @@ def claim(db: Connection, at: float, ids: list[int], instance: str = INSTANCE) -
     return list(result.scalars())
 
 
-def release_claims(db: Connection, instance: str = INSTANCE) -> None:
+def release_claims(db: Connection, instance: str) -> None:
     """Release what other processes have claimed. Call it only where no other process can be at work."""
     sql = """UPDATE mail SET claimed_by = NULL, claimed_until = NULL
              WHERE claimed_until IS NOT NULL AND claimed_by <> :instance"""

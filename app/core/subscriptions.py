@@ -12,17 +12,7 @@ from app.core.days import day_of
 from app.core.mail_addresses import MailLinks, address_key, is_blocked, remember_address
 from app.core.models import Place, Ticket
 from app.core.notify import BY_MAIL, BY_PUSH, Subscription, news_of, send_news, subscriptions_of, tell
-from app.core.outbox import (
-    CLAIM_S,
-    INSTANCE,
-    LONGEST_CLAIM_S,
-    MAX_PAUSE_S,
-    MISSED,
-    NOTICE,
-    SOON,
-    TURN,
-    delete_messages,
-)
+from app.core.outbox import CLAIM_S, LONGEST_CLAIM_S, MAX_PAUSE_S, MISSED, NOTICE, SOON, TURN, delete_messages
 from app.core.picture import Version, version_of
 from app.core.places import find_place
 from app.core.queries import CALL_ORDER, IS_HERE, OPEN_STATES, get_ticket
@@ -302,7 +292,7 @@ def is_still_news(db: Connection, at: float, message: TicketMessage) -> bool:
 
 
 def claim_push(
-    db: Connection, at: float, target: str, sent: int | None = None, instance: str = INSTANCE
+    db: Connection, at: float, target: str, sent: int | None, instance: str
 ) -> tuple[PushLetter, Subscription] | None:
     """Delete a message that was sent, and return the next one to this target, after claiming it.
 

@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from app.core.days import iso_in
 from app.core.history import record
 from app.core.models import Place, Ticket
-from app.core.outbox import CLAIM_S, INSTANCE, LONGEST_CLAIM_S, MAX_PAUSE_S, WEBHOOK, delete_messages
+from app.core.outbox import CLAIM_S, LONGEST_CLAIM_S, MAX_PAUSE_S, WEBHOOK, delete_messages
 from app.core.places import find_place_for_owner
 from app.core.queries import get_ticket
 from app.errors import Conflict, NotFound
@@ -334,9 +334,7 @@ def slug_of_webhook(db: Connection, webhook_id: int) -> str | None:
     return None if slug is None else str(slug)
 
 
-def claim_post(
-    db: Connection, at: float, webhook_id: int, instance: str = INSTANCE
-) -> tuple[Post, Webhook] | None:
+def claim_post(db: Connection, at: float, webhook_id: int, instance: str) -> tuple[Post, Webhook] | None:
     """Return the oldest event that waits for a webhook, after claiming it; None if there is none."""
     sql = "SELECT * FROM webhook WHERE id = :id AND paused_at IS NULL AND (due_at <= :at OR due_at > :latest)"
     webhook = load_first(Webhook, run(db, sql, id=webhook_id, at=at, latest=at + MAX_PAUSE_S))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit
 
 from helpers.clock import zone_at_hour
 from helpers.places import Place
-from helpers.server import ROOT, Server
+from helpers.server import Server
 
 DAY_S = 86400
 OFFSETS_S = {"1 h": 3600, "1 d": DAY_S, "40 d": 40 * DAY_S, "10 y": 3653 * DAY_S}
@@ -18,9 +17,8 @@ OFFSETS_S |= {f"-{name}": -offset for name, offset in OFFSETS_S.items()}
 
 # The server reads by how much its clock is wrong from a file, which the attack changes while it runs.
 SERVE = """
-import sys, time
+import time
 from pathlib import Path
-sys.path.insert(0, {root!r})
 import takeanumber
 from app import clock, jobs
 offset = Path({offset!r})
@@ -48,8 +46,8 @@ def attack_once(start: Callable[..., Server], offset_s: float, *, at_start: bool
     file.write_text("0")
 
     def serve() -> Server:
-        code = SERVE.format(root=str(ROOT), offset=str(file))
-        return start(data=data, command=[sys.executable, "-c", code])
+        code = SERVE.format(offset=str(file))
+        return start(data=data, code=code)
 
     server = serve()
     shop = server.open_shop(timezone=zone_at_hour(12))

@@ -22,6 +22,7 @@ from app.storage.private import create_directory, create_file
 from app.storage.upgrade import create_database
 from helpers.client import AppClient
 from helpers.clock import REAL_PROCESSES, Clock
+from helpers.forks import run_program
 from helpers.html_browser import Browser
 from helpers.places import Caller, Desk, Door, Place, open_deli
 
@@ -198,12 +199,15 @@ def dan(clinic: Place) -> Caller:
 
 @pytest.fixture
 def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `python takeanumber.py …` to its end, on the data directory of this test."""
+    """Run a command of the program, or of another version of it, to its end, on the data of this test."""
 
-    def run(*words: str, program: Path = HERE, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(*words: str, program: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+        environment = {"TAKEANUMBER_DATA": str(tmp_path / "data"), **environment}
+        if program is None:
+            return run_program(words, environment, cwd=tmp_path)
         return subprocess.run(
             [sys.executable, program / "takeanumber.py", *words],
-            env={**os.environ, "TAKEANUMBER_DATA": str(tmp_path / "data"), **environment},
+            env={**os.environ, **environment},
             cwd=tmp_path,
             capture_output=True,
             text=True,

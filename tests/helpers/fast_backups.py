@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,28 +26,21 @@ keeper.CHECK_CHANGES_S, keeper.CHECK_VERIFICATION_S, keeper.LIST_ORPHANS_S = 0.1
 keeper.INTERVAL_PER_MEGABYTE_S, keeper.FIRST_RETRY_S, keeper.LAST_COPY_RETRY_S = 1.0, 0.4, 0.2
 keeper.STOP_TIMEOUT_S = {stop_timeout}
 keeper.HOUR_S, keeper.DAY_S = {hour}, {day}
-takeanumber.cli({words})
+takeanumber.cli()
 """
 
 
-def quick_command(
-    *words: str,
+def quick_code(
     hour: float = 3600,
     day: float = 86400,
     lease_factor: float = LEASE_FACTOR,
     stop_timeout: float = 4.0,
     clock_offset: float = 0,
-) -> list[str]:
-    """The command that starts such a server, or does something else in a process like it."""
-    code = QUICK.format(
-        hour=hour,
-        day=day,
-        lease_factor=lease_factor,
-        stop_timeout=stop_timeout,
-        clock_offset=clock_offset,
-        words=list(words),
+) -> str:
+    """The code that runs the program with such intervals."""
+    return QUICK.format(
+        hour=hour, day=day, lease_factor=lease_factor, stop_timeout=stop_timeout, clock_offset=clock_offset
     )
-    return [sys.executable, "-c", code]
 
 
 @pytest.fixture
@@ -62,7 +54,7 @@ def start_quick(start_server: Callable[..., Server]) -> Callable[..., Server]:
         clock_offset: float = 0,
         **settings: Any,
     ) -> Server:
-        command = quick_command("serve", hour=hour, day=day, clock_offset=clock_offset)
-        return start_server(command=command, backup_url=backup_url, **settings)
+        code = quick_code(hour=hour, day=day, clock_offset=clock_offset)
+        return start_server(code=code, backup_url=backup_url, **settings)
 
     return start

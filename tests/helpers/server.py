@@ -20,15 +20,15 @@ from contextlib import closing, suppress
 from http.client import HTTPException
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
 from helpers.client import HttpClient
 from helpers.clock import zone_at_hour
+from helpers.forks import ROOT, START, Forked
 from helpers.places import Place, open_deli
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 SERVE = [sys.executable, str(ROOT / "takeanumber.py"), "serve"]
 ADDRESSES = cycle(range(2, 250))  # the last bytes of the loopback addresses that open_shop() uses
 GENEROUS = {"TAKEANUMBER_TAKES_PER_MINUTE": "1000000", "TAKEANUMBER_MAX_WAITING": "100000"}
@@ -46,13 +46,19 @@ def free_port() -> int:
 
 
 class Server(HttpClient):
-    """`takeanumber.py serve` in a process of its own, and a client of it; settings are keyword arguments."""
+    """`takeanumber.py serve` in a process of its own, and a client of it; settings are keyword arguments.
 
-    def __init__(self, data: Path, *options: str, command: list[str] = SERVE, **settings: Any):
+    The process is forked, unless a command starts it. `code` may change the program; see Forked.
+    """
+
+    def __init__(
+        self, data: Path, *options: str, command: list[str] | None = None, code: str = START, **settings: Any
+    ):
         super().__init__(free_port())
         self.data = data
         self.url = f"http://127.0.0.1:{self.port}"
-        self._command = [*command, *options]
+        self._command = [*command, *options] if command else None
+        self._words, self._code = ["serve", *options], code
         self._environment = {
             k: v for k, v in os.environ.items() if not k.startswith("TAKEANUMBER_")
         } | GENEROUS
@@ -65,14 +71,7 @@ class Server(HttpClient):
         """Start the process, and wait until it answers."""
         self.forget_connections()
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._command,
-                cwd=ROOT,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            self.process = self._start_process(log)
         deadline = time.monotonic() + 30
         while True:
             assert self.process.poll() is None, f"The server ended while it started:\n{self.log}"
@@ -82,6 +81,13 @@ class Server(HttpClient):
                     return
             except (OSError, HTTPException):
                 time.sleep(0.02)
+
+    def _start_process(self, log: BinaryIO) -> subprocess.Popen[bytes] | Forked:
+        if self._command is None:
+            return Forked(self._words, env=self._environment, stdout=log, stderr=log, code=self._code)
+        return subprocess.Popen(
+            self._command, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
 
     def stop(self, by: int = signal.SIGTERM, within: float = 15) -> int:
         """Ask the process to end; return its exit status."""

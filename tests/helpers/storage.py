@@ -206,9 +206,14 @@ class Ended(NamedTuple):
 
 
 @pytest.fixture
-def invoke(tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
-    """Run a command in this process, with the clock of the test."""
+def invoke(
+    tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Callable[..., Ended]:
+    """Run a command in this process, with the clock and the database of the test."""
     monkeypatch.setenv("TAKEANUMBER_DATA", str(tmp_path / "data"))
+    if "database_settings" in request.fixturenames:
+        url = request.getfixturevalue("database_settings").get("database_url", "")
+        monkeypatch.setenv("TAKEANUMBER_DATABASE_URL", url)
     monkeypatch.setattr(s3, "READ_TIMEOUT_S", 1)
 
     def run(*words: str) -> Ended:
