@@ -1,6 +1,10 @@
 """The fixtures of all tests."""
 
 import gc
+import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 from helpers.clock import REAL_PROCESSES
@@ -36,6 +40,19 @@ ON_ONE = {
     "test_upgrade",
 }
 FILE_FIXTURES = REAL_PROCESSES | {"database", "old_version", "command", "small_disk", "bucket", "folder"}
+
+
+MEMORY = Path("/dev/shm")
+ENOUGH_BYTES = 4 * 2**30
+
+
+def pytest_configure():
+    """Keep files of tests in memory where there is room: a disk takes long to store what is thrown away."""
+    if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK | os.X_OK):
+        return
+    if shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
+        os.environ["TMPDIR"] = str(MEMORY)
+        tempfile.tempdir = None  # it is looked up again
 
 
 def pytest_generate_tests(metafunc):

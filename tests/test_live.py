@@ -5,10 +5,25 @@ import threading
 import time
 
 import pytest
+from helpers.server import Server
 
 
-def test_a_stream_begins_with_the_picture_as_it_is_now(shared_server):
-    shop = shared_server.open_shop()
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def live_server(request, tmp_path_factory):
+    """A server on each of the two databases."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("shared_server")
+        return
+    cluster = request.getfixturevalue("cluster")
+    url = cluster.create_database(request.getfixturevalue("empty_shop"))
+    server = Server(tmp_path_factory.mktemp("live") / "data", places="open", database_url=url)
+    yield server
+    server.kill()
+    cluster.drop_database(url)
+
+
+def test_a_stream_begins_with_the_picture_as_it_is_now(live_server):
+    shop = live_server.open_shop()
     shop.take()
     with shop.watch() as page:
         first = page.next()
@@ -21,8 +36,8 @@ def test_a_stream_begins_with_the_picture_as_it_is_now(shared_server):
     assert str(picture["version"]) in first.id.split(".")
 
 
-def test_a_client_that_accepts_gzip_gets_the_same_events(shared_server):
-    shop = shared_server.open_shop()
+def test_a_client_that_accepts_gzip_gets_the_same_events(live_server):
+    shop = live_server.open_shop()
     for _ in range(100):
         shop.take()
     stay_clear_of_the_full_minute()
@@ -44,8 +59,8 @@ def test_a_client_that_accepts_gzip_gets_the_same_events(shared_server):
 
 
 @pytest.mark.alone
-def test_a_change_is_on_every_open_page_within_a_second(shared_server):
-    shop = shared_server.open_shop()
+def test_a_change_is_on_every_open_page_within_a_second(live_server):
+    shop = live_server.open_shop()
     desk = shop.desk()
     pages = [shop.watch() for _ in range(20)]
     for page in pages:
@@ -70,19 +85,19 @@ def stay_clear_of_the_full_minute():
         time.sleep(60.2 - time.time() % 60)
 
 
-def test_only_a_change_is_sent(shared_server):
-    shop = shared_server.open_shop()
+def test_only_a_change_is_sent(live_server):
+    shop = live_server.open_shop()
     stay_clear_of_the_full_minute()
     with shop.watch() as page:
         page.next()
-        shared_server.get(shop.links["customers"])
+        live_server.get(shop.links["customers"])
         with pytest.raises(AssertionError, match="No state event"):
             page.next(within=1.5)
 
 
 @pytest.mark.alone
-def test_a_storm_is_shown_in_five_pictures_a_second_and_the_newest_always_arrives(shared_server):
-    shop = shared_server.open_shop()
+def test_a_storm_is_shown_in_five_pictures_a_second_and_the_newest_always_arrives(live_server):
+    shop = live_server.open_shop()
     with shop.watch() as page:
         page.next()
         began, last = time.monotonic(), "A0"
@@ -179,11 +194,11 @@ def test_changes_by_another_process_are_shown(start_server):
 
 
 @pytest.mark.alone
-def test_the_stream_of_a_deleted_place_ends(shared_server):
-    shop = shared_server.open_shop()
+def test_the_stream_of_a_deleted_place_ends(live_server):
+    shop = live_server.open_shop()
     page = shop.watch()
     page.next()
-    shared_server.post(f"{shop.links['manage']}/delete", {"name": "Corner Deli"})
+    live_server.post(f"{shop.links['manage']}/delete", {"name": "Corner Deli"})
     assert page.ends(within=3)
     assert shop.watch().status == 404
 
@@ -202,9 +217,9 @@ def test_the_stream_of_another_place_stays_quiet(start_server):
 
 
 @pytest.mark.parametrize("path", ["/no-such-place/live", "/corner-deli/live/more", "/corner-deli/Live"])
-def test_an_unknown_address_has_no_stream(shared_server, path):
-    slug = shared_server.open_shop().slug
-    answer = shared_server.get(path.replace("corner-deli", slug))
+def test_an_unknown_address_has_no_stream(live_server, path):
+    slug = live_server.open_shop().slug
+    answer = live_server.get(path.replace("corner-deli", slug))
     assert answer.status == 404
     assert answer.body["error"]
 

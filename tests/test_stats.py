@@ -15,6 +15,7 @@ from helpers.client import AppClient
 from helpers.clock import Clock
 from helpers.places import Place, new_tap, open_deli
 from helpers.postgres import copy_to
+from helpers.soak import soak_after
 
 import takeanumber
 from app import clock as app_clock
@@ -176,7 +177,7 @@ def seconds(text):
 QUERIES = ["?from=2026-11-19&to=2026-11-21", "", "?from=2026-11-20", "?from=2026-11-19&to=2026-11-19"]
 
 
-@pytest.mark.parametrize("query", QUERIES)
+@pytest.mark.parametrize("query", soak_after(2, QUERIES))
 def test_every_figure_is_that_of_the_csv(lively, query):
     shown = stats(lively, query)
     rows = downloaded(lively, "tickets_csv", f"?from={shown['from']}&to={shown['to']}")

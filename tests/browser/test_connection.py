@@ -42,7 +42,6 @@ def test_pages_say_that_the_server_is_gone_and_catch_up_when_it_is_back(start_se
     expect(ana.get_by_label("Now serving")).to_contain_text("A1")
 
 
-@pytest.mark.alone
 def test_a_page_without_a_stream_still_learns_of_its_turn(start_server, visit, notices):
     server = start_server(streams_per_address=1)
     shop = server.open_shop()
@@ -75,7 +74,6 @@ def test_a_page_that_nobody_sees_closes_its_stream_and_catches_up_when_it_is_see
     notices(phone, rings=2, stream="open")
 
 
-@pytest.mark.alone
 def test_a_board_that_was_offline_announces_each_call_once_one_after_another(
     server, shop, visit, notices, offline
 ):

@@ -35,7 +35,7 @@ def live_links(shop):
 
 @pytest.mark.parametrize("broken", soak_after(1, ["its own", "live.js", "swap.js"]))
 @pytest.mark.parametrize(
-    "script", ["customers.js", "ticket.js", "desk.js", "board.js", "door.js", "screen.js"]
+    "script", soak_after(3, ["ticket.js", "board.js", "door.js", "customers.js", "desk.js", "screen.js"])
 )
 def test_a_page_whose_script_cannot_be_parsed_reloads_itself(shop, visit, problems, script, broken):
     if (script, broken) == ("screen.js", "swap.js"):
@@ -121,7 +121,7 @@ def test_outcomes_are_told_apart_by_a_browser_that_does_not_tell_the_button(shop
 # ----- screens that turn off
 
 
-@pytest.mark.parametrize("page_of", ["ticket.js", "board.js", "door.js", "screen.js"])
+@pytest.mark.parametrize("page_of", soak_after(2, ["ticket.js", "board.js", "door.js", "screen.js"]))
 def test_over_plain_http_a_page_says_once_that_the_screen_may_turn_off(shop, visit, page_of):
     page = visit(live_links(shop)[page_of])
     hint = page.locator("#hint")
@@ -141,7 +141,7 @@ LOCKS = """
 """
 
 
-@pytest.mark.parametrize("page_of", ["ticket.js", "board.js", "door.js", "screen.js"])
+@pytest.mark.parametrize("page_of", soak_after(2, ["ticket.js", "door.js", "board.js", "screen.js"]))
 def test_a_page_keeps_the_screen_on_where_the_browser_can(shop, visit, page_of):
     page = visit("about:blank")
     page.add_init_script(LOCKS)
@@ -478,7 +478,7 @@ COVERED = """() => {
 }"""
 
 
-@pytest.mark.parametrize("size", ZOOMED)
+@pytest.mark.parametrize("size", soak_after(1, [(each,) for each in ZOOMED]))
 def test_nothing_scrolls_sideways_or_covers_the_text_at_400_percent(shop, visit, size):
     Calling(shop)
     shop.add_queue("Returns and complaints of all kinds, warranty, spare parts")

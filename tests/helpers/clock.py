@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 # Fixtures that run the program in a process of its own, where the clock is the real one.
-REAL_PROCESSES = {"command", "start_server", "shared_server", "instances"}
+REAL_PROCESSES = {"command", "start_server", "shared_server", "live_server", "instances"}
 
 
 def zone_at_hour(hour: int) -> str:
