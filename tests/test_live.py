@@ -45,8 +45,7 @@ def test_a_client_that_accepts_gzip_gets_the_same_events(live_server):
         events = [plain.next(), early.next()]
         shop.take()
         with shop.watch(encoding="gzip;q=0.5, *;q=0") as late:  # its stream begins with a later part
-            events += [plain.until(lambda event: event.shows("A101"))[-1], late.next()]
-            events.append(early.until(lambda event: event.shows("A101"))[-1])
+            events += [page.until(lambda event: event.shows("A101"))[-1] for page in (plain, early, late)]
             shop.take()
             events += [page.until(lambda event: event.shows("A102"))[-1] for page in (plain, early, late)]
     assert early.headers["content-encoding"] == late.headers["content-encoding"] == "gzip"
