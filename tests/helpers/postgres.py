@@ -137,6 +137,10 @@ class Cluster:
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
 
+    def end_connections(self, database: str) -> None:
+        """End all connections to a database."""
+        self.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")
+
     def drop_database(self, url: str) -> None:
         """Remove a database, whoever is connected."""
         self.execute(f"DROP DATABASE IF EXISTS {url.rpartition('/')[2]} WITH (FORCE)")
@@ -173,10 +177,7 @@ def empty_shop(cluster: Cluster) -> str:
 
     cluster.execute("CREATE DATABASE tables TEMPLATE template0")
     create_or_upgrade(Settings(database_url=cluster.url("tables"))).close()
-    for _ in range(100):
-        if not cluster.execute("SELECT 1 FROM pg_stat_activity WHERE datname = 'tables'"):
-            break
-        time.sleep(0.02)
+    cluster.end_connections("tables")
     return "tables"
 
 
@@ -202,16 +203,16 @@ def emptied_url(cluster: Cluster, empty_shop: str) -> str:
     if not cluster.execute("SELECT 1 FROM pg_database WHERE datname = 'shared'"):
         cluster.execute(f"CREATE DATABASE shared TEMPLATE {empty_shop}")
         return url
+    tables = [table.name for table in reversed(metadata.sorted_tables) if table.name != "fact"]
+    statements = [
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = 'shared' AND pid <> pg_backend_pid()",
+        f"DELETE FROM fact WHERE name NOT IN ({KEPT_FACTS})",
+        *(f"DELETE FROM {table}" for table in tables),
+        *(f"SELECT setval('{table}_id_seq', 1, false)" for table in tables),
+    ]
     with psycopg.connect(url) as raw:
-        raw.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = 'shared' AND pid <> pg_backend_pid()"
-        )
-        for table in reversed(metadata.sorted_tables):
-            kept = f" WHERE name NOT IN ({KEPT_FACTS})" if table.name == "fact" else ""
-            raw.execute(f"DELETE FROM {table.name}{kept}")
-            if not kept:
-                raw.execute(f"SELECT setval('{table.name}_id_seq', 1, false)")
+        raw.execute("; ".join(statements))
     return url
 
 
