@@ -11,10 +11,10 @@ BUNDLE ?= takeanumber.zip
 run: install-run
 	@$(BIN)/python takeanumber.py
 
-# Four tests run at once, since many wait for a server or a browser; "loadgroup" hands them out one by one. Those
+# Five tests run at once, since many wait for a server or a browser; "loadgroup" hands them out one by one. Those
 # marked "alone" measure time, so they don't share the machine. They also run when another test failed.
 test: lint
-	@$(BIN)/pytest -m "not soak and not alone" --numprocesses 4 --dist loadgroup --durations 25; first=$$?; \
+	@$(BIN)/pytest -m "not soak and not alone" --numprocesses 5 --dist loadgroup --durations 25; first=$$?; \
 	$(BIN)/pytest -m "not soak and alone" --durations 25 && exit $$first
 
 soak: install-test
