@@ -29,7 +29,9 @@ PRAGMAS = (
     "secure_delete = ON",
     "synchronous = FULL",  # a ticket that was handed out survives a power cut
 )
-WRITER_CACHE = "cache_size = -16000"  # in KiB: storing 50,000 contacts takes half the time
+# In KiB. It fills with all pages that were ever changed, up to this size. Storing 50,000 contacts takes no
+# longer than with four times as much.
+WRITER_CACHE = "cache_size = -4000"
 
 WHAT_TO_DO = "Stop the server, restore a backup (see docs/backups.md), and start it again."
 GONE = f"The database file of this server is gone, so nothing can be stored. {WHAT_TO_DO}"
