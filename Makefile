@@ -6,15 +6,16 @@ export PYTHONDONTWRITEBYTECODE :=
 BIN := .venv/bin
 BUNDLE ?= takeanumber.zip
 
-.PHONY: run test requirements audit soak bench bundle lint format screenshots clean install-run install-test
+.PHONY: run test compiled requirements audit soak bench bundle lint format screenshots clean install-run install-test
 
 run: install-run
 	@$(BIN)/python takeanumber.py
 
-# Five tests run at once, since many wait for a server or a browser; "loadgroup" hands them out one by one. Those
+# Four tests run at once, since many wait for a server or a browser; "loadgroup" hands them out one by one. Those
 # marked "alone" measure time, so they don't share the machine. They also run when another test failed.
-test: lint
-	@$(BIN)/pytest -m "not soak and not alone" --numprocesses 5 --dist loadgroup --durations 25; first=$$?; \
+test: install-test
+	@$(MAKE) --no-print-directory --jobs 2 lint compiled
+	@$(BIN)/pytest -m "not soak and not alone" --numprocesses 4 --dist loadgroup --durations 25; first=$$?; \
 	$(BIN)/pytest -m "not soak and alone" --durations 25 && exit $$first
 
 soak: install-test
@@ -37,6 +38,10 @@ bench: install-test
 bundle:
 	@git archive --format=zip --output=$(BUNDLE) HEAD $$(sed -n 's|^!/||p' .ebignore)
 	@echo $(BUNDLE)
+
+# What the processes that run tests would each compile, all at the same time.
+compiled: install-test
+	@$(BIN)/pytest --collect-only -qq > /dev/null
 
 lint: install-test
 	@$(BIN)/ruff format --check .

@@ -430,6 +430,7 @@ def test_a_new_instance_takes_over_from_the_old_one(instance, new_instance, vers
     assert instance.server.get(shop.links["board"]).status == 503  # otherwise it would show a stale line
 
 
+@pytest.mark.soak
 def test_an_instance_of_a_cloned_environment_is_refused(instance, new_instance, version):
     instance.deploy(version())
     assert instance.server.open_shop().take().status == 201
@@ -443,6 +444,7 @@ def test_an_instance_of_a_cloned_environment_is_refused(instance, new_instance, 
     assert clone.server.open_shop().take().body["number"] == "A1"
 
 
+@pytest.mark.soak
 def test_a_lost_file_is_an_error_and_no_empty_shop(instance, version):
     instance.deploy(version())
     instance.server.open_shop().take()

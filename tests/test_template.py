@@ -44,6 +44,7 @@ def resources(template):
     return template["Resources"]
 
 
+@pytest.mark.soak
 def test_cfn_lint_finds_nothing():
     ended = subprocess.run([CFN_LINT, TEMPLATE], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout + ended.stderr) == (0, "")

@@ -56,6 +56,7 @@ def reach(page, role, name):
     raise AssertionError(f"Tab doesn't reach {name}.")
 
 
+@pytest.mark.soak
 def test_a_day_by_mouse(calling, ana):
     expect(whom(ana)).to_have_text("2 calls to make")
     presses(ana, "Next call")
@@ -329,6 +330,7 @@ def test_somebody_leaves_a_number(calling, visit):
     phone.get_by_label("Phone").fill("030 555 0199")
     phone.get_by_label("What is it about?").fill("A new prescription")
     presses(phone, "Call me back")
+    expect(phone.get_by_role("button", name="Cancel my request")).to_be_visible()
     expect(phone.get_by_text("We'll call you back")).to_be_visible()
     ana = calling.caller("Ana")
     names = []

@@ -163,9 +163,10 @@ def tablet(server, shop, visit):
     return page
 
 
-def test_a_shared_tablet_goes_back_to_the_start_by_itself(shop, tablet, visit):
+def test_a_shared_tablet_goes_back_to_the_start_by_itself(shop, tablet, visit, notices):
     tablet.get_by_role("button", name="Take a number").click()
     expect(tablet.get_by_role("heading", name="A1")).to_be_visible()
+    notices(tablet, stream="open")  # its scripts run, and have set their timers
     expect(tablet.get_by_role("img", name="QR code of this page")).to_be_visible()
     for control in ("Leave the line", "Sound", "Phone me when it's my turn"):
         expect(tablet.get_by_role("button", name=control)).to_have_count(0)

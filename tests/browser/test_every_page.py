@@ -648,6 +648,45 @@ STATES = [  # a page, and what must be in view without scrolling
     (an_address_that_is_unknown, ("link", "Corner Deli")),
 ]
 
+# Another state of the same page has more on it.
+ONLY_IN_THE_SOAK = {
+    customers_of_an_empty_line,
+    customers_of_a_full_queue,
+    a_ticket_that_is_next,
+    a_ticket_that_was_put_back,
+    a_ticket_that_is_served,
+    a_ticket_of_somebody_who_was_not_there,
+    a_ticket_that_was_cancelled,
+    a_ticket_of_another_day,
+    a_ticket_of_a_shared_tablet,
+    a_ticket_that_did_not_come_in,
+    a_ticket_that_is_called_by_phone,
+    staff_of_one_queue,
+    a_desk_with_nobody,
+    a_desk_that_pauses,
+    a_desk_with_a_call_list,
+    a_board_of_an_empty_line,
+    a_board_of_a_line,
+    a_board_that_only_counts,
+    the_statistics_of_days_the_wrong_way_round,
+    a_door_of_an_empty_shop,
+    a_door_that_is_nearly_full,
+    a_door_with_a_drift,
+    a_door_of_a_stadium,
+    a_door_with_nobody_in_line,
+    a_door_with_a_customer,
+    a_screen_of_an_empty_shop,
+    a_screen_that_is_nearly_full,
+    a_screen_of_a_line,
+    a_chart_of_a_new_counter,
+    a_caller_before_a_call,
+    customers_who_may_leave_a_number,
+}
+PAGES = [
+    pytest.param(state, main, id=state.__name__, marks=[pytest.mark.soak] if state in ONLY_IN_THE_SOAK else [])
+    for state, main in STATES
+]
+
 
 @pytest.fixture(scope="module", autouse=True)
 def axe(windows):
@@ -684,7 +723,7 @@ def check(page: Page, main: tuple[str, str] | None, scheme: str = "light") -> No
     assert wrong == []
 
 
-@pytest.mark.parametrize(("state", "main"), STATES, ids=[state.__name__ for state, _ in STATES])
+@pytest.mark.parametrize(("state", "main"), PAGES)
 def test_every_page_can_be_read_and_used_by_anybody(open_shop, look, problems, state, main):
     page = look(state(open_shop()))
     check(page, main, "dark" if STATES.index((state, main)) % 2 else "light")

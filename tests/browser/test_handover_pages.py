@@ -108,6 +108,7 @@ def test_a_customer_gets_the_number_requested_during_the_handover(shop, visit, n
     assert (len(sent), len(shop.tickets())) == (2, 1)
 
 
+@pytest.mark.soak
 def test_without_javascript_a_customer_sends_the_form_again(shop, visit, new_server):
     phone = visit(shop.links["customers"], java_script_enabled=False)
     new_server.takes_over()
@@ -178,6 +179,7 @@ def test_a_door_goes_on_counting(shop, visit, new_server):
     assert [event["kind"] for event in inside.history()].count("recount") == 1
 
 
+@pytest.mark.soak
 def test_the_final_answer_is_shown(shop, visit, new_server):
     """The connection breaks and then the queue is closed: the page doesn't send the form forever."""
     phone = visit(shop.links["customers"])
