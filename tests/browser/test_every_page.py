@@ -683,7 +683,9 @@ ONLY_IN_THE_SOAK = {
     customers_who_may_leave_a_number,
 }
 PAGES = [
-    pytest.param(state, main, id=state.__name__, marks=[pytest.mark.soak] if state in ONLY_IN_THE_SOAK else [])
+    pytest.param(
+        state, main, id=state.__name__, marks=[pytest.mark.soak] if state in ONLY_IN_THE_SOAK else []
+    )
     for state, main in STATES
 ]
 
