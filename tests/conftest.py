@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ FILE_FIXTURES = REAL_PROCESSES | {"database", "old_version", "command", "small_d
 
 MEMORY = Path("/dev/shm")
 ENOUGH_BYTES = 4 * 2**30
+MAX_CASES = 6  # of one test; the others run in the soak
 
 
 def pytest_configure():
@@ -78,13 +80,17 @@ def pytest_collection_modifyitems(items):
     Tests with real processes mostly wait, so they are spread among the others, which compute: but none at the
     end, where a long one would keep everything waiting.
     """
-    on_postgresql = set()
+    on_postgresql, cases = set(), Counter()
     for item in items:
         if item.get_closest_marker("postgresql"):
-            # Of a test with many parameters, the first is enough to try its SQL.
+            # Of a test with many cases, the first is enough to try its SQL.
             if item.function in on_postgresql:
                 item.add_marker(pytest.mark.soak)
             on_postgresql.add(item.function)
+        elif item.path.parent.name != "browser" and not item.get_closest_marker("soak"):
+            cases[item.function] += 1
+            if cases[item.function] > MAX_CASES:
+                item.add_marker(pytest.mark.soak)
         if REAL_PROCESSES & set(item.fixturenames):
             item.add_marker(pytest.mark.real_process)
     waiting, others = [], []

@@ -308,6 +308,7 @@ class Customers:
         assert sorted(self.numbers) == sorted(there)
 
 
+@pytest.mark.soak
 def test_the_bundle_starts_and_can_be_asked_by_hand(new_instance, bundle, tmp_path, s3):
     s3.client.create_bucket(Bucket=BUCKET)
     instance = new_instance(TAKEANUMBER_BACKUP_URL=f"s3://{BUCKET}/takeanumber/shop")  # like .ebextensions

@@ -189,6 +189,7 @@ def test_a_late_report_is_kept_and_closes_nothing(calling, visit):
     assert calling.calls(ben)["call"]["name"] == "Ann Lee"
 
 
+@pytest.mark.soak
 def test_notes_of_a_lost_call_can_still_be_sent(calling, visit):
     ana, ben = calling.caller("Ana"), calling.caller("Ben")
     call = calling.has_a_call(ana)
@@ -274,6 +275,7 @@ def test_the_desk_leads_to_the_next_call(calling, visit):
 # ----- the owner
 
 
+@pytest.mark.soak
 def test_the_owner_adds_a_list_with_custom_wording(calling, shop, visit):
     ana = calling.caller("Ana")
     owner = visit(f"{shop.links['manage']}/calls")

@@ -62,6 +62,7 @@ def test_a_tap_is_on_every_page_within_a_second(inside, door, visit, notices):
     assert max(took.values()) < SOON_S
 
 
+@pytest.mark.soak
 def test_the_owner_sees_it_too(inside, door, visit):
     owner = visit(f"{inside.shop.links['manage']}/occupancy", "desktop")
     article = owner.get_by_role("article", name="Shop")
@@ -70,6 +71,7 @@ def test_the_owner_sees_it_too(inside, door, visit):
     expect(article).to_contain_text("5 of 90 inside")
 
 
+@pytest.mark.soak
 def test_two_doors_tap_at_the_same_time(inside, door, visit):
     back, screen = visit(inside.add_door("Back"), has_touch=True), visit(inside.screen, "desktop")
     for _ in range(5):
@@ -181,6 +183,7 @@ def test_a_no_show_makes_room_for_the_next(full, keeper, take):
     shows(keeper, 1)
 
 
+@pytest.mark.soak
 def test_a_customer_tapped_in_by_mistake_is_called_again(full, keeper, take):
     phone = take("A1")
     taps(keeper, "Out")

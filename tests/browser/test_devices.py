@@ -362,6 +362,7 @@ def test_a_tap_of_1970_does_not_block_its_door(inside, visit):
     assert door.evaluate("Object.keys(localStorage).filter(name => name.startsWith('taps ')).length") == 0
 
 
+@pytest.mark.soak
 def test_a_count_below_zero_is_seen_at_the_door_only(inside, door, visit):
     board = visit(inside.screen, "desktop")
     taps(door, "Out", "Out")

@@ -154,6 +154,7 @@ def test_taps_of_a_page_that_was_closed_are_sent_by_the_next(inside, door):
     assert [event["delta"] for event in inside.history()] == [4, 1, 1]
 
 
+@pytest.mark.soak
 def test_two_tabs_of_a_door_on_one_phone(server, inside, door):
     network, other = Network(server), door.context.new_page()
     other.goto(door.url)
@@ -174,6 +175,7 @@ def test_two_tabs_of_a_door_on_one_phone(server, inside, door):
     assert [event["delta"] for event in inside.history()] == [1, 2, 5]
 
 
+@pytest.mark.soak
 def test_doors_that_are_offline_at_the_same_time_add_up(inside, door, visit):
     back = visit(inside.add_door("Back"), has_touch=True)
     doors = {door: ["In", "In", "+3"], back: ["+4", "Out"]}

@@ -762,7 +762,7 @@ def test_every_page_is_accessible_at_every_size(open_shop, look, state):
 @pytest.mark.parametrize(
     "state",
     soak_after(
-        8,
+        4,
         [
             customers_of_a_line,
             a_board_that_only_counts,

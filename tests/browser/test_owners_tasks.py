@@ -119,6 +119,7 @@ def test_the_owner_restores_the_last_called_customer(shop, owner):
     assert shop.waiting() == ["A1"]
 
 
+@pytest.mark.soak
 def test_the_owner_stops_calling_a_number_for_good(shop, visit):
     calling = Calling(shop)
     calling.put_on(calling.add("Ann Lee", "Ben Okafor"))
@@ -189,6 +190,7 @@ def test_the_menu_is_always_at_hand(shop, owner):
         expect(owner.get_by_role("link", name=name, exact=True)).to_be_in_viewport(ratio=1)
 
 
+@pytest.mark.soak
 def test_a_desk_is_corrected_and_handed_over(shop, visit):
     desk = visit(shop.links["staff"])
     desk.get_by_label("Your name").fill("Fred")
