@@ -81,6 +81,7 @@ def test_the_backup_is_ten_seconds_behind_at_most(start_server, stick):
     assert stick.holds(stick.newest()) == taken.keys()
 
 
+@pytest.mark.soak
 def test_copies_each_hour_and_each_day_and_a_restore_to_see_that_they_are_whole(start_quick, stick):
     server = start_quick(stick.path, hour=2, day=4)
     shop = server.open_shop()
@@ -177,6 +178,7 @@ def press_on(shop, seconds):
         time.sleep(0.05)
 
 
+@pytest.mark.soak
 def test_a_stick_that_is_taken_out_and_put_in_again(start_quick, stick):
     server = start_quick(stick.path)
     shop = server.open_shop()
@@ -238,6 +240,7 @@ def holds(bucket, number):
         return False
 
 
+@pytest.mark.soak
 def test_storage_that_hangs_neither_keeps_it_from_starting_nor_from_ending(start_quick, bucket, way):
     way.wrong = "hangs"
     before = time.monotonic()

@@ -59,6 +59,7 @@ def test_a_page_whose_script_cannot_be_parsed_reloads_itself(shop, visit, proble
     problems.clear()
 
 
+@pytest.mark.soak
 def test_a_page_whose_scripts_run_does_not_reload_itself(shop, visit, notices):
     page = visit("about:blank")
     page.add_init_script(NOTE_LOADS)

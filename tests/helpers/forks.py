@@ -1,7 +1,7 @@
 """The program in forked processes: importing its modules takes longer than most of what tests make it do.
 
-A process of its own, the nursery, imports the program once, starts no thread, and forks for each start of the
-program. So each runs in a process that can be stopped, killed and measured like any other.
+The fork server is a process that imports the program once, starts no thread, and forks whenever a test starts
+the program. So each runs in a process that can be stopped, killed and measured like any other.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-MAX_BYTES = 200_000  # of a message to the nursery
+MAX_BYTES = 200_000  # of a message to the fork server
 MODULES = ["takeanumber", "alembic.command", "boto3"]  # some are imported by the program when it needs them
 START = "import takeanumber; takeanumber.cli()"
 
 
-class Nursery:
+class ForkServer:
     """The process that imports the program and forks."""
 
     def __init__(self) -> None:
@@ -49,13 +50,17 @@ class Nursery:
             return json.loads(self._socket.recv(MAX_BYTES))
 
 
+@cache
+def fork_server() -> ForkServer:
+    """Return the fork server of this process, started when it is first needed."""
+    return ForkServer()
+
+
 class Forked:
     """The program in a process of its own; like subprocess.Popen, as far as tests need it.
 
     Another `code` may change something in the program before it starts it.
     """
-
-    _nurseries: dict[int, Nursery] = {}  # by the process that asks  # noqa: RUF012
 
     def __init__(
         self,
@@ -69,14 +74,14 @@ class Forked:
     ):
         self.args = words
         self.returncode: int | None = None
-        self._nursery = self._nurseries.get(os.getpid()) or self._nurseries.setdefault(os.getpid(), Nursery())
+        self._server = fork_server()
         request = {"words": list(words), "cwd": str(cwd), "env": dict(env), "code": code}
-        self.pid: int = self._nursery.ask(request, [stdout.fileno(), stderr.fileno()])
+        self.pid: int = self._server.ask(request, [stdout.fileno(), stderr.fileno()])
 
     def poll(self) -> int | None:
         """Return the exit status, or None while the process runs."""
         if self.returncode is None:
-            self.returncode = self._nursery.ask({"pid": self.pid})
+            self.returncode = self._server.ask({"pid": self.pid})
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
