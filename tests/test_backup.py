@@ -327,7 +327,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "word"), soak_after(3, WRONG), ids=str)
+@pytest.mark.parametrize(("wrong", "word"), soak_after(1, WRONG), ids=str)
 def test_a_failure_is_reported_and_never_taken_for_no_backup_yet(invoke, bucket, way, database, wrong, word):
     invoke("backup", "--to", bucket.url)
     stored, before = bucket.names(), dump(database)

@@ -188,6 +188,7 @@ def test_its_syntax_is_that_of_python_3_9():  # which CloudShell has
         assert "from __future__ import annotations" in source
 
 
+@pytest.mark.soak
 def test_the_calls_and_the_answers_of_the_tests_are_those_of_aws(shell):
     shell.account(cloudfront_verified=False)
     shell.run()

@@ -177,7 +177,7 @@ def seconds(text):
 QUERIES = ["?from=2026-11-19&to=2026-11-21", "", "?from=2026-11-20", "?from=2026-11-19&to=2026-11-19"]
 
 
-@pytest.mark.parametrize("query", soak_after(2, QUERIES))
+@pytest.mark.parametrize("query", soak_after(1, QUERIES))
 def test_every_figure_is_that_of_the_csv(lively, query):
     shown = stats(lively, query)
     rows = downloaded(lively, "tickets_csv", f"?from={shown['from']}&to={shown['to']}")

@@ -171,6 +171,7 @@ def test_a_waiting_customer_is_called_to_the_door_and_tapped_in(full, keeper, ta
     ]
 
 
+@pytest.mark.soak
 def test_a_no_show_makes_room_for_the_next(full, keeper, take):
     phone, next_phone = take("A1"), take("A2")
     taps(keeper, "Out")

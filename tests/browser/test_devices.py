@@ -198,6 +198,7 @@ def test_done_brings_a_shared_tablet_back_to_the_start(shop, tablet):
 # ----- sound
 
 
+@pytest.mark.soak
 def test_chime_and_voice_are_two_switches(shop, visit, notices):
     board, desk = visit(shop.links["board"], "desktop"), shop.desk()
     chime, voice = (board.get_by_role("button", name=name) for name in ("Chime", "Voice"))

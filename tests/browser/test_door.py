@@ -376,6 +376,7 @@ LEVELS = [  # the next tap, and the message and colour that follow
 ]
 
 
+@pytest.mark.soak
 def test_a_full_shop_is_red_and_says_so_and_goes_on_counting(shop, visit):
     inside = Inside(shop, capacity=5)
     door, screen = visit(inside.door(), has_touch=True), visit(inside.screen, "desktop")
