@@ -1,4 +1,4 @@
-# make run: start the service.  make test: run all tests.  Both install what they need (see tests/install.py).
+# make run: start the service.  make test: run the tests.  Both install what they need (see tests/install.py).
 # make bundle: make the zip for Elastic Beanstalk from the last commit.
 PYTHON ?= python3
 # Keep compiled modules, even where the environment says not to: without them, each start takes four times as long.
@@ -41,7 +41,7 @@ bundle:
 
 # What the processes that run tests would each compile, all at the same time.
 compiled: install-test
-	@$(BIN)/pytest --collect-only -qq > /dev/null
+	@$(BIN)/pytest --collect-only -qq > /dev/null 2>&1 || true
 
 lint: install-test
 	@$(BIN)/ruff format --check .

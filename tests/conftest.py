@@ -75,11 +75,13 @@ def pytest_generate_tests(metafunc):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark tests that start real processes, and those that `make test` leaves to the soak on PostgreSQL.
+    """Mark tests, and put them into the order in which they run."""
+    _mark(items)
+    items[:] = _spread(items)
 
-    Tests with real processes mostly wait, so they are spread among the others, which compute: but none at the
-    end, where a long one would keep everything waiting.
-    """
+
+def _mark(items):
+    """Mark tests that start real processes, and those that are left to the soak: see MAX_CASES."""
     on_postgresql, cases = set(), Counter()
     for item in items:
         if item.get_closest_marker("postgresql"):
@@ -93,13 +95,20 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.soak)
         if REAL_PROCESSES & set(item.fixturenames):
             item.add_marker(pytest.mark.real_process)
+
+
+def _spread(items):
+    """Return the tests in an order in which those that mostly wait run beside those that compute.
+
+    Tests with real processes wait. None of them is near the end, where a long one would keep up the rest.
+    """
     waiting, others = [], []
     for item in items:
         waits = item.get_closest_marker("real_process") and item.path.parent.name != "browser"
         (waiting if waits else others).append(item)
     places = [(0.75 * number / len(waiting), item) for number, item in enumerate(waiting)]
     places += [(number / len(others), item) for number, item in enumerate(others)]
-    items[:] = [item for _, item in sorted(places, key=lambda place: place[0])]
+    return [item for _, item in sorted(places, key=lambda place: place[0])]
 
 
 def pytest_collection_finish():

@@ -40,7 +40,7 @@ from app.storage.sql import insert_returning, load, load_all, run, update
 
 WAIT, EMPTY_DESK = "wait", "empty-desk"  # the kinds of alerts
 ALERT_EVENT, ALERT_OVER_EVENT = "alert", "alert_over"  # what webhooks call them
-PATIENCE_S = 300  # a shorter wait, or a desk that was empty for less, is no reason to tell the owner
+PATIENCE_S = 300  # how long a wait must be too long, or a desk empty, before the owner is told
 LOOK_S = 30  # how often to look at a place in which nothing happens
 MINUTES_PER_DAY = 1440
 # True for a servicer who serves the queue :queue.
@@ -63,9 +63,9 @@ class Alert:
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether people wait too long in a queue, or at an empty desk.
+    """What a look at a queue found about one kind of alert.
 
-    An alert that is under way goes on until the finding is over; between bad and over, nothing changes.
+    `is_bad` begins an alert and `is_over` ends it. If neither is true, nothing changes.
     """
 
     queue: Queue
@@ -111,7 +111,7 @@ def hours_around(place: Place, at: float) -> Hours | None:
 
 @dataclass(frozen=True)
 class _PlaceFindings:
-    """What was found in a place whose owner may have to be told something."""
+    """The findings in all queues of a place, and what is needed to act on them."""
 
     place: Place
     findings: list[Finding]

@@ -142,7 +142,7 @@ class PlaceSettingsForm(PlaceForm):
     )
     address = text_field("Address for phones", 60)
     max_delays = int_field("More time, times", 0, 10)
-    keeps_wait = flag_field("Waiting time of who is moved")
+    keeps_wait = flag_field("Waiting time of customers who are moved")
 
 
 class AlertsForm(Form):

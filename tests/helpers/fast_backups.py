@@ -24,23 +24,15 @@ clock.source = lambda: time.time() + {clock_offset}
 lease.timing = lease.Timing().scaled({lease_factor})
 keeper.CHECK_CHANGES_S, keeper.CHECK_VERIFICATION_S, keeper.LIST_ORPHANS_S = 0.1, 0.3, 1.0
 keeper.INTERVAL_PER_MEGABYTE_S, keeper.FIRST_RETRY_S, keeper.LAST_COPY_RETRY_S = 1.0, 0.4, 0.2
-keeper.STOP_TIMEOUT_S = {stop_timeout}
+keeper.STOP_TIMEOUT_S = 4.0
 keeper.HOUR_S, keeper.DAY_S = {hour}, {day}
 takeanumber.cli()
 """
 
 
-def quick_code(
-    hour: float = 3600,
-    day: float = 86400,
-    lease_factor: float = LEASE_FACTOR,
-    stop_timeout: float = 4.0,
-    clock_offset: float = 0,
-) -> str:
-    """The code that runs the program with such intervals."""
-    return QUICK.format(
-        hour=hour, day=day, lease_factor=lease_factor, stop_timeout=stop_timeout, clock_offset=clock_offset
-    )
+def quick_code(hour: float, day: float, clock_offset: float) -> str:
+    """Return the code that runs the program with such intervals; an hour and a day last this many seconds."""
+    return QUICK.format(hour=hour, day=day, lease_factor=LEASE_FACTOR, clock_offset=clock_offset)
 
 
 @pytest.fixture

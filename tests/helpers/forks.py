@@ -6,7 +6,6 @@ the program. So each runs in a process that can be stopped, killed and measured 
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import json
 import os
@@ -104,12 +103,12 @@ class Forked:
 
 
 def run_program(
-    words: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT, timeout: float = 60, code: str = START
+    words: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT, timeout: float = 60
 ) -> subprocess.CompletedProcess[str]:
     """Run the program to its end, with these environment variables besides those of this process."""
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         env = {**os.environ, **env}
-        process = Forked(words, env=env, stdout=stdout, stderr=stderr, cwd=cwd, code=code)
+        process = Forked(words, env=env, stdout=stdout, stderr=stderr, cwd=cwd)
         try:
             status = process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -132,25 +131,35 @@ def _serve_forks(requests: socket.socket) -> dict[str, Any] | None:
         if "pid" in request:
             pid, status = os.waitpid(request["pid"], os.WNOHANG)
             answer = os.waitstatus_to_exitcode(status) if pid else None
-        elif (answer := os.fork()) == 0:
-            for number, file in enumerate(files, 1):
-                os.dup2(file, number)
+        else:
+            pid = os.fork()
+            if pid == 0:
+                requests.close()
+                _redirect_output(*files)
+                return request
+            for file in files:
                 os.close(file)
-            requests.close()
-            return request
-        for file in files:
-            os.close(file)
+            answer = pid
         requests.send(json.dumps(answer).encode())
+
+
+def _redirect_output(stdout: int, stderr: int) -> None:
+    """Write the output of this process to two open files from now on."""
+    for file, number in ((stdout, 1), (stderr, 2)):
+        os.dup2(file, number)
+        os.close(file)
 
 
 def main() -> None:
     """Import the program, and run it in each process that is forked."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the tests, and they end this process
     requests = socket.socket(fileno=int(sys.argv[1]))
     sys.path[0] = str(ROOT)
     for module in MODULES:
         import_module(module)
     gc.freeze()
     if request := _serve_forks(requests):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["env"])
@@ -160,5 +169,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        main()
+    main()
