@@ -22,7 +22,7 @@ from app.core.notify import Subscription
 from app.core.outbox import MAIL, PUSH, due_targets, release_claims
 from app.core.outgoing import Answer, Hosts, NoAnswer, RefusedTarget, post
 from app.core.places import slug_of
-from app.core.subscriptions import PushLetter, claim_push, delete_subscription, postpone_push
+from app.core.subscriptions import QueuedPush, claim_push, delete_subscription, postpone_push
 from app.core.web_push import Browser, encrypt, headers_of, origin_of, tag_of
 from app.core.webhooks import Post, Webhook, claim_post, slug_of_webhook, store_result
 from app.errors import Unavailable
@@ -132,46 +132,46 @@ class Dispatcher:
             key = get_fact(db, PUSH_KEY)
         sent: int | None = None
         while claimed := self._database.write_in(OUTBOX, claim_push, now(), target, sent, self._instance):
-            letter, subscription = claimed
-            sent = letter.id if self._push(letter, subscription, key) else None
+            queued, subscription = claimed
+            sent = queued.id if self._push(queued, subscription, key) else None
 
-    def _push(self, letter: PushLetter, subscription: Subscription, key: str) -> bool:
+    def _push(self, queued: QueuedPush, subscription: Subscription, key: str) -> bool:
         """Send a message; return True if it was accepted, else store what to do with it."""
         origin = origin_of(subscription.endpoint)
         # A push service wants to know whom to write to; the pages of this server say so.
         contact = origin_of(subscription.ticket_url)
-        topic = tag_of(letter.content) if letter.ticket_id is None else f"ticket-{letter.ticket_id}"
+        topic = tag_of(queued.content) if queued.ticket_id is None else f"ticket-{queued.ticket_id}"
         headers = headers_of(now(), key, origin, contact, topic)
         browser = Browser(subscription.endpoint, subscription.p256dh or "", subscription.auth or "")
         try:
-            body = encrypt(letter.content.encode(), browser)
+            body = encrypt(queued.content.encode(), browser)
             answer = post(subscription.endpoint, body, headers, self._push_hosts)
         except RefusedTarget as error:
             log.warning("A message was not pushed: %s", error)
-            self._forget(letter)
+            self._forget(queued)
             return False
         except NoAnswer as error:
-            self._database.write_in(OUTBOX, postpone_push, now(), letter, str(error))
+            self._database.write_in(OUTBOX, postpone_push, now(), queued, str(error))
             return False
         if 200 <= answer.status < 300:
             return True
-        self._handle_push_error(letter, origin, answer)
+        self._handle_push_error(queued, origin, answer)
         return False
 
-    def _handle_push_error(self, letter: PushLetter, origin: str, answer: Answer) -> None:
+    def _handle_push_error(self, queued: QueuedPush, origin: str, answer: Answer) -> None:
         host = urlsplit(origin).hostname or ""
         is_over = answer.status in GONE or (answer.status == FORBIDDEN and host == APPLE)
         if is_over:
-            self._forget(letter)
+            self._forget(queued)
             return
         reason = f"{answer.status} {answer.text}".strip()[:200]
         log.warning("A push message was refused by %s: %s", host, reason)
-        self._database.write_in(OUTBOX, postpone_push, now(), letter, reason)
+        self._database.write_in(OUTBOX, postpone_push, now(), queued, reason)
 
-    def _forget(self, letter: PushLetter) -> None:
+    def _forget(self, queued: QueuedPush) -> None:
         with self._database.read() as db:
-            slug = slug_of(db, letter.place_id)
-        self._database.write_in(slug, delete_subscription, letter.subscription_id)
+            slug = slug_of(db, queued.place_id)
+        self._database.write_in(slug, delete_subscription, queued.subscription_id)
 
     # ----- webhooks
 

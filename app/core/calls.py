@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from app.core.calling_hours import is_open, opens_at
-from app.core.desks import open_desk
+from app.core.desks import update_desk
 from app.core.models import CALLS, Call, Contact, Place, Queue, Servicer, Ticket
 from app.core.phones import without_extension
 from app.core.places import find_place_for_owner, new_token
@@ -431,7 +431,7 @@ def claim_next(
     is returned again. Raises BadInput for a list that isn't theirs, and Conflict for a call that they can't
     have, while a customer is at their desk or they are not on duty.
     """
-    desk = open_desk(db, at, slug, token)
+    desk = update_desk(db, at, slug, token)
     asks_for_one = call_id is not None or name is not None
     if desk.call is not None:
         if asks_for_one and not _is_call(db, desk.call, call_id, name):
@@ -502,7 +502,7 @@ def _release_lapsed(db: Connection, at: float, place: Place) -> None:
 
 def extend(db: Connection, at: float, slug: str, token: str, claim: str) -> Ticket:
     """Let a caller keep their call for `claim_minutes` from now. Raises Conflict if it isn't theirs."""
-    desk = open_desk(db, at, slug, token)
+    desk = update_desk(db, at, slug, token)
     if desk.call is None or desk.call.claim != claim:
         raise Conflict("This call is not yours any more: its time was up. You can still report it.")
     claim_s = 60 * get_queue(db, desk.call.queue_id).claim_minutes
@@ -517,7 +517,7 @@ def release(db: Connection, at: float, slug: str, token: str, claim: str) -> Non
     A second time changes nothing. Raises NotFound for a claim that isn't theirs, and Conflict if the call has
     ended.
     """
-    desk = open_desk(db, at, slug, token)
+    desk = update_desk(db, at, slug, token)
     if desk.call is not None and desk.call.claim == claim:
         release_call(db, at, desk.call, "give-back", joined_at=at)
         return

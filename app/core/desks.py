@@ -99,12 +99,11 @@ def find_desk(db: Connection, slug: str, token: str) -> tuple[Place, Servicer]:
     return place, servicer
 
 
-def open_desk(db: Connection, at: float, slug: str, token: str) -> Desk:
-    """Return the desk of a servicer who is about to act.
+def update_desk(db: Connection, at: float, slug: str, token: str) -> Desk:
+    """Write what is due at a desk before its servicer acts, and return the desk.
 
-    Writes what is due first: it starts the day of the place if that is new, which expires tickets still
-    waiting from earlier days, and releases the servicer's call if its claim ran out. Raises NotFound for an
-    unknown link.
+    That starts the day of the place if it is new, which expires tickets still waiting from earlier days, and
+    releases the servicer's call if its claim ran out. Raises NotFound for an unknown link.
     """
     place, servicer = find_desk(db, slug, token)
     day = day_of_series(start_day(db, at, place))
@@ -139,7 +138,7 @@ def call_next(
     any more, this is the second of two presses, or somebody else was quicker. `queue` is the slug of the only
     queue to call from. Raises Conflict and BadInput.
     """
-    desk = open_desk(db, at, slug, token)
+    desk = update_desk(db, at, slug, token)
     if desk.call:
         raise Conflict("You have a call. Report or release it before you call a customer.")
     if finished != (desk.ticket.number if desk.ticket else None):
@@ -224,32 +223,32 @@ def _admitted_by_counter(db: Connection, queue: Queue) -> Conflict:
 
 def start(db: Connection, at: float, slug: str, token: str, number: str) -> None:
     """Note that the customer has reached the desk."""
-    ticket = _ticket_at_desk(open_desk(db, at, slug, token), number)
+    ticket = _ticket_at_desk(update_desk(db, at, slug, token), number)
     if ticket.state != "serving":
         change_state(db, at, ticket, "start", started_at=at)
 
 
 def finish(db: Connection, at: float, slug: str, token: str, number: str) -> None:
     """Finish the ticket at the desk: it is done, or goes on to the next step of its plan."""
-    desk = open_desk(db, at, slug, token)
+    desk = update_desk(db, at, slug, token)
     finish_step(db, at, desk.place, desk.day, _ticket_at_desk(desk, number))
 
 
 def no_show(db: Connection, at: float, slug: str, token: str, number: str) -> None:
     """End the ticket of a customer who didn't come."""
-    ticket = _ticket_at_desk(open_desk(db, at, slug, token), number)
+    ticket = _ticket_at_desk(update_desk(db, at, slug, token), number)
     change_state(db, at, ticket, "no-show")
 
 
 def call_again(db: Connection, at: float, slug: str, token: str, number: str) -> None:
     """Announce the ticket at the desk once more."""
-    ticket = _ticket_at_desk(open_desk(db, at, slug, token), number)
+    ticket = _ticket_at_desk(update_desk(db, at, slug, token), number)
     record_ticket_event(db, at, "call-again", ticket, desk=ticket.desk)
 
 
 def put_back(db: Connection, at: float, slug: str, token: str, number: str) -> None:
     """Let the customer at the desk wait again, behind the next two."""
-    desk = open_desk(db, at, slug, token)
+    desk = update_desk(db, at, slug, token)
     ticket = _ticket_at_desk(desk, number)
     _check_can_wait_again(desk, ticket)
     position = position_behind(db, ticket.queue_id, desk.day, PUT_BACK_BEHIND)
@@ -270,7 +269,7 @@ def bring_back(db: Connection, at: float, slug: str, token: str, number: str) ->
 
     Only one of the desk's last ten tickets can be brought back, and only if it ended within the last hour.
     """
-    desk = open_desk(db, at, slug, token)
+    desk = update_desk(db, at, slug, token)
     ticket = _find_number(recent_tickets(db, desk.servicer), number)
     if ticket is None or ticket.ended_at is None or at - ticket.ended_at > BRING_BACK_S:
         raise Conflict(f"{number} is not among your last ten of the last hour. {UNCHANGED}")
@@ -298,7 +297,7 @@ def move_ticket(
     steps that can't be.
     """
     changes = changes or {}
-    desk = open_desk(db, at, slug, token)
+    desk = update_desk(db, at, slug, token)
     ticket = _ticket_of_desk(db, desk, number, step)
     _check_can_wait_again(desk, ticket)
     target = find_walk_in_queue(db, desk.place, queue_slug)
@@ -325,7 +324,7 @@ def change_plan(
     It is the ticket at the desk, or one that waits in its line; see move_ticket() for `step`. Raises BadInput
     and Conflict.
     """
-    desk = open_desk(db, at, slug, token)
+    desk = update_desk(db, at, slug, token)
     ticket = _ticket_of_desk(db, desk, number, step)
     if "steps" in changes:
         queue = get_queue(db, ticket.queue_id)
@@ -386,7 +385,7 @@ def undo(db: Connection, at: float, slug: str, token: str, number: str) -> None:
 
     Raises Conflict when something else happened since, or when it was too long ago.
     """
-    desk = open_desk(db, at, slug, token)
+    desk = update_desk(db, at, slug, token)
     if desk.ticket and desk.ticket.number == number:
         return  # the second of two presses
     undoable = None if desk.call else find_undoable(db, at, desk.servicer)
@@ -443,7 +442,7 @@ def add_customer(
     request_id: str | None = None,
 ) -> Taken:
     """Take a number for a customer without a phone; see take_number()."""
-    open_desk(db, at, slug, token)
+    update_desk(db, at, slug, token)
     return take_number(db, at, slug, queue_slug, details, request_id=request_id)
 
 
@@ -452,20 +451,20 @@ def add_customer(
 
 def set_duty(db: Connection, at: float, slug: str, token: str, on_duty: bool) -> None:
     """Put a servicer on or off duty. The ticket at their desk stays there."""
-    desk = open_desk(db, at, slug, token)
+    desk = update_desk(db, at, slug, token)
     set_on_duty(db, at, desk.servicer, on_duty)
 
 
 def rename_desk(db: Connection, at: float, slug: str, token: str, name: str, desk_name: str | None) -> None:
     """Correct the name of the servicer and of their desk."""
-    desk = open_desk(db, at, slug, token)
+    desk = update_desk(db, at, slug, token)
     rename(db, desk.servicer, name, desk_name)
     record(db, at, desk.place.id, "change-servicer", servicer_id=desk.servicer.id)
 
 
 def finish_shift(db: Connection, at: float, slug: str, token: str) -> None:
     """End the shift at this desk; see end_shift()."""
-    desk = open_desk(db, at, slug, token)
+    desk = update_desk(db, at, slug, token)
     end_shift(db, at, desk.place, desk.servicer)
 
 
@@ -476,7 +475,7 @@ def hand_over(
 
     Raises Conflict when the shift has ended; the browser that pressed twice gets the same servicer again.
     """
-    desk = open_desk(db, at, slug, token)
+    desk = update_desk(db, at, slug, token)
     if desk.servicer.shift_ended_at is not None:
         known = servicer_of_browser(db, desk.place, browser)
         if known is not None and (known.name, known.desk) == (name, desk_name):

@@ -85,11 +85,11 @@ def send_due_mails(database: Database, at: float, settings: Settings, instance: 
         late = [mail for mail in mails if mail.expires_at is not None and mail.expires_at <= at]
         if late:
             database.write_in(OUTBOX, _delete, late)
-        for letter in _letters([mail for mail in mails if mail not in late]):
+        for group in _by_message([mail for mail in mails if mail not in late]):
             if database.paused:
                 return False
-            if _may_send(database, at, letter):
-                _send(database, at, settings, server, letter, epoch)
+            if _may_send(database, at, group):
+                _send(database, at, settings, server, group, epoch)
             if time.monotonic() - claimed_at > CLAIM_S / 2:
                 return True  # with a slow mail server, the rest must be claimed again
     finally:
@@ -97,53 +97,53 @@ def send_due_mails(database: Database, at: float, settings: Settings, instance: 
     return len(mails) == MAX_MAILS
 
 
-def _letters(mails: list[Mail]) -> list[list[Mail]]:
-    """Return the mails in groups, each of which is sent as one message.
+def _by_message(mails: list[Mail]) -> list[list[Mail]]:
+    """Return the mails in lists, each of which is sent as one message.
 
     The staff of a place may have many requests at once, and may get only a few messages an hour.
     """
-    letters: dict[tuple[object, ...], list[Mail]] = {}
+    messages: dict[tuple[object, ...], list[Mail]] = {}
     for mail in mails:
         if mail.kind in TO_STAFF:
-            letters.setdefault((mail.place_id, mail.kind, mail.recipient.casefold()), []).append(mail)
+            messages.setdefault((mail.place_id, mail.kind, mail.recipient.casefold()), []).append(mail)
         else:
-            letters[mail.id,] = [mail]
-    return list(letters.values())
+            messages[mail.id,] = [mail]
+    return list(messages.values())
 
 
-def _may_send(database: Database, at: float, letter: list[Mail]) -> bool:
+def _may_send(database: Database, at: float, mails: list[Mail]) -> bool:
     """Return True for mails that may be sent now. Others are postponed, or deleted if they never may.
 
     Only those of the kinds COUNTED_WHEN_SENT can be too many here.
     """
-    first = letter[0]
+    first = mails[0]
     with database.read() as db:
-        key = _key_of(db, letter)
+        key = _key_of(db, mails)
         is_refused = is_blocked(db, key) or not is_still_news(db, at, first)
         if first.kind in TO_STAFF:
             is_refused = not is_confirmed(db, first.place_id, key)
         due_at = next_mail_at(db, at, first.place_id, key) if first.kind in COUNTED_WHEN_SENT else at
     if is_refused:
-        database.write_in(OUTBOX, _delete, letter)
+        database.write_in(OUTBOX, _delete, mails)
     elif due_at > at:
-        database.write_in(OUTBOX, _put_off, letter, due_at)
+        database.write_in(OUTBOX, _put_off, mails, due_at)
     return not is_refused and due_at <= at
 
 
-def _put_off(db: Connection, letter: list[Mail], due_at: float) -> None:
+def _put_off(db: Connection, mails: list[Mail], due_at: float) -> None:
     sql = "UPDATE mail SET due_at = :due_at WHERE id IN :ids"
-    run(db, sql, due_at=due_at, ids=[mail.id for mail in letter])
+    run(db, sql, due_at=due_at, ids=[mail.id for mail in mails])
 
 
-def _store_sent(db: Connection, at: float, letter: list[Mail]) -> None:
+def _store_sent(db: Connection, at: float, mails: list[Mail]) -> None:
     """Delete mails that were sent, and count those of the kinds COUNTED_WHEN_SENT."""
-    if letter[0].kind in COUNTED_WHEN_SENT:
-        log_mail(db, at, letter[0].place_id, _key_of(db, letter))
-    _delete(db, letter)
+    if mails[0].kind in COUNTED_WHEN_SENT:
+        log_mail(db, at, mails[0].place_id, _key_of(db, mails))
+    _delete(db, mails)
 
 
-def _key_of(db: Connection, letter: list[Mail]) -> str:
-    return letter[0].address_key or address_key(db, letter[0].recipient)
+def _key_of(db: Connection, mails: list[Mail]) -> str:
+    return mails[0].address_key or address_key(db, mails[0].recipient)
 
 
 def _due_mails(db: Connection, at: float) -> list[Mail]:
@@ -189,46 +189,46 @@ def _connect(settings: Settings) -> smtplib.SMTP:
 
 
 def _send(
-    database: Database, at: float, settings: Settings, server: smtplib.SMTP, letter: list[Mail], epoch: str
+    database: Database, at: float, settings: Settings, server: smtplib.SMTP, mails: list[Mail], epoch: str
 ) -> None:
     """Send mails as one message, and delete them from the outbox or postpone them."""
-    mail = letter[0]
+    mail = mails[0]
     try:
         sender = read_sender(settings.smtp_from).addr_spec
-        message = _message(settings, letter, epoch)
+        message = _message(settings, mails, epoch)
         server.send_message(message, from_addr=sender, to_addrs=[mail.recipient])
     except smtplib.SMTPRecipientsRefused as error:
         ((code, answer),) = error.recipients.values()
         reason = f"{code} {_reason(answer)}"
         log.warning("Mail %s was refused: %s", mail.id, _without_recipient(reason, mail))
         if code >= PERMANENT_FAILURE:
-            database.write_in(OUTBOX, _delete, letter)
+            database.write_in(OUTBOX, _delete, mails)
         else:
-            database.write_in(OUTBOX, _postpone, at, letter, reason)
+            database.write_in(OUTBOX, _postpone, at, mails, reason)
     except (OSError, smtplib.SMTPException) as error:
         log.warning("Mail %s was not sent: %s", mail.id, _without_recipient(_reason(error), mail))
-        database.write_in(OUTBOX, _postpone, at, letter, _reason(error))
+        database.write_in(OUTBOX, _postpone, at, mails, _reason(error))
     except Exception as error:  # noqa: BLE001
         # The library fails in many ways on odd addresses, and would fail again.
         log.warning("Mail %s can never be sent: %s", mail.id, type(error).__name__)
-        database.write_in(OUTBOX, _delete, letter)
+        database.write_in(OUTBOX, _delete, mails)
     else:
-        database.write_in(OUTBOX, _store_sent, at, letter)
+        database.write_in(OUTBOX, _store_sent, at, mails)
 
 
-def _message(settings: Settings, letter: list[Mail], epoch: str) -> EmailMessage:
-    mail = letter[0]
+def _message(settings: Settings, mails: list[Mail], epoch: str) -> EmailMessage:
+    mail = mails[0]
     message = EmailMessage()
     sender = read_sender(settings.smtp_from)
     message["From"] = sender
     message["To"] = mail.recipient
-    message["Subject"] = mail.subject if len(letter) == 1 else f"{mail.subject}, and {len(letter) - 1} more"
+    message["Subject"] = mail.subject if len(mails) == 1 else f"{mail.subject}, and {len(mails) - 1} more"
     message["Date"] = formatdate(mail.created_at)
     # The same id each time: if the server stops before it stores that a mail was sent, it sends the mail
     # twice, and mail programs show it once.
     message["Message-ID"] = f"<{mail.id}.{epoch}@{sender.domain}>"
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content("\n\n".join(each.content for each in letter))
+    message.set_content("\n\n".join(each.content for each in mails))
     return message
 
 
@@ -243,12 +243,12 @@ def _without_recipient(reason: str, mail: Mail) -> str:
     return reason.replace(mail.recipient, "…")
 
 
-def _delete(db: Connection, letter: list[Mail]) -> None:
-    run(db, "DELETE FROM mail WHERE id IN :ids", ids=[mail.id for mail in letter])
+def _delete(db: Connection, mails: list[Mail]) -> None:
+    run(db, "DELETE FROM mail WHERE id IN :ids", ids=[mail.id for mail in mails])
 
 
-def _postpone(db: Connection, at: float, letter: list[Mail], reason: str) -> None:
-    for mail in letter:
+def _postpone(db: Connection, at: float, mails: list[Mail], reason: str) -> None:
+    for mail in mails:
         if mail.tries + 1 >= MAX_TRIES:
             _delete(db, [mail])
             continue

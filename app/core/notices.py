@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 from sqlalchemy.engine import Connection
 
 from app.core.days import day_of, local_time
-from app.core.desks import open_desk
+from app.core.desks import update_desk
 from app.core.history import record
 from app.core.models import Place
 from app.core.notify import News, send_news, subscriptions_of
@@ -59,7 +59,7 @@ def add_for_owner(db: Connection, at: float, slug: str, token: str, new: NewNoti
 
 def add_at_desk(db: Connection, at: float, slug: str, token: str, new: NewNotice) -> Notice:
     """Show a message of a desk's."""
-    desk = open_desk(db, at, slug, token)
+    desk = update_desk(db, at, slug, token)
     return _add(db, at, desk.place, new, servicer_id=desk.servicer.id)
 
 
@@ -70,7 +70,7 @@ def remove_for_owner(db: Connection, at: float, slug: str, token: str, notice_id
 
 def remove_at_desk(db: Connection, at: float, slug: str, token: str, notice_id: int) -> None:
     """Remove a message, whoever wrote it. A second time changes nothing. Raises NotFound."""
-    desk = open_desk(db, at, slug, token)
+    desk = update_desk(db, at, slug, token)
     _remove(db, at, desk.place, notice_id, servicer_id=desk.servicer.id)
 
 

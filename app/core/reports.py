@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from app.core import calls
 from app.core.contacts import find_or_add_contact, forbid_calls
 from app.core.days import day_begins, local_time, next_day
-from app.core.desks import Desk, open_desk
+from app.core.desks import Desk, update_desk
 from app.core.history import record
 from app.core.mail_addresses import MailLinks
 from app.core.models import Contact, Outcome, Place, Queue, Report, Service, Servicer, Ticket
@@ -108,7 +108,7 @@ def report_call(
 
     :param links: makes the URLs in a mail to who asked for the call; None if no mail server is configured
     """
-    desk = open_desk(db, at, slug, token)
+    desk = update_desk(db, at, slug, token)
     earlier = _find_report(db, desk.servicer, claim)
     if earlier is not None:
         return earlier
@@ -150,7 +150,7 @@ def log_incoming(
     back. The same request again returns the same report. Nothing changes on restricted lists on which the
     caller doesn't work. Raises BadInput and Conflict.
     """
-    desk = open_desk(db, at, slug, token)
+    desk = update_desk(db, at, slug, token)
     claim = f"incoming {desk.servicer.id} {request_id or secrets.token_urlsafe(16)}"
     earlier = _find_report(db, desk.servicer, claim)
     if earlier is not None:

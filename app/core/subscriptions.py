@@ -266,7 +266,7 @@ class TicketMessage(Protocol):
 
 
 @dataclass(frozen=True)
-class PushLetter:
+class QueuedPush:
     """A push message that this process has claimed."""
 
     id: int
@@ -293,7 +293,7 @@ def is_still_news(db: Connection, at: float, message: TicketMessage) -> bool:
 
 def claim_push(
     db: Connection, at: float, target: str, sent: int | None, instance: str
-) -> tuple[PushLetter, Subscription] | None:
+) -> tuple[QueuedPush, Subscription] | None:
     """Delete a message that was sent, and return the next one to this target, after claiming it.
 
     "Your turn" goes first: hundreds may be told at once that it's soon, or read a message to everybody. What
@@ -321,25 +321,25 @@ def claim_push(
         ).first()
         if row is None:
             return None
-        letter = load(PushLetter, row)
+        queued = load(QueuedPush, row)
         sql = "SELECT * FROM subscription WHERE id = :id"
-        subscription = load_first(Subscription, run(db, sql, id=letter.subscription_id))
-        if subscription is not None and is_still_news(db, at, letter):
-            update(db, "mail", letter.id, claimed_by=instance, claimed_until=at + CLAIM_S)
-            return letter, subscription
-        delete_messages(db, [letter.id])
+        subscription = load_first(Subscription, run(db, sql, id=queued.subscription_id))
+        if subscription is not None and is_still_news(db, at, queued):
+            update(db, "mail", queued.id, claimed_by=instance, claimed_until=at + CLAIM_S)
+            return queued, subscription
+        delete_messages(db, [queued.id])
 
 
 def postpone_push(
-    db: Connection, at: float, letter: PushLetter, reason: str, pause_s: float | None = None
+    db: Connection, at: float, queued: QueuedPush, reason: str, pause_s: float | None = None
 ) -> None:
     """Try a push message again later, or give it up."""
-    if letter.tries + 1 >= MAX_TRIES:
-        delete_messages(db, [letter.id])
+    if queued.tries + 1 >= MAX_TRIES:
+        delete_messages(db, [queued.id])
         return
     # A later message to the same browser may have replaced it meanwhile.
     sql = """UPDATE mail SET tries = :tries, due_at = :due_at, why = :why,
                     claimed_by = NULL, claimed_until = NULL
              WHERE id = :id"""
-    due_at = at + (pause_s if pause_s is not None else FIRST_PAUSE_S * 2**letter.tries)
-    run(db, sql, id=letter.id, tries=letter.tries + 1, due_at=due_at, why=reason)
+    due_at = at + (pause_s if pause_s is not None else FIRST_PAUSE_S * 2**queued.tries)
+    run(db, sql, id=queued.id, tries=queued.tries + 1, due_at=due_at, why=reason)
