@@ -98,6 +98,22 @@ def test_a_line_of_ten_takes_ten_of_forty_who_come_at_once(server):
     assert len(shop.waiting()) == 10
 
 
+def test_a_press_that_fails_halfway_spoils_no_other(server):
+    shop = server.open_shop()
+    desk = shop.desk("Ana")
+    gone = shop.customer()
+    shop.take()
+    assert desk.call_next(number="A2")["number"] == "A2"
+    gone.cancel()
+    # Ana's customer is finished before the desk finds out that A1 doesn't wait any more.
+    presses = [lambda: desk.post("next", finished="A2", number="A1")] * 10
+    answers = server.at_once(*[shop.take] * 30, *presses)
+    assert [answer.status for answer in answers] == [201] * 30 + [409] * 10
+    assert shop.waiting() == [f"A{n}" for n in range(3, 33)]
+    assert desk.current_number() == "A2"
+    assert "done" not in {event["state"] for event in shop.events()}
+
+
 # ----- every button pressed twice at the same instant
 
 BUTTONS = [

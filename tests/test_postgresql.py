@@ -449,6 +449,23 @@ def test_one_desk_presses_next_through_two_instances_and_one_is_refused(instance
         assert sorted(answer.status for answer in got) == [200, 409]
 
 
+def test_a_press_that_fails_halfway_spoils_no_other(instances):
+    one, two = instances(2)
+    place = one.open_shop()
+    desk = place.desk()
+    gone = place.customer()
+    place.take()
+    assert desk.call_next(number="A2")["number"] == "A2"
+    gone.cancel()
+    # The desk's customer is finished before the desk finds out that A1 doesn't wait any more.
+    presses = [partial(desk.post, "next", finished="A2", number="A1")] * 10
+    takes = [place.take] * 15 + [again(place, two).take] * 15
+    answers = one.at_once(*takes, *presses)
+    assert [answer.status for answer in answers] == [201] * 30 + [409] * 10
+    assert place.waiting() == [f"A{n}" for n in range(3, 33)]
+    assert desk.current_number() == "A2"
+
+
 def test_a_change_through_one_instance_is_on_the_pages_of_another_in_a_second(instances):
     one, two = instances(2)
     place = one.open_shop()

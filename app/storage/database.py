@@ -80,7 +80,8 @@ class Database:
     """A SQLite file, or a PostgreSQL database that several instances share.
 
     A durable commit waits for the disk, so writers commit in groups: a writer takes all waiting writes, runs
-    each in a savepoint of its own inside one transaction, commits once, and only then answers them all.
+    them in one transaction, commits once, and only then answers them all. If one of them fails after it has
+    changed something, which is rare, all are run again, each in a transaction of its own.
 
     SQLite has one writer. On PostgreSQL, writes are spread over lanes by the place that they are about, and
     those of one lane run one after the other, whichever instance they come from.
@@ -275,14 +276,14 @@ class Database:
             db = lane.connection
             self.engine.begin(db, lane.number)
             began = True
-            for job in jobs:
-                self._run_in_savepoint(db, job)
-            if any(not job.is_note for job in jobs) and not self.guard.may_write():
-                raise WritesPaused(MOVING_SENTENCE)  # the process was frozen just now
-            self.engine.commit(db)
-            if db.invalidated:
+            if not self._run_and_commit(db, jobs):
+                self._roll_back(lane)
+                if len(jobs) > 1:
+                    for job in jobs:
+                        self._commit_batch(lane, [job])
+                    return
+            elif db.invalidated:
                 self._drop_connection(lane)
-            self._count_changes(jobs)
         except Exception as error:  # noqa: BLE001
             # The callers get the error, whatever it is.
             self.engine.notice(error)
@@ -294,6 +295,45 @@ class Database:
         finally:
             lane.busy_since = None
         self._answer(jobs)
+
+    def _run_and_commit(self, db: Connection, jobs: list[_Job]) -> bool:
+        """Store what jobs change. Returns False if one of them failed, so that nothing can be stored."""
+        if not all(self._run(db, job) for job in jobs):
+            return False
+        if any(not job.is_note for job in jobs) and not self.guard.may_write():
+            raise WritesPaused(MOVING_SENTENCE)  # the process was frozen just now
+        self.engine.commit(db)
+        self._count_changes(jobs)
+        return True
+
+    def _run(self, db: Connection, job: _Job) -> bool:
+        """Run a job in the current transaction. Returns False if that must be rolled back, since it failed.
+
+        After most failures the transaction goes on: the job was refused before it changed anything.
+        """
+        changed_before = self.engine.rows_changed(db)
+        try:
+            # Checked here and not in write(): writes may have been paused while the job was waiting.
+            if not job.is_note and (paused := self.paused):
+                raise WritesPaused(str(paused), paused.for_good)
+            job.result = job.function(db)
+        except Exception as error:
+            self.engine.notice(error)
+            if self.engine.passes(error):
+                raise
+            job.error = self.engine.translate(error)
+            job.changed = False
+            has_changed = self.engine.rows_changed(db) > changed_before
+            return not has_changed and not isinstance(error, self.engine.errors)
+        job.error = None
+        job.changed = self.engine.rows_changed(db) > changed_before and not job.is_note
+        return True
+
+    def _roll_back(self, lane: _Lane) -> None:
+        if lane.connection is not None and self.engine.in_transaction(lane.connection):
+            self.engine.roll_back(lane.connection)
+        else:
+            self._drop_connection(lane)
 
     def _try_again(self, lane: _Lane, jobs: list[_Job], tries: int, error: Exception, *, began: bool) -> bool:
         """Run jobs again whose transaction failed, and answer them, if that makes sense."""
@@ -334,26 +374,6 @@ class Database:
         self.on_own_commit()
         for job in jobs:
             job.done.release()
-
-    def _run_in_savepoint(self, db: Connection, job: _Job) -> None:
-        engine = self.engine
-        engine.run(db, "SAVEPOINT job")
-        try:
-            # Checked here and not in write(): writes may have been paused while the job was waiting.
-            if not job.is_note and (paused := self.paused):
-                raise WritesPaused(str(paused), paused.for_good)
-            changed_before = engine.rows_changed(db)
-            job.result = job.function(db)
-            job.error = None
-            job.changed = engine.rows_changed(db) > changed_before and not job.is_note
-        except Exception as error:
-            engine.notice(error)
-            if engine.passes(error) or not engine.in_transaction(db):
-                raise  # the whole batch is lost
-            engine.run(db, "ROLLBACK TO job")
-            job.error = engine.translate(error)
-            job.changed = False
-        engine.run(db, "RELEASE job")
 
     def _drop_connection(self, lane: _Lane) -> None:
         """Close a writer's connection: after an error, its state is unknown."""

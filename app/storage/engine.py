@@ -43,8 +43,8 @@ class Engine(Protocol):
     def commit(self, db: Connection) -> None:
         """Commit the transaction. Returns when it is on the disk."""
 
-    def run(self, db: Connection, statement: str) -> None:
-        """Run a statement about the transaction, such as a savepoint."""
+    def roll_back(self, db: Connection) -> None:
+        """Undo everything that the transaction has changed, and end it."""
 
     def in_transaction(self, db: Connection) -> bool:
         """Return False when the transaction was lost."""

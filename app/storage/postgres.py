@@ -49,10 +49,6 @@ MOVED_FACT = "moved"  # set once everything was moved
 MAY_WRITE_AND_ID = f"""SELECT pg_try_advisory_xact_lock_shared({MOVE_LOCK}, {WRITES})
                 AND NOT EXISTS (SELECT 1 FROM fact WHERE name = '{MOVED_FACT}'), pg_current_xact_id()::text"""
 
-# Each message to the server takes time in which others wait for the lane. So a transaction begins with the
-# first savepoint, and a savepoint is released together with the next statement.
-SAVEPOINT, RELEASE = "SAVEPOINT job", "RELEASE job"
-UNSENT = "unsent"  # in Connection.info: RELEASE, or SAVEPOINT if begin() has set it already
 TRANSACTION = "transaction"  # in Connection.info: the id of the transaction
 
 ENGINE_URL = "postgresql+psycopg://"  # without a host: that is up to libpq
@@ -219,11 +215,10 @@ class PostgresEngine:
         if lane == ALL_LANES:
             lanes = range(PLACE_LANES)
         locks = "".join(f"; SELECT pg_advisory_xact_lock({LANE_LOCK}, {number})" for number in lanes)
-        cursor = _execute(db, f"BEGIN{locks}; {SAVEPOINT}; {MAY_WRITE_AND_ID}")
+        cursor = _execute(db, f"BEGIN{locks}; {MAY_WRITE_AND_ID}")
         while cursor.nextset():
             pass
         may_write, db.info[TRANSACTION] = cursor.fetchone()
-        db.info[UNSENT] = SAVEPOINT
         if not may_write:
             raise WritesPaused(MOVING_SENTENCE)
 
@@ -255,15 +250,9 @@ class PostgresEngine:
             time.sleep(OUTCOME_PAUSE_S)
         raise OutcomeUnknown(OUTCOME_SENTENCE)
 
-    def run(self, db: Connection, statement: str) -> None:
-        """Run a statement about the transaction, such as a savepoint."""
-        unsent = db.info.pop(UNSENT, None)
-        if statement == RELEASE:
-            db.info[UNSENT] = RELEASE  # COMMIT releases it, too
-        elif unsent == RELEASE:
-            _execute(db, f"{RELEASE}; {statement}")
-        elif unsent != statement:
-            _execute(db, statement)
+    def roll_back(self, db: Connection) -> None:
+        """Undo everything that the transaction has changed, and end it."""
+        _execute(db, "ROLLBACK")
 
     def in_transaction(self, db: Connection) -> bool:
         """Return False when the transaction was lost."""

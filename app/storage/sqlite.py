@@ -116,9 +116,9 @@ class SqliteEngine:
         """Commit the transaction. Returns when it is on the disk."""
         driver_connection(db).execute("COMMIT")
 
-    def run(self, db: Connection, statement: str) -> None:
-        """Run a statement about the transaction, such as a savepoint."""
-        driver_connection(db).execute(statement)
+    def roll_back(self, db: Connection) -> None:
+        """Undo everything that the transaction has changed, and end it."""
+        driver_connection(db).execute("ROLLBACK")
 
     def in_transaction(self, db: Connection) -> bool:
         """Return False when the transaction was lost."""
