@@ -175,7 +175,7 @@ def change_state(
         add_to_waiting_count(db, ticket.queue_id, -1)
     if changed.state == "waiting":
         add_to_waiting_count(db, changed.queue_id, +1)
-    record(
+    somebody_listens = record(
         db,
         at,
         changed.place_id,
@@ -187,7 +187,8 @@ def change_state(
         state=changed.state,
         detail=detail,
     )
-    tell(db, at, changed, kind)
+    if somebody_listens:
+        tell(db, at, changed, kind)
     admit_waiting(db, at, changed.queue_id)
     return changed
 
@@ -220,7 +221,7 @@ def record_ticket_event(
     detail: str | None = None,
 ) -> None:
     """Write an event about a ticket as it is now, with its queue, its servicer and its state."""
-    record(
+    somebody_listens = record(
         db,
         at,
         ticket.place_id,
@@ -234,7 +235,8 @@ def record_ticket_event(
         desk=desk,
         detail=detail,
     )
-    tell(db, at, ticket, kind)
+    if somebody_listens:
+        tell(db, at, ticket, kind)
 
 
 # ----- special cases
