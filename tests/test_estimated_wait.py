@@ -2,15 +2,10 @@
 
 import subprocess
 import sys
-import time
 
 import pytest
 from helpers.app import HERE
 
-from app.core.days import day_of
-from app.core.places import find_place
-from app.core.queries import waiting_tickets
-from app.core.queues import walk_in_queues
 from app.core.wait_range import Outcome, learn_levels
 from app.core.wait_services import PastTicket, learn
 from app.storage.sql import run
@@ -443,30 +438,7 @@ def test_a_called_customer_sees_no_steps(place, ana):
     assert mine.get()["steps"] == []
 
 
-# ----- performance
-
-
-@pytest.mark.sqlite_file
-def test_a_line_of_a_hundred_costs_the_picture_less_than_a_millisecond_more(place, ana, clock):
-    serve(place, ana, clock, *[100, 300, 180] * 20)
-    for _ in range(101):
-        place.customer()
-    ana.call_next()
-    parts = place.client.flask_client.application.extensions["takeanumber"]
-    with parts.database.read() as db:
-        row = find_place(db, place.slug)
-        (queue,) = walk_in_queues(db, row)
-        everybody = waiting_tickets(db, [queue.id], day_of(row, clock()))
-        times = []
-        for _ in range(30):
-            began = time.perf_counter()
-            line = parts.waits.line_of(db, clock(), row, queue)
-            promised_s = [ticket.promised_until - clock() for ticket in everybody]
-            queue_ids = [ticket.queue_id for ticket in everybody]
-            waits, _ = line.ranges_along(queue.id, queue_ids, promised_s=promised_s)
-            assert len(waits) == 100
-            times.append(time.perf_counter() - began)
-    assert min(times) < 0.001
+# ----- the benchmark
 
 
 def test_the_benchmark_meets_its_goals():
