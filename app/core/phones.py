@@ -179,7 +179,8 @@ _NO_NUMBER = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         rf"(?<![\d./-]){_DATE}(?![\d./-])",
-        rf"(?<![\d.:/-])(?:{_TIME}\s*(?:-|bis|to|until)\s*)?{_TIME}\s*(?:{_HOURS})(?!\w)",
+        rf"(?<![\d.:/-])(?:{_TIME}\s*(?:{_HOURS})?\s*(?:-|bis|to|until)\s*)?{_TIME}\s*(?:{_HOURS})(?!\w)",
+        r"(?<!\d)\d{1,2}\u6642(?:\d{1,2}\u5206|\u534a)?",  # Japanese
         r"(?<![\d.:/-])(?:[01]?\d|2[0-4]):[0-5]\d(?:\s*-\s*(?:[01]?\d|2[0-4]):[0-5]\d)?(?![\d:])",
         r"(?<![\d./-])24/7(?![\d./-])",
         r"(?<![\d./-])\d{1,2}\s?(?:x|\u00d7|mal|times)(?![\w])",
@@ -210,7 +211,12 @@ _EXTENSION_MARK = "\ue000"
 _RUN = re.compile(r"(?:\+\s*|\(\s*\+?\s*)?\d[\d ()./-]*")
 _LATE_PARENTHESIS = re.compile(r"(\d(?:[ ./-]*\d){4,}[ ./-]*)\(")
 _FAX_BEFORE = re.compile(r"(?:\bf|fax|telefax|facs)\b[\s.:(]*$", re.IGNORECASE)
-_FAX_AFTER = re.compile(r"^[\s|([-]*(?:tele)?fax\b", re.IGNORECASE)
+_PHONE_AND_FAX_BEFORE = re.compile(
+    r"\b(?:tel|telefon|phone|t)\.?\s*(?:/|&|\+|und|u\.|and|et|y|e)\s*(?:tele)?f(?:ax)?\b[\s.:(]*$",
+    re.IGNORECASE,
+)
+# In "Tel 030 1234567 Fax 030 1234568", it belongs to the number behind it.
+_FAX_AFTER = re.compile(r"^[\s|([-]*(?:tele)?fax\b(?![\s.:]*[+(]?\d)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -266,10 +272,16 @@ def _find_runs(text: str) -> list[_Run]:
                 extension,
                 glued_before=before[-1:].isalpha(),
                 broken=_is_broken(run, after),
-                is_fax=bool(_FAX_BEFORE.search(before) or _FAX_AFTER.match(after)),
+                is_fax=_is_fax(before, after),
             )
         )
     return runs
+
+
+def _is_fax(before: str, after: str) -> bool:
+    if _PHONE_AND_FAX_BEFORE.search(before):
+        return False
+    return bool(_FAX_BEFORE.search(before) or _FAX_AFTER.match(after))
 
 
 def _is_broken(run: str, after: str) -> bool:
