@@ -293,6 +293,7 @@ def test_a_spreadsheet_that_is_a_bomb_is_refused(clinic, tmp_path, owner, rows, 
         (zip_of(mimetype="application/vnd.oasis.opendocument.spreadsheet", content="x"), "OpenDocument"),
         (zip_of(a="b"), "no spreadsheet"),
         (b"PK\3\4" + b"\0" * 1000, "can't be read"),
+        (b"BEGIN:VCARD\r\nFN:Ana\r\nTEL:030 1234567\r\nEND:VCARD\r\n", "as CSV"),
     ],
 )
 def test_files_of_other_kinds_are_refused_with_a_sentence(clinic, content, says):

@@ -187,6 +187,34 @@ def test_a_list_of_do_not_call_numbers_is_uploaded(clinic, owner):
     assert numbers(clinic) == ["030 1234567"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0171 2345678, 030 1234567, 030 7654321\n",
+        "0171 2345678;030 1234567;030 7654321\n",
+        "Said no:\n0171 2345678, 030 1234567\n030 7654321\n",
+        "Phone\n0171 2345678, 030 1234567\n030 7654321\n",
+        "Day;Number\n01.03.2025;0171 2345678\n02.03.2025;030 1234567\n03.03.2025;030 7654321\n",
+        "ana@example.org;0171 2345678\nben@example.org;030 1234567\ncem@example.org;030 7654321\n",
+        "10012345;0171 2345678\n10012346;030 1234567\n10012347;030 7654321\n",
+    ],
+)
+def test_no_number_of_a_line_is_lost(clinic, text):
+    upload = clinic.owner_post("/contacts/import", text=text, do_not_call=True).body
+    assert upload["refuse"] == 0
+    clinic.client.post(upload["links"]["store"])
+    assert sorted(numbers(clinic)) == ["0171 2345678", "030 1234567", "030 7654321"]
+
+
+def test_a_list_may_say_that_some_may_be_called(clinic):
+    text = "Phone,DNC\n0171 2345678,yes\n030 1234567,no\n030 7654321,\n030 5555555,perhaps\n"
+    upload = clinic.owner_post("/contacts/import", text=text, do_not_call=True).body
+    (refused,) = upload["refused"]
+    assert (refused["row"], "may be called" in refused["why"]) == (3, True)
+    clinic.client.post(upload["links"]["store"])
+    assert sorted(numbers(clinic)) == ["0171 2345678", "030 5555555", "030 7654321"]
+
+
 # ----- what people write
 
 

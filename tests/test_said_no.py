@@ -18,6 +18,7 @@ from test_opt_outs import forbidden, numbers
             "Nie dzwonić",
         ),
         *("niet bellen", "non chiamare", "aramayın", "don’t ring", "opted_out"),
+        *("✔️", "はい", "○", "是", "نعم", "yes (verbal)", "Ja, seit 2024", "March 4th, 2025", "20250304"),
     ],
 )
 def test_a_yes_in_other_languages(clinic, yes):
@@ -30,6 +31,9 @@ def test_a_yes_in_other_languages(clinic, yes):
     [
         *("Nicht anrufen", "Ne pas appeler", "No llamar", "Non chiamare", "Não ligar", "Niet bellen"),
         *("Nie dzwonić", "Aramayın", "Ring inte", "Cannot call", "Not callable"),
+        *("Not to be called", "Don't phone", "No contact", "Refuses calls", "UNSUB_TIME", "Abgemeldet am"),
+        *("Keine Anrufe", "Anruf unerwünscht", "Kontaktsperre", "Dado de baja", "Désinscrit", "Bel-me-niet"),
+        *("Не звонить", "電話不可", "架電NG", "请勿致电", "전화하지 마세요", "لا تتصل", "אל תתקשר", "อย่าโทร"),
     ],
 )
 def test_a_heading_in_other_languages(clinic, heading):
@@ -38,7 +42,11 @@ def test_a_heading_in_other_languages(clinic, heading):
 
 
 @pytest.mark.parametrize(
-    "heading", ["OK to call", "May we call?", "Consent to call", "Anruf erlaubt", "Opt-in", "Puede llamar"]
+    "heading",
+    [
+        *("OK to call", "May we call?", "Consent to call", "Anruf erlaubt", "Opt-in", "Puede llamar"),
+        *("Contactable", "Okay to call", "Allow phone calls", "Phone opt-in", "Mag gebeld worden", "連絡可"),
+    ],
 )
 def test_a_no_in_a_column_that_says_who_may_be_called(clinic, heading):
     text = f"Name;Phone;{heading}\nMara;030 1234567;no\nBen;0171 2345678;yes\nCem;030 7654321;\n"
@@ -52,10 +60,67 @@ def test_an_unclear_answer_there_stops_the_file_too(clinic):
     assert "does “maybe” in the column “OK to call” mean" in answer.body["error"]
 
 
+@pytest.mark.parametrize("answer", ["denied", "widerrufen", "refusé", "No (asked)", "いいえ"])
+def test_a_permission_that_was_not_given(clinic, answer):
+    stores(clinic, f"Name;Phone;Phone consent\nMara;030 1234567;{answer}\nBen;0171 2345678;granted\n")
+    assert forbidden(clinic) == ["Mara"]
+
+
+@pytest.mark.parametrize("other", ["Do not call reason", "Email Opt Out", "Unsubscribed from all email"])
+def test_the_column_for_calls_decides(clinic, other):
+    text = f"Name;Phone;Do not call;{other}\nMara;030 1234567;yes;Moved\nBen;0171 2345678;;yes\n"
+    stores(clinic, text)
+    assert forbidden(clinic) == ["Mara"]
+
+
+def test_an_opt_out_of_emails_alone_is_heeded(clinic):
+    stores(clinic, "Name;Phone;Email Opt Out\nMara;030 1234567;1\nBen;0171 2345678;0\n")
+    assert forbidden(clinic) == ["Mara"]
+
+
+@pytest.mark.parametrize(
+    ("heading", "cell"),
+    [
+        ("Blocked", "x"),
+        ("Marketing consent", "no"),
+        ("Widerspruch", "2025-03-04"),
+        ("Lista rossa chiamate", "sì"),
+    ],
+)
+def test_a_column_that_may_say_so_is_asked_about(clinic, heading, cell):
+    text = f"Name;Phone;{heading}\nMara;030 1234567;\nBen;0171 2345678;{cell}\nCem;030 7654321;{cell}\n"
+    upload = uploads(clinic, text)
+    (remark,) = upload["remarks"]
+    assert (remark["row"], heading in remark["remark"], "left out" in remark["remark"]) == (3, True, True)
+    columns = {heading: "do_not_call" if cell != "no" else "may_call"}
+    upload = clinic.client.post(upload["links"]["columns"], {"columns": columns}).body
+    clinic.client.post(upload["links"]["store"])
+    assert forbidden(clinic) == ["Ben", "Cem"]
+
+
+@pytest.mark.parametrize(
+    ("heading", "cell"),
+    [("Last call", "2025-03-04"), ("Call notes", "left a message"), ("Tax exempt", "no"), ("Blocked", "-")],
+)
+def test_other_columns_are_not_asked_about(clinic, heading, cell):
+    assert uploads(clinic, f"Name;Phone;{heading}\nMara;030 1234567;{cell}\n")["remarks"] == []
+
+
+def test_an_opt_out_without_a_number_is_refused_with_a_sentence(clinic):
+    upload = uploads(clinic, "Name;Phone;DNC\nMara;;yes\nBen;0171 2345678;\n")
+    (refused,) = upload["refused"]
+    assert "no number that this can be about" in refused["why"]
+
+
 @pytest.mark.parametrize(
     "row",
     [
         "Mara;030 1234567;Do not call;;",
+        "Mara;030 1234567;Will keine Anrufe mehr;;",
+        "Mara;030 1234567;;Met her. She does not want to be called.;",
+        "Mara;030 1234567;On do not call list;;",
+        "Mara;030 1234567;Blacklisted;;",
+        "Mara;030 1234567;;Please stop calling me;",
         "Mara;030 1234567;;Spoke on 3/5. DO NOT CALL AGAIN.;",
         "Mara;030 1234567;;;VIP, dnc",
         "Mara (do not call);030 1234567;;;",

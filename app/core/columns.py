@@ -48,7 +48,7 @@ _HEADINGS = {
     "first_name": """firstname first givenname forename vorname rufname prenom primernombre nombredepila
         primeironome nomeproprio voornaam roepnaam imie onisim fornamn fornavn keresztnev krestni etunimi""",
     "middle_name": """middlename additionalname weiterevornamen zweitervorname secondname deuxiemeprenom
-        tussenvoegsel tussenvoegsels voorvoegsel mellannamn mellemnavn drugieimie ikinciisim""",
+        segundonombre tussenvoegsel tussenvoegsels voorvoegsel mellannamn mellemnavn drugieimie ikinciisim""",
     "last_name": """lastname last surname familyname nachname familienname zuname nomdefamille apellido
         apellidos primerapellido cognome sobrenome apelido apelidos achternaam familienaam nazwisko soyad
         soyadi
@@ -98,7 +98,8 @@ _HEADINGS = {
         categorie
         etiqueta etiquetas grupo grupos categoria categorias etichetta etichette gruppo gruppi categorieen
         groep groepen etykieta etykiety grupa grupy etiket etiketler grup gruplar kategori kategoriler""",
-    "reference": """reference ref id yourreference externalid customerid customernumber clientid clientnumber
+    "reference": """reference ref id recordid contactid personid yourreference externalid customerid
+        customernumber clientid clientnumber
         patientid patientnumber memberid membernumber referenz kundennummer kundennr kdnr kundenid
         patientennummer patientennr patientenid mitgliedsnummer mitgliedsnr aktenzeichen numeroclient
         numeroadherent
@@ -113,28 +114,57 @@ _FIELD_OF_HEADING = {heading: field for field, headings in _HEADINGS.items() for
 
 # A column whose heading contains one of these is an opt-out column, whatever else the heading contains.
 _OPT_OUT_PARTS = """cannotcall cantcall mustnotcall shouldnotcall maynotcall notcallable uncallable
-    darfnichtangerufen donotcall dontcall donotcontact dontcontact donotphone dnc nocall optout
-    optedout unsubscribe nichtanrufen nichtkontaktieren anrufsperre werbesperre sperrvermerk
-    nepasappeler nepluscontacter nepascontacter neplusappeler nollamar nocontactar nonchiamare
-    noncontattare naoligar naocontatar nietbellen nietcontacteren niedzwonic niekontaktowac aramayin
-    aranmasin aramayiniz donotring nophonecalls nepastelephoner nollame nontelefonare naocontactar
-    naotelefonar geentelefoon nietopbellen nieprosicotelefon ringinte ringej ringikke ikkering
-    kontaktainte kontaktikke alasoita nevolat robinson"""
+    darfnichtangerufen donotcall dontcall donotcontact dontcontact donotphone optout optedout
+    unsubscribe donottelephone dontphone donttelephone donotallow disallow donotsolicit donotdisturb
+    notcontactable uncontactable nottobecalled nottobecontacted nottobephoned nevercall nevercontact
+    callblock callsblock blockcalls refusescalls refusecalls notelemarketing dnc nocall nichtanrufen
+    nichtmehranrufen nichtkontaktieren nichtmehrkontaktieren keineanrufe keinanruf keinenanruf
+    anrufverbot anrufsperre anrufunerwunscht anrufenunerwunscht telefonunerwunscht telefonsperre
+    kontaktsperre kontaktverbot werbesperre werbewiderspruch sperrvermerk nepasappeler nepluscontacter
+    nepascontacter neplusappeler nepasderanger bloctel oppositiontelephon oppositionappel refusdappel
+    refusappel appelinterdit appelsinterdits nollamar nocontactar nodesealla noquierella nonchiamare
+    noncontattare nondisturbare opposizioni naoligar naocontatar naoperturb naodesejaliga nietbellen
+    nietcontacteren nietstoren belmeniet niedzwonic niekontaktowac nieprzeszkadzac aramayin aranmasin
+    aramayiniz donotring nophonecalls nepastelephoner nollame nontelefonare naocontactar naotelefonar
+    geentelefoon nietopbellen nieprosicotelefon ringinte ringej ringikke ikkering ringesikke
+    kontaktainte kontaktikke alasoita nevolat nehivj robinson незвонить небеспокоить неперезванивать
+    电话不可 请勿致电 请勿拨打 勿拨打 不要打电话 拒绝来电 電話不可 電話ng 電話しない 電話禁止 電話拒否
+    架電禁止 架電不可 架電ng 連絡不可 連絡禁止 連絡しない 전화금지 전화거부 전화하지 연락금지 수신거부
+    لاتتصل عدمالاتصال אלתתקשר לאלהתקשר μηνκαλειτε อย่าโทร ห้ามโทร"""
+# The same for headings that are these words, apart from "since" and the like.
+_OPT_OUT_HEADINGS = """unsub abgemeldet desinscrit desinscrite desabonne desabonnee dadodebaja
+    disiscritto disiscritta descadastrado uitgeschreven afgemeld wypisany отписан отписался 配信停止
+    nocontact dnd tps ctps"""
+_SINCE = "date time at on am since seit le el fecha data datum flag status is ist registered on"
+# Columns beside it, which hold more about an opt-out or a permission than a yes or no.
+_DETAILS = """reason reasons source campaign by ip user method comment note notes title id url grund
+    quelle von motif raison motivo razon reden other"""
 
 # The same for a column that says who may be called, where "no" is an opt-out.
-_MAY_CALL_PARTS = """oktocall oktophone maycall maywecall maybecalled cancall canwecall canbecalled callok
-    callallowed callsallowed callconsent callpermission consenttocall consentforcalls
-    permissiontocall phoneconsent phonepermission consenttophone consenttocontact contactconsent
-    contactpermission permissiontocontact oktocontact maycontact maywecontact canwecontact
-    contactallowed callable anruferlaubt anrufeerlaubt anrufenerlaubt anrufgestattet
-    darfangerufenwerden darfkontaktiertwerden telefonischeeinwilligung einwilligungtelefon
-    einwilligunganruf einwilligungzuanrufen kontakterlaubt consentementappel consentementtelephone
-    accordappel accepteappel accepteappels appelautorise appelsautorises puedellamar sepuedellamar
-    aceptallamadas permitellamadas consentimientollamada consentimientotelefon puochiamare
-    sipuochiamare consensochiamat consensotelefon accettachiamate podeligar aceitachamadas
-    consentimentochamada consentimentotelefon magbellen bellentoegestaan toestemmingbellen
-    toestemmingtelefo magwordengebeld zgodanakontakt zgodanatelefon moznadzwonic aranabilir
-    aramaizni farringa"""
+_MAY_CALL_PARTS = """oktocall okaytocall oktophone maycall mayphone maywecall maybecalled maybephoned
+    cancall canwecall canbecalled canbephoned canbecontacted callok phoneallowed allowcall allowscall
+    allowphone acceptscall acceptcall acceptsphone wantscalls wantstobecalled wishestobecalled
+    callallowed callsallowed callconsent callpermission consenttocall consentforcalls permissiontocall
+    phoneconsent phonepermission consenttophone consenttocontact contactconsent contactpermission
+    permissiontocontact oktocontact maycontact maywecontact canwecontact contactallowed callable
+    contactable anruferlaubt anrufeerlaubt anrufenerlaubt anrufgestattet anrufok anrufenok
+    anruferwunscht telefonerlaubt darfangerufenwerden darfkontaktiertwerden telefonischeeinwilligung
+    einwilligungtelefon einwilligunganruf einwilligungzuanrufen kontakterlaubt consentementappel
+    consentementtelephone accordappel accepteappel accepteappels appelautorise appelsautorises
+    peutetreappele okappel puedellamar sepuedellamar aceptallamadas permitellamadas
+    consentimientollamada consentimientotelefon puochiamare sipuochiamare consensochiamat
+    consensotelefon accettachiamate podeligar aceitachamadas consentimentochamada consentimentotelefon
+    magbellen bellentoegestaan toestemmingbellen toestemmingtelefo magwordengebeld maggebeldworden
+    zgodanakontakt zgodanatelefon moznadzwonic aranabilir aramaizni farringa 電話可 連絡可"""
+_CALL_WORDS = "call calls calling phone telephone tel telefon anruf anrufe telefono telefone dial"
+# A column that is left out is worth a question if its heading contains one of these.
+_HINTS_AT_CALLS = """call phone contact consent permission optin optout optedout unsub block blacklist
+    suppress exclu stop disturb solicit marketing gdpr dsgvo rgpd anruf telefon kontakt einwillig
+    zustimm sperr widerspr widerruf werb abmeld appel opposi refus desinscri desabonn listerouge llam
+    consen baja rechaz chiam opposiz disiscri ligac ligar descadast bellen gebeld toestemm bezwaar dzwon
+    zgod sprzeciw arama izni rizasi samtyc samtyk reserv звон согласи 电话 致电 電話 連絡 架電 전화 연락
+    동의"""
+_NOT_A_QUESTION = "last next first previous letzter letzte naechster dernier prochain ultimo ultima"
 _OTHER_WAYS = "sms text texts email mail mails newsletter whatsapp post letter brief fax"
 
 # Words beside a phone number, an address and the like, which say which of several it is.
@@ -171,6 +201,11 @@ class Column:
 def recognise(headings: Sequence[str]) -> list[Column]:
     """Return what each column holds, as far as its heading tells."""
     columns = [_google_column(heading, headings) or _column(heading) for heading in headings]
+    opt_outs = [n for n, column in enumerate(columns) if column.field == "do_not_call"]
+    minor = [n for n in opt_outs if _is_minor(_words(headings[n]))]
+    if len(minor) < len(opt_outs):
+        for n in minor:
+            columns[n] = Column(headings[n], None)
     phones = [n for n, column in enumerate(columns) if column.field == "phone"]
     for n in phones:
         # "Cep" is a mobile phone in Turkish, and a postal code in Portuguese.
@@ -186,16 +221,49 @@ def field_of(heading: str) -> str | None:
 
 def is_opt_out_heading(heading: str) -> bool:
     """Return True for the heading of a column that says who must not be called."""
-    return any(part in "".join(_words(heading)) for part in _OPT_OUT_PARTS.split())
+    words = _words(heading)
+    joined = "".join(words)
+    if any(part in joined for part in _folded(_OPT_OUT_PARTS)):
+        return True
+    return "".join(word for word in words if word not in _SINCE.split()) in _folded(_OPT_OUT_HEADINGS)
 
 
 def is_may_call_heading(heading: str) -> bool:
     """Return True for the heading of a column that says who may be called."""
     words = _words(heading)
     joined = "".join(words)
-    if any(word in _OTHER_WAYS.split() for word in words):
+    if any(word in _OTHER_WAYS.split() for word in words) or _holds_details(words):
         return False
-    return joined.startswith(("optin", "optedin")) or any(part in joined for part in _MAY_CALL_PARTS.split())
+    if joined.startswith(("optin", "optedin")) or any(part in joined for part in _folded(_MAY_CALL_PARTS)):
+        return True
+    return "optin" in joined and any(word in _CALL_WORDS.split() for word in words)
+
+
+def hints_at_calls(heading: str) -> bool:
+    """Return True for a heading of which it isn't clear whether its column says who may be called."""
+    words = _words(heading)
+    joined = "".join(words)
+    if is_opt_out_heading(heading):
+        return not _holds_details(words)
+    if _is_about_other_ways(words) or any(word in _NOT_A_QUESTION.split() for word in words):
+        return False
+    return any(part in joined for part in _folded(_HINTS_AT_CALLS))
+
+
+def _is_minor(words: Sequence[str]) -> bool:
+    """Return True for "Do not call reason" and "Email opt out", which say nothing beside "Do not call"."""
+    return _holds_details(words) or _is_about_other_ways(words)
+
+
+def _is_about_other_ways(words: Sequence[str]) -> bool:
+    """Return True for words about e-mail and the like, and not about calls."""
+    return any(word in _OTHER_WAYS.split() for word in words) and not any(
+        word in _CALL_WORDS.split() for word in words
+    )
+
+
+def _holds_details(words: Sequence[str]) -> bool:
+    return any(word in _DETAILS.split() for word in words)
 
 
 def is_usable(fields: Sequence[str | None]) -> bool:
@@ -263,6 +331,12 @@ def _words(heading: str) -> list[str]:
     return re.findall(r"[^\W_]+", text)
 
 
+@cache
+def _folded(headings: str) -> tuple[str, ...]:
+    """Return the headings in a text, each in the form that the words of a heading have when joined."""
+    return tuple("".join(_words(heading)) for heading in headings.split())
+
+
 # ----- Headings that stand below a title
 
 
@@ -273,4 +347,9 @@ def count_known(headings: Sequence[str]) -> int:
 
 def looks_like_a_row(cells: Sequence[str]) -> bool:
     """Return True for cells that hold a contact rather than headings: a phone number or an e-mail address."""
-    return any(re.search(r"\d(?:[\s()./-]*\d){5}|\S@\S+\.\S", cell) for cell in cells)
+    return any(may_hold_number(cell) or re.search(r"\S@\S+\.\S", cell) for cell in cells)
+
+
+def may_hold_number(cell: str) -> bool:
+    """Return True for a cell with as many digits as the shortest phone numbers have."""
+    return re.search(r"\d(?:[\s()./-]*\d){5}", cell) is not None

@@ -92,6 +92,7 @@ FURTHER_PHONES = "Phone: there are several numbers, and the first is stored."
 FURTHER_FORBIDDEN = "Do not call: there are several numbers, and nobody may call any of them."
 PHONE_TO_CHECK = "Phone: please check how this number was read."
 NO_CALLS = "Do not call: a cell says so, outside the column for it."
+NO_NUMBER_TO_FORBID = "Do not call: there is no number that this can be about."
 NO_ZONE = "Time zone: left out, because it isn't known. Choose one such as Europe/Berlin."
 ZONE_READ = "Time zone: please check how it was read."
 SAYS_NOTHING = "left out, because it says that there is none."
@@ -150,6 +151,9 @@ def read_row(row: SheetRow, country: str) -> ReadRow:
         heading, cell = row.no_calls
         sentence = f"“{shortened(cell)}” in the column “{heading.strip()}”: nobody may call this number."
         read.add_remark(NO_CALLS, cell, sentence)
+    for heading, cell in row.left_out:
+        why = f"The column “{heading}” is left out. If it says who must not be called, change the columns."
+        read.add_remark(why, cell)
     _read_email(read, values.get("email", []))
     _read_zone(read, values.get("timezone", []), country)
     _read_text(read, "address", ", ".join(values.get("address", [])))
@@ -159,13 +163,17 @@ def read_row(row: SheetRow, country: str) -> ReadRow:
 
 
 def read_number(row: SheetRow, country: str) -> ReadRow:
-    """Return a row of a list of numbers that must not be called."""
+    """Return a row of a list of numbers that must not be called; a column may say that some may be."""
     read = ReadRow(row.number, {"do_not_call": True}, row.error)
-    if row.error is None:
-        try:
-            _read_phone(read, row.values.get("phone", []), country)
-        except BadCell as error:
-            read.error = error
+    if row.error is not None:
+        return read
+    answers = _opt_out_answers(row.values)
+    try:
+        if answers and all(answer is False for _cell, answer in answers):
+            raise BadCell("Do not call: this row says that the number may be called.", answers[0][0])
+        _read_phone(read, row.values.get("phone", []), country)
+    except BadCell as error:
+        read.error = error
     return read
 
 
@@ -182,14 +190,20 @@ def _says_nothing(read: ReadRow, name: str, cell: str) -> bool:
 
 def _is_opt_out(values: dict[str, list[str]]) -> bool:
     """Return True if one of the columns says that nobody may call; none may be unclear."""
-    answers = [(cell, means_do_not_call(cell)) for cell in values.get("do_not_call", [])]
-    for cell in values.get("may_call", []):
-        may_call = means_may_call(cell)
-        answers.append((cell, None if may_call is None else not may_call))
+    answers = _opt_out_answers(values)
     for cell, answer in answers:
         if answer is None:
             raise BadCell("Do not call: please write yes or no.", cell)
     return any(answer for _cell, answer in answers)
+
+
+def _opt_out_answers(values: dict[str, list[str]]) -> list[tuple[str, bool | None]]:
+    """Return the cells that say who must not be called, each with its answer; None if that is unclear."""
+    answers = [(cell, means_do_not_call(cell)) for cell in values.get("do_not_call", [])]
+    for cell in values.get("may_call", []):
+        may_call = means_may_call(cell)
+        answers.append((cell, None if may_call is None else not may_call))
+    return answers
 
 
 def _read_name(read: ReadRow, values: dict[str, list[str]]) -> None:
@@ -211,6 +225,8 @@ def _read_phone(read: ReadRow, cells: Sequence[str], country: str, all_cells: Se
             unreadable.append((cell, error))
     if not readings:
         if not unreadable:
+            if read.details.get("do_not_call"):
+                raise BadCell(NO_NUMBER_TO_FORBID, " ".join(all_cells))
             raise BadCell("Phone: please fill this in.", " ".join(all_cells))
         cell, reason = unreadable[0]
         raise BadCell(str(reason), cell)

@@ -10,7 +10,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-_ACCENTS = re.compile("[\u0300-\u036f]+")  # as NFKD writes them, each behind its letter
+# As NFKD writes them, each behind its letter; and what makes a sign colourful.
+_ACCENTS = re.compile("[\u0300-\u036f\ufe0f]+")
 _SPECIAL_LETTERS = str.maketrans("łıøđ’`´", "liod'''")
 
 
@@ -19,26 +20,50 @@ def _plain(text: str) -> str:
     text = text.casefold()
     if not text.isascii():
         text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text).translate(_SPECIAL_LETTERS))
-    return " ".join(text.replace("_", " ").split()).strip("'\"!. ")
+    return " ".join(text.replace("_", " ").split()).strip("'\"!.: ")
 
 
 _YES_WORDS = """yes yep yeah y true t 1 1.0 1,0 x xx × on ✓ ✔ ☑ ✅ ☒ checked selected stop never
     blocked gesperrt ja j jo wahr oui vrai si s verdadero cierto vero sim verdadeiro tak prawda evet dogru da
-    ano igen waar sant sand sann kylla joo да истина ναι"""
+    ano igen waar sant sand sann kylla joo taip jah да истина ναι
+    はい ○ ◯ ● 有 あり 是 对 예 네 نعم כן"""
 _NO_WORDS = """no n false f 0 0.0 0,0 off ☐ □ unchecked nein falsch non faux falso nao nie falsz hayir yanlis
-    нет nee onwaar nej nei ei ne nem ложь όχι"""
+    нет ні nee onwaar nej nei ei ne nem ложь όχι
+    いいえ 無 なし 無し 否 不是 没有 아니오 아니요 لا לא"""
 _NOTHING_WORDS = "- – — none null nil nan n/a na"
 _ALLOWED = frozenset(
     ["subscribed", "opt-in", "opt in", "opted in", "opted-in", "may call", "may be called", "ok", "allowed"]
 )
 _FORBIDS = ("stop", "never", "blocked", "gesperrt")
+# In a column about a permission.
+_GIVEN_WORDS = """granted given accepted agreed consented erteilt erlaubt zugestimmt accorde accepte aceptado
+    concedido accettato concesso aceite toegestaan gegeven udzielona"""
+_TAKEN_BACK_WORDS = """denied refused withdrawn revoked declined rejected abgelehnt verweigert
+    widerrufen entzogen refuse retire rechazado denegado revocado rifiutato negato revocato recusado
+    revogado geweigerd ingetrokken odmowa wycofana ng 不可"""
+_YES_AND_MORE = re.compile(r"(?:yes|true|ja|wahr|oui|vrai|si|sim|tak|evet)\s*[-–—,;:(/].*")
+_NO_AND_MORE = re.compile(r"(?:no|false|nein|falsch|non|nao|nie|hayir|nee|nej|nei)\s*[-–—,;:(/].*")
+_GIVEN, _TAKEN_BACK = frozenset(_GIVEN_WORDS.split()), frozenset(map(_plain, _TAKEN_BACK_WORDS.split()))
 _YES = frozenset(map(_plain, _YES_WORDS.split()))
 _NO = frozenset(map(_plain, _NO_WORDS.split()))
 _NOTHING = frozenset(map(_plain, _NOTHING_WORDS.split())) | {"", "not set"}
 
 # Phrases that can mean nothing else, in the form that _plain() makes.
-_PHRASES_IN_LINES = r"""do\ ?n[o']?t\ (?:call|contact|phone|ring|dial) | do\ ?not(?:call|contact)
-    | dont(?:call|contact) | never\ call | dnc | no\ (?:more\ )?(?:phone\ )?calls | no\ (?:more\ )?contact
+_PHRASES_IN_LINES = r"""do\ ?n[o']?t\ (?:call|contact|phone|ring|dial)(?:\ (?:list|register|registry))?
+    | do\ ?not(?:call|contact)
+    | dont(?:call|contact) | never\ call | dnc(?:\ list)? | no\ (?:more\ |further\ )?contact
+    | (?:(?:wants|wishes)\ )?no\ (?:more\ |further\ )?(?:phone\ )?calls | stop\ calling
+    | (?:do|does)\ ?n[o']?t\ (?:want|wish)\ (?:to\ be\ (?:called|contacted|phoned)
+    |(?:any\ )?(?:more\ |further\ )?(?:phone\ )?calls)
+    | (?:asked\ |must\ |may\ |should\ )?not\ (?:to\ )?be\ (?:called|contacted|phoned) | blacklist(?:ed)?
+    | asked\ (?:us\ )?not\ to\ (?:call|contact|phone)
+    | (?:mochte|will|wunscht)\ keine[n]?\ (?:weiteren\ )?(?:anrufe?|kontakt|werbung|kontaktaufnahme)
+    | (?:mochte|will|wunscht)\ nicht\ (?:mehr\ )?(?:angerufen|kontaktiert)\ (?:zu\ )?werden | kein\ kontakt
+    | ne\ (?:veut|souhaite|desire)\ (?:pas|plus)\ etre\ (?:r?appelee?|contactee?)
+    | no\ (?:quiere|desea)\ (?:mas\ )?(?:llamadas|ser\ (?:llamad|contactad)[oa]|que\ l[ea]s?\ llamen)
+    | non\ vuole\ (?:piu\ )?(?:chiamate|essere\ (?:chiamat|contattat|richiamat)[oa])
+    | nao\ (?:quer|deseja)\ (?:mais\ )?(?:ligacoes|chamadas|ser\ conta(?:c?)tad[oa])
+    | wil\ niet\ (?:meer\ )?(?:gebeld|gecontacteerd)\ worden
     | opt(?:ed|s)?[\ -]?out | unsubscribed?
     | nicht\ (?:mehr\ |wieder\ )?(?:anrufen|kontaktieren|telefonieren) | nie\ (?:mehr\ |wieder\ )anrufen
     | keine?\ (?:weiteren\ )?(?:anrufe?|werbung|kontaktaufnahme)
@@ -54,14 +79,18 @@ _PHRASE = re.compile(_PHRASES)
 _BEFORE = (
     r"(?:please|pls|plz|bitte|s'il vous plait|svp|por favor|per favore|prosze|lutfen|alstublieft|var god)"
 )
+_WHO = r"(?:he|she|they|client|customer|patient|er|sie|kunde|kundin|il|elle|cliente|klant)"
 _AFTER = (
     r"(?:again|any ?more|ever|at all|please|her|him|them|me|us|bitte|mehr|wieder|svp|plus|mas|piu|mais|meer)"
 )
-_SENTENCE = re.compile(rf"(?:{_BEFORE},? )?(?:{_PHRASES})(?:,? {_AFTER}){{0,2}}")
+_SENTENCE = re.compile(
+    rf"(?:{_BEFORE},? )?(?:{_WHO} |on (?:the |our )?)?(?:{_PHRASES})(?:,? {_AFTER}){{0,2}}"
+)
 _DENIES = re.compile(r"(not|no|never|has ?n[o']t|did ?n[o']t|kein|nicht|non|pas)\b.*(opt|unsub)")
 _DATES = re.compile(
     r"(19|20)\d\d[-./]\d\d?[-./]\d\d?([t ].*)?|\d\d?[-./]\d\d?[-./]((19|20)\d\d|\d\d)( .*)?"
-    r"|\d\d?\.? [^\W\d]{3,9}\.?,? (19|20)\d\d|[^\W\d]{3,9}\.? \d\d?,? (19|20)\d\d"
+    r"|\d\d?\.? [^\W\d]{3,9}\.?,? (19|20)\d\d|([a-z]{3},? )?[^\W\d]{3,9}\.? \d\d?(st|nd|rd|th)?,? (19|20)\d\d"
+    r"|(19|20)\d\d(0[1-9]|1[0-2])[0-3]\d"
 )
 
 
@@ -75,7 +104,7 @@ def means_do_not_call(text: str) -> bool | None:
         return False
     if _DENIES.match(plain):
         return None
-    if plain in _YES or _PHRASE.search(plain) or _DATES.fullmatch(plain):
+    if plain in _YES or _PHRASE.search(plain) or _DATES.fullmatch(plain) or _YES_AND_MORE.fullmatch(plain):
         return True
     return None
 
@@ -86,15 +115,22 @@ def means_may_call(text: str) -> bool | None:
     A date is a yes: it says since when.
     """
     plain = _plain(text)
-    if plain in _NO or plain in _FORBIDS:
+    if plain in _NO or plain in _FORBIDS or plain in _TAKEN_BACK or _NO_AND_MORE.fullmatch(plain):
         return False
-    if plain in _NOTHING or plain in _ALLOWED or plain in _YES:
+    if plain == "×":
+        return None  # a tick, but in Japan a no
+    if plain in _NOTHING or plain in _ALLOWED or plain in _YES or plain in _GIVEN:
         return True
     if _DATES.fullmatch(plain):
         return True
     if _SENTENCE.fullmatch(plain):
         return False
     return None
+
+
+def says_nothing(text: str) -> bool:
+    """Return True for an empty cell, and for one such as "-" or "n/a"."""
+    return _plain(text) in _NOTHING
 
 
 def says_no_calls(text: str) -> bool:

@@ -15,7 +15,16 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import NamedTuple
 
-from app.core.columns import NAME_PARTS, Column, count_known, is_usable, looks_like_a_row, recognise
+from app.core.columns import (
+    NAME_PARTS,
+    Column,
+    count_known,
+    hints_at_calls,
+    is_usable,
+    looks_like_a_row,
+    may_hold_number,
+    recognise,
+)
 from app.core.contacts import MULTILINE_FIELDS
 from app.core.encodings import decode, not_a_text_file
 from app.core.no_calls import (
@@ -24,6 +33,7 @@ from app.core.no_calls import (
     means_may_call,
     mentions_no_calls,
     says_no_calls,
+    says_nothing,
     words_beside_number,
 )
 from app.core.spreadsheets import ZIP_MARK, csv_of
@@ -63,6 +73,8 @@ class SheetRow:
     values: dict[str, list[str]] = field(default_factory=dict)  # by field: what its columns hold, if anything
     error: BadCell | None = None
     no_calls: tuple[str, str] | None = None  # heading and content of a cell that says that nobody may call
+    # Headings of columns that are left out although they may say who must not be called; with the cell.
+    left_out: tuple[tuple[str, str], ...] = ()
 
 
 class Layout(NamedTuple):
@@ -131,6 +143,11 @@ def open_sheet(content: bytes | str, *, country: str = "", is_opt_out_list: bool
     text = text.removeprefix("\ufeff")
     if not text.strip():
         raise BadInput("There is nothing in this file.")
+    if re.match(r"\s*BEGIN:VCARD", text, re.IGNORECASE):
+        raise BadInput(
+            "This is an address book as vCards (.vcf). Please open it in a program for contacts, export them "
+            "there as CSV, and upload that."
+        )
     if re.match(r"\s*<(!doctype|html|\?xml)", text, re.IGNORECASE):
         raise BadInput("This is a web page. Please save the table as CSV or .xlsx, and upload that.")
     delimiters = DELIMITERS if is_csv else ","
@@ -242,7 +259,7 @@ def _as_opt_out_list(sheet: Sheet) -> Sheet:
     sheet = replace(sheet, layout=sheet.layout._replace(headings_row=None))
     above = None
     for number, cells in islice(_numbered_cells(sheet), HEADING_ROWS):
-        column = next((n for n, cell in enumerate(cells) if looks_like_a_row([cell])), None)
+        column = next((n for n, cell in enumerate(cells) if may_hold_number(cell)), None)
         if column is not None:
             columns = [Column(f"Column {n + 1}", "phone" if n == column else None) for n in range(len(cells))]
             return replace(sheet, layout=sheet.layout._replace(headings_row=above), columns=columns)
@@ -309,26 +326,44 @@ def first_rows(sheet: Sheet, limit: int) -> list[list[str]]:
 
 
 def rows_of(sheet: Sheet) -> Iterator[SheetRow]:
-    """Yield the rows below the headings."""
+    """Yield the rows below the headings. A column that is left out is asked about at its first answer."""
+    doubtful = _doubtful_columns(sheet)
     for number, cells in _data_rows(sheet):
         try:
-            values = _values_of(sheet, cells)
-            yield SheetRow(number, cells, values, no_calls=_find_no_calls(sheet, cells))
+            values, no_calls = _values_of(sheet, cells), _find_no_calls(sheet, cells)
         except BadCell as error:
             yield SheetRow(number, cells, error=error)
+            continue
+        answered = [n for n in doubtful if n < len(cells) and _is_answer(cells[n])]
+        doubtful = [n for n in doubtful if n not in answered]
+        left_out = tuple((sheet.headings[n].strip(), cells[n]) for n in answered)
+        yield SheetRow(number, cells, values, no_calls=no_calls, left_out=left_out)
+
+
+def _doubtful_columns(sheet: Sheet) -> list[int]:
+    if sheet.is_opt_out_list or sheet.layout.headings_row is None:
+        return []
+    return [
+        n for n, column in enumerate(sheet.columns) if not column.field and hints_at_calls(column.heading)
+    ]
+
+
+def _is_answer(cell: str) -> bool:
+    """Return True for a cell such as "yes", "x" or a date: it may say whether somebody may be called."""
+    is_clear = means_do_not_call(cell) is not None or means_may_call(cell) is not None
+    return bool(cell.strip()) and is_clear and not says_nothing(cell)
 
 
 def _values_of(sheet: Sheet, cells: list[str]) -> dict[str, list[str]]:
     columns = len(sheet.columns)
+    if sheet.is_opt_out_list and sheet.headings[0] == "Column 1":
+        return {"phone": _numbers_in_list(sheet, cells)}
     surplus = [cell for cell in cells[columns:] if cell.strip()]
     if surplus and not sheet.is_opt_out_list:
         raise BadCell(
             f"It has {len(cells)} cells, and there are {columns} headings. A quote may be missing.",
             ", ".join(surplus),
         )
-    if sheet.is_opt_out_list and sheet.headings[0] == "Column 1":
-        number = _number_in_list(sheet, cells)
-        return {"phone": [number]} if number else {}
     values: dict[str, list[str]] = {}
     groups: dict[str, str] = {}  # of several addresses, the first one that isn't empty is taken
     for column, cell in zip(sheet.columns, cells, strict=False):
@@ -339,16 +374,19 @@ def _values_of(sheet: Sheet, cells: list[str]) -> dict[str, list[str]]:
             _check_quotes(column, text, sheet.layout.delimiter)
         if column.field and groups.setdefault(column.field, column.group) == column.group:
             values.setdefault(column.field, []).extend(_parts_of(unescape_formulas(text)))
+    if surplus:  # in a list of numbers, where more of them stand behind the last heading
+        values.setdefault("phone", []).extend(_numbers_among(surplus))
     return values
 
 
-def _number_in_list(sheet: Sheet, cells: list[str]) -> str:
-    """Return the cell of a list of numbers that holds the number: the rows may have more or fewer cells."""
+def _numbers_in_list(sheet: Sheet, cells: list[str]) -> list[str]:
+    """Return the cells of a list without headings that may hold numbers; or else the one that should."""
     usual = sheet.fields.index("phone")
-    if usual < len(cells) and looks_like_a_row([cells[usual]]):
-        return unescape_formulas(cells[usual].strip())
-    found = next((cell for cell in cells if looks_like_a_row([cell])), "".join(cells[usual : usual + 1]))
-    return unescape_formulas(found.strip())
+    return _numbers_among(cells) or [cell.strip() for cell in cells[usual : usual + 1] if cell.strip()]
+
+
+def _numbers_among(cells: list[str]) -> list[str]:
+    return [unescape_formulas(cell.strip()) for cell in cells if may_hold_number(cell)]
 
 
 def _find_no_calls(sheet: Sheet, cells: list[str]) -> tuple[str, str] | None:
