@@ -206,6 +206,24 @@ def test_no_number_of_a_line_is_lost(clinic, text):
     assert sorted(numbers(clinic)) == ["0171 2345678", "030 1234567", "030 7654321"]
 
 
+@pytest.mark.parametrize("how", ["program", "form", "change", "number", "refused"])
+def test_each_of_several_numbers_in_a_text_is_opted_out(clinic, owner, how):
+    phone = "030 1234567 / 0171 2345678 / 030 7654321"
+    if how == "program":
+        clinic.add_contacts({"name": "Mara", "phone": phone, "do_not_call": True})
+    elif how == "refused":
+        clinic.add_contacts({"phone": phone, "do_not_call": True})
+    elif how == "form":
+        owner.press("Add the contact", name="Mara", phone=phone, do_not_call="1")
+    elif how == "change":
+        clinic.add_contacts({"name": "Mara", "phone": "030 1234567"})
+        url = clinic.contacts()["contacts"][0]["links"]["contact"]
+        clinic.client.post(url, {"phone": phone, "do_not_call": True})
+    else:
+        clinic.owner_post("/contacts/do-not-call", phone=phone)
+    assert sorted(numbers(clinic)) == ["0171 2345678", "030 1234567", "030 7654321"]
+
+
 def test_a_list_may_say_that_some_may_be_called(clinic):
     text = "Phone,DNC\n0171 2345678,yes\n030 1234567,no\n030 7654321,\n030 5555555,perhaps\n"
     upload = clinic.owner_post("/contacts/import", text=text, do_not_call=True).body

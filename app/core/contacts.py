@@ -17,7 +17,7 @@ from app.core.days import time_zones
 from app.core.history import record
 from app.core.models import Contact, Place
 from app.core.opt_outs import forbid_numbers, is_opted_out, lift_numbers
-from app.core.phones import ANY, read_phone
+from app.core.phones import ANY, read_phone, read_phones
 from app.core.places import find_place_for_owner
 from app.core.queries import OPEN_CALL
 from app.core.tags import join_tags
@@ -296,6 +296,8 @@ def change_contact(
     reference = details.get("reference")
     if reference:
         _check_reference_is_free(db, contact, reference)
+    if details.get("do_not_call") and fields.get("phone"):
+        forbid_numbers(db, at, place.id, read_phones(fields["phone"] or "", place.country))
     return _store_changes(db, at, contact, details)
 
 

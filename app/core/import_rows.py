@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from app.core.contacts import LABELS, MAX_LENGTHS, ContactDetails, TextField, validate_contact
 from app.core.no_calls import means_do_not_call, means_may_call
-from app.core.phones import PhoneReading, format_phone, scan_phone
+from app.core.phones import PhoneReading, format_phone, read_phones, scan_phone
 from app.core.sheets import BadCell, SheetRow, full_name, shortened
 from app.core.tags import MAX_TAG_LENGTH, join_tags
 from app.core.zone_names import read_time_zone
@@ -247,7 +246,7 @@ def _store_phones(read: ReadRow, readings: list[tuple[str, PhoneReading]], count
     if further:
         others = ", ".join(further)
         if read.details.get("do_not_call"):
-            read.other_phones = _all_phones(readings, country)
+            read.other_phones = [phone for text, _ in readings for phone in read_phones(text, country)]
             why = f"“{shortened(cell)}” was read as {shown}. Nobody may call the others either: {others}."
             read.add_remark(FURTHER_FORBIDDEN, cell, why)
         else:
@@ -256,16 +255,6 @@ def _store_phones(read: ReadRow, readings: list[tuple[str, PhoneReading]], count
     elif not first.is_certain:
         sentence = f"“{shortened(cell)}” was read as {shown}. Please check it."
         read.add_remark(PHONE_TO_CHECK, cell, sentence)
-
-
-def _all_phones(readings: list[tuple[str, PhoneReading]], country: str) -> list[str]:
-    """Return all numbers in some cells, as they are stored."""
-    phones = [reading.phone for _cell, reading in readings]
-    for _cell, reading in readings:
-        for text in reading.others:
-            with suppress(BadInput):
-                phones.append(scan_phone(text, country).phone)
-    return phones
 
 
 def _read_reference(read: ReadRow, cells: Sequence[str]) -> None:

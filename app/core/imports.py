@@ -28,7 +28,7 @@ from app.core.import_matching import ADD, REFUSE, SAME_CONTACT, EarlierRows, Sta
 from app.core.import_rows import ReadRow, Remark, read_number, read_row
 from app.core.import_storing import ImportFile, finish_storing, store_rows
 from app.core.models import Place
-from app.core.phones import read_phone
+from app.core.phones import read_phone, read_phones
 from app.core.places import find_place_for_owner, slug_of
 from app.core.sheets import (
     PROBLEM,
@@ -488,8 +488,21 @@ def _read_input(row: InputRow, country: str) -> _Row:
                 raise BadInput(f"{label}: please fill this in.")
     except BadInput as error:
         bad_cell = error if isinstance(error, BadCell) else BadCell(str(error), "")
-        return _Row(ReadRow(row.number, _opt_out_of(row.contact, country), bad_cell))
-    return _Row(ReadRow(row.number, details))
+        opt_out = _opt_out_of(row.contact, country)
+        return _Row(
+            ReadRow(row.number, opt_out, bad_cell, other_phones=_forbidden_phones(row.contact, country))
+        )
+    return _Row(ReadRow(row.number, details, other_phones=_forbidden_phones(row.contact, country)))
+
+
+def _forbidden_phones(contact: ContactFields | BadInput, country: str) -> list[str]:
+    """Return all numbers of a contact that must not be called: there may be several in one text."""
+    if isinstance(contact, BadInput) or not contact.get("do_not_call"):
+        return []
+    try:
+        return read_phones(contact.get("phone") or "", country)
+    except BadInput:
+        return []
 
 
 def _opt_out_of(contact: ContactFields | BadInput, country: str) -> ContactDetails:

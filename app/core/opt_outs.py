@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from app.core.calls import cancel_calls
 from app.core.history import record
 from app.core.models import Place
-from app.core.phones import read_phone, without_extension
+from app.core.phones import read_phone, read_phones, without_extension
 from app.core.places import find_place_for_owner
 from app.storage.sql import insert_many, load_all, run
 
@@ -55,9 +55,10 @@ def opt_outs_page(db: Connection, place: Place, search: str | None = None) -> tu
 
 
 def forbid_number(db: Connection, at: float, slug: str, token: str, phone: str, confirmed: str) -> None:
-    """Opt a number out, for the owner. Raises BadInput for what isn't a phone number."""
+    """Opt a number out, for the owner; of several, each. Raises BadInput for what isn't a phone number."""
     place = find_place_for_owner(db, slug, token)
-    forbid_numbers(db, at, place.id, [read_phone(phone, place.country, confirmed)])
+    first = read_phone(phone, place.country, confirmed)
+    forbid_numbers(db, at, place.id, [first, *read_phones(phone, place.country)])
 
 
 def forbid_numbers(
@@ -119,7 +120,10 @@ def _mark(db: Connection, at: float, place_id: int, contact_ids: list[int]) -> N
 
 
 def lift_number(db: Connection, at: float, slug: str, token: str, phone: str) -> None:
-    """Let a number be called again, for the owner; a second time changes nothing. Raises BadInput."""
+    """Let a number be called again, for the owner; a second time changes nothing. Raises BadInput.
+
+    Of several numbers, only the first: whoever allows one has not allowed the others.
+    """
     place = find_place_for_owner(db, slug, token)
     lift_numbers(db, at, place.id, [read_phone(phone, place.country)])
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
@@ -62,6 +63,19 @@ def read_phone(text: str, country: str, confirmed: str | None = ANY) -> str:
             reading.phone,
         )
     return reading.phone
+
+
+def read_phones(text: str, country: str) -> list[str]:
+    """Return all phone numbers in a text as they are stored, first the one that scan_phone() returns.
+
+    Raises BadInput if none is clearly there.
+    """
+    first = scan_phone(text, country)
+    phones = [first.phone]
+    for other in first.others:
+        with suppress(BadInput):
+            phones.append(scan_phone(other, country).phone)
+    return phones
 
 
 def format_phone(phone: str | None, country: str) -> str | None:
