@@ -367,3 +367,11 @@ def test_an_erased_contact_is_in_no_import(clinic):
     assert "María" not in str(clinic.export())
     clinic.client.post(upload["links"]["store"])
     assert clinic.contact_names() == ["Benno"]
+
+
+def test_another_name_for_a_known_number_is_pointed_out(clinic):
+    stores(clinic, "Name,Phone\nMara Lind,030 1234567\nBen,0171 2345678\nCem,030 7654321\n")
+    upload = uploads(clinic, "Name,Phone\nDana Ross,030 1234567\nBen Okafor,0171 2345678\nCem,030 7654321\n")
+    (remark,) = upload["remarks"]
+    assert remark["row"] == 2
+    assert remark["remark"].startswith("“Mara Lind” becomes “Dana Ross”. If these are two people, ")

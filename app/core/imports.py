@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,7 +25,7 @@ from sqlalchemy.engine import Connection
 
 from app.core.columns import FIELDS, NAME_PARTS, Column
 from app.core.contacts import ContactDetails, ContactFields, validate_contact
-from app.core.import_matching import ADD, REFUSE, SAME_CONTACT, EarlierRows, StagedRow, match_rows
+from app.core.import_matching import ADD, CHANGE, REFUSE, SAME_CONTACT, EarlierRows, StagedRow, match_rows
 from app.core.import_rows import ReadRow, Remark, read_number, read_row
 from app.core.import_storing import ImportFile, finish_storing, store_rows
 from app.core.models import Place
@@ -58,6 +59,8 @@ MAX_CHOICES = 100  # choices of columns that a place remembers
 MAX_GROUPS = 50  # groups of equal remarks on the page of an import
 MAX_EXAMPLES = 5  # rows of each
 BEGIN_S = 30.0  # so long after its upload, a file that is still being read has a thread that holds it
+RENAMED = "Name: a known contact gets another name."
+RENAMED_ADVICE = "If these are two people, give each a reference of their own."
 SAMPLE_ROWS = 5  # rows that are shown while the owner chooses the columns
 
 
@@ -540,6 +543,9 @@ def _stage_batch(
             staged.append(StagedRow(number, REFUSE, why=str(row.read.error), value=row.read.error.value))
     staged += match_rows(db, place, valid, earlier)
     staged.sort(key=lambda row: row.number)
+    for number, old_name, new_name in _renamed(db, staged):
+        sentence = f"“{old_name}” becomes “{new_name}”. {RENAMED_ADVICE}"
+        by_number[number].read.add_remark(RENAMED, new_name, sentence)
     remarks: list[dict[str, Any]] = []
     for index, staged_row in enumerate(staged):
         row = by_number[staged_row.number]
@@ -553,6 +559,20 @@ def _stage_batch(
         remark = _refusal(staged_row)
         remarks.append({"number": staged_row.number, "refused": 1, **remark._asdict()})
     return staged, remarks
+
+
+def _renamed(db: Connection, staged: list[StagedRow]) -> list[tuple[int, str, str]]:
+    """Return the rows that give a contact a name without a word of the old one, with both names."""
+    names = {row.contact: (row.number, row.name) for row in staged if row.what == CHANGE and row.name}
+    if not names:
+        return []
+    renamed = []
+    for contact in run(db, "SELECT id, name FROM contact WHERE id IN :ids", ids=list(names)).all():
+        number, new_name = names[contact.id]
+        words = set(re.findall(r"\w+", contact.name.casefold()))
+        if words and new_name and words.isdisjoint(re.findall(r"\w+", new_name.casefold())):
+            renamed.append((number, contact.name, new_name))
+    return renamed
 
 
 def _refusal(row: StagedRow) -> Remark:
