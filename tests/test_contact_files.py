@@ -118,6 +118,8 @@ def test_a_number_that_is_not_the_contacts_own_is_left_out(clinic, heading):
         "Nazwisko,Telefon komórkowy,E-mail",
         "Adı Soyadı,Cep Telefonu,E-posta",
         "İSİM,TELEFON NUMARASI,E-POSTA ADRESİ",
+        "氏名,電話番号,メールアドレス",
+        "会社名,携帯電話,電子メール アドレス",
         "fullName,phoneNumber,emailAddress",
     ],
 )
@@ -145,6 +147,39 @@ def test_headings_in_other_languages(clinic, headings):
 def test_a_name_in_several_columns(clinic, headings, row):
     stores(clinic, f"{headings},Telefon\n{row},030 1234567\n")
     assert only_contact(clinic)["name"] == "Mara Lindqvist"
+
+
+def test_a_japanese_outlook_export(clinic):
+    clinic.owner_post("", country="JP")
+    text = "敬称,名,ミドル ネーム,姓,会社名,会社電話,自宅電話 1,携帯電話,電話不可,メモ\r\n"
+    text += ",太郎,,山田,,,,０９０－１２３４－５６７８,はい,\r\n,花子,,佐藤,,03-1234-5678,,,いいえ,\r\n"
+    stores_file(clinic, text.encode("cp932"))
+    contacts = [(each["name"], each["phone"], each["do_not_call"]) for each in clinic.contacts()["contacts"]]
+    assert sorted(contacts) == [("佐藤 花子", "03-1234-5678", False), ("山田 太郎", "090-1234-5678", True)]
+
+
+@pytest.mark.parametrize(
+    ("headings", "row", "phone"),
+    [
+        ("Vorwahl,Telefon", "0171,2345678", "+491712345678"),
+        ("Vorwahl,Telefon", "030,030 1234567", "+49301234567"),
+        ("Vorwahl,Telefon", "030,0171 2345678", "+491712345678"),
+        ("Vorwahl,Telefon", "030,+43 664 1234567", "+436641234567"),
+        ("Vorwahl,Rufnummer,Durchwahl", "030,123456,78", "+4930123456;ext=78"),
+        ("Country Code,Phone", "43,664 1234567", "+436641234567"),
+        ("Country Code,Phone", "+1,212-555-0100", "+12125550100"),
+        ("Country Code,Phone", "0049,0171 2345678", "+491712345678"),
+        ("Country Code,Phone", "49,491712345678", "+491712345678"),
+        ("Country Code,Phone", "DE,0171 2345678", "+491712345678"),
+        ("Country Code,Area Code,Phone", "1,212,555-0100", "+12125550100"),
+        ("Country Code,Phone,Mobile", "44,020 7946 0958,07911 123456", "+442079460958"),
+        ("Phone,Ext", "030 1234567,12", "+49301234567;ext=12"),
+        ("Phone,Ext", "030 1234567,n/a", "+49301234567"),
+    ],
+)
+def test_a_number_in_several_columns(clinic, headings, row, phone):
+    stores(clinic, f"Name,{headings}\nMara,{row}\n")
+    assert [contact["phone"] for contact in clinic.export()["contact"]] == [phone]
 
 
 def test_german_headings_with_two_phones(clinic):

@@ -1,10 +1,9 @@
 """Columns: which field of a contact a column of a table holds, by its heading.
 
 Headings are those of the exports of Google Contacts and Outlook, and what people write in English, German,
-French, Spanish, Italian, Portuguese, Dutch, Polish and Turkish. A heading is only recognised if each of its
-words is understood: "Phone (home)" is a phone number, but "Emergency contact phone", "Phone type" and "Fax"
-are
-not the number of this person.
+French, Spanish, Italian, Portuguese, Dutch, Polish, Turkish and Japanese. A heading is only recognised if
+each of its words is understood: "Phone (home)" is a phone number, but "Emergency contact phone", "Phone
+type" and "Fax" are not the number of this person.
 """
 
 from __future__ import annotations
@@ -22,6 +21,9 @@ FIELDS = (
     *NAME_PARTS,
     "company",
     "phone",
+    "country_code",
+    "area_code",
+    "extension",
     "email",
     "address",
     "notes",
@@ -44,19 +46,23 @@ _HEADINGS = {
         isim isimsoyisim namn hasta hastaadi hastaadisoyadi musteri musteriadi musteriadisoyadi danisan
         paziente cliente utente utenteassistito nomecliente nomepaziente nomedocliente nomedopaciente paciente
         nombrecliente nombredelcliente nombrepaciente nombredelpaciente naamclient naampatient clientnaam
-        patientnaam nomclient nomduclient nompatient nomdupatient clientele navn jmeno nev nimi""",
+        patientnaam nomclient nomduclient nompatient nomdupatient clientele navn jmeno nev nimi
+        氏名 名前 お名前 姓名 フルネーム 顧客名 患者名 会員名 お客様名 利用者名 表示名""",
     "first_name": """firstname first givenname forename vorname rufname prenom primernombre nombredepila
-        primeironome nomeproprio voornaam roepnaam imie onisim fornamn fornavn keresztnev krestni etunimi""",
+        primeironome nomeproprio voornaam roepnaam imie onisim fornamn fornavn keresztnev krestni etunimi
+        名""",
     "middle_name": """middlename additionalname weiterevornamen zweitervorname secondname deuxiemeprenom
         segundonombre tussenvoegsel tussenvoegsels voorvoegsel mellannamn mellemnavn drugieimie ikinciisim""",
     "last_name": """lastname last surname familyname nachname familienname zuname nomdefamille apellido
         apellidos primerapellido cognome sobrenome apelido apelidos achternaam familienaam nazwisko soyad
         soyadi
-        soyisim efternamn efternavn etternavn prijmeni vezeteknev sukunimi segundoapellido""",
+        soyisim efternamn efternavn etternavn prijmeni vezeteknev sukunimi segundoapellido
+        姓""",
     "company": """company companyname organization organisation organizationname organisationname firma
         firmenname unternehmen societe entreprise empresa compania azienda societa ditta bedrijf
         bedrijfsnaam sirket kurum foretag ragionesociale denominazione denominazionesociale
-        razonsocial raisonsociale razaosocial nazwafirmy firmaadi sirketadi firmanaam virksomhed""",
+        razonsocial raisonsociale razaosocial nazwafirmy firmaadi sirketadi firmanaam virksomhed
+        会社 会社名 法人名 勤務先""",
     "phone": """phone phonenumber phoneno phones telephone telephonenumber tel telno mobile mobilephone
         mobilenumber cell cellphone cellnumber homephone workphone contactnumber callback callbacknumber
         telefon telefonnummer telefonnr telnr telnummer rufnummer rueckrufnummer ruckrufnummer handy
@@ -71,14 +77,28 @@ _HEADINGS = {
         ceptelefonu cep cepno ceptel telefonno telefonnumarasi telefonlar mobilnumer tfno tlf tlfn tlfnr tfn
         numerocell numerocellulare recapito recapiti recapitotelefonico recapititelefonici contattotelefonico
         contactotelefonico contatotelefonico contacttelephonique numerodecontacto numerodecontato irtibatno
-        irtibatnumarasi iletisimno puhelin puhelinnumero telefonszam telefonnicislo cislotelefonu""",
+        irtibatnumarasi iletisimno puhelin puhelinnumero telefonszam telefonnicislo cislotelefonu
+        電話 電話番号 携帯 携帯電話 携帯番号 携帯電話番号 自宅電話 会社電話 固定電話 連絡先 連絡先電話番号""",
+    # Parts of the number that other programs keep in columns of their own.
+    "country_code": """countrycode phonecountrycode countrycallingcode callingcode diallingcode
+        dialingcode dialcode countryprefix internationalprefix landesvorwahl landervorwahl
+        laendervorwahl landerkennzahl indicatifpays indicatifinternational prefijointernacional
+        prefijopais codigopais codigodepais prefissointernazionale codigodopais codigointernacional
+        landnummer kodkraju numerkierunkowykraju ulkekodu landskod landkode""",
+    "area_code": """areacode vorwahl ortsvorwahl vorwahlnummer indicatif indicatifregional prefijo
+        codigodearea prefisso ddd codigoarea netnummer kengetal kierunkowy numerkierunkowy alankodu
+        riktnummer""",
+    "extension": """extension ext phoneextension phoneext extensionnumber durchwahl nebenstelle poste
+        posteinterne interno numerointerno anexo ramal toestel wewnetrzny numerwewnetrzny dahili
+        dahilino anknytning""",
     "email": """email emailaddress mail mailaddress emailadresse mailadresse courriel adressemail adresseemail
         adresseelectronique adressedemessagerie mel correo correoelectronico direcciondecorreo
         direcciondecorreoelectronico postaelettronica indirizzoemail indirizzomail indirizzopostaelettronica
         indirizzodipostaelettronica correioeletronico correioelectronico enderecodeemail
         enderecodecorreioeletronico emailadres mailadres adresemail pocztaelektroniczna
         adrespocztyelektronicznej
-        eposta epostaadresi elektronikposta epost epostadress""",
+        eposta epostaadresi elektronikposta epost epostadress
+        メール メールアドレス eメール 電子メール 電子メールアドレス""",
     "address": """address street streetaddress address1 address2 addressline1 addressline2 city town zip
         zipcode
         postcode postalcode state county province adresse anschrift strasse str hausnummer hausnr plz
@@ -87,17 +107,20 @@ _HEADINGS = {
         domicilio indirizzo via citta cap comune endereco morada rua cidade localidade
         adres straat straatnaam huisnummer plaats woonplaats postcodeplaats
         ulica miasto miejscowosc kodpocztowy adreszamieszkania
-        adresi acikadres sokak cadde sehir il ilce postakodu adress gata postnummer postadress""",
+        adresi acikadres sokak cadde sehir il ilce postakodu adress gata postnummer postadress
+        住所 郵便番号 都道府県 市区町村 番地""",
     "notes": """notes note comment comments remark remarks notiz notizen bemerkung bemerkungen anmerkung
         anmerkungen kommentar kommentare hinweis hinweise remarque remarques commentaire commentaires
         observation observations nota notas observacion observaciones comentario comentarios annotazioni
         annotazione osservazioni commento commenti observacao observacoes opmerking opmerkingen notitie
-        notities uwagi uwaga notatki notatka komentarz notlar not aciklama yorum anteckningar""",
+        notities uwagi uwaga notatki notatka komentarz notlar not aciklama yorum anteckningar
+        備考 備考欄 メモ""",
     "tags": """tags tag label labels group groups category categories groupmembership schlagwort schlagworte
         schlagworter stichwort gruppe gruppen kategorie kategorien etiquette etiquettes groupe groupes
         categorie
         etiqueta etiquetas grupo grupos categoria categorias etichetta etichette gruppo gruppi categorieen
-        groep groepen etykieta etykiety grupa grupy etiket etiketler grup gruplar kategori kategoriler""",
+        groep groepen etykieta etykiety grupa grupy etiket etiketler grup gruplar kategori kategoriler
+        タグ グループ 分類項目""",
     "reference": """reference ref id recordid contactid personid yourreference externalid customerid
         customernumber clientid clientnumber
         patientid patientnumber memberid membernumber referenz kundennummer kundennr kdnr kundenid
@@ -105,12 +128,12 @@ _HEADINGS = {
         numeroadherent
         numerodeclient refclient numerodecliente codigocliente codigodecliente referencia idcliente
         codicecliente numerocliente riferimento referentie klantnummer klantnr patientnummer lidnummer
-        numerklienta numerpacjenta musterino hastano referans kundnummer""",
+        numerklienta numerpacjenta musterino hastano referans kundnummer
+        顧客番号 患者番号 会員番号 管理番号 顧客id""",
     "timezone": """timezone tz zone zeitzone fuseauhoraire zonahoraria fusoorario fusohorario tijdzone
         strefaczasowa saatdilimi tidszon""",
     "do_not_call": "donotcall dnc dontcall donotcontact nocalls optout optedout",
 }
-_FIELD_OF_HEADING = {heading: field for field, headings in _HEADINGS.items() for heading in headings.split()}
 
 # A column whose heading contains one of these is an opt-out column, whatever else the heading contains.
 _OPT_OUT_PARTS = """cannotcall cantcall mustnotcall shouldnotcall maynotcall notcallable uncallable
@@ -306,13 +329,13 @@ def _column(heading: str) -> Column:
 
 def _known_field(words: Sequence[str]) -> str | None:
     """Return the field of a heading of which every word is understood."""
-    field = _FIELD_OF_HEADING.get("".join(words))
+    field = _fields_by_heading().get("".join(words))
     core = [word for word in words if word not in _CONNECTORS.split()]
     if field is None:
-        field = _FIELD_OF_HEADING.get("".join(core))
+        field = _fields_by_heading().get("".join(core))
     if field is not None or not core:
         return field
-    fields = {_FIELD_OF_HEADING.get(word) for word in core}
+    fields = {_fields_by_heading().get(word) for word in core}
     if len(fields) == 1:
         return fields.pop()  # "Tel./Mobil", "City, State, Zip"
     if fields <= {"name", *NAME_PARTS}:
@@ -329,6 +352,11 @@ def _words(heading: str) -> list[str]:
     text = "".join(c for c in text if not unicodedata.combining(c))
     text = re.sub(r"(?<=[a-z])(?=\d)", " ", text)
     return re.findall(r"[^\W_]+", text)
+
+
+@cache
+def _fields_by_heading() -> dict[str, str]:
+    return {heading: field for field, headings in _HEADINGS.items() for heading in _folded(headings)}
 
 
 @cache

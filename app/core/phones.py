@@ -78,6 +78,27 @@ def read_phones(text: str, country: str) -> list[str]:
     return phones
 
 
+def join_number(number: str, country_code: str, area_code: str, extension: str) -> str:
+    """Return a number of which a table holds the parts in several cells, as a text for scan_phone().
+
+    A part that the number begins with already is left out; so is a country code that isn't one, such as "DE".
+    """
+    import phonenumbers
+
+    begins = number.lstrip(" (")[:2]
+    code, area = _digits(country_code).lstrip("0"), _digits(area_code)
+    is_whole = begins.startswith("+") or begins == "00"
+    if area and not is_whole and not begins.startswith("0"):
+        is_there = _digits(number).startswith((area, area.lstrip("0")))
+        number = number if is_there else f"{area} {number}"
+    is_code = code.isdigit() and int(code) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE
+    if is_code and not is_whole and not re.search("[A-Za-z]", country_code):
+        number = f"+{number}" if _digits(number).startswith(code) else f"+{code} {number}"
+    if re.fullmatch(r"\d{1,6}", extension.strip()):
+        number = f"{number} ext. {extension.strip()}"
+    return number
+
+
 def format_phone(phone: str | None, country: str) -> str | None:
     """Return a stored number as people in a country write it: with a country code only if it is abroad."""
     import phonenumbers  # here and below, because its metadata takes 10 MB

@@ -36,6 +36,7 @@ from app.core.no_calls import (
     says_nothing,
     words_beside_number,
 )
+from app.core.phones import join_number
 from app.core.spreadsheets import ZIP_MARK, csv_of
 from app.errors import BadInput
 from app.text import unescape_formulas
@@ -52,6 +53,7 @@ _END = "\0"
 # A column of our own downloads. "Do not call again" there is from before the owner lifted it.
 LAST_OUTCOME = "last_outcome"
 _GOOGLE_SEPARATOR = ":::"  # between several values in a cell of Google Contacts
+_EAST_ASIAN = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")  # where the last name comes first
 _SHOWN = 100  # characters of a cell that an error repeats
 PROBLEM = "Problem"  # heading of the column that a download of rejected rows has first
 
@@ -376,7 +378,20 @@ def _values_of(sheet: Sheet, cells: list[str]) -> dict[str, list[str]]:
             values.setdefault(column.field, []).extend(_parts_of(unescape_formulas(text)))
     if surplus:  # in a list of numbers, where more of them stand behind the last heading
         values.setdefault("phone", []).extend(_numbers_among(surplus))
+    _join_numbers(values)
     return values
+
+
+def _join_numbers(values: dict[str, list[str]]) -> None:
+    """Complete the numbers of a row with what stands in columns such as "Country code"."""
+    country_code, area_code, extension = (
+        "".join(values.pop(part, [])) for part in ("country_code", "area_code", "extension")
+    )
+    numbers = values.get("phone", [])
+    if len(numbers) > 1:  # nobody knows which of them these are about
+        area_code = extension = ""
+    if country_code or area_code or extension:
+        values["phone"] = [join_number(number, country_code, area_code, extension) for number in numbers]
 
 
 def _numbers_in_list(sheet: Sheet, cells: list[str]) -> list[str]:
@@ -439,6 +454,8 @@ def full_name(values: dict[str, list[str]]) -> str:
         return name
     if first and last and name:
         return name if len(name.split()) > 1 else f"{first} {middle} {last}"
+    if first and _EAST_ASIAN.search(last):
+        return f"{last} {first}"
     if first:
         return f"{first} {middle} {last or name}"
     if last:
