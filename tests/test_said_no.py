@@ -32,6 +32,7 @@ def test_a_yes_in_other_languages(clinic, yes):
         *("Nicht anrufen", "Ne pas appeler", "No llamar", "Non chiamare", "Não ligar", "Niet bellen"),
         *("Nie dzwonić", "Aramayın", "Ring inte", "Cannot call", "Not callable"),
         *("Not to be called", "Don't phone", "No contact", "Refuses calls", "UNSUB_TIME", "Abgemeldet am"),
+        *("Phone consent revoked", "Calls not allowed", "Anruf nicht erlaubt", "No permission to call"),
         *("Keine Anrufe", "Anruf unerwünscht", "Kontaktsperre", "Dado de baja", "Désinscrit", "Bel-me-niet"),
         *("Не звонить", "電話不可", "架電NG", "请勿致电", "전화하지 마세요", "لا تتصل", "אל תתקשר", "อย่าโทร"),
     ],
@@ -45,6 +46,7 @@ def test_a_heading_in_other_languages(clinic, heading):
     "heading",
     [
         *("OK to call", "May we call?", "Consent to call", "Anruf erlaubt", "Opt-in", "Puede llamar"),
+        *("OK to call (yes/no)", "Darf angerufen werden? ja/nein", "Contact by phone", "Accepte les appels"),
         *("Contactable", "Okay to call", "Allow phone calls", "Phone opt-in", "Mag gebeld worden", "連絡可"),
     ],
 )
@@ -68,9 +70,22 @@ def test_a_permission_that_was_not_given(clinic, answer):
 
 @pytest.mark.parametrize("other", ["Do not call reason", "Email Opt Out", "Unsubscribed from all email"])
 def test_the_column_for_calls_decides(clinic, other):
-    text = f"Name;Phone;Do not call;{other}\nMara;030 1234567;yes;Moved\nBen;0171 2345678;;yes\n"
+    text = f"Name;Phone;Do not call;{other}\nMara;030 1234567;yes;Moved\nBen;0171 2345678;no;yes\n"
     stores(clinic, text)
     assert forbidden(clinic) == ["Mara"]
+
+
+def test_a_reason_without_a_yes_or_no_is_an_opt_out(clinic):
+    text = "Name;Phone;DNC;DNC reason\nMara;030 1234567;;Complained\nBen;0171 2345678;no;Asked in 2020\n"
+    upload = stores(clinic, f"{text}Cem;030 7654321;;\nDan;030 7654322;;-\n")
+    assert forbidden(clinic) == ["Mara"]
+    assert "“Complained” in the column “DNC reason”" in upload["remarks"][0]["remark"]
+
+
+def test_the_empty_date_of_a_database_is_no_opt_out(clinic):
+    text = "Name;Phone;unsubscribed_at\nMara;030 1234567;0000-00-00 00:00:00\nBen;0171 2345678;2025-03-04\n"
+    stores(clinic, text)
+    assert forbidden(clinic) == ["Ben"]
 
 
 def test_an_opt_out_of_emails_alone_is_heeded(clinic):

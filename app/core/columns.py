@@ -160,7 +160,7 @@ _OPT_OUT_HEADINGS = """unsub abgemeldet desinscrit desinscrite desabonne desabon
     nocontact dnd tps ctps"""
 _SINCE = "date time at on am since seit le el fecha data datum flag status is ist registered on"
 # Columns beside it, which hold more about an opt-out or a permission than a yes or no.
-_DETAILS = """reason reasons source campaign by ip user method comment note notes title id url grund
+_DETAILS = """reason reasons source campaign ip user method comment note notes title id url grund
     quelle von motif raison motivo razon reden other"""
 
 # The same for a column that says who may be called, where "no" is an opt-out.
@@ -178,7 +178,15 @@ _MAY_CALL_PARTS = """oktocall okaytocall oktophone maycall mayphone maywecall ma
     consentimientollamada consentimientotelefon puochiamare sipuochiamare consensochiamat
     consensotelefon accettachiamate podeligar aceitachamadas consentimentochamada consentimentotelefon
     magbellen bellentoegestaan toestemmingbellen toestemmingtelefo magwordengebeld maggebeldworden
-    zgodanakontakt zgodanatelefon moznadzwonic aranabilir aramaizni farringa 電話可 連絡可"""
+    zgodanakontakt zgodanatelefon contactbyphone contactbytelephone kontaktpertelefon kontakttelefonisch
+    acceptelesappels accordtelephone contactpartelephone contactoportelefono moznadzwonic aranabilir
+    aramaizni farringa 電話可 連絡可"""
+_NEGATORS = """no not none never kein keine keinen keiner nicht ne pas non nao sem sin senza niet geen
+    nie bez inte ej ikke denied refused revoked withdrawn declined forbidden blocked expired widerrufen
+    entzogen verweigert abgelehnt gesperrt verboten unerwunscht refuse retire revoque interdit denegado
+    revocado rechazado prohibido negato revocato vietato negado revogado recusado proibido geweigerd
+    ingetrokken verboden odwolana wycofana"""
+_YES_IN_HEADINGS = "yes y ja j oui o si s sim tak evet"
 _CALL_WORDS = "call calls calling phone telephone tel telefon anruf anrufe telefono telefone dial"
 # A column that is left out is worth a question if its heading contains one of these.
 _HINTS_AT_CALLS = """call phone contact consent permission optin optout optedout unsub block blacklist
@@ -248,18 +256,38 @@ def is_opt_out_heading(heading: str) -> bool:
     joined = "".join(words)
     if any(part in joined for part in _folded(_OPT_OUT_PARTS)):
         return True
+    negators = _negators(words)
+    if negators and _allows_calls([word for word in words if word not in negators]):
+        return True  # "Phone consent revoked"
     return "".join(word for word in words if word not in _SINCE.split()) in _folded(_OPT_OUT_HEADINGS)
 
 
 def is_may_call_heading(heading: str) -> bool:
     """Return True for the heading of a column that says who may be called."""
     words = _words(heading)
+    return _allows_calls(words) and not _negators(words)
+
+
+def _allows_calls(words: Sequence[str]) -> bool:
     joined = "".join(words)
     if any(word in _OTHER_WAYS.split() for word in words) or _holds_details(words):
         return False
     if joined.startswith(("optin", "optedin")) or any(part in joined for part in _folded(_MAY_CALL_PARTS)):
         return True
     return "optin" in joined and any(word in _CALL_WORDS.split() for word in words)
+
+
+def _negators(words: Sequence[str]) -> list[str]:
+    """Return the words that turn a permission into its contrary; but "OK to call (yes/no)" has none."""
+    if any(word in _YES_IN_HEADINGS.split() for word in words):
+        return []
+    return [word for word in words if word in _NEGATORS.split()]
+
+
+def is_detail_of_opt_out(heading: str) -> bool:
+    """Return True for the heading of a column that says more about an opt-out, such as the reason."""
+    words = _words(heading)
+    return is_opt_out_heading(heading) and _holds_details(words) and not _is_about_other_ways(words)
 
 
 def hints_at_calls(heading: str) -> bool:
@@ -286,7 +314,7 @@ def _is_about_other_ways(words: Sequence[str]) -> bool:
 
 
 def _holds_details(words: Sequence[str]) -> bool:
-    return any(word in _DETAILS.split() for word in words)
+    return words[-1:] == ["by"] or any(word in _DETAILS.split() for word in words)
 
 
 def is_usable(fields: Sequence[str | None]) -> bool:

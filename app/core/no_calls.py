@@ -94,13 +94,16 @@ _DATES = re.compile(
 )
 
 
+_NO_DATE = re.compile(r"0000-00-00( 00:00(:00)?)?|00?[./]00?[./](00)?00")  # an empty date in a database
+
+
 def means_do_not_call(text: str) -> bool | None:
     """Return whether a cell of a column "Do not call" says that nobody may call; None if that is unclear.
 
     A date is a yes: it says since when.
     """
     plain = _plain(text)
-    if plain in _NO or plain in _NOTHING or plain in _ALLOWED:
+    if plain in _NO or plain in _NOTHING or plain in _ALLOWED or _NO_DATE.fullmatch(plain):
         return False
     if _DENIES.match(plain):
         return None

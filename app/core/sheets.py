@@ -20,6 +20,7 @@ from app.core.columns import (
     Column,
     count_known,
     hints_at_calls,
+    is_detail_of_opt_out,
     is_usable,
     looks_like_a_row,
     may_hold_number,
@@ -330,15 +331,25 @@ def first_rows(sheet: Sheet, limit: int) -> list[list[str]]:
 def rows_of(sheet: Sheet) -> Iterator[SheetRow]:
     """Yield the rows below the headings. A column that is left out is asked about at its first answer."""
     doubtful = _doubtful_columns(sheet)
+    details = [
+        n
+        for n, column in enumerate(sheet.columns)
+        if not column.field and is_detail_of_opt_out(column.heading)
+    ]
     for number, cells in _data_rows(sheet):
         try:
-            values, no_calls = _values_of(sheet, cells), _find_no_calls(sheet, cells)
+            values = _values_of(sheet, cells)
+            no_calls = _find_no_calls(sheet, cells) or _find_reason(sheet, cells, details, values)
         except BadCell as error:
             yield SheetRow(number, cells, error=error)
             continue
         answered = [n for n in doubtful if n < len(cells) and _is_answer(cells[n])]
         doubtful = [n for n in doubtful if n not in answered]
-        left_out = tuple((sheet.headings[n].strip(), cells[n]) for n in answered)
+        left_out = tuple(
+            (sheet.headings[n].strip(), cells[n])
+            for n in answered
+            if no_calls != (sheet.headings[n], cells[n])
+        )
         yield SheetRow(number, cells, values, no_calls=no_calls, left_out=left_out)
 
 
@@ -424,6 +435,16 @@ def _find_no_calls(sheet: Sheet, cells: list[str]) -> tuple[str, str] | None:
                 cell,
             )
     return None
+
+
+def _find_reason(
+    sheet: Sheet, cells: list[str], details: list[int], values: dict[str, list[str]]
+) -> tuple[str, str] | None:
+    """Return the heading and the content of a cell with the reason of an opt-out, if none says yes or no."""
+    if sheet.is_opt_out_list or values.get("do_not_call") or values.get("may_call"):
+        return None
+    given = (n for n in details if n < len(cells) and not says_nothing(cells[n]))
+    return next(((sheet.headings[n], cells[n]) for n in given), None)
 
 
 def _check_quotes(column: Column, text: str, delimiter: str) -> None:
