@@ -99,6 +99,32 @@ def test_a_number_that_is_not_the_contacts_own_is_left_out(clinic, heading):
 
 
 @pytest.mark.parametrize(
+    ("headings", "row"),
+    [
+        (
+            "Phone 1 - Label,Phone 1 - Value,Phone 2 - Label,Phone 2 - Value",
+            "Work Fax,030 1,Mobile,0171 2345678",
+        ),
+        (
+            "Phone 1 - Type,Phone 1 - Value,Phone 2 - Type,Phone 2 - Value",
+            "Home Fax,030 7654321,,0171 2345678",
+        ),
+        ("Phone Type 1,Phone 1,Phone Type 2,Phone 2", "Fax,030 7654321,Home,0171 2345678"),
+        ("Telefon,Telefonart,Mobil", "030 7654321,Fax privat,0171 2345678"),
+        ("Phone,Phone type", "0171 2345678,Mobile"),
+    ],
+)
+def test_a_fax_is_not_called(clinic, headings, row):
+    upload = stores(clinic, f"Name,{headings}\nAna,{row}\n")
+    assert (only_contact(clinic)["phone"], upload["remarks"]) == ("0171 2345678", [])
+
+
+def test_a_row_with_a_fax_only_is_refused(clinic):
+    upload = uploads(clinic, "Name,Phone,Phone type\nAna,030 7654321,Fax\nBen,0171 2345678,Mobile\n")
+    assert [each["value"] for each in upload["refused"]] == ["Fax: 030 7654321"]
+
+
+@pytest.mark.parametrize(
     "headings",
     [
         "Name,Rufnummer,E-Mail-Adresse",

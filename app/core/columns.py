@@ -212,6 +212,7 @@ _QUALIFIERS = """home work business primary main other personal private office d
     domowy sluzbowy sluzbowa praca prywatny prywatna stacjonarny glowny inny inna kontaktowy komorkowy numer
     dom
     ev is diger sabit numarasi numara kontakt whatsapp"""
+_TYPE_WORDS = "type label kind typ art tipo soort rodzaj tur"
 _NUMBER_WORDS = "number no nr num n numero nummer numer numara numarasi"
 _CONNECTORS = "of the de del della di do da du des der die das van la le l el il und and et y e i ve en"
 _SPECIAL_LETTERS = str.maketrans("łŁıøØđĐ", "lLioOdD", "'’`´")
@@ -243,6 +244,29 @@ def recognise(headings: Sequence[str]) -> list[Column]:
         if _words(headings[n]) == ["cep"] and len(phones) > 1:
             columns[n] = Column(headings[n], "address")
     return columns
+
+
+def type_columns(headings: Sequence[str]) -> dict[int, int]:
+    """Return for columns such as "Phone 1 - Value" which one tells what it is: "Phone 1 - Type"."""
+    plain = [_words(heading) for heading in headings]
+    types = {_without_type(words): n for n, words in reversed(list(enumerate(plain))) if _tells_type(words)}
+    return {
+        n: types[_without_type(words)]
+        for n, words in enumerate(plain)
+        if not _tells_type(words) and _without_type(words) in types
+    }
+
+
+def _tells_type(words: Sequence[str]) -> bool:
+    return any(word in _TYPE_WORDS.split() for word in words) or "".join(words).endswith(
+        ("art", "typ", "type")
+    )
+
+
+def _without_type(words: Sequence[str]) -> str:
+    """Return the words of a heading without those that say that it tells the type of another column."""
+    core = "".join(word for word in words if word not in f"{_TYPE_WORDS} value".split())
+    return re.sub(r"(?:art|typ|type)$", "", core)
 
 
 def field_of(heading: str) -> str | None:

@@ -25,6 +25,7 @@ from app.core.columns import (
     looks_like_a_row,
     may_hold_number,
     recognise,
+    type_columns,
 )
 from app.core.contacts import MULTILINE_FIELDS
 from app.core.encodings import decode, not_a_text_file
@@ -55,6 +56,7 @@ _END = "\0"
 LAST_OUTCOME = "last_outcome"
 _GOOGLE_SEPARATOR = ":::"  # between several values in a cell of Google Contacts
 _EAST_ASIAN = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")  # where the last name comes first
+_FAX = re.compile("fax|t\u00e9l\u00e9copie", re.IGNORECASE)
 _SHOWN = 100  # characters of a cell that an error repeats
 PROBLEM = "Problem"  # heading of the column that a download of rejected rows has first
 
@@ -143,7 +145,7 @@ def open_sheet(content: bytes | str, *, country: str = "", is_opt_out_list: bool
     text = content if isinstance(content, str) else _text_of(content, country)
     if "\0" in text:
         raise not_a_text_file()
-    text = text.removeprefix("\ufeff")
+    text = text.removeprefix("\ufeff").rstrip("\x1a")  # how DOS ends a file
     if not text.strip():
         raise BadInput("There is nothing in this file.")
     if re.match(r"\s*BEGIN:VCARD", text, re.IGNORECASE):
@@ -331,6 +333,7 @@ def first_rows(sheet: Sheet, limit: int) -> list[list[str]]:
 def rows_of(sheet: Sheet) -> Iterator[SheetRow]:
     """Yield the rows below the headings. A column that is left out is asked about at its first answer."""
     doubtful = _doubtful_columns(sheet)
+    types = type_columns(sheet.headings)
     details = [
         n
         for n, column in enumerate(sheet.columns)
@@ -338,7 +341,7 @@ def rows_of(sheet: Sheet) -> Iterator[SheetRow]:
     ]
     for number, cells in _data_rows(sheet):
         try:
-            values = _values_of(sheet, cells)
+            values = _values_of(sheet, _without_faxes(sheet, cells, types) if types else cells)
             no_calls = _find_no_calls(sheet, cells) or _find_reason(sheet, cells, details, values)
         except BadCell as error:
             yield SheetRow(number, cells, error=error)
@@ -365,6 +368,23 @@ def _is_answer(cell: str) -> bool:
     """Return True for a cell such as "yes", "x" or a date: it may say whether somebody may be called."""
     is_clear = means_do_not_call(cell) is not None or means_may_call(cell) is not None
     return bool(cell.strip()) and is_clear and not says_nothing(cell)
+
+
+def _without_faxes(sheet: Sheet, cells: list[str], types: dict[int, int]) -> list[str]:
+    """Return the cells of a row without the numbers that another column calls a fax.
+
+    If there is no other number, the cell says that it is a fax, and the row is refused with it.
+    """
+    phones = [
+        n for n, name in enumerate(sheet.fields) if name == "phone" and n < len(cells) and cells[n].strip()
+    ]
+    faxes = [n for n in phones if n in types and types[n] < len(cells) and _FAX.search(cells[types[n]])]
+    if not faxes:
+        return cells
+    return [
+        cell if n not in faxes else f"Fax: {cell}" if len(faxes) == len(phones) else ""
+        for n, cell in enumerate(cells)
+    ]
 
 
 def _values_of(sheet: Sheet, cells: list[str]) -> dict[str, list[str]]:
