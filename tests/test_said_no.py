@@ -115,7 +115,13 @@ def test_a_column_that_may_say_so_is_asked_about(clinic, heading, cell):
 
 @pytest.mark.parametrize(
     ("heading", "cell"),
-    [("Last call", "2025-03-04"), ("Call notes", "left a message"), ("Tax exempt", "no"), ("Blocked", "-")],
+    [
+        ("Last call", "2025-03-04"),
+        ("Call notes", "left a message"),
+        ("Tax exempt", "no"),
+        ("Blocked", "-"),
+        ("Times contacted", "0"),
+    ],
 )
 def test_other_columns_are_not_asked_about(clinic, heading, cell):
     assert uploads(clinic, f"Name;Phone;{heading}\nMara;030 1234567;{cell}\n")["remarks"] == []

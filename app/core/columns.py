@@ -160,8 +160,8 @@ _OPT_OUT_HEADINGS = """unsub abgemeldet desinscrit desinscrite desabonne desabon
     nocontact dnd tps ctps"""
 _SINCE = "date time at on am since seit le el fecha data datum flag status is ist registered on"
 # Columns beside it, which hold more about an opt-out or a permission than a yes or no.
-_DETAILS = """reason reasons source campaign ip user method comment note notes title id url grund
-    quelle von motif raison motivo razon reden other"""
+_REASONS = "reason reasons grund motif raison motivo razon reden"
+_DETAILS = f"{_REASONS} source campaign ip user method comment note notes title id url quelle von other"
 
 # The same for a column that says who may be called, where "no" is an opt-out.
 _MAY_CALL_PARTS = """oktocall okaytocall oktophone maycall mayphone maywecall maybecalled maybephoned
@@ -181,6 +181,7 @@ _MAY_CALL_PARTS = """oktocall okaytocall oktophone maycall mayphone maywecall ma
     zgodanakontakt zgodanatelefon contactbyphone contactbytelephone kontaktpertelefon kontakttelefonisch
     acceptelesappels accordtelephone contactpartelephone contactoportelefono moznadzwonic aranabilir
     aramaizni farringa 電話可 連絡可"""
+# These turn a permission into its contrary: "Phone consent revoked".
 _NEGATORS = """no not none never kein keine keinen keiner nicht ne pas non nao sem sin senza niet geen
     nie bez inte ej ikke denied refused revoked withdrawn declined forbidden blocked expired widerrufen
     entzogen verweigert abgelehnt gesperrt verboten unerwunscht refuse retire revoque interdit denegado
@@ -195,7 +196,9 @@ _HINTS_AT_CALLS = """call phone contact consent permission optin optout optedout
     consen baja rechaz chiam opposiz disiscri ligac ligar descadast bellen gebeld toestemm bezwaar dzwon
     zgod sprzeciw arama izni rizasi samtyc samtyk reserv звон согласи 电话 致电 電話 連絡 架電 전화 연락
     동의"""
-_NOT_A_QUESTION = "last next first previous letzter letzte naechster dernier prochain ultimo ultima"
+# But not if it contains one of these words: "Last call", "Number of calls".
+_NOT_A_QUESTION = """last next first previous letzter letzte naechster dernier prochain ultimo ultima
+    number count times total anzahl nombre numero aantal liczba"""
 _OTHER_WAYS = "sms text texts email mail mails newsletter whatsapp post letter brief fax"
 
 # Words beside a phone number, an address and the like, which say which of several it is.
@@ -308,10 +311,11 @@ def _negators(words: Sequence[str]) -> list[str]:
     return [word for word in words if word in _NEGATORS.split()]
 
 
-def is_detail_of_opt_out(heading: str) -> bool:
-    """Return True for the heading of a column that says more about an opt-out, such as the reason."""
+def is_reason_heading(heading: str) -> bool:
+    """Return True for the heading of a column with the reasons of opt-outs."""
     words = _words(heading)
-    return is_opt_out_heading(heading) and _holds_details(words) and not _is_about_other_ways(words)
+    is_reason = any(word in _REASONS.split() for word in words)
+    return is_reason and is_opt_out_heading(heading) and not _is_about_other_ways(words)
 
 
 def hints_at_calls(heading: str) -> bool:

@@ -49,29 +49,27 @@ _NO = frozenset(map(_plain, _NO_WORDS.split()))
 _NOTHING = frozenset(map(_plain, _NOTHING_WORDS.split())) | {"", "not set"}
 
 # Phrases that can mean nothing else, in the form that _plain() makes.
-_PHRASES_IN_LINES = r"""do\ ?n[o']?t\ (?:call|contact|phone|ring|dial)(?:\ (?:list|register|registry))?
+_PHRASES_IN_LINES = r"""do(?:es)?\ ?n[o']?t\ (?:(?:call|contact|phone|ring|dial)(?:\ list)?
+    |(?:want|wish)\ (?:to\ be\ (?:called|contacted|phoned)
+    |(?:any\ )?(?:more\ |further\ )?(?:phone\ )?calls))
     | do\ ?not(?:call|contact)
-    | dont(?:call|contact) | never\ call | dnc(?:\ list)? | no\ (?:more\ |further\ )?contact
-    | (?:(?:wants|wishes)\ )?no\ (?:more\ |further\ )?(?:phone\ )?calls | stop\ calling
-    | (?:do|does)\ ?n[o']?t\ (?:want|wish)\ (?:to\ be\ (?:called|contacted|phoned)
-    |(?:any\ )?(?:more\ |further\ )?(?:phone\ )?calls)
-    | (?:asked\ |must\ |may\ |should\ )?not\ (?:to\ )?be\ (?:called|contacted|phoned) | blacklist(?:ed)?
-    | asked\ (?:us\ )?not\ to\ (?:call|contact|phone)
-    | (?:mochte|will|wunscht)\ keine[n]?\ (?:weiteren\ )?(?:anrufe?|kontakt|werbung|kontaktaufnahme)
-    | (?:mochte|will|wunscht)\ nicht\ (?:mehr\ )?(?:angerufen|kontaktiert)\ (?:zu\ )?werden | kein\ kontakt
-    | ne\ (?:veut|souhaite|desire)\ (?:pas|plus)\ etre\ (?:r?appelee?|contactee?)
-    | no\ (?:quiere|desea)\ (?:mas\ )?(?:llamadas|ser\ (?:llamad|contactad)[oa]|que\ l[ea]s?\ llamen)
-    | non\ vuole\ (?:piu\ )?(?:chiamate|essere\ (?:chiamat|contattat|richiamat)[oa])
-    | nao\ (?:quer|deseja)\ (?:mais\ )?(?:ligacoes|chamadas|ser\ conta(?:c?)tad[oa])
-    | wil\ niet\ (?:meer\ )?(?:gebeld|gecontacteerd)\ worden
+    | dont(?:call|contact) | dnc(?:\ list)? | never\ call
+    | no\ (?:more\ |further\ )?(?:contact|(?:phone\ )?calls)
+    | stop\ calling | blacklist(?:ed)? | asked\ (?:us\ )?not\ to\ (?:call|contact|phone)
+    | not\ (?:to\ )?be\ (?:called|contacted|phoned)
     | opt(?:ed|s)?[\ -]?out | unsubscribed?
-    | nicht\ (?:mehr\ |wieder\ )?(?:anrufen|kontaktieren|telefonieren) | nie\ (?:mehr\ |wieder\ )anrufen
-    | keine?\ (?:weiteren\ )?(?:anrufe?|werbung|kontaktaufnahme)
-    | ne\ (?:pas|plus)\ (?:appeler|contacter|rappeler|telephoner) | pas\ d'appels?
-    | no\ (?:llamar|contactar|llame|telefonear) | no\ volver\ a\ llamar
-    | non\ (?:chiamare|contattare|telefonare|richiamare)
-    | nao\ (?:ligar|contatar|contactar|telefonar|ligue)
-    | niet\ (?:meer\ )?(?:bellen|contacteren|opbellen)
+    | nicht\ (?:mehr\ |wieder\ )?(?:anrufen|kontaktieren|telefonieren
+    |(?:angerufen|kontaktiert)\ (?:zu\ )?werden) | nie\ (?:mehr\ |wieder\ )anrufen
+    | keine?n?\ (?:weiteren\ )?(?:anrufe?|kontakt|werbung|kontaktaufnahme)
+    | ne\ (?:(?:pas|plus)\ (?:appeler|contacter|rappeler|telephoner)
+    |(?:veut|souhaite|desire)\ (?:pas|plus)\ etre\ (?:r?appelee?|contactee?)) | pas\ d'appels?
+    | no\ (?:llamar|contactar|llame|telefonear|volver\ a\ llamar
+    |(?:quiere|desea)\ (?:mas\ )?(?:llamadas|ser\ (?:llamad|contactad)[oa]|que\ l[ea]s?\ llamen))
+    | non\ (?:chiamare|contattare|telefonare|richiamare
+    |vuole\ (?:piu\ )?(?:chiamate|essere\ (?:chiamat|contattat|richiamat)[oa]))
+    | nao\ (?:ligar|contatar|contactar|telefonar|ligue
+    |(?:quer|deseja)\ (?:mais\ )?(?:ligacoes|chamadas|ser\ contac?tad[oa]))
+    | niet\ (?:meer\ )?(?:bellen|contacteren|opbellen|(?:gebeld|gecontacteerd)\ worden)
     | nie\ (?:dzwonic|kontaktowac|telefonowac) | aramayin(?:iz)? | aranmasin
     | ring\ (?:inte|ej|ikke) | (?:ikke|inte|ej)\ ring(?:es|as)? | ala\ soita | nevolat | не\ звонить"""
 _PHRASES = re.sub(r"(?<!\\)\s+", "", _PHRASES_IN_LINES)
@@ -80,20 +78,17 @@ _BEFORE = (
     r"(?:please|pls|plz|bitte|s'il vous plait|svp|por favor|per favore|prosze|lutfen|alstublieft|var god)"
 )
 _WHO = r"(?:he|she|they|client|customer|patient|er|sie|kunde|kundin|il|elle|cliente|klant)"
+_WANTS = r"(?:wants|wishes|asked|must|may|should|mochte|will|wunscht|wil|on|on the|on our)"
 _AFTER = (
     r"(?:again|any ?more|ever|at all|please|her|him|them|me|us|bitte|mehr|wieder|svp|plus|mas|piu|mais|meer)"
 )
-_SENTENCE = re.compile(
-    rf"(?:{_BEFORE},? )?(?:{_WHO} |on (?:the |our )?)?(?:{_PHRASES})(?:,? {_AFTER}){{0,2}}"
-)
+_SENTENCE = re.compile(rf"(?:{_BEFORE},? )?(?:{_WHO} )?(?:{_WANTS} )?(?:{_PHRASES})(?:,? {_AFTER}){{0,2}}")
 _DENIES = re.compile(r"(not|no|never|has ?n[o']t|did ?n[o']t|kein|nicht|non|pas)\b.*(opt|unsub)")
 _DATES = re.compile(
     r"(19|20)\d\d[-./]\d\d?[-./]\d\d?([t ].*)?|\d\d?[-./]\d\d?[-./]((19|20)\d\d|\d\d)( .*)?"
     r"|\d\d?\.? [^\W\d]{3,9}\.?,? (19|20)\d\d|([a-z]{3},? )?[^\W\d]{3,9}\.? \d\d?(st|nd|rd|th)?,? (19|20)\d\d"
     r"|(19|20)\d\d(0[1-9]|1[0-2])[0-3]\d"
 )
-
-
 _NO_DATE = re.compile(r"0000-00-00( 00:00(:00)?)?|00?[./]00?[./](00)?00")  # an empty date in a database
 
 

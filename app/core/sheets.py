@@ -20,7 +20,7 @@ from app.core.columns import (
     Column,
     count_known,
     hints_at_calls,
-    is_detail_of_opt_out,
+    is_reason_heading,
     is_usable,
     looks_like_a_row,
     may_hold_number,
@@ -334,15 +334,13 @@ def rows_of(sheet: Sheet) -> Iterator[SheetRow]:
     """Yield the rows below the headings. A column that is left out is asked about at its first answer."""
     doubtful = _doubtful_columns(sheet)
     types = type_columns(sheet.headings)
-    details = [
-        n
-        for n, column in enumerate(sheet.columns)
-        if not column.field and is_detail_of_opt_out(column.heading)
+    reasons = [
+        n for n, column in enumerate(sheet.columns) if not column.field and is_reason_heading(column.heading)
     ]
     for number, cells in _data_rows(sheet):
         try:
             values = _values_of(sheet, _without_faxes(sheet, cells, types) if types else cells)
-            no_calls = _find_no_calls(sheet, cells) or _find_reason(sheet, cells, details, values)
+            no_calls = _find_no_calls(sheet, cells) or _find_reason(sheet, cells, reasons, values)
         except BadCell as error:
             yield SheetRow(number, cells, error=error)
             continue
@@ -458,12 +456,12 @@ def _find_no_calls(sheet: Sheet, cells: list[str]) -> tuple[str, str] | None:
 
 
 def _find_reason(
-    sheet: Sheet, cells: list[str], details: list[int], values: dict[str, list[str]]
+    sheet: Sheet, cells: list[str], reasons: list[int], values: dict[str, list[str]]
 ) -> tuple[str, str] | None:
     """Return the heading and the content of a cell with the reason of an opt-out, if none says yes or no."""
     if sheet.is_opt_out_list or values.get("do_not_call") or values.get("may_call"):
         return None
-    given = (n for n in details if n < len(cells) and not says_nothing(cells[n]))
+    given = (n for n in reasons if n < len(cells) and not says_nothing(cells[n]))
     return next(((sheet.headings[n], cells[n]) for n in given), None)
 
 
