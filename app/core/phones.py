@@ -466,6 +466,10 @@ def _possible(text: str, country: str) -> PhoneNumber | None:
     numbers = _interpretations(text, country)
     if len(numbers) != 1 or not phonenumbers.is_possible_number(numbers[0]):
         return None
+    if numbers[0].country_code == 1 and (
+        numbers[0].italian_leading_zero or str(numbers[0].national_number)[0] == "1"
+    ):
+        return None  # a number of another country: no area code of North America begins with 0 or 1
     groups = re.split(r"[\s-]+", text.strip())
     # "0171 2345678 2": a number, and something else behind it.
     if any(_valid(" ".join(groups[:end]), country) for end in range(1, len(groups))):
