@@ -163,6 +163,11 @@ def test_a_number_with_unclear_words_is_skipped_with_a_question(clinic):
     assert "does this mean" in str(upload)
 
 
+def test_the_column_answers_the_question_about_unclear_words(clinic):
+    stores(clinic, "Name;Phone;DNC\nMara;030 1234567 (do not call before 10);yes\n")
+    assert forbidden(clinic) == ["Mara"]
+
+
 def test_a_download_of_the_contacts_forbids_nobody_anew(clinic, cleo):
     clinic.put_on_list("Ida")
     cleo.make_call("Do not call again")

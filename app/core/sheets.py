@@ -340,7 +340,7 @@ def rows_of(sheet: Sheet) -> Iterator[SheetRow]:
     for number, cells in _data_rows(sheet):
         try:
             values = _values_of(sheet, _without_faxes(sheet, cells, types) if types else cells)
-            no_calls = _find_no_calls(sheet, cells) or _find_reason(sheet, cells, reasons, values)
+            no_calls = _find_no_calls(sheet, cells, values) or _find_reason(sheet, cells, reasons, values)
         except BadCell as error:
             yield SheetRow(number, cells, error=error)
             continue
@@ -433,7 +433,7 @@ def _numbers_among(cells: list[str]) -> list[str]:
     return [unescape_formulas(cell.strip()) for cell in cells if may_hold_number(cell)]
 
 
-def _find_no_calls(sheet: Sheet, cells: list[str]) -> tuple[str, str] | None:
+def _find_no_calls(sheet: Sheet, cells: list[str], values: dict[str, list[str]]) -> tuple[str, str] | None:
     """Return the heading and the content of a cell beside those for it that says that nobody may call.
 
     People write it wherever there is room: into the notes, a column "Status", behind the number.
@@ -446,7 +446,8 @@ def _find_no_calls(sheet: Sheet, cells: list[str]) -> tuple[str, str] | None:
         text = words_beside_number(cell) if column.field == "phone" else cell
         if says_no_calls(text):
             return column.heading, cell
-        if column.field == "phone" and hints_at_no_calls(text):
+        is_forbidden = any(means_do_not_call(answer) for answer in values.get("do_not_call", []))
+        if column.field == "phone" and hints_at_no_calls(text) and not is_forbidden:
             raise BadCell(
                 "Phone: does this mean that nobody may call the number? Write yes or no into a column "
                 "“Do not call”, and the number alone here.",
