@@ -224,6 +224,13 @@ def test_each_of_several_numbers_in_a_text_is_opted_out(clinic, owner, how):
     assert sorted(numbers(clinic)) == ["0171 2345678", "030 1234567", "030 7654321"]
 
 
+def test_a_number_that_cannot_be_opted_out_is_pointed_out(clinic):
+    upload = uploads(clinic, "Name,Phone,DNC\nMara,0171 2345678 / 030 12 / 030 1234567,yes\n")
+    either, left_out = [each["remark"] for each in upload["remarks"]]
+    assert either.endswith("Nobody may call the others either: 030 1234567.")
+    assert left_out == "Phone: left out, because it isn't a phone number: “030 12”."
+
+
 def test_a_list_may_say_that_some_may_be_called(clinic):
     text = "Phone,DNC\n0171 2345678,yes\n030 1234567,no\n030 7654321,\n030 5555555,perhaps\n"
     upload = clinic.owner_post("/contacts/import", text=text, do_not_call=True).body

@@ -238,23 +238,35 @@ def _store_phones(read: ReadRow, readings: list[tuple[str, PhoneReading]], count
     """Store the first number, and mention the others."""
     cell, first = readings[0]
     read.details["phone"] = first.phone
-    shown = format_phone(first.phone, country) or ""
+    beginning = f"“{shortened(cell)}” was read as {format_phone(first.phone, country)}."
+    if read.details.get("do_not_call"):
+        read.other_phones = [phone for text, _ in readings for phone in read_phones(text, country)]
+        others = dict.fromkeys(format_phone(phone, country) or "" for phone in read.other_phones)
+        others.pop(format_phone(first.phone, country) or "")
+        if others:
+            sentence = f"{beginning} Nobody may call the others either: {', '.join(others)}."
+            read.add_remark(FURTHER_FORBIDDEN, cell, sentence)
+        for other in (other for _, reading in readings for other in reading.others):
+            if not _is_number(other, country):
+                read.add_remark(NO_PHONE, other)
+        if not (others or first.is_certain):
+            read.add_remark(PHONE_TO_CHECK, cell, f"{beginning} Please check it.")
+        return
     further = dict.fromkeys(first.others)
     for _, reading in readings[1:]:
         if reading.phone != first.phone:
             further[format_phone(reading.phone, country) or ""] = None
     if further:
-        others = ", ".join(further)
-        if read.details.get("do_not_call"):
-            read.other_phones = [phone for text, _ in readings for phone in read_phones(text, country)]
-            why = f"“{shortened(cell)}” was read as {shown}. Nobody may call the others either: {others}."
-            read.add_remark(FURTHER_FORBIDDEN, cell, why)
-        else:
-            sentence = f"“{shortened(cell)}” was read as {shown}. Also there: {others}."
-            read.add_remark(FURTHER_PHONES, cell, sentence)
+        read.add_remark(FURTHER_PHONES, cell, f"{beginning} Also there: {', '.join(further)}.")
     elif not first.is_certain:
-        sentence = f"“{shortened(cell)}” was read as {shown}. Please check it."
-        read.add_remark(PHONE_TO_CHECK, cell, sentence)
+        read.add_remark(PHONE_TO_CHECK, cell, f"{beginning} Please check it.")
+
+
+def _is_number(text: str, country: str) -> bool:
+    try:
+        return bool(scan_phone(text, country))
+    except BadInput:
+        return False
 
 
 def _read_reference(read: ReadRow, cells: Sequence[str]) -> None:
