@@ -135,6 +135,21 @@ def test_taps_are_sent_together_as_soon_as_the_browser_is_online(inside, door):
     assert inside.count == 5
 
 
+@pytest.mark.parametrize("size", ["phone", "small phone", "phone on its side"])
+def test_nothing_lies_over_the_middle_of_a_pad_while_the_door_is_offline(inside, visit, size):
+    door = visit(inside.door(), size)
+    shows(door, 0)
+    button(door, "In").click()
+    shows(door, 1)
+    door.context.set_offline(True)
+    expect(door.locator("#offline")).to_be_visible()
+    for count in (2, 3):
+        button(door, "In").click()
+        shows(door, count, unsent=count - 1)
+    button(door, "Out").click()
+    shows(door, 2, unsent=3)
+
+
 def test_taps_of_a_page_that_was_closed_are_sent_by_the_next(inside, door):
     shows(door, 0)
     phone, link = door.context, door.url
