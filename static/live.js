@@ -181,7 +181,8 @@ export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// Says something to a screen reader, without showing it.
+// Says something to a screen reader, without showing it. What was said before doesn't stay to be read.
 export function say(text, loud = false) {
+  document.getElementById(loud ? 'say' : 'shout').textContent = '';
   document.getElementById(loud ? 'shout' : 'say').textContent = text;
 }

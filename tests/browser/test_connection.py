@@ -109,3 +109,14 @@ def test_a_board_says_every_call_in_order(server, shop, visit, notices):
     expect(flashing).to_contain_text("A2")
     notices(board, spoken="Number A 1, Window 1 / Number A 2, Window 2")
     expect(flashing).to_have_count(0)
+
+
+def test_a_turn_that_is_over_is_not_left_for_a_screen_reader_to_find(shop, phone):
+    phone.get_by_role("button", name="Take a number").click()
+    desk = shop.desk()
+    expect(phone.get_by_role("main")).to_contain_text("You're next")
+    desk.call_next()
+    expect(phone.locator("#shout")).to_have_text("It's your turn: Window 2")
+    desk.post("done", number="A1")
+    expect(phone.locator("#say")).to_have_text("All done. Thank you!")
+    expect(phone.locator("body")).not_to_contain_text("It's your turn")
