@@ -136,7 +136,10 @@ class Settings:
 
     def _validate_mail(self) -> None:
         if bool(self.smtp_url) != bool(self.smtp_from):
-            raise CannotStart("Set both TAKEANUMBER_SMTP_URL and TAKEANUMBER_SMTP_FROM, or none of them.")
+            raise CannotStart(
+                "Set both TAKEANUMBER_SMTP_URL, such as smtp://mail.example.org:587, and "
+                "TAKEANUMBER_SMTP_FROM, such as queue@example.org, or none of them."
+            )
         if self.smtp_url and not _has_valid_port(_SMTP_URL.fullmatch(self.smtp_url), group=4):
             # The value may hold a password, so the message doesn't repeat it.
             raise CannotStart(

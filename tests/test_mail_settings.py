@@ -145,3 +145,14 @@ def test_the_server_greets_with_the_host_of_its_url(send_mail, mail_server, url,
 def test_a_domain_with_umlauts_is_written_as_it_is_looked_up(send_mail):
     (address,) = send_mail("Deli <queue@bücher.example>")["From"].addresses
     assert address == Address("Deli", "queue", "xn--bcher-kva.example")
+
+
+@pytest.mark.parametrize(
+    "alone",
+    [{"TAKEANUMBER_SMTP_URL": "smtp://mail.example.org"}, {"TAKEANUMBER_SMTP_FROM": "queue@example.org"}],
+)
+def test_one_of_the_two_settings_alone_shows_valid_values_of_both(alone):
+    with pytest.raises(
+        CannotStart, match=r"such as smtp://mail\.example\.org:587.*such as queue@example\.org"
+    ):
+        Settings.read({"TAKEANUMBER_URL": "https://queue.example.org"} | alone)

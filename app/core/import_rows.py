@@ -208,7 +208,7 @@ def _opt_out_answers(values: dict[str, list[str]]) -> list[tuple[str, bool | Non
 def _read_name(read: ReadRow, values: dict[str, list[str]]) -> None:
     name = _validated("name", full_name(values))
     if not name:
-        raise BadCell("Name: please fill this in.", "")
+        raise BadCell("Please enter a name.", "")
     read.details["name"] = name
 
 

@@ -46,7 +46,7 @@ def request_received(
 
     :param url: where the request stands
     """
-    subject = "We call you back" if place is None else f"{place.name}: we call you back"
+    subject = "We'll call you back" if place is None else f"{place.name}: we'll call you back"
     received = "Your request was received" if place is None else f"{place.name} has your request"
     more = " You get another mail when it is done, or if you can't be reached." if is_more_to_come else ""
     content = f"{received}, and you will be called.{more}\n\n{_where_it_stands(url)}\n\n{_not_me(not_me_url)}"

@@ -166,7 +166,7 @@ def _use_next_number(db: Connection, place: Place, queue_slug: str, series: str)
     queue = find_walk_in_queue(db, place, queue_slug)
     if not queue.open:
         raise Conflict(f"{queue.name} is closed. Not taking new numbers right now.")
-    raise Conflict(f"{queue.name} is full: {queue.waiting} are waiting. Please come back a little later.")
+    raise Conflict(f"{queue.name} is full. Please come back a little later.")
 
 
 # ----- finding tickets

@@ -333,4 +333,4 @@ def check_nobody_in(db: Connection, at: float, place: Place, queue: Queue) -> No
         return
     inside += len(waiting_tickets(db, [queue.id], day_of(place, at)))
     if inside:
-        raise Conflict(f"{inside} in {queue.name} wait or are being served. Let them finish first.")
+        raise Conflict(f"{inside} still waiting or being served in {queue.name}. Let them finish first.")
