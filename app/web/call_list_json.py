@@ -13,14 +13,14 @@ from app.core.queues import callers_of
 from app.core.tags import split_tags
 from app.core.wordlists import outcomes_of, reasons_of, services_of
 from app.web.present import time_of_day
-from app.web.response import link
+from app.web.response import action_links, link
 from app.web.service import service
 
 
 def list_json(db: Connection, place: Place, call_list: Queue) -> dict[str, Any]:
     """Return what the owner sees of a call list."""
     url = link("owner_calls.show_list", place=place.slug, token=place.manage_token, queue=call_list.slug)
-    links = {"queue": url, "list": url}
+    links = {"queue": url, "list": url, **action_links(url, "open", "close", "delete")}
     if call_list.public_form:
         links["request"] = link("customer.take_number", place=place.slug, queue=call_list.slug)
     return {

@@ -12,7 +12,7 @@ from app.core.doors import doors_of
 from app.core.models import Counter, Door, Place
 from app.web.picture_json import public_counter_json
 from app.web.present import iso
-from app.web.response import link
+from app.web.response import action_links, link
 
 
 def counter_json(db: Connection, place: Place, counter: Counter) -> dict[str, Any]:
@@ -37,16 +37,20 @@ def counter_json(db: Connection, place: Place, counter: Counter) -> dict[str, An
 
 def door_json(place: Place, door: Door) -> dict[str, Any]:
     """Return what the owner sees of a door."""
+    url = f"{link('owner.show_manage', place=place.slug, token=place.manage_token)}/doors/{door.id}"
     return {
         "id": door.id,
         "name": door.name,
         "code": door.code,
         "code_ends_at": iso(door.code_ends_at, place),
-        "links": {"door": link("door.show_door", place=place.slug, token=door.token)},
+        "links": {
+            "door": link("door.show_door", place=place.slug, token=door.token),
+            **action_links(url, "replace", "code", "remove"),
+        },
     }
 
 
-def counter_day_json(place: Place, day: CounterDay, links: dict[str, str | None]) -> dict[str, Any]:
+def counter_day_json(place: Place, day: CounterDay) -> dict[str, Any]:
     """Return how many people were inside over a day. A point's `x` is its time as a share of the day."""
     length_s = day.ends_at - day.begins_at
     peak = day.peak
@@ -78,5 +82,4 @@ def counter_day_json(place: Place, day: CounterDay, links: dict[str, str | None]
             for totals in day.doors.values()
         ],
         "not_counted": day.not_counted,
-        "links": links,
     }

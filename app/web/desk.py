@@ -35,11 +35,32 @@ from app.web.forms import (
 from app.web.picture_json import notice_json
 from app.web.present import clock_time_at, iso, plan_json, seconds_to_undo, slug_and_name
 from app.web.request import browser_id, parse, wants_json
-from app.web.response import Answer, errors_on, json_response, link, page, see_other
+from app.web.response import Answer, action_links, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
 from app.web.urls import ID
 
 desk = Blueprint("desk", __name__)
+
+# What a servicer presses, by the last segment of its URL.
+DESK_ACTIONS = (
+    "next",
+    "start",
+    "done",
+    "no-show",
+    "call-again",
+    "put-back",
+    "move",
+    "bring-back",
+    "add",
+    "undo",
+    "plan",
+    "pause",
+    "resume",
+    "rename",
+    "messages",
+    "end-shift",
+    "hand-over",
+)
 
 Plans = dict[int, list[Step]]  # the steps of tickets, by their ids
 
@@ -165,14 +186,7 @@ def desk_json(
         "undo": None if undoable is None else _undo_json(at, undoable),
         "links": {
             "desk": url,
-            "next": f"{url}/next",
-            "add": f"{url}/add",
-            "undo": f"{url}/undo",
-            "plan": f"{url}/plan",
-            "rename": f"{url}/rename",
-            "messages": f"{url}/messages",
-            "end_shift": f"{url}/end-shift",
-            "hand_over": f"{url}/hand-over",
+            **action_links(url, *DESK_ACTIONS),
             "calls": f"{url}/calls",
             "next_call": f"{url}/calls/next",
         },
@@ -400,6 +414,7 @@ def add_customer(place: str, token: str) -> Answer:
         "series": ticket.series,
         "phone": ticket.phone,
         "queue": taken.queue.slug,
+        "links": {"desk": link("desk.show_desk", place=place, token=token)},
     }
     return json_response(content, 201 if taken.is_new else 200)
 

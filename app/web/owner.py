@@ -19,7 +19,7 @@ from app.core.codes import staff_code
 from app.core.counters import counters_of
 from app.core.days import day_begins, day_of
 from app.core.mail_addresses import state_of
-from app.core.models import Place, Queue, Ticket
+from app.core.models import Place, Queue, Servicer, Ticket
 from app.core.notices import NewNotice
 from app.core.outbox import waiting_messages
 from app.core.places import find_place_for_owner
@@ -49,7 +49,7 @@ from app.web.picture_json import notice_json
 from app.web.present import clock_time_at, iso, time_of_day
 from app.web.public_links import public_address
 from app.web.request import parse, wants_json
-from app.web.response import Answer, errors_on, link, page, see_other
+from app.web.response import Answer, action_links, errors_on, link, page, see_other
 from app.web.service import service, write
 from app.web.urls import ID
 from app.web.warnings import warnings_of
@@ -366,9 +366,17 @@ def team_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
     """Return the staff of a place, and the one-time code for the staff link."""
     code = staff_code(db, at, place)
     return {
-        "servicers": [servicer_json(db, place, each) for each in servicers_of(db, place)],
+        "servicers": [_servicer_json(db, place, each) for each in servicers_of(db, place)],
         "staff_code": code and {"ends_at": iso(code.ends_at, place), "code": code.digits},
     }
+
+
+def _servicer_json(db: Connection, place: Place, servicer: Servicer) -> dict[str, Any]:
+    """Return what the owner sees of a servicer, with the URLs that only the owner may know."""
+    content = servicer_json(db, place, servicer)
+    url = f"{owner_link(place)}/servicers/{servicer.id}"
+    content["links"] |= {"servicer": url, **action_links(url, "end-shift", "remove")}
+    return content
 
 
 def outbox_json(db: Connection, place: Place) -> list[dict[str, Any]]:
@@ -405,6 +413,7 @@ def links_json(place: Place) -> dict[str, str]:
         "outcomes": f"{manage}/outcomes",
         "services": f"{manage}/services",
         "queues": f"{manage}/queues",
+        "call_report": f"{manage}/calls/report",
         "tickets_csv": f"{manage}/tickets.csv",
         "export": f"{manage}/export.json",
         "webhooks": f"{manage}/webhooks",
@@ -430,6 +439,7 @@ def walk_in_json(db: Connection, at: float, place: Place, queue: Queue) -> dict[
     called = [each for each in called_tickets(db, place) if each.queue_id == queue.id]
     today = figures(db, queue, day_begins(place, day), at + 1)
     hits = hit_rate(db, queue, at - WEEK_S)
+    url = f"{owner_link(place)}/queues/{queue.slug}"
     return {
         "slug": queue.slug,
         "name": queue.name,
@@ -446,6 +456,7 @@ def walk_in_json(db: Connection, at: float, place: Place, queue: Queue) -> dict[
         "hit_rate": {"called": hits.called, "within": hits.within},
         "links": {
             "take": link("customer.take_number", place=place.slug, queue=queue.slug),
-            "queue": f"{owner_link(place)}/queues/{queue.slug}",
+            "queue": url,
+            **action_links(url, "open", "close", "reset", "cancel", "restore", "delete"),
         },
     }

@@ -153,7 +153,7 @@ def report_json(requested: RequestedReport) -> dict[str, Any]:
             {"to": each.to, "kind": "list" if each.is_list else "service", "total": each.total}
             for each in report.referrals
         ],
-        "links": {"report": url, "csv": f"{url}.csv?from={requested.first}&to={requested.last}"},
+        "links": {"report": url, "csv": f"{url}.csv"},
     }
 
 

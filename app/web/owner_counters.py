@@ -146,13 +146,12 @@ def show_counter(place: str, token: str, counter: str) -> Answer:
             day, error = today, wrong_day
         content = counter_json(db, row, this_counter)
         history = day_of_counter(db, at, row, this_counter, day)
-    url = content["links"]["counter"]
-    links = {
-        "csv": f"{url}/taps.csv",
-        "earlier": f"{url}?day={next_day(day, -1)}",
-        "later": f"{url}?day={next_day(day)}" if day < today else None,
+    day_content = {
+        **counter_day_json(row, history),
+        "earlier": next_day(day, -1),
+        "later": next_day(day) if day < today else None,
+        "links": {"csv": f"{content['links']['counter']}/taps.csv"},
     }
-    day_content = counter_day_json(row, history, links)
     return page(
         "counter.html",
         content | {"day": day_content},

@@ -81,6 +81,11 @@ def link(endpoint: str, **values: Any) -> str:
     return base_url() + path.format_map(quoted)
 
 
+def action_links(url: str, *actions: str) -> dict[str, str]:
+    """Return the URLs of actions by name: "no_show" is the name of …/no-show."""
+    return {action.replace("-", "_"): f"{url}/{action}" for action in actions}
+
+
 @cache
 def _path_format(endpoint: str) -> str:
     """Return the path of an endpoint, such as "/{place}/desk/{token}": url_for() would take much longer."""
