@@ -146,3 +146,16 @@ def test_each_database_has_a_secret_key_of_its_own(tmp_path, start):
     one, two = start(data=tmp_path / "one"), start(data=tmp_path / "two")
     assert one.secret_key != two.secret_key
     assert one.secret_key == start(data=tmp_path / "one").secret_key
+
+
+def test_reloading_a_refused_form_leads_back_to_the_form(client):
+    """An old phone that forgot the page in a tab asks for its URL again, which is that of the form."""
+    answer = client.send("GET", "/places", headers={"Accept": "text/html"})
+    assert (answer.status, answer.headers["Location"]) == (303, "/")
+    assert client.get("/places").status == 405
+
+
+def test_a_program_that_sends_no_json_learns_what_to_send(client):
+    answer = client.send("POST", "/places", data={"name": "Corner Deli"})
+    assert answer.status == 400
+    assert "Content-Type: application/json" in answer.body["error"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 from typing import Any, cast
 
-from flask import Blueprint, request, session
+import flask
+from flask import Blueprint, request, session, url_for
+from werkzeug.exceptions import MethodNotAllowed
 
 from app.core import new_places, places
 from app.core.counters import CounterChanges
@@ -73,6 +75,17 @@ def _home_page(
         asks_code=has_code,
         has_code=has_code,
     )
+
+
+@home.get("/places")
+def redirect_to_form() -> Answer:
+    """Lead a browser that reloads the page of a refused form back to the form: the URL only takes a POST.
+
+    Without this view, GET /places would look for a place of that name.
+    """
+    if wants_json():
+        raise MethodNotAllowed(["POST"])
+    return flask.redirect(url_for("home.show_home"), 303)
 
 
 @home.post("/places")

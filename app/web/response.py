@@ -205,7 +205,7 @@ def check_before_view() -> Answer | None:
     try:
         check_request()
     except CSRFError:
-        error = BadInput(HTTP_SENTENCES[400])
+        error = BadInput(NO_JSON_BODY if wants_json() else HTTP_SENTENCES[400])
         view = current_app.view_functions[request.endpoint or ""]
         if hasattr(view, "error_page"):
             show_page, names = view.error_page
@@ -305,6 +305,7 @@ def _find_place_of_url() -> Place | None:
     return None
 
 
+NO_JSON_BODY = "Send a JSON body, such as {}, with Content-Type: application/json. Forms need a CSRF token."
 HTTP_SENTENCES = {
     400: "This page was out of date, or cookies are switched off. Please try once more.",
     404: "There is nothing at this address. Check the link, or scan the QR code again.",
