@@ -465,7 +465,7 @@ def test_two_addresses_or_none_cost_only_the_cell(clinic):
 
 
 @pytest.mark.parametrize("nothing", ["n/a", "N/A", "-", "–", "#N/A", "keine", "none", "?", "nessuno"])
-@pytest.mark.parametrize("heading", ["E-mail", "Time zone", "Reference", "Address", "Tags"])
+@pytest.mark.parametrize("heading", ["Email", "Time zone", "Reference", "Address", "Tags"])
 def test_a_cell_such_as_none_is_empty(clinic, heading, nothing):
     upload = uploads(clinic, f"Name,Phone,{heading}\nAna,030 1234567,{nothing}\nBen,0171 2345678,{nothing}\n")
     assert counts(upload) == (2, 0, 0)
@@ -523,7 +523,7 @@ def test_rejected_rows_are_downloaded_fixed_and_uploaded_again(clinic):
     content = clinic.client.get(upload["links"]["refused_csv"]).body
     rows = list(csv.DictReader(io.StringIO(content)))
     assert [row["Shoe size"] for row in rows] == ["42", "43", "44"]
-    assert rows[0]["Problem"].startswith("Row 3: Phone")
+    assert rows[0]["Problem"].startswith("Row 3: Enter a full phone number")
     fixed = content.replace("nonsense", "0171 2345678").replace("nothing", "0171 2345679")
     again = stores(clinic, fixed)
     assert counts(again) == (2, 0, 1)

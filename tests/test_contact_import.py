@@ -133,7 +133,7 @@ def test_a_row_with_every_field(clinic):
     assert [each["row"] for each in upload["refused"]] == [6, 7]  # row numbers as in a spreadsheet
     said = " ".join(each["why"] for each in upload["refused"])
     assert "13 cells" in said
-    assert "Phone: please fill this in." in said
+    assert "Please enter a phone number." in said
     assert [(each["row"], each["value"]) for each in upload["remarks"]] == [(4, "Mars/Base")]
     clinic.client.post(upload["links"]["store"])
     ana, ben, cem = clinic.contacts()["contacts"]

@@ -71,7 +71,7 @@ def test_the_country_of_the_place_decides(client):
 def test_an_invalid_phone_number_is_refused(clinic, phone):
     refused = clinic.add_contacts({"name": "Ana", "phone": phone})["refused"]
     assert [each["row"] for each in refused] == [1]
-    assert refused[0]["why"].startswith("Phone: ")
+    assert "number" in refused[0]["why"]
     assert clinic.contacts()["total"] == 0
 
 
@@ -85,7 +85,7 @@ def test_an_invalid_phone_number_is_refused(clinic, phone):
         ({"name": ["Ana"], "phone": "030 1234567"}, "Name: this must be a text"),
         (ANA | {"name": "x" * 121}, "Name: please use at most 120"),
         (ANA | {"notes": "x" * 2001}, "Notes"),
-        (ANA | {"email": "ana"}, "E-mail"),
+        (ANA | {"email": "ana"}, "Email"),
         (ANA | {"timezone": "Mars/Base"}, "Time zone"),
         (ANA | {"tags": 5}, "Tags"),
         (ANA | {"tags": ["x", 5]}, "Tags"),

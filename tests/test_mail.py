@@ -247,7 +247,7 @@ def puts_into_outbox(db, at, slug, recipient):
 def test_an_address_that_no_mail_can_go_to_is_refused(shop, odd):
     url = next(each["links"]["request"] for each in shop.owner_get()["queues"] if each["kind"] == "calls")
     answer = shop.client.post(url, {"phone": "030 1234567", "email": odd})
-    assert (answer.status, "E-mail" in answer.body["error"]) == (400, True)
+    assert (answer.status, "Email" in answer.body["error"]) == (400, True)
     assert outbox(shop) == []
 
 

@@ -110,7 +110,7 @@ def _address_for_news(request: CallRequest) -> str | None:
     if not request.mail_when_done:
         return None
     if not request.email:
-        raise BadInput("E-mail: please enter the address to which we should write.", field="email")
+        raise BadInput("Email: please enter the address to which we should write.", field="email")
     return request.email
 
 

@@ -42,7 +42,7 @@ MAX_LENGTHS = {  # characters
 LABELS = {  # what error messages call the fields
     "name": "Name",
     "phone": "Phone",
-    "email": "E-mail",
+    "email": "Email",
     "address": "Address",
     "notes": "Notes",
     "reference": "Reference",
@@ -110,7 +110,7 @@ def validate_contact(fields: ContactFields, country: str) -> ContactDetails:
     if phone:
         details["phone"] = read_phone(phone, country, fields.get("phone_confirmed", ANY))
     if email and not re.fullmatch(EMAIL_ADDRESS, email):
-        raise BadInput("E-mail: please write an address such as ana@example.org.", field="email")
+        raise BadInput("Email: please write an address such as ana@example.org.", field="email")
     if timezone and timezone not in time_zones():
         raise BadInput("Time zone: please choose one such as Europe/Berlin.", field="timezone")
     do_not_call = fields.get("do_not_call")
@@ -207,7 +207,7 @@ def find_or_add_contact(
     fields["phone_confirmed"] = phone_confirmed
     details = validate_contact(fields, place.country)
     if not details["phone"]:
-        raise BadInput("Phone: please fill this in.", field="phone")
+        raise BadInput("Please enter a phone number.", field="phone")
     sharing = _find_by_phone(db, place, details["phone"])
     hidden = _only_on(db, sharing, hidden_lists)
     known = _best_match([each for each in sharing if each.id not in hidden], details["name"])
@@ -292,7 +292,7 @@ def change_contact(
         fields = {**fields, "phone_confirmed": contact.phone}  # the number that it has needs no question
     details = validate_contact(fields, place.country)
     if "phone" in details and not details["phone"]:
-        raise BadInput("Phone: please fill this in.", field="phone")
+        raise BadInput("Please enter a phone number.", field="phone")
     reference = details.get("reference")
     if reference:
         _check_reference_is_free(db, contact, reference)

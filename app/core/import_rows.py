@@ -84,8 +84,8 @@ _NOTHING = frozenset(
 )
 _NAMES = ("null", "unknown", "none", "ohne", "yok", "brak", "na")  # people have these names
 
-NO_ADDRESS = "E-mail: left out, because it isn't an address."
-FURTHER_ADDRESSES = "E-mail: only the first of several addresses is stored."
+NO_ADDRESS = "Email: left out, because it isn't an address."
+FURTHER_ADDRESSES = "Email: only the first of several addresses is stored."
 NO_PHONE = "Phone: left out, because it isn't a phone number."
 FURTHER_PHONES = "Phone: there are several numbers, and the first is stored."
 FURTHER_FORBIDDEN = "Do not call: there are several numbers, and nobody may call any of them."
@@ -226,7 +226,7 @@ def _read_phone(read: ReadRow, cells: Sequence[str], country: str, all_cells: Se
         if not unreadable:
             if read.details.get("do_not_call"):
                 raise BadCell(NO_NUMBER_TO_FORBID, " ".join(all_cells))
-            raise BadCell("Phone: please fill this in.", " ".join(all_cells))
+            raise BadCell("Please enter a phone number.", " ".join(all_cells))
         cell, reason = unreadable[0]
         raise BadCell(str(reason), cell)
     _store_phones(read, readings, country)

@@ -119,7 +119,7 @@ def without_extension(phone: str) -> str:
 
 def invalid_number(country: str) -> BadInput:
     """Return the error for a text that holds no phone number, with an example of the country."""
-    return BadInput(f"Phone: Enter a full phone number, for example {_example(country)}.", field="phone")
+    return BadInput(f"Enter a full phone number, for example {_example(country)}.", field="phone")
 
 
 @lru_cache(maxsize=1000)  # an import asks twice

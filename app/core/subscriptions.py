@@ -65,7 +65,7 @@ def subscribe_address(
     ticket = _open_walk_in_ticket(db, at, slug, token)
     key = address_key(db, address)
     if is_blocked(db, key):
-        raise BadInput("E-mail: this address wants no mail from this server.", field="email")
+        raise BadInput("Email: this address wants no mail from this server.", field="email")
     known = remember_address(db, at, find_place(db, slug), key)
     _subscribe(
         db,

@@ -8,7 +8,6 @@ from typing import Any
 
 import flask
 from flask import Blueprint, Response, request, session, url_for
-from werkzeug.exceptions import MethodNotAllowed
 
 from app.clock import now
 from app.core import call_requests, calls, more_time, plans, queues, tickets, transitions
@@ -92,9 +91,7 @@ def show_request_form(place: str, queue: str, error: ServiceError | None = None)
         requested = queues.find_queue(db, row, queue)
     if not requested.is_call_list and error is not None:
         return show_place(place, error=error)
-    if not requested.is_call_list:
-        if wants_json():
-            raise MethodNotAllowed(["POST"])
+    if not requested.is_call_list and not wants_json():
         return flask.redirect(url_for("customer.show_place", place=place))
     if not requested.public_form:
         raise NotFound("There is no form at this address. Look at the page of the place.")

@@ -32,6 +32,7 @@ MAX_NOTE = 500  # characters, wherever a customer says what they need
 # What a queue can ask its customers for: fields of CustomerForm, with the words of the owner's page.
 CUSTOMER_FIELDS = {"name": "Name", "phone": "Phone", "note": "What it is about", "party": "How many people"}
 MISSING = "please fill this in."
+MISSING_SENTENCES = {"name": "Please enter a name.", "phone": "Please enter a phone number."}
 UNTICKED = ("false", "0", "")
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
@@ -229,7 +230,7 @@ class CallRequestForm(Form):
     request_id = text_field("Request", 100)
     name = text_field("Name", 80)
     phone = text_field("Phone", 40, not_blank)
-    email = email_field("E-mail")
+    email = email_field("Email")
     mail_when_done = flag_field("Mail when done")
     note = text_field("Note", MAX_NOTE)
 
@@ -266,7 +267,7 @@ class BrowserForm(Form):
 class AddressForm(Form):
     """An e-mail address."""
 
-    email = email_field("E-mail")
+    email = email_field("Email")
 
 
 # ----- desks
@@ -441,7 +442,7 @@ class ContactForm(Form):
 
     name = text_field("Name", MAX_LENGTHS["name"])
     phone = text_field("Phone", MAX_LENGTHS["phone"])
-    email = text_field("E-mail", MAX_LENGTHS["email"])
+    email = text_field("Email", MAX_LENGTHS["email"])
     address = text_field("Address", MAX_LENGTHS["address"])
     notes = text_field("Notes", MAX_LENGTHS["notes"])
     reference = text_field("Reference", MAX_LENGTHS["reference"])

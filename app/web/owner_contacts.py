@@ -73,7 +73,7 @@ COLUMN_FIELDS = {
     "country_code": "Country code",
     "area_code": "Area code",
     "extension": "Extension",
-    "email": "E-mail",
+    "email": "Email",
     "address": "Address",
     "notes": "Notes",
     "tags": "Tags",

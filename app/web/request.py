@@ -19,7 +19,7 @@ from app.core.phones import ANY
 from app.errors import BadInput, TooLarge, TooMany, Unavailable
 from app.network import MAX_BODY_BYTES, MAX_CONTACTS_BODY_BYTES, client_of, network_of
 from app.web.access import check_link
-from app.web.forms import MISSING
+from app.web.forms import MISSING, MISSING_SENTENCES
 from app.web.host import INVALID_HOST
 from app.web.present import duration
 from app.web.service import service
@@ -222,8 +222,8 @@ def parse_values(form: type[Form], values: Mapping[str, list[str] | None], *requ
 
 
 def _error_sentence(field: Field, error: str) -> str:
-    if error == MISSING and field.name == "name":
-        return "Please enter a name."
+    if error == MISSING and field.name in MISSING_SENTENCES:
+        return MISSING_SENTENCES[field.name]
     return f"{field.label.text}: {error}"
 
 
