@@ -7,6 +7,8 @@ import time
 import pytest
 from helpers.html_browser import Browser
 
+from app.core.models import DETAILS
+
 
 @pytest.fixture
 def phone(browser, place):
@@ -162,6 +164,16 @@ def test_what_is_asked_for_is_on_the_page_and_kept(place, browser, ana):
     phone.press("Take a number", name="Zoë", party="3")
     called = ana.call_next()
     assert (called["name"], called["party"]) == ("Zoë", 3)
+
+
+@pytest.mark.parametrize("detail", DETAILS)
+def test_every_detail_can_be_asked_for_and_is_stored(place, browser, detail):
+    place.owner_post("/queues/deli", asks=[detail])
+    phone = browser().open(place.links["customers"])
+    assert detail in {name for name, _ in phone.form("Take a number")["fields"]}
+    phone.press("Take a number", **{detail: "3"})
+    (ticket,) = place.tickets()
+    assert ticket[detail] == "3"
 
 
 def test_fields_left_empty_are_fine(place, browser):

@@ -22,6 +22,7 @@ from app.core.models import CALLS, Call, Contact, Place, Queue, Servicer, Ticket
 from app.core.phones import without_extension
 from app.core.places import find_place_for_owner, new_token
 from app.core.queries import (
+    ERASE_PERSONAL_DATA,
     NORMAL_PRIORITY,
     OPEN_CALL,
     OPEN_STATES,
@@ -750,6 +751,4 @@ def _record_for_calls(
 
 def erase_call_details(db: Connection, contact_ids: list[int]) -> None:
     """Erase the personal data in the calls of contacts; the durations stay for the statistics."""
-    sql = """UPDATE ticket SET name = NULL, phone = NULL, note = NULL, mail_to = NULL, desk_note = NULL
-             WHERE contact_id IN :ids"""
-    run(db, sql, ids=contact_ids)
+    run(db, f"{ERASE_PERSONAL_DATA} WHERE contact_id IN :ids", ids=contact_ids)

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from app.core.days import day_of_series
 from app.core.history import TicketEvent, can_be_undone, last_event, record
-from app.core.models import Place, Queue, Servicer, Ticket
+from app.core.models import CustomerDetails, Place, Queue, Servicer, Ticket
 from app.core.places import find_place
 from app.core.plans import find_steps, finish_step, move, queues_to_come, restore_plan, set_steps
 from app.core.queries import (
@@ -35,7 +35,7 @@ from app.core.servicers import (
     set_on_duty,
     successor_of,
 )
-from app.core.tickets import CustomerDetails, Taken, take_number
+from app.core.tickets import Taken, take_number
 from app.core.transitions import (
     UNCHANGED,
     TicketChanges,

@@ -6,7 +6,7 @@ seconds, and a `day` is a date such as "2026-11-21".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
@@ -102,10 +102,26 @@ class Servicer:
 
 
 @dataclass(frozen=True)
+class CustomerDetails:
+    """What customers say about themselves when they take a number; a queue asks for some of it.
+
+    Each field is also a column of the table `ticket`, a field of Ticket, and a field of forms.CustomerForm.
+    """
+
+    party: int | None = None  # number of people
+    name: str | None = None
+    phone: str | None = None
+    note: str | None = None
+
+
+DETAILS = tuple(field.name for field in fields(CustomerDetails))
+
+
+@dataclass(frozen=True)
 class Ticket:
     """A customer's way through a queue, or a call's through a call list.
 
-    The fields after `step_called_at` come from other tables and are filled in by SELECT_TICKETS only.
+    The fields with a default come from other tables and are filled in by SELECT_TICKETS only.
     """
 
     id: int

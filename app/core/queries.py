@@ -9,18 +9,25 @@ from __future__ import annotations
 from sqlalchemy.engine import Connection
 
 from app.core.models import Place, Servicer, Ticket
+from app.storage.schema import PERSONAL_OF_TICKET
 from app.storage.sql import load_all, load_first, run
 
 OPEN_STATES = ("waiting", "called", "serving")
 NORMAL_PRIORITY = 3  # 1 is called first, 5 last
 
+ANY_TIME = 1e15  # later than every away_until
 # True for a ticket unless its customer lets others go first at the time :at.
-ANY_TIME = 1e15
 IS_HERE = "(away_until IS NULL OR away_until <= :at)"
 CALL_ORDER = "ticket.priority, ticket.joined_at, ticket.id"
 BUSY = "state IN ('called', 'serving')"
 AT_THE_DOOR = f"{BUSY} AND servicer_id IS NULL"  # called to the door by a counter that has room
 OPEN_CALL = "contact_id IS NOT NULL AND state IN ('waiting', 'called', 'serving')"
+ERASE_PERSONAL_DATA = f"UPDATE ticket SET {', '.join(f'{column} = NULL' for column in PERSONAL_OF_TICKET)}"
+
+# How long a customer waited, was served, and was there in all; NULL as long as it isn't known.
+WAIT_S = "first_called_at - taken_at"
+SERVICE_S = "CASE WHEN state = 'done' THEN ended_at - coalesce(started_at, called_at) END"
+TOTAL_S = "CASE WHEN state = 'done' THEN ended_at - taken_at END"
 
 # Tickets with the names of their queue, and of the desk or the door that they were called to: all fields of
 # models.Ticket.
@@ -28,9 +35,7 @@ SELECT_TICKETS = f"""
     SELECT ticket.*, queue.slug AS queue, queue.name AS queue_name, servicer.name AS servicer, servicer.desk,
            CASE WHEN {AT_THE_DOOR} THEN counter.name END AS door,
            CASE WHEN {AT_THE_DOOR} THEN called_at + 60 * hold_minutes END AS held_until,
-           first_called_at - taken_at AS wait_s,
-           CASE WHEN state = 'done' THEN ended_at - coalesce(started_at, called_at) END AS service_s,
-           CASE WHEN state = 'done' THEN ended_at - taken_at END AS total_s
+           {WAIT_S} AS wait_s, {SERVICE_S} AS service_s, {TOTAL_S} AS total_s
     FROM ticket JOIN queue ON queue.id = ticket.queue_id
     LEFT JOIN servicer ON servicer.id = ticket.servicer_id
     LEFT JOIN counter ON counter.id = queue.counter_id"""

@@ -9,11 +9,12 @@ from sqlalchemy.engine import Connection
 
 from app.core.days import day_of_series
 from app.core.history import can_be_undone, last_event, record
-from app.core.models import Place, Queue, Ticket, WaitRange
+from app.core.models import DETAILS, CustomerDetails, Place, Queue, Ticket, WaitRange
 from app.core.phones import ANY, read_phone
 from app.core.places import find_place, find_place_for_owner, new_token
 from app.core.queries import (
     CALL_ORDER,
+    ERASE_PERSONAL_DATA,
     JOIN_TIME,
     NORMAL_PRIORITY,
     OPEN_CALL,
@@ -35,21 +36,15 @@ from app.core.transitions import (
 )
 from app.core.wait_line import Away
 from app.errors import BadInput, Conflict, NotFound
+from app.storage.schema import HOLDS_PERSONAL_DATA
 from app.storage.sql import load, load_all, load_first, run, update
 
 SECONDS_PER_DAY = 86400
 BY_OWNER = "owner"  # detail of the event of a ticket that the owner cancelled
 RESTORE_S = 3600  # how long after its end the owner can restore a ticket
-
-
-@dataclass(frozen=True)
-class CustomerDetails:
-    """The details a customer gives when taking a number; a queue asks for some of them."""
-
-    name: str | None = None
-    phone: str | None = None
-    note: str | None = None
-    party: int | None = None  # number of people
+# For the INSERT of a ticket: "party, name" and ":party, :name"
+DETAIL_COLUMNS = ", ".join(DETAILS)
+DETAIL_VALUES = ", ".join(f":{detail}" for detail in DETAILS)
 
 
 @dataclass(frozen=True)
@@ -96,10 +91,10 @@ def take_number(
     row = run(
         db,
         f"""INSERT INTO ticket (place_id, queue_id, token, series, ordinal, number, state, priority,
-                                taken_at, joined_at, request_key, browser, name, phone, note, party,
+                                taken_at, joined_at, request_key, browser, {DETAIL_COLUMNS},
                                 wait_from, wait_to, tries, by_phone)
             VALUES (:place, :queue, :token, :series, :ordinal, :number, 'waiting', :normal,
-                    :at, {JOIN_TIME}, :request_key, :browser, :name, :phone, :note, :party,
+                    :at, {JOIN_TIME}, :request_key, :browser, {DETAIL_VALUES},
                     :wait_from, :wait_to, 0, 0)
             RETURNING *""",
         place=place.id,
@@ -112,10 +107,7 @@ def take_number(
         at=at,
         request_key=request_key,
         browser=None if queue.shared_tablet else browser,
-        name=details.name,
-        phone=details.phone,
-        note=details.note,
-        party=details.party,
+        **vars(details),
         wait_from=wait.from_s if wait else None,
         wait_to=wait.to_s if wait else None,
     ).one()
@@ -394,14 +386,10 @@ def numbers_by_phone(db: Connection, queue: Queue, day: str) -> list[str]:
 
 
 def erase_personal_data(db: Connection, at: float, keep_days: int, limit: int = 2000) -> bool:
-    """Erase names, phone numbers, notes and mail addresses of tickets that ended more than `keep_days` ago.
+    """Erase the personal columns of tickets that ended more than `keep_days` ago.
 
     Erases up to `limit` tickets; returns True if there may be more.
     """
-    sql = """UPDATE ticket SET name = NULL, phone = NULL, note = NULL, mail_to = NULL, desk_note = NULL
-             WHERE id IN
-             (SELECT id FROM ticket
-              WHERE (name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL OR mail_to IS NOT NULL
-                     OR desk_note IS NOT NULL)
-              AND ended_at < :before LIMIT :limit)"""
+    sql = f"""{ERASE_PERSONAL_DATA} WHERE id IN
+              (SELECT id FROM ticket WHERE {HOLDS_PERSONAL_DATA} AND ended_at < :before LIMIT :limit)"""
     return run(db, sql, before=at - keep_days * SECONDS_PER_DAY, limit=limit).rowcount == limit

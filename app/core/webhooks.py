@@ -18,11 +18,12 @@ from sqlalchemy.engine import Connection
 
 from app.core.days import iso_in
 from app.core.history import record
-from app.core.models import Place, Ticket
+from app.core.models import DETAILS, Place, Ticket
 from app.core.outbox import CLAIM_S, LONGEST_CLAIM_S, MAX_PAUSE_S, WEBHOOK, delete_messages
 from app.core.places import find_place_for_owner
 from app.core.queries import get_ticket
 from app.errors import Conflict, NotFound
+from app.storage.schema import PERSONAL_OF_TICKET
 from app.storage.sql import insert, insert_returning, load, load_all, load_first, run, update
 
 SECRET_BYTES = 24
@@ -307,20 +308,15 @@ def _ticket_json(place: Place, ticket: Ticket, personal: bool) -> dict[str, Any]
         "state": ticket.state,
         "desk": ticket.desk,
         "door": ticket.door,
-        "party": ticket.party,
         "taken_at": iso_in(ticket.taken_at, place.zone),
         "called_at": iso_in(ticket.called_at, place.zone),
         "ended_at": iso_in(ticket.ended_at, place.zone),
         "step": ticket.step_number,
         "steps": ticket.step_count,
     }
-    if personal:
-        content |= {
-            "name": ticket.name,
-            "phone": ticket.phone,
-            "note": ticket.note,
-            "desk_note": ticket.desk_note,
-        }
+    for name in (*DETAILS, "desk_note"):
+        if personal or name not in PERSONAL_OF_TICKET:
+            content[name] = getattr(ticket, name)
     return content
 
 

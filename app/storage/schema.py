@@ -290,6 +290,11 @@ opt_out = Table(
     sqlite_autoincrement=True,
 )
 
+# The columns of a ticket that are erased some days after its end. The index `ticket_personal` finds those
+# tickets that still hold any of them.
+PERSONAL_OF_TICKET = ("name", "phone", "note", "mail_to", "desk_note")
+HOLDS_PERSONAL_DATA = f"({' OR '.join(f'{column} IS NOT NULL' for column in PERSONAL_OF_TICKET)})"
+
 ticket = Table(
     "ticket",
     metadata,
@@ -360,14 +365,7 @@ ticket = Table(
         **only_where("contact_id IS NOT NULL AND state IN ('waiting', 'called', 'serving')"),
     ),
     Index("ticket_one_a_desk", "servicer_id", unique=True, **only_where("state IN ('called', 'serving')")),
-    Index(
-        "ticket_personal",
-        "ended_at",
-        **only_where(
-            "(name IS NOT NULL OR phone IS NOT NULL OR note IS NOT NULL OR mail_to IS NOT NULL"
-            " OR desk_note IS NOT NULL)"
-        ),
-    ),
+    Index("ticket_personal", "ended_at", **only_where(HOLDS_PERSONAL_DATA)),
     Index("ticket_request", "request_key", unique=True, **only_where("request_key IS NOT NULL")),
     Index("ticket_token", "token", unique=True),
     sqlite_autoincrement=True,

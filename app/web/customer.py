@@ -20,11 +20,18 @@ from app.core.places import find_place
 from app.core.wait import not_before
 from app.errors import NotFound, ServiceError
 from app.web.compressed import accepts_gzip
-from app.web.forms import CallRequestForm, CustomerForm, MoreTimeForm, PhoneForm, customer_details
+from app.web.forms import (
+    TICKET_DETAILS,
+    CallRequestForm,
+    CustomerForm,
+    MoreTimeForm,
+    PhoneForm,
+    customer_details,
+)
 from app.web.mail_links import mail_links
 from app.web.messages_json import messages_json, messages_of_new_ticket
 from app.web.picture_json import RenderedPicture, current_content, current_picture, line_event_json
-from app.web.present import iso, plan_json, seconds_to_undo, slug_and_name, wait_json
+from app.web.present import details_json, iso, plan_json, seconds_to_undo, slug_and_name, wait_json
 from app.web.request import browser_id, limit, parse, phone_confirmed, wants_json
 from app.web.response import Answer, base_url, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
@@ -326,7 +333,7 @@ def ticket_json(
     return {
         "number": ticket.number,
         "series": ticket.series,
-        "party": ticket.party,
+        **details_json(ticket, TICKET_DETAILS),
         "taken_at": iso(ticket.taken_at, place),
         "called_at": iso(ticket.called_at, place),
         "started_at": iso(ticket.started_at, place),

@@ -23,6 +23,7 @@ from app.core.tags import split_tags
 from app.errors import ServiceError
 from app.web.caller import call_json, lists_json
 from app.web.forms import (
+    DESK_DETAILS,
     CustomerForm,
     MessageForm,
     MoveForm,
@@ -33,7 +34,7 @@ from app.web.forms import (
     customer_details,
 )
 from app.web.picture_json import notice_json
-from app.web.present import clock_time_at, iso, plan_json, seconds_to_undo, slug_and_name
+from app.web.present import clock_time_at, details_json, iso, plan_json, seconds_to_undo, slug_and_name
 from app.web.request import browser_id, parse, wants_json
 from app.web.response import Answer, action_links, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
@@ -212,9 +213,7 @@ def _customer_json(place: Place, ticket: Ticket) -> dict[str, Any]:
     """Return what each part of the desk shows of a ticket: the number, and the customer's details."""
     return {
         "number": ticket.number,
-        "name": ticket.name,
-        "note": ticket.note,
-        "party": ticket.party,
+        **details_json(ticket, DESK_DETAILS),
         "taken_at": iso(ticket.taken_at, place),
     }
 

@@ -20,9 +20,9 @@ from app.core.places import find_place
 from app.core.queries import waiting_tickets
 from app.errors import BadInput, ServiceError, TooLarge
 from app.web.customer import show_place
-from app.web.forms import CodeForm, NumberForm, RecountForm, TapForm
+from app.web.forms import DOOR_DETAILS, CodeForm, NumberForm, RecountForm, TapForm
 from app.web.picture_json import public_counter_json
-from app.web.present import iso, seconds_to_undo, slug_and_name
+from app.web.present import details_json, iso, seconds_to_undo, slug_and_name
 from app.web.request import json_object, limit, limit_network, parse, parse_json, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
@@ -126,8 +126,7 @@ def _undo_json(ticket: Ticket) -> dict[str, Any]:
 def _called_json(place: Place, ticket: Ticket) -> dict[str, Any]:
     return {
         "number": ticket.number,
-        "name": ticket.name,
-        "party": ticket.party,
+        **details_json(ticket, DOOR_DETAILS),
         "called_at": iso(ticket.called_at, place),
         "held_until": iso(ticket.held_until, place),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -20,8 +21,7 @@ from app.core.contact_search import SORT_COLUMNS
 from app.core.contacts import MAX_LENGTHS
 from app.core.countries import country_names
 from app.core.days import time_zones
-from app.core.models import CALLS, WALK_IN
-from app.core.tickets import CustomerDetails
+from app.core.models import CALLS, DETAILS, WALK_IN, CustomerDetails
 from app.core.wordlists import EFFECTS
 from app.text import EMAIL_ADDRESS, tidy
 
@@ -29,12 +29,35 @@ MAX_PARTY = 50  # people on one ticket, and people counted by one tap
 MAX_ID = 2**31 - 1
 MAX_DESK_NOTE = 200  # characters of a note from a desk to the other desks
 MAX_NOTE = 500  # characters, wherever a customer says what they need
-# What a queue can ask its customers for: fields of CustomerForm, with the words of the owner's page.
-CUSTOMER_FIELDS = {"name": "Name", "phone": "Phone", "note": "What it is about", "party": "How many people"}
 MISSING = "please fill this in."
 MISSING_SENTENCES = {"name": "Please enter a name.", "phone": "Please enter a phone number."}
 UNTICKED = ("false", "0", "")
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
+@dataclass(frozen=True)
+class CustomerField:
+    """A detail that a queue can ask its customers for, as pages show it."""
+
+    owner_label: str
+    customer_label: str
+    desk_label: str
+    kind: str  # "text", "tel", "textarea" or "number"
+    maximum: int  # characters, or the highest number
+    autocomplete: str = "off"  # on a customer's page
+
+
+# The fields of CustomerForm that a queue can ask for.
+CUSTOMER_FIELDS = {
+    "name": CustomerField("Name", "Your name", "Name", "text", 80, "name"),
+    "phone": CustomerField("Phone", "Phone", "Phone", "tel", 40, "tel"),
+    "note": CustomerField("What it is about", "What is it about?", "Note", "textarea", MAX_NOTE),
+    "party": CustomerField("How many people", "How many people?", "People", "number", MAX_PARTY),
+}
+# Who sees which of them, in the order of a row. A desk sees the phone number of its own customers only.
+DESK_DETAILS = ("name", "party", "note")
+DOOR_DETAILS = ("name", "party")
+TICKET_DETAILS = ("party",)  # whoever has the customer's link
 
 
 def not_blank(_form: Form, field: Field) -> None:
@@ -210,8 +233,8 @@ class CustomerForm(Form):
     """The details that a customer gives when taking a number; see customer_details()."""
 
     request_id = text_field("Request", 100)
-    name = text_field("Name", 80)
-    phone = text_field("Phone", 40)
+    name = text_field("Name", CUSTOMER_FIELDS["name"].maximum)
+    phone = text_field("Phone", CUSTOMER_FIELDS["phone"].maximum)
     note = text_field("Note", MAX_NOTE)
     party = int_field("How many people", 1, MAX_PARTY)
     queue = text_field("Queue", 60)  # from a desk only
@@ -219,9 +242,7 @@ class CustomerForm(Form):
 
 def customer_details(form: Mapping[str, Any]) -> CustomerDetails:
     """Return the details in a parsed CustomerForm."""
-    return CustomerDetails(
-        name=form.get("name"), phone=form.get("phone"), note=form.get("note"), party=form.get("party")
-    )
+    return CustomerDetails(**{name: form.get(name) for name in DETAILS})
 
 
 class CallRequestForm(Form):

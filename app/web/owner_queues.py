@@ -13,7 +13,7 @@ from app.core.models import CALLS, WALK_IN, Queue
 from app.core.places import find_place_for_owner
 from app.core.queues import QueueChanges
 from app.errors import BadInput, ServiceError
-from app.web.forms import MAX_ID, NumbersForm, QueueForm, minute_of_day
+from app.web.forms import CUSTOMER_FIELDS, MAX_ID, NumbersForm, QueueForm, minute_of_day
 from app.web.mail_links import mail_links
 from app.web.owner import ADDED, SAVED, back_to, queue_json, queues_json, show_section
 from app.web.owner_calls import show_call_lists
@@ -33,7 +33,8 @@ def show_queues(place: str, token: str, error: ServiceError | None = None) -> An
     """
     if error is not None and _is_about_call_list():
         return show_call_lists(place, token, error=error)
-    return show_section("queues.html", place, token, error, queues_json)
+    details = [(name, field.owner_label) for name, field in CUSTOMER_FIELDS.items()]
+    return show_section("queues.html", place, token, error, queues_json, details=details)
 
 
 def _is_about_call_list() -> bool:

@@ -69,6 +69,11 @@ def slug_and_name(item: Any, **links: str) -> dict[str, Any]:
     return content | {"links": links} if links else content
 
 
+def details_json(ticket: Ticket, details: Sequence[str]) -> dict[str, Any]:
+    """Return some of what a customer said when taking a number, such as forms.DESK_DETAILS."""
+    return {name: getattr(ticket, name) for name in details}
+
+
 def plan_json(ticket: Ticket, steps: Sequence[Step]) -> dict[str, Any] | None:
     """Return the plan of a ticket as JSON; None if it has none."""
     if ticket.step_number is None:

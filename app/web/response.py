@@ -35,7 +35,7 @@ from app.errors import (
     WritesPaused,
 )
 from app.network import MAX_BODY_BYTES, MAX_CONTACTS_BODY_BYTES
-from app.web.forms import CUSTOMER_FIELDS, MAX_DESK_NOTE, MAX_NOTE, MAX_PARTY
+from app.web.forms import CUSTOMER_FIELDS, DESK_DETAILS, MAX_DESK_NOTE
 from app.web.host import WsgiApp
 from app.web.request import check_request, max_body_bytes, release_turn, wants_json
 from app.web.service import service
@@ -118,11 +118,10 @@ def page(
             error=sentence,
             error_field=field,
             base_url=base_url(),
-            max_note=MAX_NOTE,
             max_desk_note=MAX_DESK_NOTE,
             max_steps=MAX_STEPS,
-            max_party=MAX_PARTY,
             customer_fields=CUSTOMER_FIELDS,
+            desk_details=DESK_DETAILS,
             **context,
         )
         response = flask.make_response(html)
