@@ -6,13 +6,15 @@ They are read in many short reads, so that a client who receives them slowly hol
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from app.core.days import day_of, next_day
 from app.core.erasure import tables_of_place
-from app.core.models import Place
+from app.core.models import DETAILS, Place
+from app.core.queries import SERVICE_S, TOTAL_S, WAIT_S
+from app.core.transitions import STATE_AT
 from app.storage.database import Database
 from app.storage.sql import run
 
@@ -37,46 +39,36 @@ SECRET_COLUMNS = (
 )
 
 
-class TicketRow(NamedTuple):
-    """A ticket as the owner downloads it. There may be millions, so it is a tuple and no dataclass."""
-
-    id: int
-    state: str  # as transitions.state_at() tells it
-    number: str
-    queue_name: str
-    series: str
-    taken_at: float
-    first_called_at: float | None
-    called_at: float | None
-    started_at: float | None
-    ended_at: float | None
-    wait_s: float | None
-    service_s: float | None
-    total_s: float | None
-    servicer: str | None
-    desk: str | None
-    party: int | None
-    name: str | None
-    phone: str | None
-    note: str | None
+# The columns of the owner's download of tickets, in their order, and the SQL of each. Columns named `*_at`
+# hold times, those named `*_s` durations.
+TICKET_COLUMNS = {
+    "state": STATE_AT,
+    "number": "number",
+    "queue_name": "queue.name",
+    "series": "ticket.series",
+    "taken_at": "taken_at",
+    "first_called_at": "first_called_at",
+    "called_at": "called_at",
+    "started_at": "started_at",
+    "ended_at": "ended_at",
+    "wait_s": WAIT_S,
+    "service_s": SERVICE_S,
+    "total_s": TOTAL_S,
+    "servicer": "servicer.name",
+    "desk": "servicer.desk",
+    **{detail: f"ticket.{detail}" for detail in DETAILS},
+}
+SELECTED = ", ".join(f"{sql} AS {column}" for column, sql in TICKET_COLUMNS.items())
 
 
 def tickets_of_days(
     database: Database, at: float, place: Place, first: str, last: str
-) -> Iterator[list[TicketRow]]:
-    """Yield the tickets of the days from `first` to `last`, both included, in batches."""
-    # The states are those of transitions.state_at(): a claim that is over and a placeholder read as waiting,
-    # and a ticket that still waits after its day as expired.
-    sql = """SELECT ticket.id,
-                    CASE WHEN claimed_until <= :at THEN 'waiting'
-                         WHEN contact_id IS NOT NULL AND state = 'expired' THEN 'waiting'
-                         WHEN state = 'waiting' AND ticket.series < :today THEN 'expired'
-                         ELSE state END AS state,
-                    number, queue.name AS queue_name, ticket.series, taken_at, first_called_at, called_at,
-                    started_at, ended_at, first_called_at - taken_at AS wait_s,
-                    CASE WHEN state = 'done' THEN ended_at - coalesce(started_at, called_at) END AS service_s,
-                    CASE WHEN state = 'done' THEN ended_at - taken_at END AS total_s,
-                    servicer.name AS servicer, servicer.desk, party, ticket.name, ticket.phone, ticket.note
+) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the tickets of the days from `first` to `last`, both included, in batches.
+
+    There may be millions, so a ticket is a tuple with TICKET_COLUMNS and no dataclass.
+    """
+    sql = f"""SELECT {SELECTED}, ticket.id
              FROM ticket JOIN queue ON queue.id = ticket.queue_id
              LEFT JOIN servicer ON servicer.id = ticket.servicer_id
              WHERE ticket.id > :after AND ticket.id <= :until AND +ticket.place_id = :place
@@ -104,7 +96,7 @@ def tickets_of_days(
             rows = result.all()
         if not rows:
             return
-        yield [TicketRow._make(row) for row in rows]
+        yield [row[:-1] for row in rows]
         after = rows[-1].id
 
 

@@ -117,6 +117,13 @@ def _reopen_day(db: Connection, at: float, place: Place, day: str) -> None:
         change_state(db, at, ticket, "wait-again")
 
 
+# The same as state_at() in SQL, given :at and the day :today of the place at that time.
+STATE_AT = """CASE WHEN claimed_until <= :at THEN 'waiting'
+                   WHEN contact_id IS NOT NULL AND state = 'expired' THEN 'waiting'
+                   WHEN state = 'waiting' AND ticket.series < :today THEN 'expired'
+                   ELSE state END"""
+
+
 def state_at(ticket: Ticket, place: Place, at: float) -> str:
     """Return the state of a ticket at a time, even if it isn't stored yet.
 

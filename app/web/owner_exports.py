@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -12,7 +12,7 @@ from flask import Blueprint
 
 from app.clock import now
 from app.core import export
-from app.core.export import TicketRow
+from app.core.export import TICKET_COLUMNS
 from app.core.places import find_place_for_owner
 from app.web.csv_export import download, stream_csv
 from app.web.present import Times, rounded
@@ -22,39 +22,11 @@ from app.web.service import service
 
 owner_exports = Blueprint("owner_exports", __name__)
 
-TICKET_COLUMNS = (
-    "state",
-    "number",
-    "queue_name",
-    "series",
-    "taken_at",
-    "first_called_at",
-    "called_at",
-    "started_at",
-    "ended_at",
-    "wait_s",
-    "service_s",
-    "total_s",
-    "servicer",
-    "desk",
-    "party",
-    "name",
-    "phone",
-    "note",
-)
-NUMBER_AND_TIME_COLUMNS = (
-    "state",
-    "series",
-    "taken_at",
-    "first_called_at",
-    "called_at",
-    "started_at",
-    "ended_at",
-    "wait_s",
-    "service_s",
-    "total_s",
-    "party",
-)
+TIME_CELLS = [number for number, column in enumerate(TICKET_COLUMNS) if column.endswith("_at")]
+DURATION_CELLS = [number for number, column in enumerate(TICKET_COLUMNS) if column.endswith("_s")]
+SAFE_COLUMNS = [
+    column for column in TICKET_COLUMNS if column.endswith(("_at", "_s")) or column in ("state", "series")
+]
 
 
 @owner_exports.get("/<place>/manage/<token>/tickets.csv")
@@ -66,31 +38,17 @@ def download_tickets(place: str, token: str) -> Answer:
     times = Times(row.zone)
     batches = export.tickets_of_days(service().database, now(), row, first, last)
     cells = ([_ticket_cells(ticket, times) for ticket in batch] for batch in batches)
-    return stream_csv(TICKET_COLUMNS, cells, safe_columns=NUMBER_AND_TIME_COLUMNS)
+    return stream_csv(list(TICKET_COLUMNS), cells, safe_columns=SAFE_COLUMNS)
 
 
-def _ticket_cells(ticket: TicketRow, times: Times) -> tuple[Any, ...]:
-    """Return the cells of a ticket, in the order of TICKET_COLUMNS."""
-    return (
-        ticket.state,
-        ticket.number,
-        ticket.queue_name,
-        ticket.series,
-        times.iso(ticket.taken_at),
-        times.iso(ticket.first_called_at),
-        times.iso(ticket.called_at),
-        times.iso(ticket.started_at),
-        times.iso(ticket.ended_at),
-        rounded(ticket.wait_s),
-        rounded(ticket.service_s),
-        rounded(ticket.total_s),
-        ticket.servicer,
-        ticket.desk,
-        ticket.party,
-        ticket.name,
-        ticket.phone,
-        ticket.note,
-    )
+def _ticket_cells(ticket: Sequence[Any], times: Times) -> list[Any]:
+    """Return the cells of a ticket as CSV shows them, given those of the database."""
+    cells = list(ticket)
+    for number in TIME_CELLS:
+        cells[number] = times.iso(cells[number])
+    for number in DURATION_CELLS:
+        cells[number] = rounded(cells[number])
+    return cells
 
 
 @owner_exports.get("/<place>/manage/<token>/export.json")
