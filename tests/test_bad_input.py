@@ -35,9 +35,8 @@ def furnished(tmp_path_factory):
 def place(furnished, clock):
     """That place, for requests that must change nothing."""
     place, _, clock.at = furnished
-    place.client.flask_client.environ_base["REMOTE_ADDR"] = next(
-        ADDRESSES
-    )  # since addresses are rate-limited
+    # Each test has an address of its own, since addresses are rate-limited.
+    place.client.flask_client.environ_base["REMOTE_ADDR"] = next(ADDRESSES)
     return place
 
 

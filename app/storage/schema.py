@@ -45,9 +45,8 @@ place = Table(
     Column("address", Text, nullable=True),  # the host that phones use, of several that this machine has
     # Words for the steps of the owner's first checklist that are done, such as "poster"
     Column("steps_done", Text, nullable=False, server_default=""),
-    Column(
-        "max_delays", Integer, nullable=False, server_default="2"
-    ),  # how often a customer may ask for more time
+    # How often a customer may ask for more time
+    Column("max_delays", Integer, nullable=False, server_default="2"),
     # 1: a customer who is moved to another queue waits there by when they took their number
     Column("keeps_wait", Integer, nullable=False, server_default="0"),
     Column("alert_email", Text, nullable=True),  # who is mailed when people wait too long
@@ -317,9 +316,8 @@ ticket = Table(
     Column("ordinal", Integer, nullable=False),  # the number without its prefix
     Column("priority", Integer, nullable=False),
     Column("party", Integer, nullable=True),
-    Column(
-        "wait_from", Integer, nullable=True
-    ),  # the range of the wait that the customer was shown, in seconds
+    # The range of the wait that the customer was shown, in seconds
+    Column("wait_from", Integer, nullable=True),
     Column("wait_to", Integer, nullable=True),
     Column("tries", Integer, nullable=False),  # attempts that nobody answered
     Column("by_phone", Integer, nullable=False),  # 1: a walk-in customer who is to be phoned
@@ -403,9 +401,8 @@ report = Table(
     Column("contact_id", Integer, ForeignKey("contact.id"), nullable=True),
     Column("ticket_id", Integer, ForeignKey("ticket.id"), nullable=True),
     Column("servicer_id", Integer, ForeignKey("servicer.id"), nullable=True),
-    Column(
-        "claim", Text, nullable=False
-    ),  # the claim it reports; unique, so that a repeated request stores one report
+    # The claim it reports; unique, so that a repeated request stores one report
+    Column("claim", Text, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("effect", Text, nullable=False),
     Column("notes", Text, nullable=True),
@@ -652,9 +649,8 @@ mail = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
-    Column(
-        "contact_id", Integer, ForeignKey("contact.id"), nullable=True
-    ),  # the contact it is about, even if somebody else receives it
+    # The contact it is about, even if somebody else receives it
+    Column("contact_id", Integer, ForeignKey("contact.id"), nullable=True),
     Column("recipient", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("content", Text, nullable=False),
