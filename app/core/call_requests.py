@@ -18,7 +18,7 @@ from app.core.places import find_place, new_token
 from app.core.queries import NORMAL_PRIORITY, OPEN_STATES, SELECT_TICKETS, get_ticket
 from app.core.queues import call_lists, find_call_list
 from app.core.request_mails import confirm_receipt
-from app.core.tickets import Taken
+from app.core.tickets import Taken, request_key_of
 from app.errors import BadInput, Conflict, NotFound
 from app.storage.sql import insert_returning, load, load_first, run, update
 
@@ -62,7 +62,7 @@ def request_call(
     call_list = find_call_list(db, place, queue_slug)
     if not call_list.public_form:
         raise NotFound(f"{call_list.name} takes no requests here.")
-    request_key = f"{place.id} {queue_slug} {request_id}" if request_id else None
+    request_key = request_key_of(place, queue_slug, request_id)
     own_call = _earlier_request(db, call_list, request_key, browser)
     if own_call is not None and own_call.request_key == request_key:
         return Taken(place, call_list, own_call, is_new=False)

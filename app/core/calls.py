@@ -22,6 +22,7 @@ from app.core.models import CALLS, Call, Contact, Place, Queue, Servicer, Ticket
 from app.core.phones import without_extension
 from app.core.places import find_place_for_owner, new_token
 from app.core.queries import (
+    CLAIM_IS_OVER,
     ERASE_PERSONAL_DATA,
     NORMAL_PRIORITY,
     OPEN_CALL,
@@ -32,7 +33,7 @@ from app.core.queries import (
     get_ticket,
 )
 from app.core.queues import call_lists, find_queue, get_queue
-from app.core.servicers import call_lists_served
+from app.core.servicers import call_lists_served, check_on_duty
 from app.core.tags import missing_tags
 from app.core.transitions import (
     UNCHANGED,
@@ -45,6 +46,7 @@ from app.errors import BadInput, Conflict, NotFound
 from app.storage.sql import insert_many, load, load_all, load_first, run, update
 
 MIN_PRIORITY, MAX_PRIORITY = 1, 5  # 1 is called first
+PRIORITIES = list(range(MIN_PRIORITY, MAX_PRIORITY + 1))
 MAX_NOTE_LENGTH = 2000
 AGREED_S = 3600  # how long after an agreed time a call is handed out, even outside calling hours
 
@@ -76,8 +78,7 @@ def _is_in_hours(ticket: str) -> str:
 
 
 # A row for each priority, with its `number`.
-_PRIORITY_LEVELS = """(SELECT 1 AS number UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4
-                       UNION ALL SELECT 5) AS level"""
+_PRIORITY_LEVELS = f"({' UNION ALL '.join(f'SELECT {number} AS number' for number in PRIORITIES)}) AS level"
 
 # The time zones of the contacts of the place :place, each found by one seek in an index. DISTINCT would
 # read an entry for every contact.
@@ -108,7 +109,7 @@ _NEXT_CALL = f"""
                         ORDER BY priority, random() LIMIT 1) AS one
         UNION ALL
         SELECT id FROM ticket AS lapsed WHERE lapsed.queue_id IN :lists
-        AND claimed_until IS NOT NULL AND claimed_until <= :at
+        AND {CLAIM_IS_OVER}
         AND {_may_be_given("lapsed")} AND {_is_in_hours("lapsed")})
     ORDER BY priority, joined_at, id LIMIT 1"""
 
@@ -214,8 +215,7 @@ def count_calls(db: Connection, at: float, call_list: Queue) -> ListCounts:
     ).all()
     lapsed: int = run(
         db,
-        """SELECT count(*) FROM ticket WHERE queue_id = :queue
-           AND claimed_until IS NOT NULL AND claimed_until <= :at""",
+        f"SELECT count(*) FROM ticket WHERE queue_id = :queue AND {CLAIM_IS_OVER}",
         queue=call_list.id,
         at=at,
     ).scalar_one()
@@ -269,15 +269,14 @@ def _promised_calls(db: Connection, at: float, call_list: Queue, place_zone: str
     """Return how many calls are due at a time that somebody agreed to, by time zone."""
     result = run(
         db,
-        """SELECT contact.timezone FROM ticket JOIN contact ON contact.id = contact_id
-           WHERE queue_id = :queue AND state = 'waiting' AND priority IN :priorities
-           AND joined_at > :since AND joined_at <= :at AND agreed = 1
-           UNION ALL
-           SELECT contact.timezone FROM ticket JOIN contact ON contact.id = contact_id
-           WHERE queue_id = :queue AND claimed_until IS NOT NULL AND claimed_until <= :at
-           AND joined_at > :since AND agreed = 1""",
+        f"""SELECT contact.timezone FROM ticket JOIN contact ON contact.id = contact_id
+            WHERE queue_id = :queue AND state = 'waiting' AND priority IN :priorities
+            AND joined_at > :since AND joined_at <= :at AND agreed = 1
+            UNION ALL
+            SELECT contact.timezone FROM ticket JOIN contact ON contact.id = contact_id
+            WHERE queue_id = :queue AND {CLAIM_IS_OVER} AND joined_at > :since AND agreed = 1""",
         queue=call_list.id,
-        priorities=list(range(MIN_PRIORITY, MAX_PRIORITY + 1)),
+        priorities=PRIORITIES,
         since=at - AGREED_S,
         at=at,
     )
@@ -293,7 +292,7 @@ def _first_opening(db: Connection, call_list: Queue, due_at: float, zone: str) -
            AND priority IN :priorities LIMIT 1""",
         queue=call_list.id,
         due_at=due_at,
-        priorities=list(range(MIN_PRIORITY, MAX_PRIORITY + 1)),
+        priorities=PRIORITIES,
     ).first()
     if call is None or call.agreed:
         return due_at
@@ -441,8 +440,7 @@ def claim_next(
     lists = choose_lists(db, desk.servicer, list_slug)
     if desk.ticket is not None:
         raise Conflict(f"Finish {desk.ticket.number} first: it is at your desk.")
-    if not desk.servicer.on_duty:
-        raise Conflict("You are not on duty. Press Resume first.")
+    check_on_duty(desk.servicer)
     _release_lapsed(db, at, desk.place)
     if asks_for_one:
         return _claim(db, at, desk.servicer, _call_asked_for(db, at, lists, call_id, name))
@@ -496,7 +494,7 @@ def _release_lapsed(db: Connection, at: float, place: Place) -> None:
     """Let the calls of a place wait again whose claim has run out; they hold their number no more."""
     sql = f"""{SELECT_TICKETS} WHERE ticket.queue_id IN (SELECT id FROM queue WHERE place_id = :place
                                                          AND kind = 'calls')
-              AND claimed_until IS NOT NULL AND claimed_until <= :at"""
+              AND {CLAIM_IS_OVER}"""
     for ticket in load_all(Ticket, run(db, sql, place=place.id, at=at)):
         release_call(db, at, ticket, "lapse")
 

@@ -28,6 +28,7 @@ from app.core.queries import (
 )
 from app.core.queues import find_walk_in_queue, get_queue
 from app.core.servicers import (
+    check_on_duty,
     end_shift,
     queues_served,
     rename,
@@ -143,8 +144,7 @@ def call_next(
         raise Conflict("You have a call. Report or release it before you call a customer.")
     if finished != (desk.ticket.number if desk.ticket else None):
         raise Conflict(f"Your desk has changed since this page was shown. {UNCHANGED}")
-    if not desk.servicer.on_duty:
-        raise Conflict("You are not on duty. Press Resume first.")
+    check_on_duty(desk.servicer)
     served = [each for each in queues_served(db, desk.servicer) if queue in (None, each.slug)]
     if queue and not served:
         raise BadInput(f"You don't serve a queue named {queue}.")

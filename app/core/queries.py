@@ -22,6 +22,7 @@ CALL_ORDER = "ticket.priority, ticket.joined_at, ticket.id"
 BUSY = "state IN ('called', 'serving')"
 AT_THE_DOOR = f"{BUSY} AND servicer_id IS NULL"  # called to the door by a counter that has room
 OPEN_CALL = "contact_id IS NOT NULL AND state IN ('waiting', 'called', 'serving')"
+CLAIM_IS_OVER = "claimed_until IS NOT NULL AND claimed_until <= :at"
 ERASE_PERSONAL_DATA = f"UPDATE ticket SET {', '.join(f'{column} = NULL' for column in PERSONAL_OF_TICKET)}"
 
 # How long a customer waited, was served, and was there in all; NULL as long as it isn't known.
@@ -127,5 +128,8 @@ def recent_tickets(db: Connection, servicer: Servicer) -> list[Ticket]:
 
 
 def claim_is_over(ticket: Ticket, at: float) -> bool:
-    """Return True for a call whose claim has run out. The call may still be stored as claimed."""
+    """Return True for a call whose claim has run out. The call may still be stored as claimed.
+
+    CLAIM_IS_OVER is the same in SQL.
+    """
     return ticket.claimed_until is not None and ticket.claimed_until <= at

@@ -14,7 +14,7 @@ from app.core.queries import current_ticket
 from app.core.queues import call_lists, find_queue, restricted_to_others, walk_in_queues
 from app.core.tags import join_tags
 from app.core.transitions import change_state, position_behind, release_call
-from app.errors import Forbidden, NotFound
+from app.errors import Conflict, Forbidden, NotFound
 from app.storage.sql import insert, insert_returning, load, load_all, run, update
 
 
@@ -215,6 +215,12 @@ def set_on_duty(db: Connection, at: float, servicer: Servicer, on_duty: bool) ->
 def rename(db: Connection, servicer: Servicer, name: str, desk: str | None) -> None:
     """Change the name of a servicer and of their desk. Statistics and open tickets show the new ones."""
     update(db, "servicer", servicer.id, name=name, desk=desk)
+
+
+def check_on_duty(servicer: Servicer) -> None:
+    """Raise Conflict for a servicer who has paused."""
+    if not servicer.on_duty:
+        raise Conflict("You are not on duty. Press Resume first.")
 
 
 def release_ticket(db: Connection, at: float, place: Place, servicer: Servicer) -> None:

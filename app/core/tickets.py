@@ -79,7 +79,7 @@ def take_number(
     """
     place = find_place(db, slug)
     series = start_day(db, at, place)
-    request_key = f"{place.id} {queue_slug} {request_id}" if request_id else None
+    request_key = request_key_of(place, queue_slug, request_id)
     earlier = _find_earlier_ticket(db, place, queue_slug, request_key, browser)
     if earlier:
         return Taken(place, find_walk_in_queue(db, place, queue_slug), earlier, is_new=False)
@@ -117,6 +117,11 @@ def take_number(
         admit_waiting(db, at, queue.id)  # which may call this customer at once
         ticket = get_ticket(db, ticket.id)
     return Taken(place, queue, ticket, is_new=True)
+
+
+def request_key_of(place: Place, queue_slug: str, request_id: str | None) -> str | None:
+    """Return what a ticket keeps of the id of its request, so that a repeated request finds it."""
+    return f"{place.id} {queue_slug} {request_id}" if request_id else None
 
 
 def _find_earlier_ticket(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import flask
@@ -19,7 +18,7 @@ from app.errors import BadInput
 from app.web.caller import call_json, earliest_due, report_details, report_json
 from app.web.forms import NextCallForm, ReportForm
 from app.web.mail_links import mail_links
-from app.web.request import json_object, parse, parse_json, parse_query
+from app.web.request import json_object, parse, parse_json, parse_query, read_id
 from app.web.response import Answer, json_response
 from app.web.service import service, write
 
@@ -40,7 +39,7 @@ def request_call() -> Answer:
         )
     with service().database.read() as db:
         at = now()
-        place, servicer = find_desk(db, place.slug, token)
+        _, servicer = find_desk(db, place.slug, token)
         call = calls.claimed_call(db, at, servicer) if ticket is None else calls.get_call(db, ticket)
         if call is not None:
             return json_response(_call_with_vial_keys(call_json(db, place, servicer, call)))
@@ -78,12 +77,12 @@ def caller_stats() -> Answer:
     """Show how many calls the caller has reported."""
     place, token = _authorize()
     with service().database.read() as db:
-        place, servicer = find_desk(db, place.slug, token)
+        _, servicer = find_desk(db, place.slug, token)
         stats = stats_of_caller(db, now(), place, servicer)
     return json_response({"total": stats.total, "today": stats.today})
 
 
-# ----- the shapes of VIAL, for apps that were written for it
+# ----- the keys of VIAL, for apps that were written for that program; see docs/api.md
 
 
 def _location_id() -> int | None:
@@ -91,9 +90,10 @@ def _location_id() -> int | None:
     text = request.args.get("location_id")
     if not text:
         return None
-    if not re.fullmatch("[0-9]{1,9}", text):
+    call_id = read_id(text)
+    if call_id is None:
         raise BadInput("location_id: this must be the id of a call.")
-    return int(text)
+    return call_id
 
 
 def _call_with_vial_keys(call: dict[str, Any]) -> dict[str, Any]:
@@ -129,12 +129,12 @@ def _without_vial_keys(content: dict[str, Any], place: Place, token: str) -> dic
     """Return a report with our own keys; those that it has already stay."""
     ours = dict(content)
     if "claim" not in ours and isinstance(content.get("Location"), str | int):
-        text = str(content["Location"])
-        if not re.fullmatch("[0-9]{1,9}", text):
+        call_id = read_id(str(content["Location"]))
+        if call_id is None:
             raise BadInput("Location: this must be the id of a call.")
         with service().database.read() as db:
             _, servicer = find_desk(db, place.slug, token)
-            ours["claim"] = calls.latest_claim(db, servicer, int(text))
+            ours["claim"] = calls.latest_claim(db, servicer, call_id)
     tags = content.get("Availability")
     if "outcome" not in ours and isinstance(tags, list) and tags:
         with service().database.read() as db:

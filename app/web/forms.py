@@ -24,11 +24,11 @@ from app.core.days import time_zones
 from app.core.models import CALLS, DETAILS, WALK_IN, CustomerDetails
 from app.core.wordlists import EFFECTS
 from app.text import EMAIL_ADDRESS, tidy
+from app.web.urls import MAX_ID
 
 MAX_PARTY = 50  # people on one ticket, and people counted by one tap
-MAX_ID = 2**31 - 1
 MAX_DESK_NOTE = 200  # characters of a note from a desk to the other desks
-MAX_NOTE = 500  # characters, wherever a customer says what they need
+MAX_NOTE = 500  # characters, wherever somebody says what a customer needs
 MISSING = "please fill this in."
 MISSING_SENTENCES = {"name": "Please enter a name.", "phone": "Please enter a phone number."}
 UNTICKED = ("false", "0", "")
@@ -437,7 +437,7 @@ class OutcomeDetailsForm(Form):
     call_back_date = text_field("Date", 20)
     call_back_time = text_field("Time", 20)
     refer_to = text_field("Refer to", 80)
-    refer_note = text_field("Note for them", 500)
+    refer_note = text_field("Note for them", MAX_NOTE)
 
 
 class ReportForm(OutcomeDetailsForm):

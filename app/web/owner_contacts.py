@@ -32,7 +32,6 @@ from app.storage.database import Database
 from app.text import tidy
 from app.web.csv_export import stream_csv
 from app.web.forms import (
-    MAX_ID,
     UNTICKED,
     ContactActionForm,
     ContactFilterForm,
@@ -47,6 +46,7 @@ from app.web.present import iso, slug_and_name
 from app.web.request import (
     accepts_contacts,
     fields_of,
+    form_ids,
     json_object,
     json_values,
     parse,
@@ -59,6 +59,7 @@ from app.web.request import (
 )
 from app.web.response import Answer, errors_on, json_response, page, see_other
 from app.web.service import service, write
+from app.web.urls import ID, MAX_ID
 
 owner_contacts = Blueprint("owner_contacts", __name__)
 
@@ -200,7 +201,7 @@ def act_on_contacts(place: str, token: str) -> Answer:
 # ----- one contact
 
 
-@owner_contacts.get(f"/<place>/manage/<token>/contacts/<int(max={MAX_ID}):contact_id>")
+@owner_contacts.get(f"/<place>/manage/<token>/contacts/<{ID}:contact_id>")
 def show_contact(place: str, token: str, contact_id: int, error: ServiceError | None = None) -> Answer:
     """Show a contact with its calls, and the form to change it."""
     with service().database.read() as db:
@@ -213,7 +214,7 @@ def show_contact(place: str, token: str, contact_id: int, error: ServiceError | 
     return page("contact.html", content, row, error, contact=content, timezones=time_zones(), **choices)
 
 
-@owner_contacts.post(f"/<place>/manage/<token>/contacts/<int(max={MAX_ID}):contact_id>")
+@owner_contacts.post(f"/<place>/manage/<token>/contacts/<{ID}:contact_id>")
 @errors_on(show_contact, "place", "token", "contact_id")
 def change_contact(place: str, token: str, contact_id: int) -> Answer:
     """Save what was changed about a contact."""
@@ -224,7 +225,7 @@ def change_contact(place: str, token: str, contact_id: int) -> Answer:
     return see_other("owner_contacts.show_contact", SAVED, place=place, token=token, contact_id=contact_id)
 
 
-@owner_contacts.post(f"/<place>/manage/<token>/contacts/<int(max={MAX_ID}):contact_id>/forget")
+@owner_contacts.post(f"/<place>/manage/<token>/contacts/<{ID}:contact_id>/forget")
 @errors_on(show_contact, "place", "token", "contact_id")
 def forget_contact(place: str, token: str, contact_id: int) -> Answer:
     """Erase everything that is known of a contact."""
@@ -299,7 +300,7 @@ def upload_contacts(place: str, token: str) -> Answer:
     return _back_to_import(place, token, file.id, status=201)
 
 
-@owner_contacts.get(f"/<place>/manage/<token>/contacts/import/<int(max={MAX_ID}):file_id>")
+@owner_contacts.get(f"/<place>/manage/<token>/contacts/import/<{ID}:file_id>")
 def show_import(place: str, token: str, file_id: int, error: ServiceError | None = None) -> Answer:
     """Show what would be stored of a file."""
     with service().database.read() as db:
@@ -309,7 +310,7 @@ def show_import(place: str, token: str, file_id: int, error: ServiceError | None
     return page("import.html", content, row, error, upload=content, column_fields=COLUMN_FIELDS)
 
 
-@owner_contacts.post(f"/<place>/manage/<token>/contacts/import/<int(max={MAX_ID}):file_id>/columns")
+@owner_contacts.post(f"/<place>/manage/<token>/contacts/import/<{ID}:file_id>/columns")
 @errors_on(show_import, "place", "token", "file_id")
 def choose_columns(place: str, token: str, file_id: int) -> Answer:
     """Say what each column of a file is; it is then read again."""
@@ -321,7 +322,7 @@ def choose_columns(place: str, token: str, file_id: int) -> Answer:
     return _back_to_import(place, token, file_id)
 
 
-@owner_contacts.get(f"/<place>/manage/<token>/contacts/import/<int(max={MAX_ID}):file_id>/refused.csv")
+@owner_contacts.get(f"/<place>/manage/<token>/contacts/import/<{ID}:file_id>/refused.csv")
 def download_refused(place: str, token: str, file_id: int) -> Answer:
     """Download the rows of a file that can't be stored, with the reasons; they can be uploaded again."""
     database = service().database
@@ -330,7 +331,7 @@ def download_refused(place: str, token: str, file_id: int) -> Answer:
     return stream_csv(imports.refused_headings(file), imports.refused_cells(database, file))
 
 
-@owner_contacts.post(f"/<place>/manage/<token>/contacts/import/<int(max={MAX_ID}):file_id>/store")
+@owner_contacts.post(f"/<place>/manage/<token>/contacts/import/<{ID}:file_id>/store")
 @errors_on(show_import, "place", "token", "file_id")
 def store_import(place: str, token: str, file_id: int) -> Answer:
     """Store the contacts of a file."""
@@ -341,7 +342,7 @@ def store_import(place: str, token: str, file_id: int) -> Answer:
     return _back_to_import(place, token, file_id, message)
 
 
-@owner_contacts.post(f"/<place>/manage/<token>/contacts/import/<int(max={MAX_ID}):file_id>/discard")
+@owner_contacts.post(f"/<place>/manage/<token>/contacts/import/<{ID}:file_id>/discard")
 @errors_on(show_import, "place", "token", "file_id")
 def discard_import(place: str, token: str, file_id: int) -> Answer:
     """Discard a file."""
@@ -591,8 +592,7 @@ def _chosen_contacts() -> list[int] | ContactFilter:
     if not request.is_json:
         if request.form.get("all"):
             return ContactFilter(**_filters_of_request())
-        texts = request.form.getlist("ids")
-        return _contact_ids([int(text) for text in texts if re.fullmatch("[0-9]{1,9}", text)])
+        return _contact_ids(form_ids("ids"))
     content = json_object()
     ids, match = content.get("ids"), content.get("match")
     if (ids is None) == (match is None):

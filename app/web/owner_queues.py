@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, cast
 
 from flask import Blueprint, request
@@ -13,14 +12,14 @@ from app.core.models import CALLS, WALK_IN, Queue
 from app.core.places import find_place_for_owner
 from app.core.queues import QueueChanges
 from app.errors import BadInput, ServiceError
-from app.web.forms import CUSTOMER_FIELDS, MAX_ID, NumbersForm, QueueForm, minute_of_day
+from app.web.forms import CUSTOMER_FIELDS, NumbersForm, QueueForm, minute_of_day
 from app.web.mail_links import mail_links
 from app.web.owner import ADDED, SAVED, back_to, queue_json, queues_json, show_section
 from app.web.owner_calls import show_call_lists
-from app.web.request import json_object, parse, refuse_unknown_fields, wants_json
+from app.web.request import form_ids, json_object, parse, refuse_unknown_fields, wants_json
 from app.web.response import Answer, errors_on, json_response
 from app.web.service import service, write
-from app.web.urls import RESERVED_SLUGS
+from app.web.urls import MAX_ID, RESERVED_SLUGS
 
 owner_queues = Blueprint("owner_queues", __name__)
 
@@ -90,9 +89,12 @@ def close_queue(place: str, token: str, queue: str) -> Answer:
     closed = write(queues.change_queue, place, token, queue, {"open": False})
     if closed.is_call_list:
         return _answer(place, token, closed, f"{closed.name} is closed: callers get no calls from it.")
-    waiting = {0: "No one is waiting.", 1: "1 person is still waiting."}.get(
-        closed.waiting, f"{closed.waiting} people are still waiting."
-    )
+    if closed.waiting == 0:
+        waiting = "No one is waiting."
+    elif closed.waiting == 1:
+        waiting = "1 person is still waiting."
+    else:
+        waiting = f"{closed.waiting} people are still waiting."
     return _answer(place, token, closed, f"{closed.name} is closed to new customers. {waiting}")
 
 
@@ -160,9 +162,7 @@ def _queue_fields(*required: str) -> dict[str, Any]:
         if "callers" in content:
             fields["callers"] = _checked_callers(content["callers"])
     elif restricted is not None:
-        texts = request.form.getlist("callers")
-        ids = [int(text) for text in texts if re.fullmatch("[0-9]{1,9}", text)]
-        fields["callers"] = ids if restricted else None
+        fields["callers"] = form_ids("callers") if restricted else None
     return fields
 
 

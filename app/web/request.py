@@ -183,6 +183,17 @@ def parse_query(form: type[Form]) -> dict[str, Any]:
     return parse_values(form, values)
 
 
+def read_id(text: str) -> int | None:
+    """Return the id of a row, or None for a text that is none."""
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
+
+
+def form_ids(name: str) -> list[int]:
+    """Return the ids that were ticked in a form; what isn't an id is left out."""
+    ids = [read_id(text) for text in request.form.getlist(name)]
+    return [each for each in ids if each is not None]
+
+
 def refuse_unknown_fields(form: type[Form], *others: str) -> None:
     """Raise BadInput if a JSON body has a field that the form doesn't know.
 
