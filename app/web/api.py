@@ -15,8 +15,8 @@ from app.core.desks import find_desk
 from app.core.models import Outcome, Place
 from app.core.wordlists import outcomes_of, plain_name
 from app.errors import BadInput
-from app.web.caller import call_json, earliest_due, report_details, report_json
-from app.web.forms import NextCallForm, ReportForm
+from app.web.call_json import call_json, earliest_due, report_json
+from app.web.forms import NextCallForm, ReportForm, report_details
 from app.web.mail_links import mail_links
 from app.web.request import json_object, parse, parse_json, parse_query, read_id
 from app.web.response import Answer, json_response

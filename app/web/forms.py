@@ -22,6 +22,7 @@ from app.core.contacts import MAX_LENGTHS
 from app.core.countries import country_names
 from app.core.days import time_zones
 from app.core.models import CALLS, DETAILS, WALK_IN, CustomerDetails
+from app.core.reports import ReportDetails
 from app.core.wordlists import EFFECTS
 from app.text import EMAIL_ADDRESS, tidy
 from app.web.urls import MAX_ID
@@ -429,7 +430,7 @@ class IdForm(Form):
 
 
 class OutcomeDetailsForm(Form):
-    """How a call went."""
+    """How a call went; see report_details()."""
 
     outcome = text_field("Outcome", 80, not_blank)
     notes = text_field("Notes", 2000)
@@ -438,6 +439,21 @@ class OutcomeDetailsForm(Form):
     call_back_time = text_field("Time", 20)
     refer_to = text_field("Refer to", 80)
     refer_note = text_field("Note for them", MAX_NOTE)
+
+
+def report_details(form: Mapping[str, Any]) -> ReportDetails:
+    """Return the details of a report; the time to call back may come as a date and a time."""
+    call_back_at = form.get("call_back_at")
+    day, time = form.get("call_back_date", ""), form.get("call_back_time", "")
+    if call_back_at is None and (day or time):
+        call_back_at = f"{day}T{time}"
+    return ReportDetails(
+        outcome=form["outcome"],
+        notes=form.get("notes"),
+        call_back_at=call_back_at,
+        refer_to=form.get("refer_to"),
+        refer_note=form.get("refer_note"),
+    )
 
 
 class ReportForm(OutcomeDetailsForm):

@@ -41,7 +41,7 @@ from app.core.webhooks import webhooks_that_failed
 from app.errors import ServiceError
 from app.web.call_list_json import list_json, words_json
 from app.web.counter_json import counter_json
-from app.web.desk import servicer_json
+from app.web.desk_json import servicer_json
 from app.web.forms import ChecklistForm, MessageForm, NumberForm
 from app.web.health import backup_json
 from app.web.messages_json import can_push
