@@ -12,7 +12,7 @@ from app.web.health import health
 from app.web.home import home
 from app.web.mail import mail
 from app.web.manifests import manifests
-from app.web.messages import messages
+from app.web.notifications import notifications
 from app.web.owner import owner
 from app.web.owner_alerts import owner_alerts
 from app.web.owner_call_report import owner_call_report
@@ -32,7 +32,7 @@ BLUEPRINTS = (
     health,
     mail,
     customer,
-    messages,
+    notifications,
     screens,
     manifests,
     brand,

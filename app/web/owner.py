@@ -44,10 +44,10 @@ from app.web.counter_json import counter_json
 from app.web.desk_json import servicer_json
 from app.web.forms import ChecklistForm, MessageForm, NumberForm
 from app.web.health import backup_json
-from app.web.messages_json import can_push
 from app.web.picture_json import notice_json
 from app.web.present import clock_time_at, iso, time_of_day
 from app.web.public_links import public_address
+from app.web.push import can_push
 from app.web.request import parse, wants_json
 from app.web.response import Answer, action_links, errors_on, link, page, see_other
 from app.web.service import service, write

@@ -5,38 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flask import current_app, request
+from flask import current_app
 from sqlalchemy.engine import Connection
 
-from app.addresses import is_loopback
 from app.core.models import Queue, Ticket
 from app.core.notify import BY_MAIL, BY_PUSH, Subscription, subscriptions_of
 from app.core.queries import OPEN_STATES
 from app.core.web_push import public_key_of
-from app.web.response import is_https
+from app.web.push import can_push
 from app.web.service import service
 
 
-def can_push() -> bool:
-    """Return True where browsers offer notifications to pages: by https, and on this computer itself."""
-    return is_https() or is_loopback(request.host)
-
-
-def messages_json(
+def notifications_json(
     db: Connection, queue: Queue, ticket: Ticket, state: str, url: str
 ) -> dict[str, Any] | None:
     """Return who is told about a ticket, and the links to ask for it; None once there is nothing to tell."""
     if queue.is_call_list or state not in OPEN_STATES:
         return None
-    return _messages(subscriptions_of(db, ticket.id), url)
+    return _subscriptions_json(subscriptions_of(db, ticket.id), url)
 
 
-def messages_of_new_ticket(url: str) -> dict[str, Any]:
+def notifications_of_new_ticket(url: str) -> dict[str, Any]:
     """Return the same for a ticket that was just taken in a walk-in queue."""
-    return _messages([], url)
+    return _subscriptions_json([], url)
 
 
-def _messages(known: Sequence[Subscription], url: str) -> dict[str, Any]:
+def _subscriptions_json(known: Sequence[Subscription], url: str) -> dict[str, Any]:
     content: dict[str, Any] = {
         "browsers": sum(each.channel == BY_PUSH for each in known),
         "addresses": [each.endpoint for each in known if each.channel == BY_MAIL],
