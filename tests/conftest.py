@@ -40,7 +40,15 @@ ON_ONE = {
     "test_restore",
     "test_upgrade",
 }
-FILE_FIXTURES = REAL_PROCESSES | {"database", "old_version", "command", "small_disk", "bucket", "folder"}
+FILE_FIXTURES = REAL_PROCESSES | {
+    "database",
+    "old_version",
+    "command",
+    "small_disk",
+    "bucket",
+    "folder",
+    "own_place",
+}
 
 
 MEMORY = Path("/dev/shm")
