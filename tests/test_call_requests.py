@@ -3,16 +3,15 @@
 import pytest
 from helpers.html_browser import Browser
 
+FORM = "http://localhost/corner-deli/follow-ups/tickets"
+NELE = {"name": "Nele", "phone": "030 1234567", "email": "nele@example.org", "note": "My order 123"}
+
 
 @pytest.fixture
 def hotline(clinic):
-    """The same place; its list has a public form."""
+    """The clinic, with a public form of its call list."""
     assert clinic.owner_post("/queues/follow-ups", public_form=True).status == 200
     return clinic
-
-
-FORM = "http://localhost/corner-deli/follow-ups/tickets"
-NELE = {"name": "Nele", "phone": "030 1234567", "email": "nele@example.org", "note": "My order 123"}
 
 
 def asks(place, **asked):

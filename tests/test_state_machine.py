@@ -19,7 +19,7 @@ import takeanumber
 
 OPEN = ("waiting", "called", "serving")
 # The state of a ticket after each kind of event; None leaves the state as it is.
-MAKES = {
+STATE_AFTER = {
     "take": "waiting",
     "call": "called",
     "call-again": None,
@@ -38,7 +38,7 @@ LIMIT = 6  # of the bakery
 
 
 @dataclass(eq=False)
-class Ticket:
+class ModelTicket:
     """What the model knows of a customer."""
 
     customer: Customer
@@ -83,10 +83,10 @@ class Day(RuleBasedStateMachine):
         self.take_links = {each["slug"]: each["links"]["take"] for each in self.place.picture()["queues"]}
         self.desks = [self.place.desk("Ana", "Window 1"), self.place.desk("Ben", "Window 2")]
         self.on_duty = [True, True]
-        self.tickets: list[Ticket] = []
-        self.lines: dict[str, list[Ticket]] = {"deli": [], "bakery": []}
+        self.tickets: list[ModelTicket] = []
+        self.lines: dict[str, list[ModelTicket]] = {"deli": [], "bakery": []}
         self.open = {"deli": True, "bakery": True}
-        self.requests: dict[tuple[str, str], Ticket] = {}
+        self.requests: dict[tuple[str, str], ModelTicket] = {}
         self.day, self.part, self.given = self._today(), 1, Counter()
 
     def teardown(self) -> None:
@@ -115,34 +115,34 @@ class Day(RuleBasedStateMachine):
     def series(self) -> str:
         return self.day if self.part == 1 else f"{self.day}.{self.part}"
 
-    def at(self, desk: int) -> Ticket | None:
+    def at(self, desk: int) -> ModelTicket | None:
         """Return the ticket at a desk."""
         here = [each for each in self.tickets if each.desk == desk and each.state in ("called", "serving")]
         assert len(here) <= 1
         return here[0] if here else None
 
-    def waits(self, number: str) -> Ticket | None:
+    def waits(self, number: str) -> ModelTicket | None:
         """Return the waiting ticket with a number."""
         return next((each for line in self.lines.values() for each in line if each.number == number), None)
 
-    def recent(self, desk: int) -> list[Ticket]:
+    def recent(self, desk: int) -> list[ModelTicket]:
         """Return the last ten tickets that ended at a desk, newest first."""
         ended = [each for each in self.tickets if each.desk == desk and each.state not in OPEN]
         return sorted(ended, key=lambda each: (each.ended_at, self.tickets.index(each)), reverse=True)[:10]
 
-    def ends(self, ticket: Ticket, state: str) -> None:
+    def ends(self, ticket: ModelTicket, state: str) -> None:
         if ticket.state == "waiting":
             self.lines[ticket.queue].remove(ticket)
         ticket.state, ticket.ended_at = state, self.clock.at
 
-    def finishes(self, ticket: Ticket) -> None:
+    def finishes(self, ticket: ModelTicket) -> None:
         """Let a customer go on to the next step, or end their ticket."""
         if ticket.to_come and ticket.series >= self.day:
             self.goes_to(ticket, ticket.to_come[0], ticket.to_come[1:])
         else:
             self.ends(ticket, "done")
 
-    def goes_to(self, ticket: Ticket, queue: str, to_come: list[str]) -> None:
+    def goes_to(self, ticket: ModelTicket, queue: str, to_come: list[str]) -> None:
         at_desk = ticket.state != "waiting"
         if not at_desk:
             self.lines[ticket.queue].remove(ticket)
@@ -153,11 +153,11 @@ class Day(RuleBasedStateMachine):
         ticket.queue, ticket.to_come = queue, to_come
         self.waits_again(ticket, len(self.lines[queue]))
 
-    def waits_again(self, ticket: Ticket, place: int) -> None:
+    def waits_again(self, ticket: ModelTicket, place: int) -> None:
         ticket.state, ticket.desk, ticket.in_turn = "waiting", None, False
         self.lines[ticket.queue].insert(place, ticket)
 
-    def number(self, which: int, of: Ticket | None = None, right: bool = False) -> str:
+    def number(self, which: int, of: ModelTicket | None = None, right: bool = False) -> str:
         """Return a number to send: the right one, or another."""
         if right and of:
             return of.number
@@ -264,7 +264,7 @@ class Day(RuleBasedStateMachine):
             number = f"{'A' if queue == 'deli' else 'B'}{self.given[queue]}"
             assert (answer.body["number"], answer.body["series"]) == (number, self.series)
             assert answer.body["ahead"] == len(self.lines[queue])
-            ticket = Ticket(Customer(self.place.client, answer.body), queue, self.series, number)
+            ticket = ModelTicket(Customer(self.place.client, answer.body), queue, self.series, number)
             self.tickets.append(ticket)
             self.lines[queue].append(ticket)
             if request:
@@ -325,8 +325,8 @@ class Day(RuleBasedStateMachine):
             self.waits_again(here, min(2, len(self.lines[here.queue])))
         elif button == "done":
             self.finishes(here)
-        elif MAKES[button]:
-            self.ends(here, MAKES[button])
+        elif STATE_AFTER[button]:
+            self.ends(here, STATE_AFTER[button])
 
     def moves(self, desk, right, which, queue, steps):
         here = self.at(desk)
@@ -452,7 +452,7 @@ class Day(RuleBasedStateMachine):
             self.happened[event["kind"]] += 1
             if event["ticket_id"] is None:
                 continue
-            states[event["ticket_id"]] = MAKES[event["kind"]] or states[event["ticket_id"]]
+            states[event["ticket_id"]] = STATE_AFTER[event["kind"]] or states[event["ticket_id"]]
             assert event["state"] == states[event["ticket_id"]]
             if event["kind"] == "call":
                 assert event["servicer_id"] not in at_desk.values()
@@ -476,5 +476,5 @@ def test_random_days_match_the_model(clock):
     machine = type("Machine", (Day,), {"clock": clock, "happened": Counter()})
     checks = {"phases": [Phase.generate], "deadline": None, "suppress_health_check": list(HealthCheck)}
     run_state_machine_as_test(machine, settings=settings(max_examples=12, stateful_step_count=8, **checks))
-    never = {kind for kind in (*MAKES, "reset-numbers") if not machine.happened[kind]}
+    never = {kind for kind in (*STATE_AFTER, "reset-numbers") if not machine.happened[kind]}
     assert never == set(), machine.happened

@@ -35,7 +35,7 @@ class Place:
     address: str | None  # the host that phones use, of several that this machine has
     max_delays: int  # how often a customer may ask for more time
     keeps_wait: bool  # customers who are moved to another queue keep their waiting time
-    steps_done: str  # words for steps of the owner's first checklist, such as "poster"
+    steps_done: str  # words for items of the owner's first checklist, such as "poster"
     alert_email: str | None  # who is mailed when people wait too long
     alert_from: int  # minute of the day; see alerts.py
     alert_to: int

@@ -88,8 +88,8 @@ def change_place(db: Connection, at: float, slug: str, token: str, changes: Plac
     return find_place(db, slug)
 
 
-def finish_checklist_step(db: Connection, at: float, slug: str, token: str, step: str) -> Place:
-    """Note for the owner that a step of their first checklist is done. It is safe to call this twice."""
+def finish_checklist_item(db: Connection, at: float, slug: str, token: str, step: str) -> Place:
+    """Note for the owner that an item of their first checklist is done. It is safe to call this twice."""
     place = find_place_for_owner(db, slug, token)
     done = place.steps_done.split()
     if step not in done:

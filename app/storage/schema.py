@@ -43,7 +43,7 @@ place = Table(
     Column("colour", Text, nullable=True),  # "#c2371d"
     Column("logo_at", Double, nullable=True),  # when the logo was stored; NULL: there is none
     Column("address", Text, nullable=True),  # the host that phones use, of several that this machine has
-    # Words for the steps of the owner's first checklist that are done, such as "poster"
+    # Words for the items of the owner's first checklist that are done, such as "poster"
     Column("steps_done", Text, nullable=False, server_default=""),
     # How often a customer may ask for more time
     Column("max_delays", Integer, nullable=False, server_default="2"),

@@ -187,7 +187,7 @@ class WebhookForm(Form):
 
 
 class ChecklistForm(Form):
-    """A step of the first checklist."""
+    """An item of the first checklist."""
 
     step = choice_field("Step", "poster", "backup", "hidden")
 

@@ -256,10 +256,10 @@ def _attention(
 
 @owner.post("/<place>/manage/<token>/steps")
 @errors_on(show_manage)
-def finish_checklist_step(place: str, token: str) -> Answer:
-    """Note that a step of the first checklist is done. The poster's step leads to the poster."""
+def finish_checklist_item(place: str, token: str) -> Answer:
+    """Note that an item of the first checklist is done. The poster's item leads to the poster."""
     step = parse(ChecklistForm, "step")["step"]
-    write(places.finish_checklist_step, place, token, step)
+    write(places.finish_checklist_item, place, token, step)
     if step == "poster" and not wants_json():
         return flask.redirect(url_for("screens.show_poster", place=place), 303)
     return back_to("owner.show_manage", place, token)
