@@ -9,7 +9,7 @@ NELE = {"name": "Nele", "phone": "030 1234567", "email": "nele@example.org", "no
 
 @pytest.fixture
 def hotline(clinic):
-    """The clinic, with a public form of its call list."""
+    """`clinic` with a public form of its call list."""
     assert clinic.owner_post("/queues/follow-ups", public_form=True).status == 200
     return clinic
 

@@ -170,7 +170,7 @@ def test_what_is_asked_for_is_on_the_page_and_kept(place, browser, ana):
 def test_every_detail_can_be_asked_for_and_is_stored(place, browser, detail):
     place.owner_post("/queues/deli", asks=[detail])
     phone = browser().open(place.links["customers"])
-    assert detail in {name for name, _ in phone.form("Take a number")["fields"]}
+    assert f'name="{detail}"' in phone.html
     phone.press("Take a number", **{detail: "3"})
     (ticket,) = place.tickets()
     assert ticket[detail] == "3"

@@ -155,21 +155,21 @@ def clinic(client: AppClient) -> Place:
 
 @pytest.fixture
 def bakery(place: Place) -> Place:
-    """The same place with a second queue."""
+    """`place` with a second queue."""
     assert place.owner_post("/queues", name="Bakery").status == 201
     return place
 
 
 @pytest.fixture
 def shop(place: Place) -> Place:
-    """The same place with a counter: ten people may be inside."""
+    """`place` with a counter: ten people may be inside."""
     assert place.owner_post("/counters", name="Shop", capacity=10).status == 201
     return place
 
 
 @pytest.fixture
 def door(shop: Place) -> Door:
-    """The only door of that counter."""
+    """The only door of `shop`."""
     return shop.door()
 
 
@@ -187,13 +187,13 @@ def ben(place: Place) -> Desk:
 
 @pytest.fixture
 def cleo(clinic: Place) -> Caller:
-    """A caller of that place."""
+    """A caller of `clinic`."""
     return clinic.caller("Cleo")
 
 
 @pytest.fixture
 def dan(clinic: Place) -> Caller:
-    """A second caller of that place."""
+    """A second caller of `clinic`."""
     return clinic.caller("Dan")
 
 
