@@ -314,6 +314,7 @@ def _ticket_json(place: Place, ticket: Ticket, personal: bool) -> dict[str, Any]
         "step": ticket.step_number,
         "steps": ticket.step_count,
     }
+    # What is personal is sent only if the owner has chosen so.
     for name in (*DETAILS, "desk_note"):
         if personal or name not in PERSONAL_OF_TICKET:
             content[name] = getattr(ticket, name)
