@@ -48,6 +48,7 @@ FILE_FIXTURES = REAL_PROCESSES | {
     "bucket",
     "folder",
     "own_place",
+    "keeps",  # states of the backups, which PostgreSQL makes by itself
 }
 
 

@@ -75,7 +75,9 @@ class Server(HttpClient):
         deadline = time.monotonic() + 30
         while True:
             assert self.process.poll() is None, f"The server ended while it started:\n{self.log}"
-            assert time.monotonic() < deadline, f"The server didn't answer in 30 s:\n{self.log}"
+            if time.monotonic() > deadline:
+                self.kill()
+                raise AssertionError(f"The server didn't answer in 30 s:\n{self.log}")
             try:
                 if self.get("/healthz").status == 200:
                     return
