@@ -12,9 +12,6 @@ from typing import Any
 
 import flask
 import pytest
-from jinja2 import BytecodeCache
-from jinja2.bccache import Bucket
-from werkzeug.routing import Rule
 
 import takeanumber
 from app import clock as app_clock
@@ -22,13 +19,12 @@ from app.storage.private import create_directory, create_file
 from app.storage.upgrade import create_database
 from helpers.client import AppClient
 from helpers.clock import REAL_PROCESSES, Clock
+from helpers.compiled import compile_once
 from helpers.forks import run_program
 from helpers.html_browser import Browser
 from helpers.places import Caller, Desk, Door, Place, open_deli
 
 HERE = Path(takeanumber.__file__).parent
-# What Rule.compile() sets.
-COMPILED_PARTS = ("arguments", "_parts", "_trace", "_converters", "_build", "_build_unknown")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,34 +38,11 @@ def no_settings_from_outside() -> Iterator[None]:
         yield
 
 
-class Compiled(BytecodeCache):
-    """Cache of compiled templates, shared by all applications of this process."""
-
-    def __init__(self) -> None:
-        self.kept: dict[tuple[str, str], Any] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        bucket.code = self.kept.get((bucket.key, bucket.checksum))
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        self.kept[bucket.key, bucket.checksum] = bucket.code
-
-
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once() -> Iterator[None]:
     """Compile routes and templates once, for the thousand applications that the tests create."""
-    compile_rule, compiled = Rule.compile, {}
-
-    def once(rule: Rule) -> None:
-        key = rule.rule, str(rule.defaults)
-        if key not in compiled:
-            compile_rule(rule)
-            compiled[key] = {name: getattr(rule, name) for name in COMPILED_PARTS}
-        vars(rule).update(compiled[key])
-
     with pytest.MonkeyPatch.context() as changed:
-        changed.setattr(Rule, "compile", once)
-        changed.setattr(flask.Flask, "jinja_options", {"bytecode_cache": Compiled()})
+        compile_once(changed.setattr)
         yield
 
 

@@ -24,7 +24,8 @@ from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MAX_BYTES = 200_000  # of a message to the fork server
-MODULES = ["takeanumber", "alembic.command", "boto3"]  # some are imported by the program when it needs them
+# Some are imported by the program when it needs them.
+MODULES = ["takeanumber", "alembic.command", "boto3", "qrcode", "encodings.cp437", "encodings.idna"]
 START = "import takeanumber; takeanumber.cli()"
 
 
@@ -150,13 +151,30 @@ def _redirect_output(stdout: int, stderr: int) -> None:
         os.close(file)
 
 
+def _compile() -> None:
+    """Compile routes and templates: most of the work until a new process has shown a page."""
+    from takeanumber import BLUEPRINTS, App, configure, public_links, response
+
+    app = App("takeanumber")
+    configure(app)
+    response.init_app(app)
+    public_links.init_app(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    for name in app.jinja_env.list_templates():
+        app.jinja_env.get_template(name)
+
+
 def main() -> None:
     """Import the program, and run it in each process that is forked."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the tests, and they end this process
     requests = socket.socket(fileno=int(sys.argv[1]))
+    compiled = import_module("compiled")  # beside this file
     sys.path[0] = str(ROOT)
     for module in MODULES:
         import_module(module)
+    compiled.compile_once()
+    _compile()
     gc.freeze()
     if request := _serve_forks(requests):
         signal.signal(signal.SIGINT, signal.default_int_handler)
