@@ -276,6 +276,7 @@ def test_a_clock_that_was_put_back_counts_nothing_below_zero(place, keeps, clock
     assert place.owner_get()["backup"]["said"].startswith("Last backup 0 s ago")
 
 
+@pytest.mark.sqlite_file
 def test_without_a_place_for_backups(app, place):
     assert place.owner_get()["backup"] is None
     html = Browser(app).open(place.links["manage"] + "/settings").html
