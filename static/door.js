@@ -120,6 +120,7 @@ function show() {
   count.dataset.length = String(inside.count).length;
   find('capacity').textContent = inside.capacity;
   left.textContent = room(inside);
+  if (unsent.textContent && !late) announce();  // or it would still be said that they wait
   unsent.textContent = late ? `${inside.unsent} ${inside.unsent === 1 ? 'tap' : 'taps'} waiting to send` : '';
   shown = [`${inside.count} of ${inside.capacity}`, left.textContent, unsent.textContent].filter(Boolean).join(', ');
   for (const each of page.querySelectorAll('li[data-number]')) each.hidden = cameIn.has(each.dataset.number);

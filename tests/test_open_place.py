@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from helpers.html_browser import Browser
 from helpers.places import open_deli
 
 
@@ -159,3 +160,10 @@ def test_a_program_that_sends_no_json_learns_what_to_send(client):
     answer = client.send("POST", "/places", data={"name": "Corner Deli"})
     assert answer.status == 400
     assert "Content-Type: application/json" in answer.body["error"]
+
+
+@pytest.mark.parametrize("typed", ["/corner-deli/", "/Corner-Deli", "/CORNER-DELI/"])
+def test_a_place_is_found_as_people_type_its_url(place, app, typed):
+    phone = Browser(app).open(typed)
+    assert (phone.status, phone.url) == (200, "/corner-deli")
+    assert place.client.get(typed).status == 404  # programs use the links that they were given

@@ -224,6 +224,17 @@ def redirect_to_page() -> AnyResponse | None:
     return None
 
 
+def redirect_as_typed() -> AnyResponse | None:
+    """Redirect a browser to a place whose URL was typed with capitals, or with a slash at its end."""
+    slug = request.path.strip("/").lower()
+    if request.method != "GET" or wants_json() or "/" in slug or request.path == f"/{slug}":
+        return None
+    database = service().database
+    with suppress(NotFound, Unavailable, *database.engine.errors), database.read() as db:
+        return flask.redirect(url_for("customer.show_place", place=find_place(db, slug).slug))
+    return None
+
+
 def page_url(endpoint: str, values: Mapping[str, Any]) -> str | None:
     """Return the path of the page that a POST view shows its errors on; see errors_on()."""
     view = current_app.view_functions[endpoint]
@@ -261,6 +272,8 @@ def handle_service_error(error: ServiceError) -> Answer:
         except NotFound as missing:  # what was sent would be refused later, too
             return error_response(missing)
         return retry_page(error, place)
+    if isinstance(error, NotFound) and (redirect := redirect_as_typed()):
+        return redirect
     # A missing link: the way back leads to the place, if that exists.
     place = _place_of_url() if isinstance(error, NotFound) and not wants_json() else None
     response = error_response(error, place)
@@ -319,6 +332,8 @@ def handle_http_error(error: HTTPException) -> Answer:
         if redirect is not None:
             return redirect
     status = error.code or 500
+    if status == 404 and (redirect := redirect_as_typed()):
+        return redirect
     if status == 413:
         sizes = {MAX_BODY_BYTES: "64 KiB", MAX_CONTACTS_BODY_BYTES: "16 MiB"}
         most = sizes.get(max_body_bytes(), f"{max_body_bytes() // 2**10} KiB")

@@ -334,8 +334,10 @@ def test_a_tap_is_taken_back_before_it_was_sent(inside, door):
     taps(door, "In", "+5")
     button(door, "Undo").tap()
     shows(door, 1, unsent=3)
+    expect(door.locator("#say")).to_contain_text("3 taps waiting to send")
     door.context.set_offline(False)
     shows(door, 1)
+    expect(door.locator("#say")).not_to_contain_text("waiting to send")
     assert inside.count == 1
 
 
