@@ -109,7 +109,7 @@ def _mark(items):
 def _spread(items):
     """Return the tests in an order in which those that mostly wait run beside those that compute.
 
-    Tests with real processes wait. None of them is near the end, where a long one would keep up the rest.
+    Tests with real processes wait. None of them is near the end, where a long one would hold up the rest.
     """
     waiting, others = [], []
     for item in items:

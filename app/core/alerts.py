@@ -40,7 +40,7 @@ from app.storage.sql import insert_returning, load, load_all, run, update
 
 WAIT, EMPTY_DESK = "wait", "empty-desk"  # the kinds of alerts
 ALERT_EVENT, ALERT_OVER_EVENT = "alert", "alert_over"  # what webhooks call them
-PATIENCE_S = 300  # how long a wait must be too long, or a desk empty, before the owner is told
+PATIENCE_S = 300  # the owner is told once the wait has been over the goal, or a desk empty, for so long
 LOOK_S = 30  # how often to look at a place in which nothing happens
 MINUTES_PER_DAY = 1440
 # True for a servicer who serves the queue :queue.
@@ -63,7 +63,7 @@ class Alert:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a look at a queue found about one kind of alert.
+    """What the owner may have to be told about a queue: a long wait, or an empty desk.
 
     `is_bad` begins an alert and `is_over` ends it. If neither is true, nothing changes.
     """

@@ -154,12 +154,12 @@ _OPT_OUT_PARTS = """cannotcall cantcall mustnotcall shouldnotcall maynotcall not
     电话不可 请勿致电 请勿拨打 勿拨打 不要打电话 拒绝来电 電話不可 電話ng 電話しない 電話禁止 電話拒否
     架電禁止 架電不可 架電ng 連絡不可 連絡禁止 連絡しない 전화금지 전화거부 전화하지 연락금지 수신거부
     لاتتصل عدمالاتصال אלתתקשר לאלהתקשר μηνκαλειτε อย่าโทร ห้ามโทร"""
-# The same for headings that are these words, apart from "since" and the like.
+# A heading that is one of these means the same; words such as "since" and "date" in it don't count.
 _OPT_OUT_HEADINGS = """unsub abgemeldet desinscrit desinscrite desabonne desabonnee dadodebaja
     disiscritto disiscritta descadastrado uitgeschreven afgemeld wypisany отписан отписался 配信停止
     nocontact dnd tps ctps"""
 _SINCE = "date time at on am since seit le el fecha data datum flag status is ist registered on"
-# Columns beside it, which hold more about an opt-out or a permission than a yes or no.
+# Words in headings of columns that tell more about an opt-out or a permission than a yes or no.
 _REASONS = "reason reasons grund motif raison motivo razon reden"
 _DETAILS = f"{_REASONS} source campaign ip user method comment note notes title id url quelle von other"
 

@@ -39,6 +39,8 @@ MAX_LENGTHS = {  # characters
     "timezone": 60,
     "tags": 500,
 }
+# What is said when one of these is left out
+MISSING_SENTENCES = {"name": "Please enter a name.", "phone": "Please enter a phone number."}
 LABELS = {  # what error messages call the fields
     "name": "Name",
     "phone": "Phone",
@@ -207,7 +209,7 @@ def find_or_add_contact(
     fields["phone_confirmed"] = phone_confirmed
     details = validate_contact(fields, place.country)
     if not details["phone"]:
-        raise BadInput("Please enter a phone number.", field="phone")
+        raise BadInput(MISSING_SENTENCES["phone"], field="phone")
     sharing = _find_by_phone(db, place, details["phone"])
     hidden = _only_on(db, sharing, hidden_lists)
     known = _best_match([each for each in sharing if each.id not in hidden], details["name"])
@@ -292,7 +294,7 @@ def change_contact(
         fields = {**fields, "phone_confirmed": contact.phone}  # the number that it has needs no question
     details = validate_contact(fields, place.country)
     if "phone" in details and not details["phone"]:
-        raise BadInput("Please enter a phone number.", field="phone")
+        raise BadInput(MISSING_SENTENCES["phone"], field="phone")
     reference = details.get("reference")
     if reference:
         _check_reference_is_free(db, contact, reference)

@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from app.core.contacts import LABELS, MAX_LENGTHS, ContactDetails, TextField, validate_contact
+from app.core.contacts import (
+    LABELS,
+    MAX_LENGTHS,
+    MISSING_SENTENCES,
+    ContactDetails,
+    TextField,
+    validate_contact,
+)
 from app.core.no_calls import means_do_not_call, means_may_call
 from app.core.phones import PhoneReading, format_phone, read_phones, scan_phone
 from app.core.sheets import BadCell, SheetRow, full_name, shortened
@@ -208,7 +215,7 @@ def _opt_out_answers(values: dict[str, list[str]]) -> list[tuple[str, bool | Non
 def _read_name(read: ReadRow, values: dict[str, list[str]]) -> None:
     name = _validated("name", full_name(values))
     if not name:
-        raise BadCell("Please enter a name.", "")
+        raise BadCell(MISSING_SENTENCES["name"], "")
     read.details["name"] = name
 
 
@@ -226,7 +233,7 @@ def _read_phone(read: ReadRow, cells: Sequence[str], country: str, all_cells: Se
         if not unreadable:
             if read.details.get("do_not_call"):
                 raise BadCell(NO_NUMBER_TO_FORBID, " ".join(all_cells))
-            raise BadCell("Please enter a phone number.", " ".join(all_cells))
+            raise BadCell(MISSING_SENTENCES["phone"], " ".join(all_cells))
         cell, reason = unreadable[0]
         raise BadCell(str(reason), cell)
     _store_phones(read, readings, country)
@@ -242,7 +249,7 @@ def _store_phones(read: ReadRow, readings: list[tuple[str, PhoneReading]], count
     if read.details.get("do_not_call"):
         read.other_phones = [phone for text, _ in readings for phone in read_phones(text, country)]
         others = dict.fromkeys(format_phone(phone, country) or "" for phone in read.other_phones)
-        others.pop(format_phone(first.phone, country) or "")
+        others.pop(format_phone(first.phone, country) or "", None)
         if others:
             sentence = f"{beginning} Nobody may call the others either: {', '.join(others)}."
             read.add_remark(FURTHER_FORBIDDEN, cell, sentence)

@@ -491,11 +491,11 @@ def _read_input(row: InputRow, country: str) -> _Row:
                 raise BadInput(f"{label}: please fill this in.")
     except BadInput as error:
         bad_cell = error if isinstance(error, BadCell) else BadCell(str(error), "")
-        opt_out = _opt_out_of(row.contact, country)
-        return _Row(
-            ReadRow(row.number, opt_out, bad_cell, other_phones=_forbidden_phones(row.contact, country))
-        )
-    return _Row(ReadRow(row.number, details, other_phones=_forbidden_phones(row.contact, country)))
+        read = ReadRow(row.number, _opt_out_of(row.contact, country), bad_cell)
+    else:
+        read = ReadRow(row.number, details)
+    read.other_phones = _forbidden_phones(row.contact, country)
+    return _Row(read)
 
 
 def _forbidden_phones(contact: ContactFields | BadInput, country: str) -> list[str]:

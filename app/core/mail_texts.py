@@ -36,7 +36,7 @@ def confirm_address(confirm_url: str, not_me_url: str) -> MailText:
         f"To get these mails, open this page and confirm the address: {confirm_url}\n\n"
         f"{_not_me(not_me_url)}"
     )
-    return MailText("Please confirm your e-mail address", content)
+    return MailText("Please confirm your email address", content)
 
 
 def request_received(

@@ -103,7 +103,7 @@ class Servicer:
 
 @dataclass(frozen=True)
 class CustomerDetails:
-    """What customers say about themselves when they take a number; a queue asks for some of it.
+    """What a customer can tell when taking a number; each queue asks for some of it.
 
     Each field is also a column of the table `ticket`, a field of Ticket, and a field of forms.CustomerForm.
     """

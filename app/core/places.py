@@ -88,13 +88,13 @@ def change_place(db: Connection, at: float, slug: str, token: str, changes: Plac
     return find_place(db, slug)
 
 
-def finish_checklist_item(db: Connection, at: float, slug: str, token: str, step: str) -> Place:
+def finish_checklist_item(db: Connection, at: float, slug: str, token: str, item: str) -> Place:
     """Note for the owner that an item of their first checklist is done. It is safe to call this twice."""
     place = find_place_for_owner(db, slug, token)
     done = place.steps_done.split()
-    if step not in done:
-        update(db, "place", place.id, steps_done=" ".join([*done, step]))
-        record(db, at, place.id, "change-place", detail=step)
+    if item not in done:
+        update(db, "place", place.id, steps_done=" ".join([*done, item]))
+        record(db, at, place.id, "change-place", detail=item)
     return find_place(db, slug)
 
 

@@ -1,4 +1,4 @@
-"""What callers see, in JSON: their lists, their call, and reports."""
+"""The JSON of a caller's page: their lists, their call, and their reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What servicers see, in JSON: their desk, the customer there, and who waits."""
+"""The JSON of a servicer's page: their desk, the customer there, and who waits."""
 
 from __future__ import annotations
 

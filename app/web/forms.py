@@ -31,7 +31,6 @@ MAX_PARTY = 50  # people on one ticket, and people counted by one tap
 MAX_DESK_NOTE = 200  # characters of a note from a desk to the other desks
 MAX_NOTE = 500  # characters, wherever somebody says what a customer needs
 MISSING = "please fill this in."
-MISSING_SENTENCES = {"name": "Please enter a name.", "phone": "Please enter a phone number."}
 UNTICKED = ("false", "0", "")
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 

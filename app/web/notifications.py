@@ -45,7 +45,7 @@ def tell_by_mail(place: str, token: str) -> Answer:
     limit_notifications()
     links = mail_links(place)
     if links is None:
-        raise Conflict("This server sends no e-mail.")
+        raise Conflict("Email isn't configured on this server, so none is sent.")
     address = parse(AddressForm, "email")["email"]
     write(subscriptions.subscribe_address, place, token, address, links)
     return back_to_ticket(place, token)

@@ -15,11 +15,12 @@ from flask import current_app, g, request, session
 from werkzeug.datastructures import MultiDict
 from wtforms import BooleanField, Field, Form, IntegerField, SelectMultipleField, StringField
 
+from app.core.contacts import MISSING_SENTENCES
 from app.core.phones import ANY
 from app.errors import BadInput, TooLarge, TooMany, Unavailable
 from app.network import MAX_BODY_BYTES, MAX_CONTACTS_BODY_BYTES, client_of, network_of
 from app.web.access import check_link
-from app.web.forms import MISSING, MISSING_SENTENCES
+from app.web.forms import MISSING
 from app.web.host import INVALID_HOST
 from app.web.present import duration
 from app.web.service import service
