@@ -158,7 +158,10 @@ def read_row(row: SheetRow, country: str) -> ReadRow:
         sentence = f"“{shortened(cell)}” in the column “{heading.strip()}”: nobody may call this number."
         read.add_remark(NO_CALLS, cell, sentence)
     for heading, cell in row.left_out:
-        why = f"The column “{heading}” is left out. If it says who must not be called, change the columns."
+        why = (
+            f"The column “{heading}” is left out. If it says who must not be called, choose that under "
+            "“Change the columns”."
+        )
         read.add_remark(why, cell)
     _read_email(read, values.get("email", []))
     _read_zone(read, values.get("timezone", []), country)
