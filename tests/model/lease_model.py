@@ -580,6 +580,7 @@ def scenario(
             simulation.at(when, do[fault])
         if chance() < 0.4:
             simulation.loss, simulation.late = choice((0.02, 0.1, 0.3)), choice((0, 0.02, 0.1))
+            simulation.faults.append((0, "all", f"{simulation.loss:.0%} lost", round(FAULTS_END_S)))
     if kind == "outage":
         duration, when = uniform(10, 120), uniform(60, 200)
         simulation.faults.append((round(when), "all", "cut", round(duration)))
@@ -663,7 +664,7 @@ def main() -> None:
         bad, missing = judge(simulation, final)
         answers += len(simulation.answers)
         lost.update(missing)
-        gaps[kind, bool(simulation.faults or simulation.loss)].append(longest_gap(simulation))
+        gaps[kind, bool(simulation.faults)].append(longest_gap(simulation))
         if bad:
             bad_runs += 1
             print("seed", number, kind, simulation.faults, bad[:3], flush=True)
