@@ -21,16 +21,6 @@ pytest_plugins = [
     "helpers.receivers",
 ]
 
-
-# Files whose tests run on PostgreSQL too, in `make test`. In `make soak`, those of all files do.
-ON_POSTGRESQL = {
-    "test_caller",
-    "test_counter",
-    "test_desk",
-    "test_picture",
-    "test_stats",
-    "test_take_a_number",
-}
 # Files about PostgreSQL or about SQLite's file, and fixtures that lead to it.
 ON_ONE = {
     "test_postgresql",
@@ -67,7 +57,11 @@ def pytest_configure():
 
 
 def pytest_generate_tests(metafunc):
-    """Run the tests that use an application in this process on both databases."""
+    """Run the tests that use an application in this process on both databases.
+
+    `make test` runs only those marked "both_databases" on PostgreSQL, which together run nearly every
+    statement; `make soak` runs all.
+    """
     names = set(metafunc.fixturenames)
     stem = metafunc.definition.path.stem
     if "database_settings" not in names or stem in ON_ONE or names & FILE_FIXTURES:
@@ -77,7 +71,7 @@ def pytest_generate_tests(metafunc):
         or metafunc.definition.path.parent.name == "browser"
     ):
         return
-    marks = [] if stem in ON_POSTGRESQL else [pytest.mark.soak]
+    marks = [] if metafunc.definition.get_closest_marker("both_databases") else [pytest.mark.soak]
     databases = ["sqlite", pytest.param("postgresql", marks=[*marks, pytest.mark.postgresql])]
     metafunc.parametrize("database_settings", databases, indirect=True)
 

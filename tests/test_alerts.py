@@ -84,6 +84,7 @@ def test_a_long_wait_is_told_after_five_minutes_and_its_end_once(shop):
     assert shop.place.event_kinds().count("alert-over") == 1
 
 
+@pytest.mark.both_databases
 def test_the_end_names_the_goal_since_it_may_have_been_raised(shop):
     shop.customers(8)
     shop.place.desk("Ana", "Window 2").call_next()
@@ -289,6 +290,7 @@ def test_a_confirmed_address_is_mailed_and_no_other(start, receiver, clock):
         post.shutdown()
 
 
+@pytest.mark.both_databases
 def test_webhooks_get_alerts_as_events(shop, receiver):
     hook = shop.place.owner_post("/webhooks", url=f"{receiver.url}/hook").body
     receiver.status = 200
@@ -311,6 +313,7 @@ def test_webhooks_get_alerts_as_events(shop, receiver):
     assert hook["id"]
 
 
+@pytest.mark.both_databases
 def test_the_owner_is_told_once_of_a_webhook_that_is_paused(shop, receiver):
     hook = shop.place.owner_post("/webhooks", url=f"{receiver.url}/secret").body
     receiver.status = 410
@@ -328,6 +331,7 @@ def test_the_owner_is_told_once_of_a_webhook_that_is_paused(shop, receiver):
     assert len(shop.run(minutes=3)) == 2
 
 
+@pytest.mark.both_databases
 def test_a_device_can_be_stopped_and_a_new_owner_link_stops_all(shop):
     place = shop.place
     assert len(place.owner_post("/alerts/notify", **shop.phone.subscription).body["alerts"]["devices"]) == 1

@@ -47,6 +47,7 @@ def test_a_new_list_has_the_usual_settings(place):
     assert "request" not in answer.body["links"]
 
 
+@pytest.mark.both_databases
 def test_a_call_list_is_changed(clinic):
     changes = {"name": "Calls", "claim_minutes": 5, "retry_minutes": 10, "most_tries": 1}
     changes |= {"public_form": True, "staff_email": "desk@example.org"}
@@ -64,6 +65,7 @@ def test_the_kind_of_a_queue_cannot_change(clinic):
     assert clinic.owner_post("/queues/deli", kind="walk-in", name="Deli").status == 200
 
 
+@pytest.mark.both_databases
 def test_lists_use_up_no_letters(clinic):
     assert clinic.owner_post("/queues", name="Bakery").body["prefix"] == "B"
     assert clinic.owner_post("/queues/bakery", prefix="C").status == 200
@@ -187,6 +189,7 @@ def test_a_caller_who_loses_the_list_may_still_report(clinic, cleo):
     assert cleo.report(call).body["closed"] is True
 
 
+@pytest.mark.both_databases
 def test_the_owner_changes_call_lists_by_forms(clinic, cleo, dan, app):
     calls = f"{clinic.links['manage']}/calls"
     owner = Browser(app).open(calls)
@@ -255,6 +258,7 @@ def test_the_last_outcome_cannot_be_removed(clinic):
     assert [clinic.owner_post(f"/outcomes/{each}/remove").status for each in ids] == [200] * 5 + [409]
 
 
+@pytest.mark.both_databases
 def test_reasons_and_services(clinic):
     assert clinic.owner_post("/reasons", name="Test results").status == 201
     service = clinic.owner_post("/services", name="Housing", phone="030 1", link="https://example.org")
@@ -390,6 +394,7 @@ def test_events_hold_no_personal_data(clinic, cleo):
     assert "Broken" not in events
 
 
+@pytest.mark.both_databases
 def test_a_place_with_lists_is_deleted_whole(clinic, cleo, app):
     from app.core.erasure import erase_deleted_places
 

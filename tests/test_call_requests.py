@@ -113,6 +113,7 @@ def test_a_request_makes_a_planned_call_due_now(hotline, cleo, app):
     assert cleo.next_call()["note"] == "Now!"
 
 
+@pytest.mark.both_databases
 def test_a_second_request_makes_the_call_due_now(hotline, cleo, clock):
     asks(hotline)
     cleo.report(cleo.next_call(), "Call back later", call_back_at="2026-12-01T10:00")
@@ -272,6 +273,7 @@ def test_a_called_customer_cannot_ask_for_a_phone_call(clinic, cleo):
     assert clinic.client.post(url, {"phone": "030 1234567"}).status == 409
 
 
+@pytest.mark.both_databases
 def test_a_customer_waiting_by_phone_is_not_called_to_a_door(clinic):
     for path, asked in {"/queues": {"name": "Bakery"}, "/counters": {"name": "Shop", "capacity": 1}}.items():
         clinic.owner_post(path, **asked)

@@ -126,6 +126,7 @@ def test_a_claim_ends_to_the_second(clinic, cleo, dan, clock, seconds, still):
     assert (dan.next_call() is None) is still
 
 
+@pytest.mark.both_databases
 def test_a_claim_lasts_as_the_owner_says(clinic, cleo, dan, clock):
     assert clinic.owner_post("/queues/follow-ups", claim_minutes=1).body["claim_minutes"] == 1
     clinic.put_on_list("Ida")
@@ -289,6 +290,7 @@ def test_a_late_report_after_another_claim_is_kept_and_closes_nothing(clinic, cl
     assert cleo.next_call() is None
 
 
+@pytest.mark.both_databases
 def test_a_call_lasted_no_longer_than_its_claim(clinic, cleo, dan, clock):
     clinic.put_on_list("Ida", "Joe")
     call = cleo.next_call()
@@ -303,6 +305,7 @@ def test_a_call_lasted_no_longer_than_its_claim(clinic, cleo, dan, clock):
     assert [report["seconds"] for report in clinic.export()["report"]] == [2100, 1200]
 
 
+@pytest.mark.both_databases
 def test_a_late_report_after_another_claim_was_released_closes_nothing(clinic, cleo, dan, clock):
     clinic.put_on_list("Ida")
     call = cleo.next_call()
@@ -341,6 +344,7 @@ def test_a_call_back_is_due_to_the_second_behind_calls_of_its_priority(clinic, c
     assert [cleo.make_call() for _ in range(3)] == ["Joe", "Ida", "Kim"]
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("zone", "when", "shown"),
     [
@@ -509,6 +513,7 @@ def test_a_call_back_after_an_incoming_call_goes_on_the_named_list(clinic, cleo,
     assert clinic.export() == before
 
 
+@pytest.mark.both_databases
 def test_an_incoming_call_sent_twice_is_one(clinic, cleo):
     asked = {"phone": "030 1000001", "outcome": "Reached", "request_id": "abc"}
     first = cleo.post("calls/incoming", **asked).body["report"]

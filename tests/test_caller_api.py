@@ -152,6 +152,7 @@ def test_an_app_gets_no_call_while_a_customer_is_at_the_desk(clinic, cleo, app_o
 # ----- apps that were written for VIAL
 
 
+@pytest.mark.both_databases
 def test_an_app_written_for_vial(clinic, app_of_cleo):
     clinic.add_contacts({"name": "Ida", "phone": "030 1234567", "address": "Main Street 1", "notes": "Deaf"})
     clinic.put_on_list("Ida", "Joe")

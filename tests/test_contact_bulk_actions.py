@@ -65,6 +65,7 @@ def test_taken_off_raised_and_lowered(six):
     assert six.contacts(in_list="follow-ups")["total"] == 4
 
 
+@pytest.mark.both_databases
 def test_do_not_call_is_set_and_lifted_for_many(six):
     acts(six, "add_to_list", match="all", list="follow-ups")
     assert acts(six, "do_not_call", match={"tag": "odd"}) == {"changed": 2, "skipped": {"so already": 1}}
@@ -73,6 +74,7 @@ def test_do_not_call_is_set_and_lifted_for_many(six):
     assert six.contacts(do_not_call=1)["total"] == 0
 
 
+@pytest.mark.both_databases
 def test_tags_are_added_and_removed(six):
     assert acts(six, "tag", match="all", tag="odd") == {"changed": 3, "skipped": {"tagged so already": 3}}
     assert acts(six, "tag", match="all", tag="odd one")["changed"] == 6
@@ -162,6 +164,7 @@ def test_the_page_says_what_it_did(owner, six):
     assert "Added 3 to Follow-ups, 3 skipped: 2 already on it, 1 do-not-call." in owner.html
 
 
+@pytest.mark.both_databases
 def test_all_that_match_are_those_of_the_filters(owner, six):
     owner.open(f"{owner.url}?tag=odd&never_called=1")
     presses(owner, "tag", all="1", tag_named="new")
@@ -170,6 +173,7 @@ def test_all_that_match_are_those_of_the_filters(owner, six):
     assert six.contacts(tag="new")["total"] == 3
 
 
+@pytest.mark.both_databases
 def test_the_page_names_the_filter_last_called_before(owner):
     assert "Last called before <input" in owner.html
     owner.open(f"{owner.url}?called_before=2026-11-21")

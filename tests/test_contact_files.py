@@ -530,6 +530,7 @@ def test_rejected_rows_are_downloaded_fixed_and_uploaded_again(clinic):
     assert clinic.contact_names() == ["Ana", "Ben", "Cem"]
 
 
+@pytest.mark.both_databases
 def test_rejected_rows_of_a_file_whose_columns_were_chosen(clinic):
     upload = uploads(clinic, UNKNOWN.replace("030 1234567", "nonsense"))
     chosen = clinic.client.post(upload["links"]["columns"], {"columns": ["name", "phone", None]}).body

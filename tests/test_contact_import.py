@@ -191,6 +191,7 @@ def test_formulas_are_imported_as_text_and_exported_harmless(clinic):
     assert {each["what"] for each in again["preview"]} == {"same"}
 
 
+@pytest.mark.both_databases
 def test_an_imported_do_not_call_takes_the_contact_off_lists(clinic):
     stores(clinic, CSV)
     clinic.owner_post("/contacts/actions", action="add_to_list", list="follow-ups", match="all")
@@ -279,6 +280,7 @@ def test_a_long_file_is_read_while_its_page_shows_how_far(clinic, monkeypatch):
     assert clinic.contacts()["total"] == 1200
 
 
+@pytest.mark.both_databases
 def test_an_import_interrupted_by_a_restart_fails_with_a_message(clinic, app, monkeypatch):
     stop = threading.Event()
     monkeypatch.setattr(imports, "rows_of", lambda sheet: iter(lambda: stop.wait(20) and None, 1))
@@ -359,6 +361,7 @@ def test_stored_and_discarded_imports_are_erased(clinic, app, clock):
     assert clinic.contact_names() == ["Ana", "Ben"]
 
 
+@pytest.mark.both_databases
 def test_an_erased_contact_is_in_no_import(clinic):
     stores(clinic, CSV)
     upload = uploads(clinic, CSV.replace("Ana", "Ana María").replace("Ben", "Benno"))

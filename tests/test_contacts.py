@@ -277,6 +277,7 @@ def test_the_csv_holds_the_filtered_contacts_and_can_be_imported(three):
 # ----- one of them
 
 
+@pytest.mark.both_databases
 def test_a_contact_is_changed_and_fields_are_emptied(clinic):
     clinic.add_contacts(ANA | {"email": "a@example.org", "notes": "Deaf", "tags": "x, y"})
     answer = sends(only(clinic), clinic, phone="030 7777777", email=None, notes="", tags=["z"], name="Ana")
@@ -326,6 +327,7 @@ def family(clinic):
     return clinic
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("asked", "whom"), [({}, "B Núñez"), ({"name": "c NÚÑEZ"}, "C Núñez"), ({"name": "Dora"}, "B Núñez")]
 )
@@ -406,6 +408,7 @@ def only_id(place, name):
     return contact["id"]
 
 
+@pytest.mark.both_databases
 def test_old_notes_of_a_contact_that_stays_are_erased(three, clock, app):
     clock.advance(days=29)
     sends(three.contacts(q="ana")["contacts"][0], three, notes="Moved")

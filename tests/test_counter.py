@@ -118,6 +118,7 @@ def test_a_tap_sent_again_with_another_delta_is_not_counted(door):
     assert door.send_taps(one | {"delta": 50}).body["count"] == 3
 
 
+@pytest.mark.both_databases
 def test_a_tap_of_one_door_sent_by_another_counts_once(shop, door):
     one = new_tap(2)
     door.send_taps(one)
@@ -479,6 +480,7 @@ def test_the_recount_of_one_door_holds_for_the_taps_of_all(shop, door, clock):
     assert shop.door("Back").tap(4, ago_s=5) == 12
 
 
+@pytest.mark.both_databases
 def test_the_newest_of_two_recounts_counts(shop, door, clock):
     clock.advance(minutes=10)
     door.recount(12)

@@ -176,6 +176,7 @@ def test_a_customer_who_comes_in_by_number_is_done_and_counted(free, door):
     assert free.event_kinds()[-2:] == ["tap", "come-in"]
 
 
+@pytest.mark.both_databases
 def test_the_door_sees_which_customers_may_come_in(free, door, clock):
     free.owner_post("/counters/shop", hold_minutes=7)
     free.customer(name="Zoë", party=2)
@@ -302,6 +303,7 @@ def test_a_customer_tapped_in_by_mistake_waits_first_if_it_is_full_now(free, doo
     assert states(first, fourth) == ["called", "waiting"]
 
 
+@pytest.mark.both_databases
 def test_a_customer_let_in_out_of_turn_by_mistake_waits_first(full, door):
     some = customers(full, *[None] * 3)
     one = new_tap(1, number="A3")
@@ -559,6 +561,7 @@ def test_a_desk_calls_nobody_into_a_full_shop(full, ana):
     assert ana.current_number() is None
 
 
+@pytest.mark.both_databases
 def test_a_desk_goes_on_calling_from_other_queues(full, ana):
     full.owner_post("/queues", name="Bakery")
     customers(full, None)

@@ -289,6 +289,7 @@ def test_a_day_shows_the_count_before_it_emptied_and_at_its_end(shop, door, cloc
     assert (points(day_of(shop)), drifts(day_of(shop))) == ([("09:00", 1)], [("04:00", None, 0, -2)])
 
 
+@pytest.mark.both_databases
 def test_a_day_that_never_empties_begins_with_what_was_inside(shop, door, clock):
     shop.owner_post("/counters/shop", empties="never")
     door.tap(7)

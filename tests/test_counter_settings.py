@@ -165,6 +165,7 @@ def test_an_empty_change_changes_nothing(shop):
         assert shop.counter() == before
 
 
+@pytest.mark.both_databases
 def test_a_new_name_is_on_the_door_and_the_links_stay(shop, door):
     shop.owner_post("/counters/shop", name="Hall")
     assert door.get()["counter"] == {"slug": "shop", "name": "Hall"}
@@ -449,12 +450,14 @@ def test_a_code_ends_with_the_link_it_led_to(shop, door, action):
     assert enters(shop, code).status == 400
 
 
+@pytest.mark.both_databases
 def test_a_code_ends_with_its_counter(shop, door):
     code = door_code(shop, door)
     shop.owner_post("/counters/shop/delete")
     assert enters(shop, code).status == 400
 
 
+@pytest.mark.both_databases
 def test_the_staff_code_ends_with_the_staff_link(shop):
     code = staff_code(shop)
     shop.owner_post("/links/staff/replace")
@@ -511,6 +514,7 @@ def test_the_owner_changes_counters_by_forms(owner, shop):
     assert [each["slug"] for each in shop.owner_get()["counters"]] == ["shop"]
 
 
+@pytest.mark.both_databases
 def test_saving_a_counter_as_it_is_changes_nothing(owner, shop, door):
     door.tap(3)
     shop.owner_post("/counters/shop", admits="deli", empties="never", hold_minutes=7)

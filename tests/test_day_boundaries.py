@@ -273,6 +273,7 @@ def test_a_clock_that_goes_back_a_day_after_a_reset(place, clock):
 # ----- an owner who changes the clock
 
 
+@pytest.mark.both_databases
 def test_a_new_time_zone_shows_all_times_in_it(place):
     customer = place.customer()
     place.owner_post("", timezone="Europe/Berlin")
@@ -308,6 +309,7 @@ def test_changing_the_time_zone_back_and_forth_gives_no_number_twice(place, cloc
     assert len(given) == len(set(given)) == 4
 
 
+@pytest.mark.both_databases
 def test_another_hour_at_which_the_day_starts(place, clock):
     customer = place.customer()
     place.owner_post("", day_starts=12)

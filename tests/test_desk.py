@@ -19,6 +19,7 @@ def nothing_changed(place, action):
 # ----- next
 
 
+@pytest.mark.both_databases
 def test_next_calls_the_first_in_line(place, ana):
     customers(place, 2)
     status, body, _ = ana.post("next", finished=None)
@@ -249,6 +250,7 @@ def test_many_customers_put_back_at_the_same_position(place, clock):
     assert place.queue()["waiting"] == ["A21", "A22", *back, "A23", "A24", "A25"]
 
 
+@pytest.mark.both_databases
 def test_later_customers_stay_behind_those_put_back(place, ana):
     customers(place, 2)
     ana.call_next()
@@ -335,6 +337,7 @@ def test_a_customer_brought_back_waits_first(place, ana, button):
     assert ana.call_next()["number"] == "A1"
 
 
+@pytest.mark.both_databases
 def test_a_customer_who_left_after_the_call_can_be_brought_back(place, ana):
     (customer,) = customers(place, 1)
     ana.call_next()
@@ -457,6 +460,7 @@ def test_a_customer_without_a_phone_gets_a_number(place, ana):
     ]
 
 
+@pytest.mark.both_databases
 def test_adding_the_same_request_twice_makes_one(place, ana):
     numbers = [ana.post("add", queue="deli", request_id="abc").body["number"] for _ in range(2)]
     assert numbers == ["A1", "A1"]

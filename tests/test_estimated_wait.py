@@ -409,6 +409,7 @@ def test_a_customer_called_out_of_turn_is_told(place, ana):
     assert told(mine) == ["A2 was called, before its turn"]
 
 
+@pytest.mark.both_databases
 def test_priority_is_told(place, ana, app):
     mine = place.customer()
     place.customer()

@@ -99,6 +99,7 @@ def test_the_same_press_sent_twice_makes_one_number(phone, place):
     assert place.queue()["waiting"] == ["A1"]
 
 
+@pytest.mark.both_databases
 def test_a_browser_has_one_open_number_in_a_queue(phone, place):
     first = phone.press("Take a number").url
     phone.open(f"{place.links['customers']}?stay=1").press("Take a number")
@@ -282,6 +283,7 @@ def test_unticked_boxes_are_told_from_absent_ones(owner, place):
     assert (queue["asks"], queue["shared_tablet"]) == ([], False)
 
 
+@pytest.mark.both_databases
 def test_saving_a_page_as_it_is_changes_nothing(owner, place, ana):
     known = ("slug", "name", "timezone", "country", "day_starts", "queues", "servicers")
     before = {name: place.owner_get()[name] for name in known}

@@ -22,6 +22,7 @@ def opened(client):
     return answer.body
 
 
+@pytest.mark.both_databases
 def test_every_link_leads_somewhere_and_has_no_query(client, opened):
     manage = opened["links"]["manage"]
     client.post(f"{manage}/contacts", {"contacts": [{"name": "Zoë", "phone": "+49 30 1234567"}]})
@@ -74,6 +75,7 @@ def test_a_servicer_serves_by_following_links(client, opened):
     assert (added.status, added.body["links"]) == (201, {"desk": desk})
 
 
+@pytest.mark.both_databases
 def test_an_owner_changes_queues_doors_and_servicers_by_following_links(client, opened):
     links = opened["links"]
     queue, counter = opened["queues"][0]["links"], opened["counters"][0]["links"]

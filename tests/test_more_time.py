@@ -49,6 +49,7 @@ def test_a_desk_may_call_the_number_all_the_same(place, ana):
     assert zoe.get()["away_until"] is None
 
 
+@pytest.mark.both_databases
 def test_twice_and_no_more(place, clock):
     zoe = place.customer()
     for _ in range(2):
@@ -84,6 +85,7 @@ def test_other_minutes_are_refused(place, minutes):
     assert zoe.get()["away_until"] is None
 
 
+@pytest.mark.both_databases
 def test_a_door_admits_the_others_and_later_them(shop, clock, app):
     assert shop.owner_post("/counters/shop", capacity=1, admits="deli").status == 200
     database = app.extensions["takeanumber"].database

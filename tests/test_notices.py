@@ -29,6 +29,7 @@ def test_a_message_of_the_owner_is_on_every_page(shop, client):
         assert "Back in 10 minutes" in client.get(page, Accept="text/html").body, page
 
 
+@pytest.mark.both_databases
 def test_newest_first_and_three_at_most(place, ana):
     for number in range(4):
         assert ana.post("messages", text=f"Message {number}").status == 200

@@ -91,6 +91,7 @@ def test_the_number_stays_when_its_contact_is_forgotten(clinic):
 # ----- lifting it
 
 
+@pytest.mark.both_databases
 def test_the_owner_lifts_it_for_the_number(clinic, app, cleo):
     stores(clinic, FAMILY[0])
     stores(clinic, FAMILY[1])

@@ -33,6 +33,7 @@ def test_a_new_queue_gets_the_next_letter(place):
     assert body["links"]["take"] == "http://localhost/corner-deli/bakery/tickets"
 
 
+@pytest.mark.both_databases
 def test_a_new_queue_with_every_setting(place):
     asked = {"name": "Cheese", "prefix": "CH", "max_waiting": 7, "asks": ["name", "party"], "kind": "walk-in"}
     body = place.owner_post("/queues", **asked).body
@@ -495,6 +496,7 @@ def test_invalid_days(place, days):
     assert place.client.get(place.owner_get()["links"]["tickets_csv"] + days).status == 400
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     "text",
     [

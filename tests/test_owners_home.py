@@ -166,6 +166,7 @@ def test_no_two_queues_have_the_same_name(bakery, name):
     assert bakery.export() == before
 
 
+@pytest.mark.both_databases
 def test_a_queue_may_be_saved_under_its_own_name(place):
     assert place.owner_post("/queues/deli", name="Deli", max_waiting=3).status == 200
     assert place.owner_post("/queues/deli", name="DELI").status == 200
@@ -176,6 +177,7 @@ def test_a_deleted_queue_leaves_its_name(bakery):
     assert bakery.owner_post("/queues", name="Bakery").status == 201
 
 
+@pytest.mark.both_databases
 def test_the_owner_orders_the_queues(bakery):
     bakery.add_queue("Cheese")
     desk = bakery.desk()
@@ -250,6 +252,7 @@ def test_a_servicer_corrects_their_own_name_and_desk(place, ana):
     assert [(each["name"], each["desk"]) for each in place.owner_get()["servicers"]] == [("Anna", "Window 3")]
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("by_owner", [True, False])
 def test_a_shift_ends_and_its_customer_waits_again_first(place, ana, ben, by_owner):
     for _ in range(3):
@@ -276,6 +279,7 @@ def test_after_a_shift_the_browser_is_asked_who_serves(app, place):
     assert browser.open(place.links["staff"]).has("Start serving")
 
 
+@pytest.mark.both_databases
 def test_somebody_else_takes_over_the_desk_and_the_customer(app, place):
     browser = Browser(app).open(place.links["staff"]).press("Start serving", name="Fred", desk="Window 2")
     place.customer()
@@ -308,6 +312,7 @@ def test_a_successor_serves_the_same_queues(bakery):
 # ----- the look
 
 
+@pytest.mark.both_databases
 def test_the_owner_thanks_in_their_own_words(app, place, ana):
     place.owner_post("", thanks="See you <soon>!")
     customer = place.customer()
@@ -319,6 +324,7 @@ def test_the_owner_thanks_in_their_own_words(app, place, ana):
     assert "See you" not in Browser(app).open(customer.ticket["links"]["ticket"]).html
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("colour", ["#ffff00", "#FFFFFF", "#000000", "#808080", "#0b6b46", "#ff0000"])
 def test_any_colour_can_be_read(app, place, colour):
     assert place.owner_post("", colour=colour).body["colour"] == colour
@@ -346,6 +352,7 @@ def upload(owner, image):
     owner._go("POST", form["action"], data=data, content_type="multipart/form-data")
 
 
+@pytest.mark.both_databases
 def test_a_logo_is_shown_on_public_pages(app, owner, place):
     upload(section(owner, place, "settings"), PNG)
     assert (owner.status, owner.redirects) == (200, [303])

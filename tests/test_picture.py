@@ -3,6 +3,8 @@
 import gzip
 import json
 
+import pytest
+
 
 def test_a_place_that_just_opened(place):
     picture = place.picture()
@@ -70,6 +72,7 @@ def test_a_call_keeps_the_desk_of_its_time(place):
     assert [call["desk"] for call in place.picture()["calls"]] == ["Window 3"]
 
 
+@pytest.mark.both_databases
 def test_the_version_grows_with_each_change_and_only_then(place, ana):
     versions = [place.picture()["version"]]
     steps = [

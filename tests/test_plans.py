@@ -40,6 +40,7 @@ def step_of(customer):
     return plan and (plan["step"], plan["of"], [each["queue"] for each in plan["steps"]])
 
 
+@pytest.mark.both_databases
 def test_a_customer_passes_through_three_queues(hospital, triage, blood, doctor, clock):
     zoe, ben = hospital.customer(), hospital.customer()
     triage.call_next()
@@ -124,6 +125,7 @@ def test_a_desk_that_serves_the_next_step_too_does_not_finish_it_by_a_second_pre
     assert ana.call_next()["number"] == "A1"
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("button", ["done", "next"])
 def test_a_step_that_ended_by_mistake_is_undone(hospital, triage, clock, button):
     zoe = hospital.customer()
@@ -152,6 +154,7 @@ def test_a_step_that_ended_by_mistake_is_undone(hospital, triage, clock, button)
     assert zoe.get()["state"] == "done"
 
 
+@pytest.mark.both_databases
 def test_the_owner_chooses_whether_who_is_moved_keeps_their_waiting_time(hospital, triage, blood, clock):
     for keeps, line in ((False, ["B1", "A1"]), (True, ["A2", "B2"])):
         assert hospital.owner_post("", keeps_wait=keeps).body["keeps_wait"] is keeps
@@ -258,6 +261,7 @@ def test_a_stale_press_changes_nothing(hospital, triage, blood):
     assert hospital.export() == before
 
 
+@pytest.mark.both_databases
 def test_a_plan_ends_where_a_counter_admits_whoever_is_moved_there(hospital, triage):
     hospital.owner_post("/counters", name="Ward", capacity=5, admits="doctor")
     zoe = hospital.customer()

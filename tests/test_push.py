@@ -143,6 +143,7 @@ def test_each_message_has_what_a_push_service_wants(shop, receiver):
     point.verify(in_der, signed.encode(), ec.ECDSA(SHA256()))
 
 
+@pytest.mark.both_databases
 def test_calling_again_notifies_again_and_a_no_show_hears_that_the_line_moved_on(shop, receiver):
     zoe = shop.customer()
     shop.send()

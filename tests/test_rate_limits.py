@@ -192,6 +192,7 @@ def test_too_many_streams_of_one_address(start):
         stream.close()
 
 
+@pytest.mark.both_databases
 def test_streams_leave_threads_for_everything_else(start):
     client = AppClient(start(threads=66))
     live = open_deli(client).links["live"]

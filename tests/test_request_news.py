@@ -118,6 +118,7 @@ def test_no_news_holds_a_strangers_words(open_server, post):  # noqa: F811
     assert not any(word in text for word in ("pills", "evil", open_server.slug))
 
 
+@pytest.mark.both_databases
 def test_whoever_says_not_me_gets_none(hotline, post):  # noqa: F811
     asks_for_news(hotline, post)
     hotline.client.post(link_in(post.mails()[0], "not you"))
@@ -125,6 +126,7 @@ def test_whoever_says_not_me_gets_none(hotline, post):  # noqa: F811
     assert outbox(hotline) == []
 
 
+@pytest.mark.both_databases
 def test_news_count_against_the_limit_and_come_later(hotline, post, clock):  # noqa: F811
     caller = hotline.caller()
     for n in range(6):

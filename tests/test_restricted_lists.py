@@ -113,6 +113,7 @@ def test_a_public_form_does_not_reveal_a_restricted_list(secret, cleo):
     assert state(secret) == before
 
 
+@pytest.mark.both_databases
 def test_do_not_call_is_kept_for_the_number(secret, cleo):
     secret.owner_post("/queues/follow-ups", public_form=True)
     ida = secret.contacts()["contacts"][0]

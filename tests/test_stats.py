@@ -25,6 +25,7 @@ from app.storage.sql import insert, run
 
 BERLIN = "Europe/Berlin"
 MEASURES = ("wait", "service", "total")
+of_the_week = pytest.mark.xdist_group("week")  # in one process, so that the week is simulated once
 
 
 def stats(place, query=""):
@@ -177,6 +178,8 @@ def seconds(text):
 QUERIES = ["?from=2026-11-19&to=2026-11-21", "", "?from=2026-11-20", "?from=2026-11-19&to=2026-11-19"]
 
 
+@pytest.mark.both_databases
+@of_the_week
 @pytest.mark.parametrize("query", soak_after(1, QUERIES))
 def test_every_figure_is_that_of_the_csv(lively, query):
     shown = stats(lively, query)
@@ -202,6 +205,7 @@ def test_every_figure_is_that_of_the_csv(lively, query):
     )
 
 
+@of_the_week
 @pytest.mark.parametrize("queue", ["deli", "bakery"])
 def test_one_queue_alone(lively, queue):
     query = "?from=2026-11-19&to=2026-11-21"
@@ -212,6 +216,7 @@ def test_one_queue_alone(lively, queue):
     assert shown["desks"] is shown["said"] is shown["idle_s"] is None
 
 
+@of_the_week
 @pytest.mark.parametrize("query", QUERIES)
 def test_the_line_by_hour_is_that_of_the_csv(lively, clock, query):
     shown = stats(lively, query)
@@ -242,6 +247,8 @@ def test_the_line_by_hour_is_that_of_the_csv(lively, clock, query):
             assert each["line"] == pytest.approx(in_hour / 3600 / days, abs=0.02)
 
 
+@pytest.mark.both_databases
+@of_the_week
 def test_how_long_desks_stood_idle_is_that_of_the_csv(lively):
     query = "?from=2026-11-19&to=2026-11-21"
     shown, total = stats(lively, query), 0.0
@@ -267,6 +274,7 @@ def flat(content, name=""):
     return {name[1:]: "" if content is None else str(content)}
 
 
+@of_the_week
 def test_all_that_is_shown_as_csv(lively):
     query = "?from=2026-11-19&to=2026-11-21"
     shown = stats(lively, query)
@@ -277,6 +285,7 @@ def test_all_that_is_shown_as_csv(lively):
     assert len(table) > 300
 
 
+@of_the_week
 @pytest.mark.parametrize("query", ["?from=2026-11-19&to=2026-11-21", "", "?queue=bakery"])
 def test_every_time_on_the_page_is_in_the_json(lively, query):
     shown = {value for value in flat(stats(lively, query)).values() if re.fullmatch(r"[\d.]+", value)}
@@ -312,9 +321,8 @@ def test_today_is_compared_with_the_same_weekday_last_week(place, ana, clock):
 # ----- desks
 
 
-@pytest.fixture
-def rush(place, ana, clock):
-    """A desk that takes four minutes for each; one customer in five minutes, from 11 to 12 one in three."""
+def rush(place, desk, clock):
+    """Let a customer come every five minutes, from 11 to 12 every three; a desk takes four for each."""
     clock.set("2026-11-21 09:00")
     begins, free, waiting = clock.at, 0, 0
     arrivals = [*range(0, 120, 5), *range(120, 180, 3), *range(180, 360, 5)]
@@ -323,29 +331,27 @@ def rush(place, ana, clock):
         if minute in arrivals:
             place.customer()
             waiting += 1
-        if minute >= free and (number := ana.current_number()):
-            ana.post("done", number=number)
+        if minute >= free and (number := desk.current_number()):
+            desk.post("done", number=number)
         if minute >= free and waiting:
-            ana.call_next()
+            desk.call_next()
             free, waiting = minute + 4, waiting - 1
-    return place
 
 
-def test_the_statistics_say_how_many_more_desks_would_keep_the_goal(rush):
-    assert rush.owner_post("/stats", wait_goal_minutes=8).status == 200
-    shown = stats(rush)
+def test_more_desks_are_suggested_if_the_goal_was_not_kept(place, ana, clock):
+    rush(place, ana, clock)
+    assert place.owner_post("/stats", wait_goal_minutes=8).status == 200
+    shown = stats(place)
     desks = shown["desks"]
     assert shown["wait"]["p90"] == desks["waited_s"] > 8 * 60
     assert (desks["more"], desks["from"][11:16], desks["to"][11:16]) == (1, "11:00", "12:00")
     assert desks["would_wait_s"] < 8 * 60
     said = "With one more desk from 11 to 12, 9 of 10 would have waited under a minute"
     assert shown["said"] == f"{said} (they waited up to {desks['waited_s'] // 60 + 1:.0f} minutes)."
-    assert shown["said"] in stats_page(rush)
+    assert shown["said"] in stats_page(place)
 
-
-def test_no_more_desks_are_suggested_where_the_goal_was_kept(rush):
-    assert rush.owner_post("/stats", wait_goal_minutes=60).status == 200
-    shown = stats(rush)
+    assert place.owner_post("/stats", wait_goal_minutes=60).status == 200
+    shown = stats(place)
     assert "more" not in shown["desks"]
     assert shown["said"].endswith("no more desks were needed.")
     assert shown["within_goal"] == shown["served"]
@@ -546,6 +552,7 @@ def correct_state(db, number):
     insert(db, "event", place_id=row.place_id, ticket_id=row.id, kind="no-show", happened_at=row.ended_at)
 
 
+@pytest.mark.both_databases
 def test_days_are_counted_once_and_again_after_a_change(place, ana, clock, counted_days):
     clock.set("2026-11-19 10:00")
     for wait in (60, 120):
@@ -577,6 +584,7 @@ def test_days_are_counted_once_and_again_after_a_change(place, ana, clock, count
     assert stats(place, both)["within_goal"] == 0
 
 
+@pytest.mark.both_databases
 def test_the_year_of_a_large_place_is_counted_ahead(place, ana, clock, counted_days, monkeypatch):
     database = place.client.flask_client.application.extensions["takeanumber"].database
     clock.set("2026-08-19 10:00")

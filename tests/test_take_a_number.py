@@ -71,12 +71,14 @@ def test_a_closed_queue_gives_no_number(place):
     assert place.export().get("ticket", []) == []
 
 
+@pytest.mark.both_databases
 def test_a_request_answered_before_it_closed_is_answered_again(place):
     place.take(request_id="abc")
     place.owner_post("/queues/deli/close")
     assert place.take(request_id="abc").status == 200
 
 
+@pytest.mark.both_databases
 def test_a_full_queue_gives_no_number_until_somebody_leaves(place):
     place.owner_post("/queues/deli", max_waiting=2)
     first, _ = place.customer(), place.customer()

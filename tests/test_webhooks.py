@@ -111,6 +111,7 @@ def test_a_full_shop_is_told_and_a_free_one(shop):
     assert counter == {"slug": "shop", "name": "Shop", "count": 2, "held": 0, "capacity": 2}
 
 
+@pytest.mark.both_databases
 def test_a_reported_call_is_told_without_the_contact(shop):
     place = shop.place
     assert place.owner_post("/queues", name="Follow-ups", kind="calls").status == 201
@@ -233,6 +234,7 @@ def test_a_test_is_sent_and_the_response_is_shown(shop, receiver):
     assert "thank &lt;b&gt;you&lt;/b&gt;" in html
 
 
+@pytest.mark.both_databases
 def test_a_paused_webhook_gets_nothing_and_a_removed_one_neither(shop):
     assert shop.press("pause").body["paused"] is True
     shop.place.customer()

@@ -50,6 +50,7 @@ def test_a_claim_that_ended_holds_no_number(two_lists, cleo, dan, clock):
     assert dan.next_call(list="follow-ups")["name"] == "Mara"
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("how", ["give-back", "clear", "remove", "do not call"])
 def test_a_number_is_free_when_its_call_is_released(two_lists, cleo, dan, how):
     family(two_lists)
@@ -273,6 +274,7 @@ def test_the_owner_sets_hours_order_and_training_by_forms(clinic, cleo, app):
 # ----- filters
 
 
+@pytest.mark.both_databases
 def test_contacts_and_a_list_by_reason_and_priority(clinic, app):
     clinic.put_on_list("Ida", reason="Flu shot", priority=1)
     clinic.put_on_list("Joe", reason="Flu shot")

@@ -156,6 +156,7 @@ def test_an_hour_of_running_confirms_a_clock(busy, machine):
     assert busy.owner_get()["warnings"] == []
 
 
+@pytest.mark.both_databases
 def test_a_time_server_confirms_a_clock_at_once(busy, machine):
     machine.synchronized = True
     machine.jump(40 * DAY_S)
@@ -204,6 +205,7 @@ def test_a_line_outlives_a_clock_that_is_set_right(busy, machine, clock):
     assert taken.startswith("2026-11-22T09:46") or taken.startswith("2026-11-22T"), taken
 
 
+@pytest.mark.both_databases
 def test_times_never_end_later_than_they_could(busy, machine, clock):
     machine.jump(40 * DAY_S)
     code = busy.owner_post("/staff/code").body
