@@ -13,10 +13,11 @@ run: install-run
 
 # Four tests run at once, since many wait for a server or a browser; "loadgroup" hands them out one by one. Those
 # marked "alone" measure time, so they don't share the machine. They also run when another test failed.
+ALONE = $(shell grep -rl pytest.mark.alone --include="test_*.py" tests)
 test: install-test
 	@$(MAKE) --no-print-directory --jobs 2 lint compiled
 	@$(BIN)/pytest -m "not soak and not alone" --numprocesses 4 --dist loadgroup --durations 25; first=$$?; \
-	$(BIN)/pytest -m "not soak and alone" --durations 25 && exit $$first
+	$(BIN)/pytest -m "not soak and alone" --durations 25 $(ALONE) && exit $$first
 
 soak: install-test
 	$(BIN)/pytest -m soak
