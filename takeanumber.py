@@ -122,8 +122,7 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     except database.engine.errors as error:
         database.close()
         raise cannot_write(settings.database_path, error) from None
-    app = App(__name__)
-    configure(app)
+    app = make_app()
     load_keys(app, database)
     keeper = Keeper(database, settings) if settings.backup_url else None
     waits = WaitEstimator()
@@ -143,6 +142,16 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     if keeper:
         keeper.server.on_serving = lambda: begin_serving(app, database)
         keeper.server.on_standby = live.end_streams  # so that open pages ask again, and reach the new holder
+    if settings.proxies:
+        proxy_fix = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=0)
+        app.wsgi_app = proxy_fix  # type: ignore[method-assign]
+    return app
+
+
+def make_app() -> App:
+    """Return the app with its routes, filters and what happens before and after each request, but no data."""
+    app = App(__name__)
+    configure(app)
     app.wsgi_app = response.add_constant_headers(check_address(app.wsgi_app))  # type: ignore[assignment, method-assign]
     app.before_request(standby.refuse_on_standby)
     response.init_app(app)  # its headers come last, so that every answer has them
@@ -150,9 +159,6 @@ def create_app(threads: int = DEFAULT_THREADS, **options: Any) -> flask.Flask:
     public_links.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
-    if settings.proxies:
-        proxy_fix = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=0)
-        app.wsgi_app = proxy_fix  # type: ignore[method-assign]
     return app
 
 
@@ -200,7 +206,7 @@ TAKE_OVER = click.option(
 
 
 class CommandGroup(click.Group):
-    """The commands. `serve` may be left out, and what can't be done is one sentence and status 1."""
+    """The commands. `serve` may be left out. A failing command prints a sentence and ends with status 1."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """Put `serve` in front of options without a command."""
@@ -226,7 +232,7 @@ WAITRESS: dict[str, Any] = {
     "ident": None,
     "clear_untrusted_proxy_headers": False,  # ProxyFix decides which of them to believe
     "asyncore_use_poll": True,  # select() can't watch more than 1,024 files
-    "max_request_body_size": 17 * 2**20,  # what its URL doesn't allow isn't stored, see app/server.py
+    "max_request_body_size": 17 * 2**20,  # app/server.py stores less for most URLs
     "outbuf_high_watermark": 128 * 1024,  # a stalled phone must not hold megabytes
     "channel_request_lookahead": 1,  # otherwise waitress doesn't notice that a page closed its stream
 }
@@ -241,7 +247,7 @@ WAITRESS: dict[str, Any] = {
     "--threads",
     type=click.IntRange(8, 10000),
     default=DEFAULT_THREADS,
-    help="256; all but 64 may be open pages.",
+    help="Number of threads; an open page takes one, and 64 are kept free of them [256].",
 )
 def serve(threads: int, host: str | None, port: int | None, data: Path | None, take_over: str | None) -> None:
     """Starts the server, and prints the address that phones nearby can reach."""
@@ -369,7 +375,7 @@ def settings_and_store(
 
 
 def describe(copy: Copy) -> str:
-    """Return a copy in words, for whoever looks for one."""
+    """Return a line about a copy: when it was made, its term and number, its size, tickets and schema."""
     when = datetime.fromtimestamp(copy.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     unit = "ticket" if copy.tickets == 1 else "tickets"
     return (
@@ -417,7 +423,7 @@ def restore(
     take_over: str | None,
     data: Path | None,
 ) -> None:
-    """Makes the newest backup that is whole the database."""
+    """Restores the database from its newest whole backup."""
     settings, store = settings_and_store(url, data, take_over)
     restored = restore_backup(
         settings.database_path,
@@ -468,11 +474,11 @@ def backups(url: str | None, show_all: bool) -> None:
 
 
 def newest_of_each_hour(copies: list[Copy]) -> list[Copy]:
-    """Return the newest whole copy of each hour and term, and all orphans."""
+    """Return the newest whole copy of each hour and term, and all broken copies and orphans."""
     chosen: dict[object, Copy] = {}
     for copy in copies:
-        hour = copy.name if copy.kind == ORPHAN or not copy.is_complete else (copy.term, copy.at // 3600)
-        chosen.setdefault(hour, copy)
+        key = copy.name if copy.kind == ORPHAN or not copy.is_complete else (copy.term, copy.at // 3600)
+        chosen.setdefault(key, copy)
     return [*chosen.values()]
 
 
@@ -480,13 +486,13 @@ def newest_of_each_hour(copies: list[Copy]) -> list[Copy]:
 @FROM
 @DATA
 def verify(url: str | None, data: Path | None) -> None:
-    """Restores the newest backup beside the database, and counts it."""
+    """Restores the newest backup beside the database, and counts its tickets."""
     settings, store = settings_and_store(url, data)
     copy = verify_backup(settings.database_path, store)
     click.echo(f"Verified {describe(copy)}: restored and whole, {copy.tickets:,} tickets.")
 
 
-# ----- moving to PostgreSQL
+# ----- checking and moving the database
 
 
 @cli.command()
@@ -578,7 +584,7 @@ class Demo:
         queue, take_link = random.choice(list(self.take_links.items()))
         try:
             ticket = ask(take_link, {"party": party})
-        except TooFast:  # one address may take a limited number a minute: the others ask at a desk
+        except TooManyRequests:  # one address may take a limited number a minute: the others ask at a desk
             ask(f"{random.choice(self.desks)}/add", {"queue": queue, "party": party})
         else:
             if random.random() < 0.08:
@@ -603,7 +609,7 @@ class Demo:
         ask(self.taps_link, {"taps": [{"id": str(uuid4()), "delta": delta}]})
 
 
-class TooFast(CannotStart):
+class TooManyRequests(CannotStart):
     """A request that a rate limit refused."""
 
 
@@ -615,7 +621,7 @@ def ask(url: str, content: dict[str, Any] | None = None) -> Any:
         with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=30) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
-        refusal = TooFast if error.code == HTTPStatus.TOO_MANY_REQUESTS else CannotStart
+        refusal = TooManyRequests if error.code == HTTPStatus.TOO_MANY_REQUESTS else CannotStart
         raise refusal(json.load(error)["error"]) from None
     except OSError as error:
         raise CannotStart(f"No server answers at {url} ({error}). Start it, or give its --url.") from None

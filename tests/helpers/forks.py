@@ -153,14 +153,9 @@ def _redirect_output(stdout: int, stderr: int) -> None:
 
 def _compile() -> None:
     """Compile routes and templates: most of the work until a new process has shown a page."""
-    from takeanumber import BLUEPRINTS, App, configure, public_links, response
+    from takeanumber import make_app
 
-    app = App("takeanumber")
-    configure(app)
-    response.init_app(app)
-    public_links.init_app(app)
-    for blueprint in BLUEPRINTS:
-        app.register_blueprint(blueprint)
+    app = make_app()
     for name in app.jinja_env.list_templates():
         app.jinja_env.get_template(name)
 
