@@ -28,7 +28,7 @@ import takeanumber
 from app.errors import CannotStart
 from app.settings import Settings, variable
 from app.storage.engine import OUTBOX
-from app.storage.moving import was_moved
+from app.storage.move_mark import was_moved
 from app.storage.schema import SCHEMA
 
 PG_DUMP = "pg_dump"
@@ -342,8 +342,8 @@ def test_what_is_in_the_outbox_is_sent_once_by_several_instances(instances, rece
 def test_a_place_does_not_wait_for_another(start):
     """Writes about one place, and those of the outbox, go on while one about another place takes long."""
     database = start().extensions["takeanumber"].database
-    lane = database.engine.lane_of("a", is_note=False)
-    other = next(name for name in "bcdefg" if database.engine.lane_of(name, is_note=False) != lane)
+    lane = database.engine.lane_of("a", is_internal=False)
+    other = next(name for name in "bcdefg" if database.engine.lane_of(name, is_internal=False) != lane)
     begun, ends = threading.Event(), threading.Event()
 
     def wait(db):

@@ -342,7 +342,7 @@ class Keeper:
         """Remember that the database equals its last copy: the lease is released."""
         self._wants_last_copy = False
         if self._final_copy is not None:
-            self._database.note(set_fact, "backup_same_as", self._final_copy.base_name)
+            self._database.write_internal(set_fact, "backup_same_as", self._final_copy.base_name)
 
     def keep_orphan(self, term: int) -> None:
         """Store what this server answered since its last copy of a term, as soon as possible."""
@@ -367,7 +367,7 @@ class Keeper:
             term = self._orphan_term
             if term is None:
                 return
-            sequence = self._database.note(next_sequence)
+            sequence = self._database.write_internal(next_sequence)
             with take_snapshot(self._path, term, sequence) as (copy, file):
                 copy = store_copy(self._store, copy, file, ORPHAN)
             self._orphan_term = None
@@ -435,7 +435,7 @@ class Keeper:
         began = time.monotonic()
         changes = self._database.changes
         self._copy_began_at = began
-        sequence = self._database.note(next_sequence)
+        sequence = self._database.write_internal(next_sequence)
         with take_snapshot(self._path, term, sequence) as (copy, file):
             for kind in kinds:
                 copy = store_copy(self._store, copy, file, kind)
@@ -478,7 +478,7 @@ class Keeper:
             return
         copy = verify(self._path, self._store)
         self._verification = _Verification(at=now(), tickets=copy.tickets)
-        self._database.note(set_fact, "backup_verified", json.dumps(asdict(self._verification)))
+        self._database.write_internal(set_fact, "backup_verified", json.dumps(asdict(self._verification)))
 
     # ----- the end
 
@@ -518,7 +518,7 @@ class Keeper:
                 return self._last_copy is not None and self.server.release(self._last_copy.name)
             began = time.monotonic()
             changes = self._database.changes
-            sequence = self._database.note(next_sequence)
+            sequence = self._database.write_internal(next_sequence)
             with take_snapshot(self._path, lease.term, sequence) as (copy, file):
                 if not self._is_copied():
                     copy = store_copy(self._store, copy, file)

@@ -314,15 +314,15 @@ class LeaseServer:
 
     def remember(self, **changes: Any) -> None:
         """Store fields of the Memory in the database."""
-        self._database.note(write_memory, changes)
+        self._database.write_internal(write_memory, changes)
 
     def remember_holder(self, nonce: str, term: int) -> None:
         """Store in the database that it is served under this nonce from now on."""
-        self._database.note(remember_holder, nonce, term)
+        self._database.write_internal(remember_holder, nonce, term)
 
     def forget_holder(self) -> None:
         """Store in the database that another server took over from it."""
-        self._database.note(forget_holder)
+        self._database.write_internal(forget_holder)
 
     def pause_writes(self) -> None:
         """Refuse writes, and return when the earlier ones are on the disk."""

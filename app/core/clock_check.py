@@ -135,7 +135,7 @@ class ClockCheck:
     def _note(self) -> None:
         assert self._trusted_at is not None, "_believe() has set it"
         if self._noted_at is None or abs(self._trusted_at - self._noted_at) >= NOTE_INTERVAL_S:
-            self._database.note(set_fact, TRUSTED_AT, str(self._trusted_at))
+            self._database.write_internal(set_fact, TRUSTED_AT, str(self._trusted_at))
             self._noted_at = self._trusted_at
 
     def _log_change(self, at: float, was_trusted: bool) -> None:

@@ -69,7 +69,7 @@ def send_due_mails(database: Database, at: float, settings: Settings, instance: 
     if not mails or database.paused:
         return False
     claimed_at = time.monotonic()
-    claimed = database.note(claim, at, [mail.id for mail in mails], instance)
+    claimed = database.write_internal(claim, at, [mail.id for mail in mails], instance)
     mails = [mail for mail in mails if mail.id in claimed]
     if not mails:
         return False

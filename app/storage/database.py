@@ -23,7 +23,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_BATCH = 256  # writes in one transaction
-MAX_TRIES = 3  # of a transaction that fails for a reason that passes
+MAX_TRIES = 3  # of a transaction that fails with a transient error
 RETRY_S = 0.2  # before the second attempt; doubled after that
 UNREACHABLE = "The database can't be reached just now, and nothing was changed. Please try again soon."
 
@@ -53,7 +53,7 @@ class _Job:
     """One write, from the request that asks for it to its result."""
 
     function: Callable[[Connection], Any]
-    is_note: bool = False
+    is_internal: bool = False
     slug: str | None = None  # of the place that it is about; None: of several places, or of none
     result: Any = None
     changed: bool = False
@@ -91,7 +91,9 @@ class Database:
         self.on_commit: Callable[[], None] = lambda: None  # called after each commit, of other instances too
         self.on_own_commit: Callable[[], None] = lambda: None  # called after each commit of this instance
         self.guard: WriteGuard = _NoGuard()
-        self.changes = 0  # number of committed writes that changed something; notes don't count
+        self.changes = (
+            0  # number of committed writes that changed something; those of write_internal() don't count
+        )
         # Time of the oldest change that is not backed up yet, by time.monotonic(). Whoever has stored every
         # change sets it to None.
         self.changed_since: float | None = None
@@ -117,7 +119,7 @@ class Database:
             with self.engine.reading() as db:
                 yield db
         except Exception as error:
-            if self.engine.passes(error):
+            if self.engine.is_transient(error):
                 raise Unavailable(UNREACHABLE) from error
             translated = self.engine.translate(error)
             if translated is error:
@@ -155,9 +157,11 @@ class Database:
         result: T = self._submit(_Job(lambda db: function(db, *args, **kwargs), slug=slug))
         return result
 
-    def note(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Like write(), for the server's own notes: they need no backup, and a pause doesn't stop them."""
-        result: T = self._submit(_Job(lambda db: function(db, *args, **kwargs), is_note=True))
+    def write_internal(
+        self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Like write(), for the server's own bookkeeping: it needs no backup, and a pause doesn't stop it."""
+        result: T = self._submit(_Job(lambda db: function(db, *args, **kwargs), is_internal=True))
         return result
 
     @property
@@ -175,7 +179,7 @@ class Database:
             self._paused_for_good = self._paused
         try:
             for lane in self._lanes:  # each reaches it after the writes that came before
-                self._submit(_Job(lambda _: None, is_note=True), lane)
+                self._submit(_Job(lambda _: None, is_internal=True), lane)
         except BaseException:
             self._paused = before  # nobody knows which writes may still come
             raise
@@ -187,7 +191,7 @@ class Database:
     def replace_content(self, file: Path) -> None:
         """Replace everything in a SQLite database by the content of another file, in one transaction.
 
-        Readers see the old content or the new one. Notes wait meanwhile.
+        Readers see the old content or the new one. Writes wait meanwhile.
         """
         (lane,) = self._lanes
         with lane.transaction:
@@ -222,12 +226,12 @@ class Database:
         self.engine.close()
 
     def _hear(self) -> None:
-        """Look for what another instance changed."""
+        """Call on_commit() for what another instance has committed."""
         self.on_commit()
 
     def _submit(self, job: _Job, lane: _Lane | None = None) -> Any:
         if lane is None:
-            lane = self._lanes[self.engine.lane_of(job.slug, is_note=job.is_note)]
+            lane = self._lanes[self.engine.lane_of(job.slug, is_internal=job.is_internal)]
         job.done.acquire()
         lane.jobs.put(job)
         if not job.done.acquire(timeout=WRITER_TIMEOUT_S):
@@ -286,12 +290,12 @@ class Database:
                 self._drop_connection(lane)
         except Exception as error:  # noqa: BLE001
             # The callers get the error, whatever it is.
-            self.engine.notice(error)
+            self.engine.detect_failure(error)
             self._drop_connection(lane)
             if self._try_again(lane, jobs, tries, error, began=began):
                 return
             for job in jobs:
-                job.error = Unavailable(UNREACHABLE) if self.engine.passes(error) else error
+                job.error = Unavailable(UNREACHABLE) if self.engine.is_transient(error) else error
         finally:
             lane.busy_since = None
         self._answer(jobs)
@@ -300,7 +304,7 @@ class Database:
         """Store what jobs change. Returns False if one of them failed, so that nothing can be stored."""
         if not all(self._run(db, job) for job in jobs):
             return False
-        if any(not job.is_note for job in jobs) and not self.guard.may_write():
+        if any(not job.is_internal for job in jobs) and not self.guard.may_write():
             raise WritesPaused(MOVING_SENTENCE)  # the process was frozen just now
         self.engine.commit(db)
         self._count_changes(jobs)
@@ -314,19 +318,19 @@ class Database:
         changed_before = self.engine.rows_changed(db)
         try:
             # Checked here and not in write(): writes may have been paused while the job was waiting.
-            if not job.is_note and (paused := self.paused):
+            if not job.is_internal and (paused := self.paused):
                 raise WritesPaused(str(paused), paused.for_good)
             job.result = job.function(db)
         except Exception as error:
-            self.engine.notice(error)
-            if self.engine.passes(error):
+            self.engine.detect_failure(error)
+            if self.engine.is_transient(error):
                 raise
             job.error = self.engine.translate(error)
             job.changed = False
             has_changed = self.engine.rows_changed(db) > changed_before
             return not has_changed and not isinstance(error, self.engine.errors)
         job.error = None
-        job.changed = self.engine.rows_changed(db) > changed_before and not job.is_note
+        job.changed = self.engine.rows_changed(db) > changed_before and not job.is_internal
         return True
 
     def _roll_back(self, lane: _Lane) -> None:
@@ -339,7 +343,7 @@ class Database:
         """Run jobs again whose transaction failed, and answer them, if that makes sense."""
         if isinstance(error, OutcomeUnknown):
             return False  # they may be stored
-        if self.engine.passes(error):
+        if self.engine.is_transient(error):
             if tries == MAX_TRIES:
                 log.warning("The database can't be written to: %s", str(error).partition("\n")[0])
                 return False
@@ -368,7 +372,7 @@ class Database:
         if not self.guard.may_answer():
             # Stored, but another server may not know of it. The client sends it again, to that one.
             for job in jobs:
-                if not job.is_note:
+                if not job.is_internal:
                     job.error = job.error or WritesPaused(MOVING_SENTENCE)
         self.on_commit()
         self.on_own_commit()

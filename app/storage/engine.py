@@ -28,7 +28,7 @@ class Engine(Protocol):
     changes_elsewhere: bool  # True: other instances may write to the same database
     hangs_alone: bool  # True: a transaction that takes too long is this process's fault, so that it must end
 
-    def lane_of(self, slug: str | None, *, is_note: bool) -> int:
+    def lane_of(self, slug: str | None, *, is_internal: bool) -> int:
         """Return the lane of a write to the place with this slug, to the outbox, or to several places."""
 
     def reading(self) -> AbstractContextManager[Connection]:
@@ -52,11 +52,11 @@ class Engine(Protocol):
     def rows_changed(self, db: Connection) -> int:
         """Return how many rows this connection has changed so far."""
 
-    def passes(self, error: BaseException) -> bool:
+    def is_transient(self, error: BaseException) -> bool:
         """Return True for an error after which the same transaction may succeed."""
 
-    def notice(self, error: BaseException | None) -> None:
-        """Set `failure` when an error says that the database can't be used any more."""
+    def detect_failure(self, error: BaseException | None) -> None:
+        """Set `failure` if an error says that the database can't be used any more."""
 
     def translate(self, error: Exception) -> Exception:
         """Return what a request that fails with this error is told."""

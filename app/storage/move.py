@@ -28,7 +28,7 @@ from app.errors import CannotStart
 from app.storage.copy_text import id_of, line_of, row_of
 from app.storage.facts import SET_FACT
 from app.storage.files import SIDE_FILES, fsync
-from app.storage.moving import mark_of, marked, set_moved, was_moved
+from app.storage.move_mark import mark_of, marked, set_moved, was_moved
 from app.storage.postgres import MOVE_LOCK, MOVED_FACT, MOVES, UPGRADE_LOCK, WRITES, connect
 from app.storage.postgres_upgrade import check_server, create
 from app.storage.postgres_upgrade import schema_of as schema_of_postgres

@@ -33,7 +33,7 @@ log = logging.getLogger("takeanumber")
 OLDEST_VERSION = 13
 PLACE_LANES = 16
 ALL_LANES = PLACE_LANES  # for writes to several places
-NOTES = PLACE_LANES + 1  # for the server's own notes and the outbox, which touch no place
+INTERNAL = PLACE_LANES + 1  # for the server's own bookkeeping and the outbox, which touch no place
 
 # Advisory locks have two numbers. The first is one of these:
 LANE_LOCK = 0x74616E00
@@ -68,8 +68,8 @@ OUTCOME_SENTENCE = "The database was lost just now. Please look whether your cha
 OUTCOME_S = 8.0  # how long to ask whether a commit was stored whose answer was lost
 
 # States of an error after which the same transaction may succeed; see the appendix of PostgreSQL's manual.
-PASSING_CLASSES = ("08", "57P", "58", "53")
-PASSING_STATES = (
+TRANSIENT_CLASSES = ("08", "57P", "58", "53")
+TRANSIENT_STATES = (
     "40001",  # could not serialize
     "40P01",  # deadlock
     "55P03",  # lock_timeout
@@ -143,7 +143,7 @@ def connect(url: str) -> psycopg.Connection[Any]:
     return psycopg.connect(autocommit=True, **_parameters(url))
 
 
-def state_of(error: BaseException | None) -> str | None:
+def sqlstate_of(error: BaseException | None) -> str | None:
     """Return the SQLSTATE of an error: "08000" for a lost connection, None for what isn't PostgreSQL's."""
     error = getattr(error, "orig", None) or error  # SQLAlchemy wraps it
     if not isinstance(error, psycopg.Error):
@@ -156,7 +156,7 @@ def state_of(error: BaseException | None) -> str | None:
 class PostgresEngine:
     """A PostgreSQL database that several instances share."""
 
-    lanes: Sequence[str] = (*(f"writer {number}" for number in range(PLACE_LANES)), "writer", "notes")
+    lanes: Sequence[str] = (*(f"writer {number}" for number in range(PLACE_LANES)), "writer", "internal")
     errors: tuple[type[Exception], ...] = (psycopg.Error, SQLAlchemyError)
     failure: DatabaseFailed | None = None
     changes_elsewhere = True
@@ -169,10 +169,10 @@ class PostgresEngine:
         self.signals = Signals(url)
         self.locks = SessionLocks(url)
 
-    def lane_of(self, slug: str | None, *, is_note: bool) -> int:
+    def lane_of(self, slug: str | None, *, is_internal: bool) -> int:
         """Return the lane of a write to the place with this slug, to the outbox, or to several places."""
-        if is_note or slug == OUTBOX:
-            return NOTES
+        if is_internal or slug == OUTBOX:
+            return INTERNAL
         return ALL_LANES if slug is None else zlib.crc32(slug.encode()) % PLACE_LANES
 
     @contextmanager
@@ -182,7 +182,7 @@ class PostgresEngine:
             try:
                 yield db
             except Exception as error:
-                if state_of(error) is not None and self.passes(error):
+                if sqlstate_of(error) is not None and self.is_transient(error):
                     db.invalidate()
                 raise
 
@@ -197,7 +197,7 @@ class PostgresEngine:
             except psycopg.Error as error:
                 db.invalidate()
                 db.close()
-                if not self.passes(error) or tries > self._readers.pool.size():  # type: ignore[attr-defined]
+                if not self.is_transient(error) or tries > self._readers.pool.size():  # type: ignore[attr-defined]
                     raise
             except BaseException:
                 db.close()
@@ -211,7 +211,7 @@ class PostgresEngine:
 
     def begin(self, db: Connection, lane: int) -> None:
         """Begin a transaction, and take the lock of its lane, or those of all lanes in their order."""
-        lanes: Sequence[int] = () if lane == NOTES else (lane,)
+        lanes: Sequence[int] = () if lane == INTERNAL else (lane,)
         if lane == ALL_LANES:
             lanes = range(PLACE_LANES)
         locks = "".join(f"; SELECT pg_advisory_xact_lock({LANE_LOCK}, {number})" for number in lanes)
@@ -231,7 +231,7 @@ class PostgresEngine:
         try:
             _execute(db, "COMMIT")
         except psycopg.Error as error:
-            if not self.passes(error) or not self._was_stored(transaction):
+            if not self.is_transient(error) or not self._was_stored(transaction):
                 raise
             db.invalidate()
 
@@ -265,12 +265,12 @@ class PostgresEngine:
         """Return how many rows this connection has changed so far."""
         return int(db.info.get(ROWS_CHANGED, 0))
 
-    def passes(self, error: BaseException) -> bool:
+    def is_transient(self, error: BaseException) -> bool:
         """Return True for an error after which the same transaction may succeed."""
-        state = state_of(error)
-        return bool(state) and (state in PASSING_STATES or state.startswith(PASSING_CLASSES))  # type: ignore[union-attr]
+        state = sqlstate_of(error)
+        return bool(state) and (state in TRANSIENT_STATES or state.startswith(TRANSIENT_CLASSES))  # type: ignore[union-attr]
 
-    def notice(self, error: BaseException | None) -> None:
+    def detect_failure(self, error: BaseException | None) -> None:
         """Do nothing: the server looks after its files."""
 
     def translate(self, error: Exception) -> Exception:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.errors import DatabaseFailed, WritesPaused
 from app.storage.condition import find_damage, identity_of, is_damage, is_doubtful
 from app.storage.engine import MOVING_SENTENCE, WRITER_TIMEOUT_S
-from app.storage.moving import is_moving
+from app.storage.move_mark import is_moving
 from app.storage.sql import driver_connection
 
 log = logging.getLogger("takeanumber")
@@ -85,9 +85,11 @@ class SqliteEngine:
         self._readers = make_engine(path, "query_only = ON", READER_CACHE, pool_timeout_s=WRITER_TIMEOUT_S)
         self._writers = make_engine(path, WRITER_CACHE)
         for engine in (self._readers, self._writers):
-            sa.event.listen(engine, "handle_error", lambda context: self.notice(context.original_exception))
+            sa.event.listen(
+                engine, "handle_error", lambda context: self.detect_failure(context.original_exception)
+            )
 
-    def lane_of(self, slug: str | None, *, is_note: bool) -> int:  # noqa: ARG002
+    def lane_of(self, slug: str | None, *, is_internal: bool) -> int:  # noqa: ARG002
         """Return the only lane."""
         return 0
 
@@ -99,7 +101,7 @@ class SqliteEngine:
             try:
                 yield db  # the pool ends the transaction when it gets the connection back
             except sqlite3.Error as error:
-                self.notice(error)
+                self.detect_failure(error)
                 raise
 
     def open_writer(self) -> Connection:
@@ -128,11 +130,11 @@ class SqliteEngine:
         """Return how many rows this connection has changed so far."""
         return int(driver_connection(db).total_changes)
 
-    def passes(self, error: BaseException) -> bool:  # noqa: ARG002
+    def is_transient(self, error: BaseException) -> bool:  # noqa: ARG002
         """Return False: nothing is tried again."""
         return False
 
-    def notice(self, error: BaseException | None) -> None:
+    def detect_failure(self, error: BaseException | None) -> None:
         """Stop writing at once when an error says that the file is damaged."""
         if is_doubtful(error):
             self._may_be_damaged = True

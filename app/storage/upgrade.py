@@ -14,7 +14,7 @@ from app.settings import Settings
 from app.storage.condition import find_damage, has_room, is_damage
 from app.storage.database import Database
 from app.storage.facts import PUSH_KEY, new_push_key, set_fact
-from app.storage.moving import mark_of, was_moved
+from app.storage.move_mark import mark_of, was_moved
 from app.storage.private import create_directory, create_file
 from app.storage.schema import SCHEMA, metadata
 from app.storage.sql import run

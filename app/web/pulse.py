@@ -31,10 +31,10 @@ class Pulse:
             if is_due:
                 self._written_at = at
         if not is_due:
-            database.note(lambda _: None)
+            database.write_internal(lambda _: None)
             return
         try:
-            database.note(set_fact, "pulse", str(now()))
+            database.write_internal(set_fact, "pulse", str(now()))
         except Exception:
             self._written_at = None
             raise

@@ -154,7 +154,7 @@ class Cluster:
 def copy_to(url: str, data: Path) -> None:
     """Copy a data directory to a database, and leave it usable."""
     from app.storage.move import move_to_postgresql
-    from app.storage.moving import mark_of
+    from app.storage.move_mark import mark_of
 
     path = data / "takeanumber.db"
     move_to_postgresql(path, url)
