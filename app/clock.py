@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def _since_boot() -> float:
+def since_boot() -> float:
+    """Return the seconds since the machine started. They never jump, and go on while it sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC)
 
 
 source: Callable[[], float] = time.time  # tests replace this
-# Seconds since any moment. It never jumps, and goes on while a laptop sleeps. Tests replace this, too.
-elapsed: Callable[[], float] = _since_boot
+elapsed: Callable[[], float] = since_boot  # tests replace this, too
 
 TIMESYNC_FILE = Path("/run/systemd/timesync/synchronized")  # systemd-timesyncd touches it after each update
 MAX_DIFFERENCE_S = 86400.0  # between our clock and one that counts as confirmed

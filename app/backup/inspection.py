@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.backup.errors import BrokenCopy
+from app.storage.condition import DAMAGE_CODES
 
-DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 OUR_TABLES = {"alembic_version", "ticket", "event", "fact"}  # in every version of the schema
 
 
@@ -40,7 +40,7 @@ def inspect_database(file: Path) -> Contents:
             return Contents(schema, tickets)
     except sqlite3.DatabaseError as error:
         # SQLITE_ERROR: it has our tables, but other columns.
-        if error_code(error) in (*DAMAGED, sqlite3.SQLITE_ERROR):
+        if error_code(error) in (*DAMAGE_CODES, sqlite3.SQLITE_ERROR):
             raise BrokenCopy(str(error)) from None
         raise
 

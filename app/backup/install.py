@@ -15,9 +15,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from app.backup.copies import format_time
-from app.backup.inspection import DAMAGED, error_code
+from app.backup.inspection import error_code
 from app.clock import now
 from app.errors import CannotStart
+from app.storage.condition import DAMAGE_CODES
 from app.storage.files import SIDE_FILES, fsync
 
 LOCK_TIMEOUT_S = 1
@@ -44,7 +45,7 @@ def exclusive_access(path: Path) -> Iterator[None]:
             db.close()
             if error_code(error) == sqlite3.SQLITE_BUSY:
                 raise in_use from None
-            if error_code(error) not in DAMAGED:
+            if error_code(error) not in DAMAGE_CODES:
                 raise
             # SQLite can't tell who reads a damaged file, so try to get the lock that a reader would have.
             file = stack.enter_context(path.open("r+b"))

@@ -355,7 +355,7 @@ class Keeper:
             self._woken.set()
 
     def store_orphan(self) -> None:
-        """Try to store it now, since the database is about to be replaced. It is kept beside as well."""
+        """Try to store the orphan now: the database is about to be replaced. It is kept beside as well."""
         try:
             self._store_orphan_if_due()
         except (CannotStart, ServiceError) as error:

@@ -15,8 +15,9 @@ read n. The newest entry tells who is the *holder*; every other server is a *sta
 Clocks of different machines are never compared. A clock must go on while the machine is suspended.
 
 This module does no input or output. Its functions are generators that yield a request to the store (Read,
-Create, FindNewest, CheckCopies) and are sent the answer: app/backup/keeper.py performs the requests on a real
-store, and tests/model runs the same code in simulated time, with lost answers and frozen machines.
+Create, FindNewest, CheckCopies) and are sent the answer: app/backup/lease_server.py performs the
+requests on a real store, and tests/model runs the same code in simulated time, with lost answers and frozen
+machines.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ failed, even if it hangs: the thread goes on without its answer.
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from app.backup.identity import (
     NEW,
     facts_of_holder,
     forget_holder,
+    new_nonce,
     read_memory,
     remember_holder,
     shop_of,
@@ -49,7 +49,7 @@ from app.backup.lease_log import LeaseLog
 from app.backup.restore import fetch_newest_before, prepare_file, refuse_newer_copies
 from app.backup.snapshot import keep_beside, other_shop
 from app.backup.stores import open_store
-from app.clock import now
+from app.clock import now, since_boot
 from app.core.queues import skip_numbers
 from app.errors import CannotStart, ServiceError
 from app.settings import Settings
@@ -91,7 +91,7 @@ class Copies(Protocol):
         """Store what this server answered since its last copy of a term."""
 
     def store_orphan(self) -> None:
-        """Try to store it now, since the database is about to be replaced."""
+        """Try to store the orphan now, since the database is about to be replaced."""
 
 
 class LeaseServer:
@@ -283,13 +283,11 @@ class LeaseServer:
 
     def clock(self) -> float:
         """Return a time in seconds that never jumps and goes on during a suspend."""
-        if hasattr(time, "CLOCK_BOOTTIME"):
-            return time.clock_gettime(time.CLOCK_BOOTTIME)
-        return time.monotonic()
+        return since_boot()
 
     def new_nonce(self) -> str:
         """Return a new random id."""
-        return secrets.token_hex(16)
+        return new_nonce()
 
     def environment(self) -> str:
         """Return the name of the environment that this server belongs to, empty without one."""

@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
-DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+DAMAGE_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PROBE_BYTES = 64 * 1024  # a server with less room than this could store next to nothing
 
@@ -28,7 +28,7 @@ def is_damage(error: BaseException | None) -> bool:
     """Return True for an error by which SQLite says that the file is damaged."""
     error = getattr(error, "orig", None) or error  # SQLAlchemy wraps that of opening a file
     code = getattr(error, "sqlite_errorcode", 0)
-    return code & 0xFF in DAMAGED or code == sqlite3.SQLITE_IOERR_SHORT_READ
+    return code & 0xFF in DAMAGE_CODES or code == sqlite3.SQLITE_IOERR_SHORT_READ
 
 
 def is_doubtful(error: BaseException | None) -> bool:

@@ -91,9 +91,7 @@ class Database:
         self.on_commit: Callable[[], None] = lambda: None  # called after each commit, of other instances too
         self.on_own_commit: Callable[[], None] = lambda: None  # called after each commit of this instance
         self.guard: WriteGuard = _NoGuard()
-        self.changes = (
-            0  # number of committed writes that changed something; those of write_internal() don't count
-        )
+        self.changes = 0  # number of committed writes that changed something, without internal ones
         # Time of the oldest change that is not backed up yet, by time.monotonic(). Whoever has stored every
         # change sets it to None.
         self.changed_since: float | None = None
