@@ -66,9 +66,8 @@ _HEADINGS = {
     "phone": """phone phonenumber phoneno phones telephone telephonenumber tel telno mobile mobilephone
         mobilenumber cell cellphone cellnumber homephone workphone contactnumber callback callbacknumber
         telefon telefonnummer telefonnr telnr telnummer rufnummer rueckrufnummer ruckrufnummer handy
-        handynummer
-        handynr mobil mobiltelefon mobilnummer mobilnr mobilfunk mobilfunknummer mobilrufnummer festnetz
-        festnetznummer festnetztelefon haupttelefon fon fernsprecher diensttelefon privattelefon
+        handynummer handynr mobil mobiltelefon mobilnummer mobilnr mobilfunk mobilfunknummer mobilrufnummer
+        festnetz festnetznummer festnetztelefon haupttelefon fon fernsprecher diensttelefon privattelefon
         telefone telephones numerodetelephone portable telportable mobiles fixe telfixe
         telefono telefonos movil celular telefonomovil telefonocelular cellulare telefonocellulare
         telefonofisso telefonnummern telemovel telefonecelular telefones
@@ -100,8 +99,7 @@ _HEADINGS = {
         eposta epostaadresi elektronikposta epost epostadress
         メール メールアドレス eメール 電子メール 電子メールアドレス""",
     "address": """address street streetaddress address1 address2 addressline1 addressline2 city town zip
-        zipcode
-        postcode postalcode state county province adresse anschrift strasse str hausnummer hausnr plz
+        zipcode postcode postalcode state county province adresse anschrift strasse str hausnummer hausnr plz
         postleitzahl ort stadt wohnort plzort strassehausnummer strassenr ortsteil adresszusatz
         rue voie ville codepostal cp commune direccion calle ciudad poblacion codigopostal localidad provincia
         domicilio indirizzo via citta cap comune endereco morada rua cidade localidade
@@ -117,18 +115,16 @@ _HEADINGS = {
         備考 備考欄 メモ""",
     "tags": """tags tag label labels group groups category categories groupmembership schlagwort schlagworte
         schlagworter stichwort gruppe gruppen kategorie kategorien etiquette etiquettes groupe groupes
-        categorie
-        etiqueta etiquetas grupo grupos categoria categorias etichetta etichette gruppo gruppi categorieen
-        groep groepen etykieta etykiety grupa grupy etiket etiketler grup gruplar kategori kategoriler
-        タグ グループ 分類項目""",
+        categorie etiqueta etiquetas grupo grupos categoria categorias etichetta etichette gruppo gruppi
+        categorieen groep groepen etykieta etykiety grupa grupy etiket etiketler grup gruplar kategori
+        kategoriler タグ グループ 分類項目""",
     "reference": """reference ref id recordid contactid personid yourreference externalid customerid
         customernumber clientid clientnumber
         patientid patientnumber memberid membernumber referenz kundennummer kundennr kdnr kundenid
         patientennummer patientennr patientenid mitgliedsnummer mitgliedsnr aktenzeichen numeroclient
-        numeroadherent
-        numerodeclient refclient numerodecliente codigocliente codigodecliente referencia idcliente
-        codicecliente numerocliente riferimento referentie klantnummer klantnr patientnummer lidnummer
-        numerklienta numerpacjenta musterino hastano referans kundnummer
+        numeroadherent numerodeclient refclient numerodecliente codigocliente codigodecliente referencia
+        idcliente codicecliente numerocliente riferimento referentie klantnummer klantnr patientnummer
+        lidnummer numerklienta numerpacjenta musterino hastano referans kundnummer
         顧客番号 患者番号 会員番号 管理番号 顧客id""",
     "timezone": """timezone tz zone zeitzone fuseauhoraire zonahoraria fusoorario fusohorario tijdzone
         strefaczasowa saatdilimi tidszon""",
@@ -158,7 +154,7 @@ _OPT_OUT_PARTS = """cannotcall cantcall mustnotcall shouldnotcall maynotcall not
 _OPT_OUT_HEADINGS = """unsub abgemeldet desinscrit desinscrite desabonne desabonnee dadodebaja
     disiscritto disiscritta descadastrado uitgeschreven afgemeld wypisany отписан отписался 配信停止
     nocontact dnd tps ctps"""
-_SINCE = "date time at on am since seit le el fecha data datum flag status is ist registered on"
+_SINCE = "date time at on am since seit le el fecha data datum flag status is ist registered"
 # Words in headings of columns that tell more about an opt-out or a permission than a yes or no.
 _REASONS = "reason reasons grund motif raison motivo razon reden"
 _DETAILS = f"{_REASONS} source campaign ip user method comment note notes title id url quelle von other"
@@ -270,11 +266,6 @@ def _without_type(words: Sequence[str]) -> str:
     """Return the words of a heading without those that say that it tells the type of another column."""
     core = "".join(word for word in words if word not in f"{_TYPE_WORDS} value".split())
     return re.sub(r"(?:art|typ|type)$", "", core)
-
-
-def field_of(heading: str) -> str | None:
-    """Return the field that a column with this heading holds, or None."""
-    return recognise([heading])[0].field
 
 
 def is_opt_out_heading(heading: str) -> bool:

@@ -18,8 +18,7 @@ SAMPLE_BYTES = 64 * 1024  # of the lines with letters that aren't ASCII
 _MULTIBYTE_UTF_8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 
 # The encodings that Windows, DOS and old Macs use, and the letters that people write in each. Several fit
-# most
-# files; the one that makes the most of these letters is right. The order decides between equals.
+# most files; the one that makes the most of these letters is right. The order decides between equals.
 _WESTERN = "äöüßàâçéèêëîïôûùœæñáíóúãõìòåøþð¿¡ºª€"
 _CENTRAL = "ąćęłńóśźżáčďéěíňřšťúůýžőűäöüßăâîșşțţđ€"
 _TURKISH = "çğıöşüâîûäß€"

@@ -1,12 +1,9 @@
 """Storing the rows of an import in many small writes.
 
 Storing begins in one write, which lets the import be `storing`. Then each write stores the next rows and
-erases
-them from import_row, so what is left there is what is left to do: if the server stops in between, the next
-one
-goes on. Numbers that must not be called come first. A contact that appeared since the file was read is
-changed
-instead of being added a second time.
+erases them from import_row, so what is left there is what is left to do: if the server stops in between, the
+next one goes on. Numbers that must not be called come first. A contact that appeared since the file was read
+is changed instead of being added a second time.
 """
 
 from __future__ import annotations

@@ -152,8 +152,7 @@ def upload(
     """Stage the rows of a file, for the owner. Raises BadInput for a file that holds no contacts.
 
     With `is_opt_out_list`, the file holds numbers that must not be called, and no contact is added. If it
-    isn't
-    clear what its columns are, nothing is staged until the owner has chosen them; see choose_columns().
+    isn't clear what its columns are, nothing is staged until the owner has chosen them; see choose_columns().
 
     A long file is staged by a thread of its own, while its page shows the progress.
     """
@@ -414,8 +413,8 @@ def _remember_fields(db: Connection, at: float, place: Place, sheet: Sheet) -> N
     if run(db, sql, place=place.id, headings=key, fields=chosen, at=at).rowcount == 0:
         insert(db, "column_choice", place_id=place.id, headings=key, fields=chosen, used_at=at)
     sql = """DELETE FROM column_choice WHERE place_id = :place AND id NOT IN
-             (SELECT id FROM column_choice WHERE place_id = :place ORDER BY used_at DESC, id DESC LIMIT
-             :most)"""
+             (SELECT id FROM column_choice WHERE place_id = :place ORDER BY used_at DESC, id DESC
+              LIMIT :most)"""
     run(db, sql, place=place.id, most=MAX_CHOICES)
 
 
@@ -651,15 +650,14 @@ def remarked_rows(db: Connection, file: ImportFile, limit: int) -> list[Remarked
 
 
 def remark_groups(db: Connection, file: ImportFile, *, refused: bool) -> list[RemarkGroup]:
-    """Return the remarks about rows that are refused, or about those that are stored; the most frequent
-    first."""
-    sql = """SELECT why, count(*) AS rows FROM import_remark WHERE import_file_id = :file AND refused =
-             :refused
+    """Return the remarks about refused rows, or about those that are stored; the most frequent first."""
+    sql = """SELECT why, count(*) AS rows FROM import_remark
+             WHERE import_file_id = :file AND refused = :refused
              GROUP BY why ORDER BY count(*) DESC, min(number) LIMIT :limit"""
     groups = run(db, sql, file=file.id, refused=int(refused), limit=MAX_GROUPS).all()
     sql = """SELECT number AS row, value, sentence FROM import_remark
-             WHERE import_file_id = :file AND refused = :refused AND why = :why ORDER BY number, id LIMIT
-             :limit"""
+             WHERE import_file_id = :file AND refused = :refused AND why = :why
+             ORDER BY number, id LIMIT :limit"""
     return [
         RemarkGroup(
             group.why,
@@ -682,8 +680,7 @@ def refused_rows(db: Connection, file: ImportFile, limit: int | None = None) -> 
 
 
 def refused_headings(file: ImportFile) -> list[str]:
-    """Return the headings of a download of the rows that can't be stored, so that they can be uploaded
-    again."""
+    """Return the headings of a download of refused rows, which can be uploaded again."""
     kept: dict[str, Any] = json.loads(file.layout or "{}")
     has_headings = kept.get("layout", {}).get("headings_row") is not None
     columns = kept.get("columns", [])
@@ -696,8 +693,8 @@ def refused_cells(database: Database, file: ImportFile) -> Iterator[list[list[st
     headings = refused_headings(file)
     is_download = json.loads(file.layout or "{}").get("columns", [[None]])[0][0] == PROBLEM
     sql = """SELECT number, why, cells FROM import_row
-             WHERE import_file_id = :file AND what = 'refuse' AND number > :after ORDER BY number LIMIT
-             :limit"""
+             WHERE import_file_id = :file AND what = 'refuse' AND number > :after
+             ORDER BY number LIMIT :limit"""
     after = 0
     while True:
         with database.read() as db:
@@ -726,8 +723,7 @@ def store_import(database: Database, at: float, slug: str, token: str, file_id: 
 
 
 def finish_imports(database: Database, at: float) -> bool:
-    """Store the rest of imports that a server was storing when it stopped. Returns False: there is no
-    more."""
+    """Store the rest of imports that a server was storing when it stopped. Returns False: none is left."""
     with database.read() as db:
         sql = "SELECT * FROM import_file WHERE state = 'storing' ORDER BY id"
         interrupted = [(slug_of(db, file.place_id), file) for file in load_all(ImportFile, run(db, sql))]
@@ -767,8 +763,8 @@ def erase_old_imports(database: Database, at: float) -> bool:
 def _next_to_erase(db: Connection, before: float) -> tuple[int, str] | None:
     """Return the id of an import that nobody needs any more, and the slug of its place."""
     sql = """SELECT id, place_id, state, created_at FROM import_file
-             WHERE state IN ('discarded', 'failed') OR (created_at < :before AND state <> 'storing') ORDER
-             BY id"""
+             WHERE state IN ('discarded', 'failed') OR (created_at < :before AND state <> 'storing')
+             ORDER BY id"""
     for file in run(db, sql, before=before).all():
         # A failed import stays without rows for a day, because its page says why it failed.
         if file.state == "discarded" or file.created_at < before or _holds_anything(db, file.id):

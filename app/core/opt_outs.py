@@ -91,23 +91,6 @@ def forbid_numbers(
         cancel_calls(db, at, batch_ids, include_claimed=include_claimed, kept_lists=kept_lists)
 
 
-def mark_opted_out(db: Connection, at: float, place_id: int) -> None:
-    """Mark every contact of a place whose number is opted out, after many were added or changed."""
-    if run(db, "SELECT 1 FROM opt_out WHERE place_id = :place LIMIT 1", place=place_id).first() is None:
-        return
-    there = "place_id = :place AND do_not_call = 0 AND forgotten_at IS NULL"
-    sql = f"""SELECT id FROM contact WHERE {there}
-              AND phone IN (SELECT phone FROM opt_out WHERE place_id = :place) ORDER BY id"""
-    contact_ids = list(run(db, sql, place=place_id).scalars())
-    sql = f"SELECT id, phone FROM contact WHERE {there} AND phone LIKE '%;ext=%' ORDER BY id"
-    for contact in run(db, sql, place=place_id).all():
-        if is_opted_out(db, place_id, contact.phone):
-            contact_ids.append(contact.id)
-    _mark(db, at, place_id, contact_ids)
-    for start in range(0, len(contact_ids), BATCH):
-        cancel_calls(db, at, contact_ids[start : start + BATCH])
-
-
 def _mark(db: Connection, at: float, place_id: int, contact_ids: list[int]) -> None:
     for start in range(0, len(contact_ids), BATCH):
         batch = contact_ids[start : start + BATCH]

@@ -1,8 +1,7 @@
 """Tables of contacts: CSV files, spreadsheets, and rows pasted from one.
 
 A row of headings tells which field of a contact each column is; it may stand below a title. Several columns
-can
-make up one field, such as street and town. Rows are numbered as a spreadsheet numbers them.
+can make up one field, such as street and town. Rows are numbered as a spreadsheet numbers them.
 """
 
 from __future__ import annotations
@@ -138,8 +137,7 @@ def open_sheet(content: bytes | str, *, country: str = "", is_opt_out_list: bool
 
     `country` is the place's: it decides between encodings. A list of numbers that must not be called needs a
     column with phone numbers only, and no headings. Raises BadInput, with a sentence that says what to do,
-    for
-    a file that holds no table.
+    for a file that holds no table.
     """
     is_csv = isinstance(content, str) or not content.startswith(ZIP_MARK)
     text = content if isinstance(content, str) else _text_of(content, country)
@@ -218,8 +216,7 @@ def _text_of(content: bytes, country: str) -> str:
 
 
 def _find_headings(text: str, layout: Layout) -> Sheet:
-    """Return the sheet with the row of headings: the first with the most known ones, below a title if need
-    be."""
+    """Return the sheet with the row of headings: the first with the most known ones, maybe below a title."""
     sheet = Sheet(text, layout, columns=[])
     first_rows: list[tuple[int, list[str]]] = []
     try:
@@ -484,8 +481,7 @@ def full_name(values: dict[str, list[str]]) -> str:
     """Return the name in a row, for columns of which some may hold parts of it.
 
     A column "name" can be the full name, or what the other columns lack: the last name beside a first name,
-    the
-    first name beside a last name. A company is the name of a row that has no other.
+    the first name beside a last name. A company is the name of a row that has no other.
     """
     first, middle, last = (" ".join(values.get(part, [])) for part in NAME_PARTS)
     name = values.get("name", [""])[0]

@@ -1,9 +1,8 @@
 """Spreadsheets: .xlsx files, read as CSV.
 
 A small file can unpack to gigabytes, or hold billions of cells. So another process reads it, with limits on
-its
-memory and its time; that also keeps this one answering. `python -m app.core.spreadsheets` is that process: it
-reads a file from standard input, and writes CSV, or the sentence for the owner and an exit status.
+its memory and its time; that also keeps this one answering. `python -m app.core.spreadsheets` is that
+process: it reads a file from standard input, and writes CSV, or a sentence for the owner and an exit status.
 """
 
 from __future__ import annotations

@@ -21,8 +21,7 @@ from app.errors import BadInput
 
 TTL_S = 600  # for how long a push service keeps a message for a phone that is off
 JWT_LIFETIME_S = 12 * 3600  # RFC 8292 allows a day
-RECORD_BYTES = 4096
-MAX_PAYLOAD_BYTES = 3000  # push services accept at least 4096 bytes with all that encryption adds
+RECORD_BYTES = 4096  # of a message with what encryption adds; push services accept at least so much
 PUBLIC_KEY_BYTES, AUTH_BYTES = 65, 16
 
 DECLARATIVE = 8030  # marks JSON that Safari shows without a service worker, see webkit.org/blog/16535
