@@ -20,7 +20,7 @@ from app.clock import now
 from app.core.mail import send_due_mails
 from app.core.notify import Subscription
 from app.core.outbox import MAIL, PUSH, due_targets, release_claims
-from app.core.outgoing import Answer, Hosts, NoAnswer, RefusedTarget, post
+from app.core.outgoing import Hosts, NoAnswer, RefusedTarget, Response, post
 from app.core.places import slug_of
 from app.core.subscriptions import QueuedPush, claim_push, delete_subscription, postpone_push
 from app.core.web_push import Browser, encrypt, headers_of, origin_of, tag_of
@@ -145,7 +145,7 @@ class Dispatcher:
         browser = Browser(subscription.endpoint, subscription.p256dh or "", subscription.auth or "")
         try:
             body = encrypt(queued.content.encode(), browser)
-            answer = post(subscription.endpoint, body, headers, self._push_hosts)
+            response = post(subscription.endpoint, body, headers, self._push_hosts)
         except RefusedTarget as error:
             log.warning("A message was not pushed: %s", error)
             self._forget(queued)
@@ -153,18 +153,18 @@ class Dispatcher:
         except NoAnswer as error:
             self._database.write_in(OUTBOX, postpone_push, now(), queued, str(error))
             return False
-        if 200 <= answer.status < 300:
+        if 200 <= response.status < 300:
             return True
-        self._handle_push_error(queued, origin, answer)
+        self._handle_push_error(queued, origin, response)
         return False
 
-    def _handle_push_error(self, queued: QueuedPush, origin: str, answer: Answer) -> None:
+    def _handle_push_error(self, queued: QueuedPush, origin: str, response: Response) -> None:
         host = urlsplit(origin).hostname or ""
-        is_over = answer.status in GONE or (answer.status == FORBIDDEN and host == APPLE)
+        is_over = response.status in GONE or (response.status == FORBIDDEN and host == APPLE)
         if is_over:
             self._forget(queued)
             return
-        reason = f"{answer.status} {answer.text}".strip()[:200]
+        reason = f"{response.status} {response.text}".strip()[:200]
         log.warning("A push message was refused by %s: %s", host, reason)
         self._database.write_in(OUTBOX, postpone_push, now(), queued, reason)
 
@@ -190,8 +190,8 @@ class Dispatcher:
         body = waiting.content.encode()
         try:
             headers = _signed(webhook.secret, waiting.message_id, now(), waiting.content)
-            answer = post(webhook.url, body, headers, self._webhook_hosts)
-            status, text = answer.status, answer.text
+            response = post(webhook.url, body, headers, self._webhook_hosts)
+            status, text = response.status, response.text
             if 300 <= status < 400:
                 text = "This is a redirect. Enter the address that it leads to."
         except RefusedTarget as error:

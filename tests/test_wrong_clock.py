@@ -11,7 +11,7 @@ from helpers.clock import zone_at_hour
 from app import clock as app_clock
 from app import jobs
 from app.core.clock_check import ClockCheck
-from app.core.history import TRUSTED_AT
+from app.core.trusted_time import TRUSTED_AT
 
 DAY_S = 86400
 JUMPS = {"1 h": 3600, "1 d": DAY_S + 3600, "40 d": 40 * DAY_S, "10 y": 3653 * DAY_S}

@@ -22,10 +22,10 @@ from app import clock
 from app.core.codes import CODE_S
 from app.core.counters import counter_today, counters_of
 from app.core.days import day_begins, day_of, day_of_series, next_day
-from app.core.history import MAX_AHEAD_S, MAX_BEHIND_S, TRUSTED_AT
 from app.core.models import Place, Ticket
 from app.core.places import all_places
 from app.core.transitions import change_state, start_day
+from app.core.trusted_time import MAX_AHEAD_S, MAX_BEHIND_S, TRUSTED_AT
 from app.storage.database import Database
 from app.storage.facts import find_fact, set_fact
 from app.storage.sql import load_all, load_first, run, update

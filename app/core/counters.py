@@ -13,15 +13,16 @@ from typing import Any, Literal, TypedDict
 from sqlalchemy.engine import Connection
 
 from app.core.days import day_begins, day_of, next_day
-from app.core.history import is_behind, record
+from app.core.history import record
 from app.core.models import Counter, Place
 from app.core.places import find_place_for_owner, new_token
 from app.core.plans import end_plans_at
 from app.core.queries import SELECT_COUNTERS, called_tickets
 from app.core.queues import find_walk_in_queue
-from app.core.slugs import slug_of
+from app.core.slugs import new_slug
 from app.core.tickets import numbers_by_phone
 from app.core.transitions import admit_waiting, change_state_at_door
+from app.core.trusted_time import is_behind
 from app.errors import Conflict, NotFound
 from app.storage.sql import insert, insert_returning, load_all, run, update
 
@@ -166,7 +167,7 @@ def add_counter_to(
 ) -> Counter:
     """Add a counter to a place, with a door of the same name. `reserved` slugs are words that URLs use."""
     taken = {counter.slug for counter in counters_of(db, place, at)}
-    slug = slug_of(name, taken, reserved, fallback="counter")
+    slug = new_slug(name, taken, reserved, fallback="counter")
     insert(
         db,
         "counter",

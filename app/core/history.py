@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
-from app.storage.facts import find_fact
 from app.storage.sql import load_first, run
 
 UNDO_S = 10  # for how long a page offers to undo a press
@@ -36,19 +35,6 @@ def last_event(db: Connection, ticket_id: int, before: int | None = None) -> Tic
 def can_be_undone(at: float, happened_at: float) -> bool:
     """Return True while a press of that time can be undone."""
     return at - happened_at <= UNDO_S + UNDO_GRACE_S
-
-
-TRUSTED_AT = "clock_trusted_at"  # name of a fact: the newest time that was trusted, see clock_check.py
-# By how much a clock that isn't doubtful differs from that time. The server may have been off for a day, but
-# time never goes back: only a clock that was set by hand does, for example to winter time.
-MAX_AHEAD_S = 86400.0
-MAX_BEHIND_S = 2 * 3600.0
-
-
-def is_behind(db: Connection, at: float) -> bool:
-    """Return True if a server has trusted a time that is much later than `at`."""
-    trusted_at = find_fact(db, TRUSTED_AT)
-    return trusted_at is not None and at < float(trusted_at) - MAX_BEHIND_S
 
 
 def record(

@@ -70,7 +70,7 @@ def address_key(db: Connection, address: str) -> str:
 # ----- confirming
 
 
-def state_of(db: Connection, place: Place, address: str) -> str:
+def address_state(db: Connection, place: Place, address: str) -> str:
     """Return "confirmed", "asked", "blocked", or "new" for an address of a place."""
     key = address_key(db, address)
     if is_blocked(db, key):

@@ -13,7 +13,7 @@ from app.core.history import record
 from app.core.models import CALLS, Place
 from app.core.places import new_token
 from app.core.queues import add_queue_to
-from app.core.slugs import slug_of
+from app.core.slugs import new_slug
 from app.errors import Conflict, Forbidden
 from app.storage.sql import insert_returning, load, run
 
@@ -60,7 +60,7 @@ def _add_place(db: Connection, at: float, new: NewPlace, only_one: bool, reserve
     taken = set(run(db, "SELECT slug FROM place WHERE deleted_at IS NULL").scalars())
     if only_one and taken:
         raise Forbidden("This server is for one place, and that is open already. Ask its owner for a link.")
-    slug = new.slug or slug_of(new.name, taken, reserved, fallback="place")
+    slug = new.slug or new_slug(new.name, taken, reserved, fallback="place")
     if slug in taken or slug in reserved:
         raise Conflict(f"The address /{slug} is taken. Choose another one.")
     timezone = new.timezone or "UTC"

@@ -6,7 +6,7 @@ from sqlalchemy.engine import Connection
 
 from app.core.counters import counters_of
 from app.core.models import Counter, Place
-from app.core.webhooks import active_webhooks, queue_post
+from app.core.webhooks import post_event
 from app.storage.database import Database
 from app.storage.sql import load_all, run, update
 
@@ -16,14 +16,15 @@ FULL, FREE = "occupancy.full", "occupancy.free"
 def tell_occupancy(database: Database, at: float) -> bool:
     """Tell the webhooks of each place which counters became full, or have room again.
 
-    It always returns False, as a job that has nothing left to do.
+    Returns False, as a job that has nothing left to do.
     """
     changed: list[tuple[Place, Counter]] = []
     with database.read() as db:
         sql = """SELECT * FROM place WHERE deleted_at IS NULL
                  AND id IN (SELECT place_id FROM webhook WHERE paused_at IS NULL)"""
-        for place in load_all(Place, run(db, sql)):
-            told = {row.id: row.told_full for row in run(db, "SELECT id, told_full FROM counter")}
+        places = load_all(Place, run(db, sql))
+        told = {row.id: row.told_full for row in run(db, "SELECT id, told_full FROM counter")}
+        for place in places:
             counters = counters_of(db, place, at)
             changed += [(place, each) for each in counters if (each.level == "full") != bool(told[each.id])]
     for place, counter in changed:
@@ -42,5 +43,4 @@ def post_occupancy(db: Connection, at: float, place: Place, counter: Counter) ->
         "held": counter.held,
         "capacity": counter.capacity,
     }
-    for webhook in active_webhooks(db, place.id):
-        queue_post(db, at, place, webhook, FULL if is_full else FREE, {"counter": content})
+    post_event(db, at, place, FULL if is_full else FREE, {"counter": content})

@@ -98,8 +98,8 @@ class Hosts:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The response to a request; `text` is the beginning of its body."""
+class Response:
+    """What another server answered; `text` is the beginning of the body."""
 
     status: int
     text: str
@@ -261,7 +261,7 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def post(text: str, body: bytes, headers: Mapping[str, str], trusted: Hosts) -> Answer:
+def post(text: str, body: bytes, headers: Mapping[str, str], trusted: Hosts) -> Response:
     """Post a body to a URL and return the response, which may be a redirect or an error.
 
     Raises RefusedTarget if nothing may be sent there, and NoAnswer.
@@ -280,11 +280,11 @@ def post(text: str, body: bytes, headers: Mapping[str, str], trusted: Hosts) -> 
         path = url.path or "/"
         connection.request("POST", f"{path}?{url.query}" if url.query else path, body, dict(headers))
         response = connection.getresponse()
-        answer = response.read(MAX_ANSWER_BYTES)
+        content = response.read(MAX_ANSWER_BYTES)
     except (OSError, HTTPException, ValueError) as error:
         reason = "no answer within 10 seconds" if not timer.is_alive() else str(error) or type(error).__name__
         raise NoAnswer(" ".join(reason.split())) from None
     finally:
         timer.cancel()
         connection.close()
-    return Answer(response.status, answer.decode("utf-8", "replace"))
+    return Response(response.status, content.decode("utf-8", "replace"))

@@ -17,7 +17,7 @@ from app.core.models import CALLS, WALK_IN, Place, Queue, Servicer
 from app.core.places import find_place_for_owner
 from app.core.plans import leave_out_queue
 from app.core.queries import OPEN_STATES
-from app.core.slugs import slug_of
+from app.core.slugs import new_slug
 from app.core.tags import join_tags
 from app.core.transitions import check_nobody_in, start_day
 from app.core.wordlists import add_default_outcomes
@@ -200,7 +200,7 @@ def add_queue_to(
     same_kind = lists if kind == CALLS else walk_ins
     _check_name(name, kind, same_kind)
     taken = {queue.slug for queue in walk_ins + lists}
-    queue_slug = slug_of(name, taken, reserved, fallback="queue")
+    queue_slug = new_slug(name, taken, reserved, fallback="queue")
     if kind == CALLS:
         prefix = f"{queue_slug}-"
         series = CALLS

@@ -11,7 +11,7 @@ MAX_LENGTH = 40
 _LATIN = str.maketrans("øłđðþæœ", "olddtao", "'’")  # letters that Unicode doesn't decompose
 
 
-def slug_of(name: str, taken: Collection[str], reserved: Collection[str], fallback: str) -> str:
+def new_slug(name: str, taken: Collection[str], reserved: Collection[str], fallback: str) -> str:
     """Return a slug made of a name that is neither taken nor reserved.
 
     A name without Latin letters gets the fallback: `queue`, `queue-2`, …

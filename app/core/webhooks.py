@@ -138,12 +138,6 @@ def failures_to_tell(db: Connection, place: Place) -> list[Webhook]:
     return load_all(Webhook, run(db, sql, place=place.id))
 
 
-def post_event(db: Connection, at: float, place: Place, kind: str, data: dict[str, Any]) -> None:
-    """Put an event of a place into the outbox for each of its webhooks."""
-    for webhook in active_webhooks(db, place.id):
-        queue_post(db, at, place, webhook, kind, data)
-
-
 def count_posts(db: Connection, webhook: Webhook) -> int:
     """Return how many events wait to be posted to a webhook."""
     sql = "SELECT count(*) FROM mail WHERE webhook_id = :webhook"
@@ -225,10 +219,16 @@ def send_test(db: Connection, at: float, slug: str, token: str, webhook_id: int)
     if webhook.paused_at is not None:
         raise Conflict("This webhook is paused. Resume it first.")
     update(db, "webhook", webhook.id, due_at=at)
-    queue_post(db, at, place, webhook, TEST, {"text": "This is a test of your webhook."})
+    _queue_post(db, at, place, webhook, TEST, {"text": "This is a test of your webhook."})
 
 
 # ----- events
+
+
+def post_event(db: Connection, at: float, place: Place, kind: str, data: dict[str, Any]) -> None:
+    """Put an event of a place into the outbox for each of its webhooks that isn't paused."""
+    for webhook in active_webhooks(db, place.id):
+        _queue_post(db, at, place, webhook, kind, data)
 
 
 def post_ticket_event(db: Connection, at: float, ticket: Ticket, kind: str) -> None:
@@ -241,7 +241,7 @@ def post_ticket_event(db: Connection, at: float, ticket: Ticket, kind: str) -> N
     place = _place(db, ticket.place_id)
     full = get_ticket(db, ticket.id)
     for webhook in webhooks:
-        queue_post(
+        _queue_post(
             db,
             at,
             place,
@@ -253,14 +253,10 @@ def post_ticket_event(db: Connection, at: float, ticket: Ticket, kind: str) -> N
 
 def post_call_report(db: Connection, at: float, ticket: Ticket | None, place_id: int, outcome: str) -> None:
     """Put the report of a call into the outbox for each webhook of its place, without the contact."""
-    webhooks = active_webhooks(db, place_id)
-    if webhooks:
-        place = _place(db, place_id)
+    if active_webhooks(db, place_id):
         number = None if ticket is None else ticket.number
-        for webhook in webhooks:
-            queue_post(
-                db, at, place, webhook, CALL_REPORTED, {"call": {"number": number, "outcome": outcome}}
-            )
+        content = {"call": {"number": number, "outcome": outcome}}
+        post_event(db, at, _place(db, place_id), CALL_REPORTED, content)
 
 
 def active_webhooks(db: Connection, place_id: int) -> list[Webhook]:
@@ -273,9 +269,10 @@ def _place(db: Connection, place_id: int) -> Place:
     return load(Place, run(db, "SELECT * FROM place WHERE id = :id", id=place_id).one())
 
 
-def queue_post(
+def _queue_post(
     db: Connection, at: float, place: Place, webhook: Webhook, kind: str, data: dict[str, Any]
 ) -> None:
+    """Put an event into the outbox for one webhook."""
     content = {
         "type": kind,
         "timestamp": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds"),

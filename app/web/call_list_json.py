@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from app.core.contacts import count_contacts
-from app.core.mail_addresses import state_of
+from app.core.mail_addresses import address_state
 from app.core.models import Outcome, Place, Queue, Reason, Service
 from app.core.queues import callers_of
 from app.core.tags import split_tags
@@ -39,7 +39,9 @@ def list_json(db: Connection, place: Place, call_list: Queue) -> dict[str, Any]:
         "calling_to": time_of_day(call_list.calling_to),
         "order": call_list.call_order,
         "requires": split_tags(call_list.requires),
-        "staff_email_state": state_of(db, place, call_list.staff_email) if call_list.staff_email else None,
+        "staff_email_state": address_state(db, place, call_list.staff_email)
+        if call_list.staff_email
+        else None,
         "callers": callers_of(db, call_list),
         "waiting": call_list.waiting,
         "links": links,

@@ -18,7 +18,7 @@ from app.core.calls import count_calls
 from app.core.codes import staff_code
 from app.core.counters import counters_of
 from app.core.days import day_begins, day_of
-from app.core.mail_addresses import state_of
+from app.core.mail_addresses import address_state
 from app.core.models import Place, Queue, Servicer, Ticket
 from app.core.notices import NewNotice
 from app.core.outbox import waiting_messages
@@ -391,7 +391,7 @@ def alerts_json(db: Connection, place: Place) -> dict[str, Any]:
     """Return who gets alerts. A page knows its own device by a part of the hash of its endpoint."""
     email = place.alert_email
     return {
-        "email_state": state_of(db, place, email) if email else None,
+        "email_state": address_state(db, place, email) if email else None,
         "devices": [name_of(device) for device in devices_of(db, place)],
         "push_key": public_key_of(current_app.config["PUSH_KEY"]) if can_push() else None,
     }
