@@ -55,7 +55,7 @@ class TooMany(ServiceError):
 
 
 class Unavailable(ServiceError):
-    """The database can't be written to at the moment."""
+    """The database can't be used at the moment: it is busy, unreachable or paused."""
 
 
 class OutcomeUnknown(Unavailable):

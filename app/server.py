@@ -300,7 +300,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         return self._max_per_client is not None and self.connections[client] >= self._max_per_client
 
     def forget(self, client: str) -> None:
-        """Count one connection of a client less."""
+        """Take a connection that has ended off the count of its client."""
         self.connections[client] -= 1
         if self.connections[client] <= 0:
             del self.connections[client]

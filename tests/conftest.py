@@ -22,7 +22,7 @@ pytest_plugins = [
 ]
 
 # Files about PostgreSQL or about SQLite's file, and fixtures that lead to it.
-ON_ONE = {
+FOR_ONE_DATABASE = {
     "test_postgresql",
     "test_backup",
     "test_continuous_backup",
@@ -64,7 +64,7 @@ def pytest_generate_tests(metafunc):
     """
     names = set(metafunc.fixturenames)
     stem = metafunc.definition.path.stem
-    if "database_settings" not in names or stem in ON_ONE or names & FILE_FIXTURES:
+    if "database_settings" not in names or stem in FOR_ONE_DATABASE or names & FILE_FIXTURES:
         return
     if (
         metafunc.definition.get_closest_marker("sqlite_file")

@@ -1,7 +1,4 @@
-"""Sending what is in the outbox: a job that runs every few seconds.
-
-No request waits for the mail server.
-"""
+"""Sending the mails that are in the outbox, from a thread of app/dispatch.py: no request waits for them."""
 
 from __future__ import annotations
 
@@ -59,9 +56,9 @@ class Mail:
 def send_due_mails(database: Database, at: float, settings: Settings, instance: str) -> bool:
     """Send the mails that are due, claimed for this instance, and return True if there may be more.
 
-    Several mails to the staff of a place become one message.
-    A mail that fails is tried again for three days. Nothing is sent while writes are paused: that a mail was
-    sent could not be stored, so it would be sent again.
+    Several mails to the staff of a place become one message. A mail that fails is tried again for three days.
+    Nothing is sent while writes are paused: that a mail was sent could not be stored, so it would be sent
+    again.
     """
     with database.read() as db:
         mails = _due_mails(db, at)

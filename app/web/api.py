@@ -28,7 +28,7 @@ api = Blueprint("api", __name__, url_prefix="/api")
 @api.post("/requestCall")
 def request_call() -> Answer:
     """Claim the next call, or with `?no_claim` only show it."""
-    place, token = _authorize()
+    place, token = _place_and_token()
     asked = parse_query(NextCallForm)
     list_slug, call_id = asked.get("list"), asked.get("id") or _location_id()
     claims = request.args.get("no_claim", "0") in ("0", "false")
@@ -55,7 +55,7 @@ def request_call() -> Answer:
 @api.post("/submitReport")
 def submit_report() -> Answer:
     """Report how a call went."""
-    place, token = _authorize()
+    place, token = _place_and_token()
     if request.is_json:
         form = parse_json(ReportForm, _without_vial_keys(json_object(), place, token), "claim", "outcome")
     else:
@@ -75,7 +75,7 @@ def submit_report() -> Answer:
 @api.route("/callerStats", methods=["GET", "POST"])
 def caller_stats() -> Answer:
     """Show how many calls the caller has reported."""
-    place, token = _authorize()
+    place, token = _place_and_token()
     with service().database.read() as db:
         _, servicer = find_desk(db, place.slug, token)
         stats = stats_of_caller(db, now(), place, servicer)
@@ -157,7 +157,7 @@ def _outcome_of(tags: list[Any], outcomes: list[Outcome]) -> Any:
     return tags[0]
 
 
-def _authorize() -> tuple[Place, str]:
+def _place_and_token() -> tuple[Place, str]:
     """Return the place and the token of the desk that the request comes from. Aborts with 401."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     token = token.strip()

@@ -22,7 +22,7 @@ STATE_WORDS = {"green": "Backed up", "amber": "Late", "red": "Not backed up"}
 ROLE_WORDS = {"handing over": "Moving", "restoring": "Moving", "standby": "Standby"}
 DAY_S = 86400
 
-# The same fields, for a database on PostgreSQL.
+# What backup_json() returns for a database on PostgreSQL, whose backups this server knows nothing of.
 POSTGRESQL_BACKUP: dict[str, Any] = {
     "state": "green",
     "last_at": None,
@@ -62,9 +62,7 @@ def show_health() -> Answer:
 def backup_json(zone: ZoneInfo, for_owner: bool) -> dict[str, Any] | None:
     """Return the state of the backups, in figures and in words, or None when none are configured.
 
-    PostgreSQL's own backups aren't known here.
-
-    Problems name the place where backups are kept, which only the owner may know.
+    What is wrong is said only `for_owner`: it names the place where backups are kept.
     """
     if service().settings.database_url:
         return dict(POSTGRESQL_BACKUP)

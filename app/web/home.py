@@ -63,7 +63,6 @@ def _customers_link(place: Place) -> str:
 def _home_page(
     content: dict[str, Any], public: list[Place], owned: list[dict[str, Any]], error: ServiceError | None
 ) -> Answer:
-    has_code = bool(service().settings.setup_code)
     return page(
         "home.html",
         content | {"links": {"places": link("home.create_place")}},
@@ -72,8 +71,7 @@ def _home_page(
         found=owned,
         allowed=not public,
         values=request.form,
-        asks_code=has_code,
-        has_code=has_code,
+        asks_code=bool(service().settings.setup_code),
     )
 
 

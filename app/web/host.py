@@ -34,9 +34,9 @@ def is_valid_host(host: str) -> bool:
 
 
 def check_address(app: WsgiApp) -> WsgiApp:
-    """Wrap a WSGI app: an invalid Host is taken away and noted, and the scheme is http or https.
+    """Wrap a WSGI app: an invalid Host is replaced and marked, and the scheme is http or https.
 
-    Flask uses the Host before it calls any of our code, and fails at one that is no name. What is noted here
+    Flask uses the Host before it calls any of our code, and fails at one that is no name. What is marked here
     is refused by request.check_request(). The scheme may come from a header that a proxy has passed on.
     """
 

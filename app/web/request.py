@@ -185,7 +185,7 @@ def parse_query(form: type[Form]) -> dict[str, Any]:
 
 
 def read_id(text: str) -> int | None:
-    """Return the id of a row, or None for a text that is none."""
+    """Return the id of a row, or None for a text that isn't an id."""
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 

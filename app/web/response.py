@@ -164,6 +164,11 @@ def set_status(response: Response, error: ServiceError) -> None:
         response.headers["Retry-After"] = str(RETRY_BUSY_S)
 
 
+def is_soon_over(error: ServiceError) -> bool:
+    """Return True for a pause of the writes after which the same request may succeed."""
+    return isinstance(error, WritesPaused) and not error.for_good
+
+
 def errors_on(
     show_page: Callable[..., Answer], *url_parts: str
 ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
@@ -249,9 +254,13 @@ def page_url(endpoint: str, values: Mapping[str, Any]) -> str | None:
 def error_response(error: ServiceError, place: Place | None = None) -> Response:
     """Return an error as JSON, or as a page of its own."""
     status = status_of(error)
-    retries = isinstance(error, WritesPaused) and not error.for_good
     response = page(
-        "error.html", {"error": str(error)}, place, sentence=str(error), status=status, retries=retries
+        "error.html",
+        {"error": str(error)},
+        place,
+        sentence=str(error),
+        status=status,
+        retries=is_soon_over(error),
     )
     set_status(response, error)
     return response
@@ -277,7 +286,7 @@ def handle_service_error(error: ServiceError) -> Answer:
     # A missing link: the way back leads to the place, if that exists.
     place = _place_of_url() if isinstance(error, NotFound) and not wants_json() else None
     response = error_response(error, place)
-    if isinstance(error, WritesPaused) and not error.for_good and not wants_json():
+    if is_soon_over(error) and not wants_json():
         response.headers["Refresh"] = str(RETRY_PAUSED_S)  # the page asks again by itself
     return response
 
@@ -287,13 +296,12 @@ def retry_page(error: Unavailable, place: Place | None) -> Response:
 
     While writes are paused it does so by itself, unless they are paused for good.
     """
-    paused = isinstance(error, WritesPaused)
     response = page(
         "again.html",
         {},
-        place if paused else None,
+        place if isinstance(error, WritesPaused) else None,
         sentence=str(error),
-        moving=paused and not error.for_good,  # type: ignore[attr-defined]
+        moving=is_soon_over(error),
         back=page_url(request.endpoint or "", request.view_args or {}) or request.path,
     )
     set_status(response, error)
