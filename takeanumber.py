@@ -210,8 +210,8 @@ class CommandGroup(click.Group):
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """Put `serve` in front of options without a command."""
-        names_command = bool(args) and args[0] in (*self.commands, "--help")
-        return super().parse_args(context, args if names_command else ["serve", *args])
+        is_complete = bool(args) and (args[0] == "--help" or not args[0].startswith("-"))
+        return super().parse_args(context, args if is_complete else ["serve", *args])
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command."""
@@ -489,7 +489,7 @@ def verify(url: str | None, data: Path | None) -> None:
     """Restores the newest backup beside the database, and counts its tickets."""
     settings, store = settings_and_store(url, data)
     copy = verify_backup(settings.database_path, store)
-    click.echo(f"Verified {describe(copy)}: restored and whole, {copy.tickets:,} tickets.")
+    click.echo(f"Verified {describe(copy)}: it was restored, and is whole.")
 
 
 # ----- checking and moving the database

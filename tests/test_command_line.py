@@ -69,6 +69,10 @@ def test_unknown_words_are_an_error(invoke, words):
     assert "Error: " in ended.stderr
 
 
+def test_a_command_that_does_not_exist_is_named(invoke):
+    assert "No such command 'bakcup'" in invoke("bakcup").stderr
+
+
 # ----- serve
 
 
