@@ -15,7 +15,8 @@ from app.core.models import Place
 from app.core.places import all_places
 from app.errors import Forbidden, ServiceError
 from app.web.forms import CounterForm, NewPlaceForm, PlaceForm
-from app.web.owner import back_to, owner_link
+from app.web.owner import back_to
+from app.web.owner_json import owner_link
 from app.web.owner_settings import show_settings
 from app.web.present import slug_and_name
 from app.web.request import json_object, limit, parse, parse_json, parse_values, wants_json

@@ -16,7 +16,7 @@ from app.core.places import find_place_for_owner
 from app.errors import BadInput, ServiceError
 from app.web.csv_export import stream_csv
 from app.web.day_ranges import periods_of, suggested_ranges
-from app.web.owner import owner_link
+from app.web.owner_json import owner_link
 from app.web.present import rounded
 from app.web.request import query_days, wants_json
 from app.web.response import Answer, page

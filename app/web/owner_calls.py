@@ -23,7 +23,8 @@ from app.errors import BadInput, NotFound, ServiceError
 from app.web.call_list_json import list_json, outcome_json, reason_json, service_json, words_json
 from app.web.csv_export import stream_csv
 from app.web.forms import IdForm, OutcomeForm, ReasonForm, ServiceForm, WaitingCallForm
-from app.web.owner import ADDED, back_to, owner_link, show_section
+from app.web.owner import ADDED, back_to, show_section
+from app.web.owner_json import owner_link
 from app.web.present import iso
 from app.web.request import parse, parse_query, query_days, refuse_unknown_fields, wants_json
 from app.web.response import Answer, errors_on, json_response, page, see_other

@@ -41,7 +41,8 @@ from app.web.forms import (
     PastedTextForm,
     SearchForm,
 )
-from app.web.owner import ADDED, SAVED, owner_link
+from app.web.owner import ADDED, SAVED
+from app.web.owner_json import owner_link
 from app.web.present import iso, slug_and_name
 from app.web.request import (
     accepts_contacts,

@@ -20,7 +20,8 @@ from app.storage.database import Database
 from app.web.counter_json import counter_day_json, counter_json, door_json
 from app.web.csv_export import stream_csv
 from app.web.forms import CounterForm, NameForm
-from app.web.owner import ADDED, NEW_LINK, SAVED, back_to, counters_json, queues_json, show_section
+from app.web.owner import ADDED, NEW_LINK, SAVED, back_to, show_section
+from app.web.owner_json import counters_json, queues_json
 from app.web.present import iso
 from app.web.request import parse, query_day, query_days, wants_json
 from app.web.response import Answer, errors_on, json_response, page

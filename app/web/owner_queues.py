@@ -14,8 +14,9 @@ from app.core.queues import QueueChanges
 from app.errors import BadInput, ServiceError
 from app.web.forms import CUSTOMER_FIELDS, NumbersForm, QueueForm, minute_of_day
 from app.web.mail_links import mail_links
-from app.web.owner import ADDED, SAVED, back_to, queue_json, queues_json, show_section
+from app.web.owner import ADDED, SAVED, back_to, show_section
 from app.web.owner_calls import show_call_lists
+from app.web.owner_json import queue_json, queues_json
 from app.web.request import form_ids, json_object, parse, refuse_unknown_fields, wants_json
 from app.web.response import Answer, errors_on, json_response
 from app.web.service import service, write

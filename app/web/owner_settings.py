@@ -16,7 +16,8 @@ from app.core.models import Place
 from app.errors import BadInput, ServiceError
 from app.web.forms import PlaceSettingsForm
 from app.web.health import backup_json
-from app.web.owner import NEW_LINK, SAVED, alerts_json, back_to, outbox_json, show_section
+from app.web.owner import NEW_LINK, SAVED, back_to, show_section
+from app.web.owner_json import alerts_json, outbox_json
 from app.web.public_links import public_address
 from app.web.request import accepts_body, json_object, parse
 from app.web.response import Answer, errors_on

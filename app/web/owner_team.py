@@ -12,7 +12,8 @@ from app.core.models import Place
 from app.core.servicers import ServicerChanges
 from app.errors import ServiceError
 from app.web.forms import ServicerForm
-from app.web.owner import SAVED, back_to, queues_json, show_section, team_json
+from app.web.owner import SAVED, back_to, show_section
+from app.web.owner_json import queues_json, team_json
 from app.web.request import parse, refuse_unknown_fields
 from app.web.response import Answer, errors_on
 from app.web.service import write

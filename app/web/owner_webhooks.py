@@ -14,7 +14,8 @@ from app.core.places import find_place_for_owner
 from app.core.webhooks import Delivery, Webhook
 from app.errors import ServiceError
 from app.web.forms import WebhookForm
-from app.web.owner import SAVED, owner_link, place_json
+from app.web.owner import SAVED
+from app.web.owner_json import owner_link, place_json
 from app.web.present import iso, rounded
 from app.web.request import parse, wants_json
 from app.web.response import Answer, errors_on, json_response, page, see_other
