@@ -73,7 +73,7 @@ from app.core.clock_check import ClockCheck
 from app.core.imports import fail_unread_imports
 from app.core.places import all_places
 from app.core.wait import WaitEstimator
-from app.errors import CannotStart, ServiceError
+from app.errors import CannotStart, ServiceError, reason_of
 from app.jobs import start_jobs
 from app.live import Live
 from app.logs import log_without_tokens
@@ -296,9 +296,8 @@ def create_server(app: flask.Flask, settings: Settings, threads: int) -> Any:
             **WAITRESS,
         )
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
         raise CannotStart(
-            f"Can't listen at {settings.host}, port {settings.port}: {reason}. "
+            f"Can't listen at {settings.host}, port {settings.port}: {reason_of(error)}. "
             "Choose another --host or --port."
         ) from None
 

@@ -79,3 +79,11 @@ class DatabaseFailed(WritesPaused):
 
 class CannotStart(Exception):
     """The reason why a command can't do its work, in one sentence for whoever typed it."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why something failed, on one line and without a full stop at its end."""
+    # SQLAlchemy wraps a driver's own error, and adds the statement to its text.
+    error = getattr(error, "orig", None) or error
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return text.partition("\n")[0].strip().rstrip(".")

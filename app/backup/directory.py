@@ -11,9 +11,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from app.backup.errors import AlreadyStored, StorageFailed, reason
+from app.backup.errors import AlreadyStored, StorageFailed
 from app.backup.files import CHUNK_BYTES
 from app.backup.store import StoredFile, open_content
+from app.errors import reason_of
 from app.storage.files import fsync
 
 NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -137,7 +138,7 @@ class DirectoryStore:
                 )
             yield
         except OSError as error:
-            raise StorageFailed(f"The directory {self.url} can't be used: {reason(error)}.") from None
+            raise StorageFailed(f"The directory {self.url} can't be used: {reason_of(error)}.") from None
 
 
 def _open_private(path: str, flags: int) -> int:

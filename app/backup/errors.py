@@ -19,11 +19,3 @@ class AlreadyStored(Exception):
 
 class BrokenCopy(Exception):
     """The reason why a copy can't be restored, as the end of a sentence."""
-
-
-def reason(error: Exception) -> str:
-    """Return the cause of an error on one line, without a full stop at its end."""
-    # SQLAlchemy wraps SQLite's own error, and adds the statement to its text.
-    error = getattr(error, "orig", None) or error
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return text.partition("\n")[0].rstrip(".")

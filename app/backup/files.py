@@ -13,8 +13,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.backup.errors import reason
-from app.errors import CannotStart
+from app.errors import CannotStart, reason_of
 from app.storage.private import create_directory
 
 CHUNK_BYTES = 2**20  # copied at a time, so that a large database needs no more memory than a small one
@@ -37,7 +36,7 @@ def working_directory(data: Path, failure: str) -> Iterator[Path]:
             stack.callback(shutil.rmtree, work, ignore_errors=True)
             yield work
     except (OSError, sqlite3.Error, SQLAlchemyError) as error:
-        raise CannotStart(f"{failure}: {reason(error)}.") from None
+        raise CannotStart(f"{failure}: {reason_of(error)}.") from None
 
 
 def remove_leftovers(data: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from app.backup import masters
 from app.backup.copies import ORPHAN, Copy, copies_among, list_copies, mark_as_verified, parse_name
 from app.backup.environment import check_environment, environment_of
-from app.backup.errors import BrokenCopy, reason
+from app.backup.errors import BrokenCopy
 from app.backup.files import CHUNK_BYTES, working_directory
 from app.backup.identity import NEW, facts_of_restored
 from app.backup.inspection import Contents, inspect_database
@@ -23,7 +23,7 @@ from app.backup.install import exclusive_access, install_database
 from app.backup.last import LAST, describe_last
 from app.backup.lease_log import LEASE_FOLDER, LeaseLog, newest_entry_number
 from app.backup.store import Store, StoredFile
-from app.errors import CannotStart
+from app.errors import CannotStart, reason_of
 from app.storage.facts import SET_FACT
 from app.storage.files import fsync
 from app.storage.private import create_file
@@ -261,7 +261,7 @@ def _unpack(packed: Path, copy: Copy, work: Path) -> tuple[Path, Contents]:
         with gzip.open(packed) as source, plain.open("wb") as target:
             shutil.copyfileobj(source, target, CHUNK_BYTES)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise BrokenCopy(reason(error)) from None
+        raise BrokenCopy(reason_of(error)) from None
     packed.unlink()
     contents = inspect_database(plain)
     if contents.tickets != copy.tickets:

@@ -15,9 +15,10 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
-from app.backup.errors import AlreadyStored, NoConditionalWrites, StorageFailed, reason
+from app.backup.errors import AlreadyStored, NoConditionalWrites, StorageFailed
 from app.backup.files import CHUNK_BYTES
 from app.backup.store import StoreClock, StoredFile, open_content
+from app.errors import reason_of
 
 CONNECT_TIMEOUT_S = 3
 READ_TIMEOUT_S = 10
@@ -164,7 +165,7 @@ class S3Store:
             raise StorageFailed(self._explain_refusal(error.response)) from None
         except (BotoCoreError, ResponseParserError, OSError, ValueError) as error:
             raise StorageFailed(
-                f"The place for backups {self.url} can't be reached: {reason(error)}."
+                f"The place for backups {self.url} can't be reached: {reason_of(error)}."
             ) from None
 
     def _not_s3(self) -> StorageFailed:

@@ -25,7 +25,7 @@ from app.backup.copies import (
     store_copy,
 )
 from app.backup.environment import check_environment, environment_of
-from app.backup.errors import AlreadyStored, BrokenCopy, reason
+from app.backup.errors import AlreadyStored, BrokenCopy
 from app.backup.files import CHUNK_BYTES, working_directory
 from app.backup.identity import (
     NEW,
@@ -44,7 +44,7 @@ from app.backup.lease import HELD, RELEASED, Entry
 from app.backup.lease_log import LeaseLog, newest_entry_number
 from app.backup.store import Store
 from app.clock import now
-from app.errors import CannotStart
+from app.errors import CannotStart, reason_of
 from app.storage.database import Database
 from app.storage.facts import find_fact
 from app.storage.sqlite import SqliteEngine
@@ -108,7 +108,7 @@ def back_up(path: Path, store: Store) -> Copy | None:
         remove_old_copies(store)
         return copy
     except database.engine.errors as error:
-        raise CannotStart(f"The backup of {path} failed: {reason(error)}.") from None
+        raise CannotStart(f"The backup of {path} failed: {reason_of(error)}.") from None
     finally:
         database.close()
 

@@ -23,7 +23,7 @@ from http.client import HTTPConnection, HTTPException
 from urllib.parse import SplitResult, urlsplit
 
 from app.addresses import is_loopback
-from app.errors import BadInput, ServiceError
+from app.errors import BadInput, ServiceError, reason_of
 
 TIMEOUT_S = 10.0  # for a whole request, however slowly the server answers
 RESOLVE_S = 3.0  # how long a URL that is being entered waits for the name server
@@ -226,8 +226,7 @@ def _resolve(host: str, port: int) -> list[str]:
     try:
         infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise NoAnswer(f"{host} can't be found: {reason}") from None
+        raise NoAnswer(f"{host} can't be found: {reason_of(error)}") from None
     return [str(info[4][0]) for info in infos]
 
 

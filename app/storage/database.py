@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from app.errors import DatabaseFailed, OutcomeUnknown, Unavailable, WritesPaused
+from app.errors import DatabaseFailed, OutcomeUnknown, Unavailable, WritesPaused, reason_of
 from app.storage.engine import MOVING_SENTENCE, WRITER_TIMEOUT_S, Engine
 
 log = logging.getLogger("takeanumber")
@@ -343,7 +343,7 @@ class Database:
             return False  # they may be stored
         if self.engine.is_transient(error):
             if tries == MAX_TRIES:
-                log.warning("The database can't be written to: %s", str(error).partition("\n")[0])
+                log.warning("The database can't be written to: %s", reason_of(error))
                 return False
             time.sleep(RETRY_S * 2 ** (tries - 1))
             self._commit_batch(lane, jobs, tries + 1)

@@ -24,7 +24,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql as psql
 
-from app.errors import CannotStart
+from app.errors import CannotStart, reason_of
 from app.storage.copy_text import id_of, line_of, row_of
 from app.storage.facts import SET_FACT
 from app.storage.files import SIDE_FILES, fsync
@@ -151,8 +151,7 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except (psycopg.Error, sqlite3.Error, OSError, sa.exc.SQLAlchemyError) as error:
-        reason = str(error).partition("\n")[0].rstrip(".")
-        raise CannotStart(f"Moving failed, and nothing was changed: {reason}.") from error
+        raise CannotStart(f"Moving failed, and nothing was changed: {reason_of(error)}.") from error
 
 
 @contextmanager
@@ -160,8 +159,9 @@ def _end_of_move() -> Iterator[None]:
     try:
         yield
     except (psycopg.Error, OSError) as error:
-        reason = str(error).partition("\n")[0].rstrip(".")
-        raise CannotStart(f"The end of the move failed: {reason}. Give the same command again.") from error
+        raise CannotStart(
+            f"The end of the move failed: {reason_of(error)}. Give the same command again."
+        ) from error
 
 
 # ----- to PostgreSQL

@@ -24,7 +24,7 @@ from psycopg.types.numeric import IntDumper
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.errors import BadInput, DatabaseFailed, OutcomeUnknown, WritesPaused
+from app.errors import BadInput, DatabaseFailed, OutcomeUnknown, WritesPaused, reason_of
 from app.storage.engine import MOVING_SENTENCE, OUTBOX, WRITER_TIMEOUT_S
 from app.storage.sql import ROWS_CHANGED, driver_connection
 
@@ -369,7 +369,7 @@ class Signals:
                             self.on_change()
             except psycopg.Error as error:
                 if not self._closed.is_set():
-                    log.warning("Other instances can't be heard just now: %s", _first_line(error))
+                    log.warning("Other instances can't be heard just now: %s", reason_of(error))
                 self._closed.wait(RETRY_S)
 
     def _notify(self) -> None:
@@ -452,7 +452,3 @@ class SessionLocks:
                 self._raw.close()
             self._raw = None
         self._held.clear()
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]

@@ -15,7 +15,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.errors import CannotStart
+from app.errors import CannotStart, reason_of
 from app.settings import Settings
 from app.storage.database import Database
 from app.storage.facts import PUSH_KEY, new_push_key
@@ -140,11 +140,11 @@ def refusal(error: psycopg.Error) -> str:
     """Return in a sentence why no connection can be made. It never holds the password."""
     text = str(error)
     if isinstance(error, psycopg.ProgrammingError):  # libpq doesn't understand the URL
-        return f"{SETTING} can't be used: {_first_line(error)}."
+        return f"{SETTING} can't be used: {reason_of(error)}."
     for pattern, reason in REASONS:
         if re.search(pattern, text, re.IGNORECASE):
             return f"The server of {SETTING} {reason}."
-    return f"The server of {SETTING} can't be used: {_first_line(error)}."
+    return f"The server of {SETTING} can't be used: {reason_of(error)}."
 
 
 def schema_of(raw: psycopg.Connection[Any]) -> str | None:
@@ -187,7 +187,7 @@ def upgrade(db: Connection) -> None:
         command.upgrade(config, "head")
     except Exception as error:
         raise CannotStart(
-            f"Upgrading failed, so {NAME[0].lower()}{NAME[1:]} was left as it was: {_first_line(error)}"
+            f"Upgrading failed, so {NAME[0].lower()}{NAME[1:]} was left as it was: {reason_of(error)}."
         ) from error
 
 
@@ -206,11 +206,6 @@ def _transaction(url: str) -> Iterator[Connection]:
             yield db
             run(db, "COMMIT")
     except (psycopg.Error, sa.exc.SQLAlchemyError) as error:
-        raise CannotStart(f"{NAME} can't be used: {_first_line(error)}.") from None
+        raise CannotStart(f"{NAME} can't be used: {reason_of(error)}.") from None
     finally:
         engine.dispose()
-
-
-def _first_line(error: BaseException) -> str:
-    error = getattr(error, "orig", None) or error
-    return str(error).partition("\n")[0].strip().rstrip(".")

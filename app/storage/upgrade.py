@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
-from app.errors import CannotStart
+from app.errors import CannotStart, reason_of
 from app.settings import Settings
 from app.storage.condition import find_damage, has_room, is_damage
 from app.storage.database import Database
@@ -183,9 +183,8 @@ def upgrade_file(path: Path, description: str | None = None) -> None:
                 raise ValueError("rows would refer to rows that no longer exist")
             run(db, "COMMIT")
     except Exception as error:
-        reason = str(error).partition("\n")[0]
         raise CannotStart(
-            f"Upgrading {description or path} failed, so it was left as it was: {reason}"
+            f"Upgrading {description or path} failed, so it was left as it was: {reason_of(error)}."
         ) from error
     finally:
         engine.dispose()
