@@ -36,7 +36,7 @@ def day_of_calls(clinic, cleo, clock):
     return clinic
 
 
-def test_it_counts_calls_out_and_in_with_and_without_a_list(day_of_calls):
+def test_the_report_counts_calls_out_and_in_with_and_without_a_list(day_of_calls):
     content = report(day_of_calls)
     assert (content["calls"], content["outgoing"], content["incoming"], content["reached"]) == (4, 2, 2, 2)
     assert (content["people"], content["people_reached"]) == (4, 2)
@@ -50,7 +50,7 @@ def test_it_counts_calls_out_and_in_with_and_without_a_list(day_of_calls):
     assert content["referrals"] == [{"to": "Housing advice", "kind": "service", "total": 2}]
 
 
-def test_it_counts_by_day_and_by_hour_in_the_zone_of_the_place(clinic, cleo, clock):
+def test_the_report_counts_by_day_and_by_hour_in_the_zone_of_the_place(clinic, cleo, clock):
     clinic.put_on_list("Ida", "Jon")
     cleo.make_call()  # on Saturday at 11 in Berlin
     clock.advance(hours=12)  # at 23

@@ -306,7 +306,7 @@ def test_a_count_below_zero_stays_below_zero(shop, door):
         (10, -3, "free"),
     ],
 )
-def test_it_is_green_amber_from_80_percent_and_red_when_full(shop, door, capacity, count, level):
+def test_a_count_is_green_amber_from_80_percent_and_red_when_full(shop, door, capacity, count, level):
     shop.owner_post("/counters/shop", capacity=capacity)
     door.tap(count)
     assert shop.picture()["counters"][0]["level"] == door.get()["level"] == level

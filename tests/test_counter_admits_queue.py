@@ -678,7 +678,7 @@ def test_the_screen_and_the_board_say_who_may_come_in(app, free):
     assert "1 waiting" in Browser(app).open(free.counter()["links"]["screen"]).html
 
 
-def test_they_are_let_in_without_javascript(app, free, door):
+def test_customers_are_let_in_without_javascript(app, free, door):
     customers(free, 2, 1)
     page = Browser(app).open(door.link)
     page.press("In, A1", delta="2")

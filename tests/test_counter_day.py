@@ -263,7 +263,7 @@ def test_two_counters_have_days_of_their_own(shop, door):
     assert points(day_of(shop, counter="cellar")) == [("10:00", 2)]
 
 
-def test_the_times_are_those_of_the_place(client, clock):
+def test_the_times_of_a_day_are_those_of_the_place(client, clock):
     place, door = in_zone(client, "Asia/Kathmandu")
     door.tap(2)
     assert points(day_of(place)) == [("15:45", 2)]

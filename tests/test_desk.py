@@ -194,7 +194,7 @@ def test_a_button_needs_a_number(place, ana, button):
     assert ana.current_number() == "A1"
 
 
-def test_the_times_are_kept(place, ana, clock):
+def test_the_times_of_a_ticket_are_kept(place, ana, clock):
     customers(place, 1)
     clock.advance(minutes=1)
     ana.call_next()

@@ -181,7 +181,7 @@ def test_shellcheck_finds_nothing():
     assert ended.stdout + ended.stderr == b""
 
 
-def test_its_syntax_is_that_of_python_3_9():  # which CloudShell has
+def test_the_syntax_of_the_scripts_in_deploy_is_that_of_python_3_9():  # which CloudShell has
     for path in (HERE / "deploy").glob("*.py"):
         source = path.read_text()
         ast.parse(source, feature_version=(3, 9))

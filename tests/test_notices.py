@@ -41,7 +41,7 @@ def test_newest_first_and_three_at_most(place, ana):
     assert place.owner_post("/messages/999/remove").status == 404
 
 
-def test_it_goes_at_its_time(place, clock):
+def test_a_message_goes_at_its_time(place, clock):
     clock.set("2026-11-21 10:00:20")
     place.owner_post("/messages", text="Until half past", until="10:30")
     place.owner_post("/messages", text="For five minutes", minutes=5)
@@ -99,7 +99,7 @@ def test_the_history_holds_no_text(place):
     assert "message" in place.event_kinds()
 
 
-def test_it_is_pushed_if_asked_for_to_those_who_wait(start, receiver, clock):
+def test_a_message_is_pushed_if_asked_for_to_those_who_wait(start, receiver, clock):
     app = start(url="https://queue.example.org", push_hosts=receiver.url)
     parts = app.extensions["takeanumber"]
     place = open_deli(AppClient(app), timezone=clock.noon_zone)

@@ -60,7 +60,7 @@ def shop(start, receiver, clock):
     return Shop(start(url=URL, push_hosts=receiver.url), receiver, clock)
 
 
-def test_the_example_of_the_standard():
+def test_the_example_of_the_standard_is_encrypted_as_there():
     browser = web_push.Browser(
         "https://push.example.net",
         "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",

@@ -57,7 +57,7 @@ def test_who_does_not_want_it_is_not(hotline, post):  # noqa: F811
     assert news(hotline, post) == []
 
 
-def test_they_learn_that_they_could_not_be_reached(hotline, post, clock):  # noqa: F811
+def test_who_asked_learns_that_they_could_not_be_reached(hotline, post, clock):  # noqa: F811
     asks_for_news(hotline, post)
     caller = hotline.caller()
     subjects = []
@@ -70,14 +70,14 @@ def test_they_learn_that_they_could_not_be_reached(hotline, post, clock):  # noq
     assert "ask once more" in last[1]
 
 
-def test_a_wrong_number(hotline, post):  # noqa: F811
+def test_who_asked_learns_that_their_number_is_wrong(hotline, post):  # noqa: F811
     asks_for_news(hotline, post)
     hotline.caller().make_call("Wrong number")
     ((_subject, text),) = news(hotline, post)
     assert "seems to be wrong" in text
 
 
-def test_it_is_done_after_a_call_back_too(hotline, post, clock):  # noqa: F811
+def test_a_request_is_done_after_a_call_back_too(hotline, post, clock):  # noqa: F811
     asked = asks_for_news(hotline, post)
     caller = hotline.caller()
     caller.make_call("Call back later", call_back_at="2026-11-21T15:00")
@@ -88,7 +88,7 @@ def test_it_is_done_after_a_call_back_too(hotline, post, clock):  # noqa: F811
     assert link_in(post.mails()[0], "stands") == asked["links"]["ticket"]
 
 
-def test_it_is_done_when_they_phone_in(hotline, post):  # noqa: F811
+def test_a_request_is_done_when_they_phone_in(hotline, post):  # noqa: F811
     asks_for_news(hotline, post)
     answer = hotline.caller().post("calls/incoming", phone="030 1234567", outcome="Reached")
     assert answer.body["closed"] is True

@@ -72,7 +72,7 @@ def test_other_callers_cannot_refer_to_a_restricted_list(secret, cleo):
     assert state(secret) == before
 
 
-def test_its_callers_can_refer_to_a_restricted_list_and_away_from_it(secret, dan, cleo):
+def test_callers_of_a_restricted_list_can_refer_to_it_and_away_from_it(secret, dan, cleo):
     secret.put_on_list("Ben")
     dan.post("calls/next", list="follow-ups")
     assert dan.report(dan.get_calls()["call"], refer_to="secret", refer_note="Hello").body["closed"] is True
@@ -96,7 +96,7 @@ def test_an_opt_out_noted_by_another_caller_keeps_the_restricted_call(secret, cl
     assert dan.next_call() is None
 
 
-def test_its_reports_are_not_among_the_last_calls_of_who_left_it(secret, dan):
+def test_reports_of_a_restricted_list_are_not_among_the_last_calls_of_who_left_it(secret, dan):
     dan.report(dan.next_call(), notes="Hidden")
     assert "Ida" in str(dan.get_calls()["recent"])
     secret.owner_post("/queues/secret", callers=[])

@@ -207,7 +207,7 @@ def test_every_figure_is_that_of_the_csv(lively, query):
 
 @of_the_week
 @pytest.mark.parametrize("queue", ["deli", "bakery"])
-def test_one_queue_alone(lively, queue):
+def test_the_statistics_of_one_queue_count_its_tickets_only(lively, queue):
     query = "?from=2026-11-19&to=2026-11-21"
     rows = downloaded(lively, "tickets_csv", query)
     shown = stats(lively, f"{query}&queue={queue}")

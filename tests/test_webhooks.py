@@ -138,7 +138,7 @@ def test_the_signature_is_that_of_the_standard(shop, clock):
     assert shop.hook["secret"].startswith("whsec_")
 
 
-def test_the_example_of_the_standard():
+def test_the_example_of_the_standard_is_signed_as_there():
     signer = Webhook("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     signed = signer.sign(
         "msg_p5jXN8AQM9LWM0D4loKWxJek", datetime.fromtimestamp(1614265330, UTC), '{"test": 2432232314}'

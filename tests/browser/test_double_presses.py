@@ -295,7 +295,7 @@ def test_a_customer_without_a_phone_is_added_while_the_line_moves(shop, ana):
     assert shop.waiting() == ["A1", "A2"]
 
 
-def test_it_rings_when_somebody_comes_to_an_empty_line_and_remembers_that_it_may_not(shop, ana, notices):
+def test_a_desk_rings_when_somebody_comes_to_an_empty_line_and_remembers_that_it_may_not(shop, ana, notices):
     ana.get_by_role("heading", level=1).click()  # browsers let a page sound only after a touch
     switch = ana.get_by_role("button", name="Chime for new customers")
     expect(switch).to_have_attribute("aria-pressed", "true")

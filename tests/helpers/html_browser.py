@@ -88,12 +88,12 @@ class Browser:
         return self
 
     def _go(self, method: str, url: str, **request) -> Browser:
-        heads = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+        headers = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
         self.redirects = []
-        answer = self.client.open(url, method=method, headers=heads, base_url=self.base, **request)
+        answer = self.client.open(url, method=method, headers=headers, base_url=self.base, **request)
         while answer.status_code in (302, 303):
             self.redirects.append(answer.status_code)
-            answer = self.client.get(answer.headers["Location"], headers=heads, base_url=self.base)
+            answer = self.client.get(answer.headers["Location"], headers=headers, base_url=self.base)
         assert answer.status_code != 500, self.url
         assert answer.mimetype == "text/html"
         self.html, self.url, self.status = answer.text, answer.request.path, answer.status_code

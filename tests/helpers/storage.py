@@ -34,7 +34,7 @@ ENVIRONMENT = {
     "AWS_CONFIG_FILE": "/nowhere",
     "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
 }
-SAID = '<?xml version="1.0"?><Error><Code>{code}</Code><Message>As the test wants it.</Message></Error>'
+ERROR_BODY = '<?xml version="1.0"?><Error><Code>{code}</Code><Message>As the test wants it.</Message></Error>'
 
 NOT_HANDED_ON = ("content-length", "connection", "transfer-encoding")
 
@@ -146,7 +146,7 @@ class Way:
             self.freed.wait(60)
             request.close_connection = True
         elif isinstance(wrong, tuple):
-            self._answer(request, wrong[0], SAID.format(code=wrong[1]).encode())
+            self._answer(request, wrong[0], ERROR_BODY.format(code=wrong[1]).encode())
         elif wrong == "web":
             self._answer(request, 200, b"<html><p>Welcome!</p></html>")
         else:
