@@ -13,7 +13,7 @@ from app.core.mail_addresses import MailLinks, address_key, ask_to_confirm, is_c
 from app.core.mail_texts import new_request
 from app.core.models import CALLS, Contact, Place, Queue, Ticket
 from app.core.outbox import REQUEST, queue_mail
-from app.core.phones import ANY
+from app.core.phones import ANY_READING
 from app.core.places import find_place, new_token
 from app.core.queries import NORMAL_PRIORITY, OPEN_STATES, SELECT_TICKETS, get_ticket
 from app.core.queues import call_lists, find_call_list
@@ -34,7 +34,7 @@ class CallRequest:
     email: str | None = None
     note: str | None = None
     mail_when_done: bool = False  # to the e-mail address
-    phone_confirmed: str = ANY  # see read_phone()
+    phone_confirmed: str = ANY_READING  # see read_phone()
 
 
 def request_call(

@@ -17,7 +17,7 @@ from app.core.days import time_zones
 from app.core.history import record
 from app.core.models import Contact, Place
 from app.core.opt_outs import forbid_numbers, is_opted_out, lift_numbers
-from app.core.phones import ANY, read_phone, read_phones
+from app.core.phones import ANY_READING, read_phone, read_phones
 from app.core.places import find_place_for_owner
 from app.core.queries import OPEN_CALL
 from app.core.tags import join_tags
@@ -110,7 +110,7 @@ def validate_contact(fields: ContactFields, country: str) -> ContactDetails:
     _check_lengths(details)
     phone, email, timezone = details.get("phone"), details.get("email"), details.get("timezone")
     if phone:
-        details["phone"] = read_phone(phone, country, fields.get("phone_confirmed", ANY))
+        details["phone"] = read_phone(phone, country, fields.get("phone_confirmed", ANY_READING))
     if email and not re.fullmatch(EMAIL_ADDRESS, email):
         raise BadInput("Email: please write an address such as ana@example.org.", field="email")
     if timezone and timezone not in time_zones():
@@ -192,7 +192,7 @@ def find_or_add_contact(
     email: str | None = None,
     address: str | None = None,
     notes: str | None = None,
-    phone_confirmed: str = ANY,
+    phone_confirmed: str = ANY_READING,
     hidden_lists: Collection[int] = (),
 ) -> Contact:
     """Return the contact with this phone number, as somebody typed it, or add one. Raises BadInput.

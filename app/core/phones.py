@@ -23,7 +23,7 @@ from app.errors import BadInput, UnsureNumber
 if TYPE_CHECKING:
     from phonenumbers import PhoneNumber
 
-ANY = "any"  # confirms whatever is read: for programs, which nobody can ask once more
+ANY_READING = "any"  # confirms whatever is read: for programs, which nobody can ask once more
 
 # A number that the library doesn't know is possible when it has at least nine digits, because new ranges are
 # assigned all the time.
@@ -42,7 +42,7 @@ class PhoneReading:
     others: tuple[str, ...] = ()  # further numbers in the text, as they stand there
 
 
-def read_phone(text: str, country: str, confirmed: str | None = ANY) -> str:
+def read_phone(text: str, country: str, confirmed: str | None = ANY_READING) -> str:
     """Return a phone number as it is stored. Raises BadInput.
 
     `country` is two letters, such as "DE"; it may be empty, and then only numbers with a country code can be
@@ -56,7 +56,7 @@ def read_phone(text: str, country: str, confirmed: str | None = ANY) -> str:
             "“Do not call”.",
             field="phone",
         )
-    if not reading.is_certain and confirmed not in (ANY, reading.phone):
+    if not reading.is_certain and confirmed not in (ANY_READING, reading.phone):
         shown = format_phone(reading.phone, "")
         raise UnsureNumber(
             f"Phone: “{text.strip()}” was read as {shown}. If that is right, press the button again.",

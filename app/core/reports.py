@@ -17,7 +17,7 @@ from app.core.desks import Desk, update_desk
 from app.core.history import record
 from app.core.mail_addresses import MailLinks
 from app.core.models import Contact, Outcome, Place, Queue, Report, Service, Servicer, Ticket
-from app.core.phones import ANY
+from app.core.phones import ANY_READING
 from app.core.queries import OPEN_CALL, OPEN_STATES, SELECT_TICKETS
 from app.core.queues import get_queue
 from app.core.request_mails import tell_news
@@ -140,7 +140,7 @@ def log_incoming(
     name: str | None = None,
     list_slug: str | None = None,
     request_id: str | None = None,
-    phone_confirmed: str = ANY,
+    phone_confirmed: str = ANY_READING,
     links: MailLinks | None = None,
 ) -> Report:
     """Store a report of somebody who phoned in, and return it. The contact is found by the number, or added.

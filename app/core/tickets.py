@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from app.core.days import day_of_series
 from app.core.history import can_be_undone, last_event, record
 from app.core.models import DETAILS, CustomerDetails, Place, Queue, Ticket, WaitRange
-from app.core.phones import ANY, read_phone
+from app.core.phones import ANY_READING, read_phone
 from app.core.places import find_place, find_place_for_owner, new_token
 from app.core.queries import (
     CALL_ORDER,
@@ -353,7 +353,7 @@ def may_call_back(db: Connection, at: float, place: Place, queue: Queue, ticket:
 
 
 def request_phone_call(
-    db: Connection, at: float, slug: str, token: str, phone: str, confirmed: str = ANY
+    db: Connection, at: float, slug: str, token: str, phone: str, confirmed: str = ANY_READING
 ) -> None:
     """Let a waiting customer go home: they keep their place in line, and are phoned when it's their turn.
 

@@ -16,7 +16,7 @@ from werkzeug.datastructures import MultiDict
 from wtforms import BooleanField, Field, Form, IntegerField, SelectMultipleField, StringField
 
 from app.core.contacts import MISSING_SENTENCES
-from app.core.phones import ANY
+from app.core.phones import ANY_READING
 from app.errors import BadInput, TooLarge, TooMany, Unavailable
 from app.network import MAX_BODY_BYTES, MAX_CONTACTS_BODY_BYTES, client_of, network_of
 from app.web.access import check_link
@@ -325,7 +325,7 @@ def _json_value(field: Field, value: Any) -> list[str] | None:
 
 def phone_confirmed() -> str:
     """Return the number that a form confirms by being sent again; a program confirms all that it sends."""
-    return ANY if request.is_json else request.form.get("phone_confirmed", "")
+    return ANY_READING if request.is_json else request.form.get("phone_confirmed", "")
 
 
 # ----- days in the query string
