@@ -462,8 +462,8 @@ def rename_desk(db: Connection, at: float, slug: str, token: str, name: str, des
     record(db, at, desk.place.id, "change-servicer", servicer_id=desk.servicer.id)
 
 
-def finish_shift(db: Connection, at: float, slug: str, token: str) -> None:
-    """End the shift at this desk; see end_shift()."""
+def end_own_shift(db: Connection, at: float, slug: str, token: str) -> None:
+    """End the shift of the servicer at this desk; see end_shift()."""
     desk = update_desk(db, at, slug, token)
     end_shift(db, at, desk.place, desk.servicer)
 

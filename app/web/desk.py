@@ -325,7 +325,7 @@ def rename(place: str, token: str) -> Answer:
 @errors_on(show_desk)
 def end_shift(place: str, token: str) -> Answer:
     """End the shift. The customer at the desk waits again, first in line."""
-    write(desks.finish_shift, place, token)
+    write(desks.end_own_shift, place, token)
     return back_to_desk(place, token, "Your shift has ended. Press Resume to start again.")
 
 
