@@ -256,6 +256,17 @@ def test_long_services_are_believed_if_they_are_usual():
     assert 135 < usual < 155
 
 
+def test_a_change_is_followed_the_more_the_longer_it_has_lasted():
+    """Services take twice as long, maybe for an hour only."""
+
+    def learned(changed):
+        latest = [*[200, 280] * (changed // 2), *[100, 140] * 100]
+        return learn([PastTicket(0, False, duration) for duration in latest], 120)
+
+    assert 170 < learned(20).mean_s < 195 < 220 < learned(160).mean_s < 235
+    assert learned(20).mean_scv > 0.05 > 0.02 > learned(160).mean_scv, "at first, both are possible"
+
+
 def test_where_services_vary_much_a_ticket_keeps_the_end_that_it_was_shown_first(place, ana, clock):
     """Each quick service brings good news, but the next one may be long again."""
     serve(place, ana, clock, *[60, 60, 60, 60, 900, 60, 60, 60, 60, 60] * 4)

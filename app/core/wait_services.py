@@ -19,6 +19,7 @@ WINDOWS = (20, 40, 80, 160)  # a change shows when the mean of the latest so man
 CHANGE_SCV = 0.1  # a change is mostly one by less than a third
 CHANGE_ODDS = 1000.0  # to one, against a change at any time: so unlikely is it that the mean moves by chance
 DOUBT_ODDS = 150.0  # the same, for how wrong the mean may be: a change is feared before it is believed
+CHANGE_LASTS = 20.0  # a change that has lasted for so many services goes on with a probability of one half
 MAX_KNOWN_BY = 150.0  # a mean is never known better than by so many services, since each day is different
 # Somebody forgot to end a service that took more than so many medians. But if more than one in
 # ONE_FORGOTTEN_IN take so long, these are usual, up to MAX_MEDIANS.
@@ -135,6 +136,10 @@ def _follow_change(latest: Sequence[float], mean_s: float, scv: float) -> tuple[
     Of several windows, the one counts whose mean differs most clearly from that of the services before it,
     on a logarithmic scale, where the means of skewed durations are nearly normal. By Bayes' rule, the belief
     in a change grows with the likelihood ratio, exp(z² / 2). Between two means, both are possible.
+
+    What has just changed may soon be as before: of changes whose lengths are Pareto distributed with exponent
+    1, those that have lasted for n services go on for CHANGE_LASTS more with a probability of
+    n / (n + CHANGE_LASTS). So a mean is moved only partly as long as a change is new.
     """
     if not scv:
         return mean_s, 0.0
@@ -152,7 +157,8 @@ def _follow_change(latest: Sequence[float], mean_s: float, scv: float) -> tuple[
             clearest, window = z_squared, size
             factor = math.exp(off * CHANGE_SCV / (CHANGE_SCV + scv / size)) * before_mean_s / mean_s
     unlikely = math.exp(-clearest / 2)
-    belief = 1 / (1 + CHANGE_ODDS * unlikely)
+    goes_on = window / (window + CHANGE_LASTS)
+    belief = goes_on / (1 + CHANGE_ODDS * unlikely)
     fear = 1 / (1 + DOUBT_ODDS * unlikely)
     moved = 1 + belief * (factor - 1)
     known = (1 - belief) * scv / len(latest) + belief * scv / window
