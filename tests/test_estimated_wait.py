@@ -6,7 +6,7 @@ import sys
 import pytest
 from helpers.app import HERE
 
-from app.core.wait_range import Outcome, learn_levels
+from app.core.wait_range import Outcome, learn_levels, range_of
 from app.core.wait_services import PastTicket, learn
 from app.storage.sql import run
 
@@ -265,6 +265,18 @@ def test_a_change_is_followed_the_more_the_longer_it_has_lasted():
 
     assert 170 < learned(20).mean_s < 195 < 220 < learned(160).mean_s < 235
     assert learned(20).mean_scv > 0.05 > 0.02 > learned(160).mean_scv, "at first, both are possible"
+
+
+def test_where_services_vary_much_an_end_moves_only_when_it_has_become_unlikely():
+    vary_much = learn_levels([], scv=2)
+
+    def end(promised):
+        return range_of(20 * 60, (13 * 60) ** 2, vary_much, 60 * promised).to_s / 60
+
+    assert range_of(20 * 60, (13 * 60) ** 2, vary_much).to_s / 60 > 35
+    assert [end(promised) for promised in (26, 36, 70)] == [26, 36, 70]
+    assert 20 < end(5) == end(20) < 26
+    assert 90 < end(150) == end(200) < 110
 
 
 def test_where_services_vary_much_a_ticket_keeps_the_end_that_it_was_shown_first(place, ana, clock):

@@ -22,8 +22,8 @@ STEP = 0.004  # how much a single outcome changes a share
 FORGET = 0.001  # how much each outcome takes a share back to where it began
 MIN_SHARE, MAX_SHARE = 0.01, 0.15
 SHORTEST_S = 60  # a range can't be shorter
-# The levels between which the end of a range that was shown stays: the quantiles of 80 and of 99.7 %.
-KEPT_FROM, KEPT_TO = 0.84, 2.8
+# The levels between which the end of a range that was shown stays: the quantiles of 69 and of 99.98 %.
+KEPT_FROM, KEPT_TO = 0.5, 3.5
 
 
 class Outcome(NamedTuple):
