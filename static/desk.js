@@ -49,12 +49,13 @@ watch(picture => {
   newest = JSON.stringify([picture.epoch, picture.series, picture.queues, version]);
   if (newest !== shown) refresh();
 });
-let served = page.dataset.serving;
+const now = document.getElementById('now');
+let served = now.dataset.serving;
 document.addEventListener('swapped', () => {
   shown = newest;
   count();
-  if (page.dataset.serving !== served) say(document.getElementById('now').querySelector('h1').textContent);
-  served = page.dataset.serving;
+  if (now.dataset.serving !== served) say(now.querySelector('h1').textContent);  // the number, "Free" or "Paused"
+  served = now.dataset.serving;
 });
 setInterval(count, 1000);
 // call lists are private: nothing of them is in the picture

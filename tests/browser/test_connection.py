@@ -120,3 +120,16 @@ def test_a_turn_that_is_over_is_not_left_for_a_screen_reader_to_find(shop, phone
     desk.post("done", number="A1")
     expect(phone.locator("#say")).to_have_text("All done. Thank you!")
     expect(phone.locator("body")).not_to_contain_text("It's your turn")
+
+
+def test_a_desk_is_told_whom_it_serves(shop, ana):
+    said = ana.locator("#say")
+    shop.take()
+    shop.take()
+    expect(ana.get_by_text("2 waiting")).to_be_visible()
+    ana.get_by_role("button", name="Next customer").click()
+    expect(said).to_have_text("A1")
+    ana.get_by_role("button", name="Next customer").click()
+    expect(said).to_have_text("A2")
+    ana.get_by_role("button", name="Done").click()
+    expect(said).to_have_text("Free")
