@@ -1,11 +1,13 @@
 // Says in one line how this device tells its customer that it's their turn, and asks for notifications where it can.
 import { ask, fill, write } from './live.js';
 
-const KEEP_OPEN = 'Keep this page open: it rings.';
+const RINGS = 'Keep this page open: it rings.';
+const MAY_RING = 'Keep this page open: it rings once you turn on Sound.';
+const SHOWS = 'Keep this page open: it shows when it\'s your turn.';
 const NOTIFIED = 'We\'ll notify you, you can lock your phone.';
 const INSTALL = 'To be notified with your phone locked: tap Share, then “Add to Home Screen”, and open this page from there.';
-const BLOCKED = 'Notifications are blocked in your browser’s settings. Keep this page open: it rings.';
-const FAILED = 'Notifications don’t work here just now. Keep this page open: it rings.';
+const BLOCKED = 'Notifications are blocked in your browser’s settings.';
+const FAILED = 'Notifications don’t work here just now.';
 const WORKER = '/push-worker.js';
 
 export const isApple = /iP(hone|ad|od)/.test(navigator.userAgent)
@@ -44,16 +46,23 @@ export function post(url, subscription) {
   return ask(url, { method: 'POST', headers, body });
 }
 
+// What the open page does: it rings only with the sound on, which a browser without audio can't have.
+function keepOpen() {
+  const sound = document.getElementById('sound');
+  if (!sound || sound.hidden) return SHOWS;
+  return sound.getAttribute('aria-pressed') === 'true' ? RINGS : MAY_RING;
+}
+
 // Fills the element #reach of the ticket's page, each time that it is made anew.
 export function tellHow(page) {
-  let on = false, line = KEEP_OPEN, busy = false;
+  let on = false, trouble = '', busy = false;
 
   function draw() {
     const box = document.getElementById('reach'), { pushKey } = page.dataset;
     if (!box) return;
     if (!box.firstChild) fill(box, ...(hasPush && pushKey ? [makeButton(), makeLine()] : [makeLine()]));
     const button = box.querySelector('button'), needsInstall = !hasPush && pushKey && isApple && window.isSecureContext;
-    write(box.querySelector('p'), on ? NOTIFIED : needsInstall ? INSTALL : line);
+    write(box.querySelector('p'), on ? NOTIFIED : needsInstall ? INSTALL : `${trouble} ${keepOpen()}`.trim());
     if (button) button.setAttribute('aria-pressed', String(on));
   }
 
@@ -88,7 +97,7 @@ export function tellHow(page) {
       if (on) await stop();
       else await begin();
     } catch (error) {
-      line = FAILED;
+      trouble = FAILED;
     }
     busy = false;
     draw();
@@ -96,12 +105,12 @@ export function tellHow(page) {
 
   async function begin() {
     if (await Notification.requestPermission() !== 'granted') {  // first, while the press still counts
-      line = BLOCKED;
+      trouble = BLOCKED;
       return;
     }
     const answer = await post(page.dataset.notify, await subscribe(page.dataset.pushKey));
     on = answer.ok;
-    line = KEEP_OPEN;
+    trouble = '';
     if (!answer.ok) write(document.getElementById('message'), (await answer.json()).error);
   }
 
@@ -112,6 +121,7 @@ export function tellHow(page) {
   }
 
   document.addEventListener('swapped', draw);
+  document.addEventListener('sound', draw);
   draw();
   look().catch(() => {});
 }

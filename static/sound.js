@@ -42,7 +42,10 @@ export function sound(button, key, { usually = false } = {}) {
   let context, allowed = false, wanted = chosen ? chosen === 'on' : usually;
 
   const runs = () => Boolean(context) && context.state === 'running';
-  const shown = () => button.setAttribute('aria-pressed', String(wanted && runs()));
+  const shown = () => {
+    button.setAttribute('aria-pressed', String(wanted && runs()));
+    document.dispatchEvent(new Event('sound'));  // a page may say what it does
+  };
 
   async function unlock() {
     if (audioSession) audioSession.type = 'playback';

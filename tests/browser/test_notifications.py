@@ -201,6 +201,23 @@ def hide(page, hidden):
     )
 
 
+def test_a_ticket_promises_to_ring_only_with_the_sound_on(shop, visit):
+    page = visit(shop.customer().ticket["links"]["ticket"])
+    reach = page.locator("#reach")
+    expect(reach).to_have_text("Keep this page open: it rings once you turn on Sound.")
+    page.get_by_role("button", name="Sound").click()
+    expect(reach).to_have_text("Keep this page open: it rings.")
+    page.get_by_role("button", name="Sound").click()
+    expect(reach).to_have_text("Keep this page open: it rings once you turn on Sound.")
+
+
+def test_a_browser_without_audio_promises_no_ring(shop, visit):
+    page = visit("about:blank")
+    page.add_init_script("delete window.AudioContext; delete window.webkitAudioContext;")
+    page.goto(shop.customer().ticket["links"]["ticket"].replace("127.0.0.1", "shop.test"))
+    expect(page.locator("#reach")).to_have_text("Keep this page open: it shows when it's your turn.")
+
+
 def test_a_hidden_page_goes_on_to_tell_and_rings(shop, visit, notices):
     first = shop.customer()
     page = visit("about:blank")
