@@ -35,6 +35,15 @@ def _is_invisible(c: str) -> bool:
     return unicodedata.category(c) in _INVISIBLE_CATEGORIES or c in _BLANK_LETTERS
 
 
+def visible(text: str) -> str:
+    """Return a text without what has no shape of its own, such as joiners and marks of direction."""
+    return "".join(
+        c
+        for c in text
+        if unicodedata.category(c) != "Cf" and c not in _BLANK_LETTERS and not "\ufe00" <= c <= "\ufe0f"
+    )
+
+
 # ----- the direction of writing: https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters
 
 _POP_EMBEDDING = "\u202c"

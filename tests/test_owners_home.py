@@ -156,7 +156,7 @@ def test_only_what_ended_within_the_hour_is_restored(place, ana, clock):
 # ----- queues
 
 
-@pytest.mark.parametrize("name", ["Deli", "deli", " DELI ", "Ｄｅｌｉ"])
+@pytest.mark.parametrize("name", ["Deli", "deli", " DELI ", "Ｄｅｌｉ", "Deli\u200b", "\u202eDeli"])
 def test_no_two_queues_have_the_same_name(bakery, name):
     before = bakery.export()
     for response in (bakery.owner_post("/queues", name=name), bakery.owner_post("/queues/bakery", name=name)):

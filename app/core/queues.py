@@ -23,6 +23,7 @@ from app.core.transitions import check_nobody_in, start_day
 from app.core.wordlists import add_default_outcomes
 from app.errors import BadInput, Conflict, NotFound
 from app.storage.sql import insert, insert_returning, load, load_all, load_first, run, update
+from app.text import visible
 
 KIND_NAMES = {WALK_IN: "queue", CALLS: "call list"}
 USUAL_SERVICE_S = 180  # the guess until the owner says, or customers were served
@@ -287,7 +288,7 @@ def _check_name(name: str, kind: str, others: list[Queue]) -> None:
 
 def _comparable(name: str) -> str:
     """Return a name as it is compared: what reads the same is the same."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    return " ".join(visible(unicodedata.normalize("NFKC", name)).casefold().split())
 
 
 # ----- changing
