@@ -51,6 +51,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import click
@@ -59,7 +60,7 @@ import waitress.adjustments
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app.addresses import local_addresses
+from app.addresses import is_loopback, local_addresses
 from app.backup.copies import ORPHAN, Copy, copies_among
 from app.backup.keeper import Keeper
 from app.backup.last import LAST
@@ -320,24 +321,37 @@ def prepare_process(threads: int) -> None:
         options.append((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000))
 
 
+EVERY_ADDRESS = ("0.0.0.0", "::")  # as HOST: every address of this machine
+
+
 def reachable_url(settings: Settings, port: int) -> str:
     """Return the URL at which phones on the same network reach this server. Nothing is sent to find out."""
     if settings.url:
         return settings.url.rstrip("/")
     host = settings.host
-    if host in ("0.0.0.0", "::"):
+    if host in EVERY_ADDRESS:
         host = next(iter(local_addresses()), "127.0.0.1")
-    return f"http://{host}:{port}"
+    return url_of(host, port)
+
+
+def url_of(host: str, port: int) -> str:
+    """Return the URL of a server at this host, which may be an IPv6 address."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def print_address(settings: Settings, port: int) -> None:
     """Print where the server is, with a QR code for phones."""
     import qrcode
 
-    local_url, url = f"http://127.0.0.1:{port}", reachable_url(settings, port)
-    click.echo(
-        f"Take A Number is running; Ctrl-C stops it.\n\n  On phones nearby: {url}\n  Here: {local_url}\n"
-    )
+    url = reachable_url(settings, port)
+    local_url = url_of("127.0.0.1" if settings.host in EVERY_ADDRESS else settings.host, port)
+    click.echo("Take A Number is running; Ctrl-C stops it.\n")
+    if is_loopback(urlsplit(url).netloc):
+        click.echo(
+            f"  Here: {local_url}\n\nPhones can’t open that. For them, set HOST=0.0.0.0 or TAKEANUMBER_URL.\n"
+        )
+    else:
+        click.echo(f"  On phones nearby: {url}\n  Here: {local_url}\n")
     code = qrcode.QRCode(border=2)
     code.add_data(url)
     code.print_ascii(invert=True)

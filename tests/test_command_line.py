@@ -83,6 +83,25 @@ def test_serve_prints_its_address(start_server):
     assert "Traceback" not in server.log
 
 
+def test_serve_promises_no_address_to_phones_that_only_this_computer_can_open(start_server):
+    server = start_server("--host", "127.0.0.1")
+    assert f"Here: http://127.0.0.1:{server.port}\n" in server.log
+    assert "On phones nearby" not in server.log
+    assert "Phones can’t open that. For them, set HOST=0.0.0.0 or TAKEANUMBER_URL." in server.log
+
+
+def test_serve_prints_first_what_phones_can_open(start_server):
+    log = start_server("--host", "0.0.0.0").log
+    if "On phones nearby" in log:  # this machine may have no network
+        assert log.index("On phones nearby") < log.index("Here: http://127.0.0.1:")
+
+
+def test_links_to_an_ipv6_address_are_as_browsers_take_them(start_server, invoke, monkeypatch):
+    start_server().open_shop()
+    monkeypatch.setenv("HOST", "fd00::2")
+    assert "http://[fd00::2]:8000/corner-deli/manage/" in invoke("links").stdout
+
+
 def test_serve_prints_the_configured_url(start_server):
     assert "https://queue.example.org" in start_server(url="https://queue.example.org").log
 
