@@ -161,6 +161,8 @@ function tellEverybody(messages) {
     line.textContent = text;
     box.insertBefore(line, box.children[index] || null);
   });
+  if (box.scrollHeight > box.clientHeight + 1) box.tabIndex = 0;  // keys can scroll it
+  else box.removeAttribute('tabindex');
 }
 
 // Puts these nodes in the place of all that an element holds.

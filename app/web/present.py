@@ -15,6 +15,7 @@ from app.core.models import Place, Step, Ticket, WaitRange
 from app.text import close_direction_marks
 
 MAX_MINUTES = 20_000  # that Times remembers
+WIDTHS_IN_DIGITS = {"W": 1.65, "M": 1.5}  # letters of a bold prefix that are wider than the rest
 SECONDS = [f"{second:02}" for second in range(60)]
 WHOLE_MINUTES_SINCE = 63_676_800  # 1972-01-08: after Liberia, no zone had an offset with seconds in it
 
@@ -170,6 +171,11 @@ def time_of_day(minute: int) -> str:
     return f"{hours:02}:{minutes:02}"
 
 
+def length_of_number(number: str) -> int:
+    """Return how many digits are as wide as this number of a ticket, for its size: 6 for WWW1."""
+    return round(sum(WIDTHS_IN_DIGITS.get(letter, 1) for letter in number))
+
+
 def code_in_groups(digits: str) -> str:
     """Return the digits of a one-time code as people read them: 1234 5678."""
     return f"{digits[:4]} {digits[4:]}"
@@ -182,6 +188,7 @@ def shown_text(value: Any) -> Any:
 
 TEMPLATE_FILTERS = {
     "code": code_in_groups,
+    "number_length": length_of_number,
     "duration": duration,
     "minutes": minutes_in_words,
     "minutes_since": minutes_since,

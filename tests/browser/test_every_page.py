@@ -798,6 +798,47 @@ def test_a_long_name_fits(open_shop, look, state):
     assert page.evaluate(WHAT_STICKS_OUT) == []
 
 
+@pytest.mark.parametrize("state", [a_ticket_that_waits, a_desk_that_called])
+def test_a_wide_number_fits(open_shop, look, state):
+    shop = open_shop(name="Corner Deli")
+    shop.owner_post("/queues/deli", prefix="WWW")
+    page = look(state(shop), "small phone")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("WWW")
+    assert page.evaluate(WHAT_STICKS_OUT) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+
+
+def test_a_long_name_of_a_queue_fits_into_the_choice_of_days(open_shop, look):
+    shop = open_shop()
+    shop.add_queue("W" * 60)
+    page = look(f"{shop.links['manage']}/stats", "phone on its side")
+    page.get_by_text("Other days or one queue").click()
+    assert page.evaluate("document.documentElement.scrollWidth") == 667
+
+
+MESSAGE = ("We close at 16:30 today: there is a leak. " * 5)[:200]
+
+
+@pytest.mark.parametrize("size", ["small phone", "phone", "phone on its side"])
+@pytest.mark.parametrize("many", [1, 3])
+def test_messages_to_everybody_leave_room_for_what_the_page_is_for(open_shop, look, size, many):
+    shop = open_shop()
+    shop.owner_post("/counters", name="Shop", capacity=90)
+    for number in range(many):
+        shop.owner_post("/messages", text=f"{number} {MESSAGE}"[:200])
+    take = look(shop.links["customers"], size).get_by_role("button", name="Take a number")
+    expect(take).to_be_in_viewport(ratio=1)
+    expect(look(shop.customer().ticket["links"]["ticket"], size).get_by_text("A1")).to_be_in_viewport(ratio=1)
+    door = look(shop.counter()["doors"][0]["links"]["door"], size)
+    seen = """name => {
+        const symbol = document.querySelector(`#${name} b`).getBoundingClientRect();
+        const [x, y] = [symbol.left + symbol.width / 2, symbol.top + symbol.height / 2];
+        return Boolean(document.elementFromPoint(x, y).closest(`#${name}`));
+    }"""
+    assert door.evaluate(seen, "in")
+    assert door.evaluate(seen, "out")
+
+
 @pytest.mark.parametrize(
     "state",
     soak_after(
