@@ -170,6 +170,23 @@ def test_numbers_do_not_restart_while_one_of_them_waits_in_another_queue(bakery)
 # ----- deleting and cancelling
 
 
+@pytest.mark.parametrize("end", ["done", "no-show", "cancel", None])
+def test_the_ticket_of_a_deleted_queue_can_still_be_read(bakery, client, clock, end):
+    customer = bakery.customer("bakery")
+    desk = bakery.desk(queues=["bakery"])
+    if end == "cancel":
+        customer.cancel()
+    elif end:
+        desk.call_next()
+        desk.post(end, number=customer.number)
+    else:
+        clock.advance(days=1)
+    assert bakery.owner_post("/queues/bakery/delete").status == 200
+    page = client.get(customer.ticket["links"]["ticket"], Accept="text/html")
+    assert page.status == 200
+    assert customer.number in page.body
+
+
 def test_a_deleted_queue_is_gone_and_its_tickets_stay_in_the_figures(bakery):
     bakery.customer("bakery").cancel()
     take = bakery.queue("bakery")["links"]["take"]
@@ -494,6 +511,30 @@ def test_the_tickets_of_a_range_of_days(place, clock, days, numbers):
 )
 def test_invalid_days(place, days):
     assert place.client.get(place.owner_get()["links"]["tickets_csv"] + days).status == 400
+
+
+DOWNLOADS = {
+    "/tickets.csv": "Settings",
+    "/stats.csv": "Statistics",
+    "/calls/report.csv": "Call report",
+    "/counters/shop/taps.csv": "Shop",
+    "/queues/follow-ups/reports.csv": "Follow-ups",
+}
+
+
+@pytest.mark.parametrize("download", DOWNLOADS)
+def test_a_download_of_days_the_wrong_way_round_leads_back_to_its_page(place, client, download):
+    place.owner_post("/counters", name="Shop", capacity=90)
+    place.add_queue("Follow-ups", kind="calls")
+    link = f"{place.links['manage']}{download}?from=2026-11-22&to=2026-11-21"
+    page = client.get(link, Accept="text/html")
+    assert page.status == 400
+    assert "The start date must be before the end date." in page.body
+    assert f"<h1>{DOWNLOADS[download]}" in page.body
+    assert 'value="2026-11-22"' in page.body or download.startswith("/counters")
+    assert client.get(link, Accept="application/json").body == {
+        "error": "The start date must be before the end date."
+    }
 
 
 @pytest.mark.both_databases
