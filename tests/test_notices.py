@@ -24,6 +24,7 @@ def test_a_message_of_the_owner_is_on_every_page(shop, client):
         shop.links["board"],
         shop.customer().ticket["links"]["ticket"],
         f"{shop.links['customers']}/counter/shop",
+        shop.counter()["doors"][0]["links"]["door"],
     ]
     for page in pages:
         assert "Back in 10 minutes" in client.get(page, Accept="text/html").body, page

@@ -15,13 +15,14 @@ from app.core.codes import CODE_S, use_code
 from app.core.days import day_of
 from app.core.doors import RefusedTap, Tap, TapResult, find_door, tickets_at_door
 from app.core.models import Counter, Door, Place, Ticket
+from app.core.notices import notices_of
 from app.core.picture import version_of
 from app.core.places import find_place
 from app.core.queries import waiting_tickets
 from app.errors import BadInput, ServiceError, TooLarge
 from app.web.customer import show_place
 from app.web.forms import DOOR_DETAILS, CodeForm, NumberForm, RecountForm, TapForm
-from app.web.picture_json import public_counter_json
+from app.web.picture_json import notice_json, public_counter_json
 from app.web.present import details_json, iso, seconds_to_undo, slug_and_name
 from app.web.request import json_object, limit, limit_network, parse, parse_json, wants_json
 from app.web.response import Answer, errors_on, json_response, link, page, see_other
@@ -106,6 +107,7 @@ def _door_json(db: Connection, place: Place, counter: Counter, this_door: Door) 
         "waiting": waiting,
         "called": [_called_json(place, ticket) for ticket in called],
         "undo": None if undoable is None else _undo_json(undoable),
+        "messages": [notice_json(each, place) for each in notices_of(db, now(), place)],
         "links": {
             "door": url,
             "taps": f"{url}/taps",
