@@ -19,7 +19,7 @@ from app.web.day_ranges import periods_of, suggested_ranges
 from app.web.owner_json import owner_link
 from app.web.present import rounded
 from app.web.request import query_days, wants_json
-from app.web.response import Answer, page
+from app.web.response import Answer, errors_on, page
 from app.web.service import service
 
 owner_call_report = Blueprint("owner_call_report", __name__)
@@ -65,6 +65,7 @@ CSV_COLUMNS = ("table", "name", "outgoing", "incoming", "reached", "average_s", 
 
 
 @owner_call_report.get("/<place>/manage/<token>/calls/report.csv")
+@errors_on(show_report)
 def download_report(place: str, token: str) -> Answer:
     """Download the report: all tables below each other, the first column says which one a row is of."""
     return stream_csv(CSV_COLUMNS, [_csv_rows(_requested_report(place, token))])

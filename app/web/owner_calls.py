@@ -121,6 +121,7 @@ REPORT_COLUMNS = (
 
 
 @owner_calls.get("/<place>/manage/<token>/queues/<queue>/reports.csv")
+@errors_on(show_list, "place", "token", "queue")
 def download_reports(place: str, token: str, queue: str) -> Answer:
     """Download the reports of some days; by default all."""
     first, last = query_days()

@@ -131,10 +131,9 @@ def _door_answer(place: str, token: str, door: Door, message: str, status: int =
 
 
 @owner_counters.get("/<place>/manage/<token>/counters/<counter>")
-def show_counter(place: str, token: str, counter: str) -> Answer:
+def show_counter(place: str, token: str, counter: str, error: ServiceError | None = None) -> Answer:
     """Show how many people were inside over a day: today, or the `day` of the query string."""
     at = now()
-    error: ServiceError | None = None
     with service().database.read() as db:
         row = find_place_for_owner(db, place, token)
         this_counter = find_counter(db, at, row, counter)
@@ -165,6 +164,7 @@ def show_counter(place: str, token: str, counter: str) -> Answer:
 
 
 @owner_counters.get("/<place>/manage/<token>/counters/<counter>/taps.csv")
+@errors_on(show_counter, "place", "token", "counter")
 def download_taps(place: str, token: str, counter: str) -> Answer:
     """Download the taps and recounts of some days as CSV."""
     first, last = query_days()

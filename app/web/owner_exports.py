@@ -15,9 +15,10 @@ from app.core import export
 from app.core.export import TICKET_COLUMNS
 from app.core.places import find_place_for_owner
 from app.web.csv_export import download, stream_csv
+from app.web.owner_settings import show_settings
 from app.web.present import Times, rounded
 from app.web.request import query_days
-from app.web.response import Answer
+from app.web.response import Answer, errors_on
 from app.web.service import service
 
 owner_exports = Blueprint("owner_exports", __name__)
@@ -30,6 +31,7 @@ SAFE_COLUMNS = [
 
 
 @owner_exports.get("/<place>/manage/<token>/tickets.csv")
+@errors_on(show_settings)
 def download_tickets(place: str, token: str) -> Answer:
     """Download the tickets of some days; by default all."""
     first, last = query_days()

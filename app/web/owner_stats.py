@@ -94,6 +94,7 @@ def show_stats(place: str, token: str, error: ServiceError | None = None) -> Ans
 
 
 @owner_stats.get("/<place>/manage/<token>/stats.csv")
+@errors_on(show_stats)
 def download_stats(place: str, token: str) -> Answer:
     """Download the statistics of some days: one figure in each row, named by its path in the JSON."""
     content = stats_json(_requested_stats(place, token))

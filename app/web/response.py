@@ -172,7 +172,7 @@ def is_soon_over(error: ServiceError) -> bool:
 def errors_on(
     show_page: Callable[..., Answer], *url_parts: str
 ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
-    """Decorate a POST view: a request that is refused gets `show_page(…, error=…)`, with what was typed.
+    """Decorate a view of a form: a request that is refused gets `show_page(…, error=…)`, with what was typed.
 
     `show_page` is the GET view of the page with the form. It is called with these parts of the URL, by
     default the place and the token, where the URL has them. JSON clients get the error, and for a Conflict
