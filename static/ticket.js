@@ -59,8 +59,8 @@ function waits({ queue, at }) {
 const reads = () => document.querySelector('#why[open]');
 page.addEventListener('toggle', ({ target }) => {
   if (reads()) refresh();
-  const button = target.id === 'call-me' && target.open && target.querySelector('button');
-  if (button) button.scrollIntoView({ block: 'nearest' });
+  const buttons = target.open ? [...target.querySelectorAll('form button')] : [];
+  if (buttons.length) buttons[buttons.length - 1].scrollIntoView({ block: 'nearest' });
 }, true);
 
 function turn({ desk, door }) {

@@ -54,6 +54,17 @@ def test_soon_and_now(open_shop, post):
     assert zoe.ticket["links"]["ticket"] in post.mails()[0].get_content()
 
 
+def test_a_no_show_is_told_how_to_rejoin(open_shop, post):
+    shop = open_shop()
+    zoe, desk = shop.customer(), shop.desk("Ana", "Window 2")
+    asks(shop, zoe)
+    desk.call_next()
+    desk.post("no-show", number="A1")
+    assert ("zoe@example.org", "A1: the line moved on without you · Corner Deli") in shop.send()
+    text = post.mails()[-1].get_content()
+    assert "We called you, but you weren't there. Ask at the desk to rejoin.\r\n" in text
+
+
 def test_three_an_hour_at_most(open_shop):
     shop = open_shop()
     zoe, desk = shop.customer(), shop.desk("Ana", "Window 2")

@@ -56,7 +56,9 @@ def request_received(
 def ticket_news(place: str, title: str, body: str, ticket_url: str, not_me_url: str) -> MailText:
     """Return the mail that tells a customer how far their line is. `place` is its name, or empty."""
     subject = f"{title} · {place}" if place else title
-    return MailText(subject, f"{title}. {body}.\n\nYour ticket: {ticket_url}\n\n{_not_me(not_me_url)}")
+    return MailText(
+        subject, f"{title}. {body.rstrip('.')}.\n\nYour ticket: {ticket_url}\n\n{_not_me(not_me_url)}"
+    )
 
 
 def owner_alert(place: Place, title: str, body: str) -> MailText:

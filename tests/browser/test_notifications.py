@@ -211,6 +211,13 @@ def test_a_ticket_promises_to_ring_only_with_the_sound_on(shop, visit):
     expect(reach).to_have_text("Keep this page open: it rings once you turn on Sound.")
 
 
+@pytest.mark.parametrize("size", ["small phone", "phone", "phone on its side"])
+def test_what_is_opened_on_a_ticket_comes_into_view(shop, visit, size):
+    page = visit(shop.customer().ticket["links"]["ticket"], size)
+    page.get_by_text("I need more time").click()
+    expect(page.get_by_role("button", name="15 minutes")).to_be_in_viewport(ratio=1)
+
+
 def test_a_browser_without_audio_promises_no_ring(shop, visit):
     page = visit("about:blank")
     page.add_init_script("delete window.AudioContext; delete window.webkitAudioContext;")
