@@ -1,4 +1,5 @@
 // A caller's desk: how long her call is hers, and notes that nothing loses.
+import './forms.js';
 import { ask, say, watch } from './live.js';
 import { quietForms, refresh } from './swap.js';
 

@@ -1,4 +1,6 @@
 // Ticks ranges of contacts, and says how many are chosen.
+import './forms.js';
+
 const form = document.getElementById('bulk');
 
 if (form) {

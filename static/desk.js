@@ -1,4 +1,5 @@
 // A desk hears at once who came, and counts how long it has been serving.
+import './forms.js';
 import { say, watch, write } from './live.js';
 import { quietForms, refresh } from './swap.js';
 import { sound } from './sound.js';

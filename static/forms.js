@@ -1,26 +1,42 @@
-// Forms that lead to another page (data-check): without a network, a press leaves the page as it is, and says so.
+// Forms that lead to another page: without a network, a press leaves the page as it is, with what was typed, and says so.
 import { ask } from './live.js';
-import { offline } from './swap.js';
+import { offline, pressed } from './swap.js';
 
 const REACHED = '/static/favicon.svg';  // small, and needs no database
 
 let sent = false;
 const same = form => [...document.forms].find(each => each.getAttribute('action') === form.getAttribute('action'));
+// A new window opens only as part of the press, so what leads to one can't be checked before.
+const isChecked = form => form.method === 'post' && !form.matches('[data-quiet], [target]');
+
+// submit() leaves out which button was pressed.
+function submit(form, button) {
+  if (button && button.name) {
+    const input = document.createElement('input');
+    Object.assign(input, { type: 'hidden', name: button.name, value: button.value });
+    input.dataset.pressed = '';
+    form.append(input);
+  }
+  form.submit();
+}
 
 document.addEventListener('submit', async event => {
-  const form = event.target;
-  if (!form.matches('[data-check]')) return;
+  const form = event.target, button = pressed(event);
+  if (event.defaultPrevented || !isChecked(form)) return;
   event.preventDefault();
   if (sent) return;
   sent = true;
   try {
     await ask(REACHED, { method: 'HEAD' });
     const shown = [...document.forms].find(each => each === form) || same(form);  // the page may have changed
-    if (shown) shown.submit();
+    if (shown) submit(shown, button);
     sent = Boolean(shown);
   } catch (error) {
     sent = false;
     offline();
   }
 });
-addEventListener('pageshow', () => { sent = false; });  // somebody came back
+addEventListener('pageshow', () => {  // somebody came back
+  sent = false;
+  document.querySelectorAll('[data-pressed]').forEach(input => input.remove());
+});

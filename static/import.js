@@ -1,4 +1,5 @@
 // Shows how far the reading of a file is, and when its rows are stored.
+import './forms.js';
 import { ask } from './live.js';
 import { refresh } from './swap.js';
 

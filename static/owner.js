@@ -1,5 +1,6 @@
 // The owner's pages: fresh numbers, presses that stay on the page, and links to give away.
 import { showBackup } from './backup.js';
+import './forms.js';
 import { fill, say, watch, write } from './live.js';
 import { isActing, quietForms, refresh } from './swap.js';
 import { inside } from './words.js';

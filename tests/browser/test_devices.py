@@ -318,6 +318,48 @@ def test_a_form_that_is_sent_offline_keeps_what_was_typed(shop, visit):
     expect(staff.get_by_role("heading", name="Free")).to_be_visible()
 
 
+def presses_offline(page, button):
+    """Press without a network: the page stays, and says so. Press again with it."""
+    page.context.set_offline(True)
+    button.click()
+    expect(page.locator("#message")).to_have_text(OFFLINE)
+    page.context.set_offline(False)
+    expect(page.locator("#message")).not_to_contain_text("offline")
+    button.click()
+
+
+def test_opening_a_place_offline_says_so(start_server, visit):
+    home = visit(start_server().url)
+    home.get_by_label("Name of your place").fill("Corner Deli")
+    presses_offline(home, home.get_by_role("button", name="Create my place"))
+    expect(home.get_by_text("Bookmark this page now.")).to_be_visible()
+
+
+def test_ending_a_shift_offline_says_so(ana):
+    ana.get_by_text("End my shift").first.click()
+    presses_offline(ana, ana.get_by_role("button", name="End my shift"))
+    expect(ana.locator("#message")).to_contain_text("Your shift has ended.")
+
+
+def test_a_goal_that_is_saved_offline_is_kept(shop, visit):
+    page = visit(f"{shop.links['manage']}/stats")
+    page.get_by_label("Goal: 9 of 10 wait under … minutes").fill("7")
+    presses_offline(page, page.get_by_role("button", name="Save the goal"))
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(page.get_by_label("Goal: 9 of 10 wait under … minutes")).to_have_value("7")
+
+
+def test_actions_on_contacts_offline_are_the_ones_that_were_pressed(shop, visit):
+    calling = Calling(shop)
+    calling.add("Zoë")
+    page = visit(f"{shop.links['manage']}/contacts")
+    page.get_by_role("checkbox", name="Zoë").check()
+    page.get_by_text("More actions").click()
+    page.get_by_label("Tag", exact=True).fill("Spanish")
+    presses_offline(page, page.get_by_role("button", name="Add tag"))
+    expect(page.get_by_text("Spanish").first).to_be_visible()
+
+
 def test_nothing_says_offline_once_the_connection_is_back(ana, shop):
     shop.take()
     expect(ana.get_by_text("1 waiting")).to_be_visible()
