@@ -2,7 +2,7 @@
 import { ask, fill, write } from './live.js';
 
 const RINGS = 'Keep this page open: it rings.';
-const MAY_RING = 'Keep this page open: it rings once you turn on Sound.';
+const MAY_RING = 'Turn on Sound. Keep this page open: it rings.';
 const SHOWS = 'Keep this page open: it shows when it\'s your turn.';
 const NOTIFIED = 'We\'ll notify you, you can lock your phone.';
 const INSTALL = 'To be notified with your phone locked: tap Share, then “Add to Home Screen”, and open this page from there.';

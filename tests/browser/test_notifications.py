@@ -204,11 +204,11 @@ def hide(page, hidden):
 def test_a_ticket_promises_to_ring_only_with_the_sound_on(shop, visit):
     page = visit(shop.customer().ticket["links"]["ticket"])
     reach = page.locator("#reach")
-    expect(reach).to_have_text("Keep this page open: it rings once you turn on Sound.")
+    expect(reach).to_have_text("Turn on Sound. Keep this page open: it rings.")
     page.get_by_role("button", name="Sound").click()
     expect(reach).to_have_text("Keep this page open: it rings.")
     page.get_by_role("button", name="Sound").click()
-    expect(reach).to_have_text("Keep this page open: it rings once you turn on Sound.")
+    expect(reach).to_have_text("Turn on Sound. Keep this page open: it rings.")
 
 
 @pytest.mark.parametrize("size", ["small phone", "phone", "phone on its side"])
