@@ -180,16 +180,20 @@ const hold = () => buttons().filter(button => !button.disabled && isHeld(button)
 });
 const middle = ({ left, top, width, height }) => ({ x: left + width / 2, y: top + height / 2 });
 
-function release(action, focused) {
+// `pressed` tells what had the focus: its sign, and the id of its region. A disabled button loses it.
+function release(action, pressed) {
   held.delete(action);
+  const hasLost = () => pressed && [document.body, null].includes(document.activeElement);
   for (const button of buttons()) {
     if (!button.dataset.held || isHeld(button)) continue;
     button.disabled = false;
     delete button.dataset.held;
-    if (focused === sign(button) && [document.body, null].includes(document.activeElement)) {
-      button.focus({ preventScroll: true });
-    }
+    if (hasLost() && pressed.sign === sign(button)) button.focus({ preventScroll: true });
   }
+  const region = hasLost() && document.getElementById(pressed.region);
+  if (!region) return;
+  region.tabIndex = -1;  // the button is gone: the next Tab goes on from there
+  region.focus({ preventScroll: true });
 }
 
 // What can be undone for some seconds goes away then (data-gone-after).
@@ -230,7 +234,8 @@ export function quietForms() {
     event.preventDefault();
     const action = aim(button);
     if (held.has(action)) return;
-    const focused = document.activeElement === button && sign(button);
+    const region = button.closest('[data-region]');
+    const focused = document.activeElement === button && { sign: sign(button), region: region ? region.id : '' };
     const body = new URLSearchParams(new FormData(form));
     if (button.name) body.append(button.name, button.value);
     held.set(action, middle(button.getBoundingClientRect()));

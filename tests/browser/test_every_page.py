@@ -984,6 +984,15 @@ def test_the_main_jobs_by_keyboard(start_server, visit):
     expect(phone.get_by_role("button", name="Sound")).to_have_attribute("aria-pressed", "true")
 
 
+def test_a_key_that_presses_the_last_of_its_buttons_leaves_the_focus_near_it(shop, visit):
+    phone = visit(shop.customer().ticket["links"]["ticket"])
+    leave = phone.get_by_role("button", name="Leave the line")
+    leave.focus()
+    phone.keyboard.press("Enter")
+    expect(phone.get_by_text("You left the line.").first).to_be_visible()
+    expect(phone.get_by_role("main")).to_be_focused()
+
+
 def test_a_door_by_keyboard(inside, visit):
     door = visit(inside.door(), "desktop")
     count = door.locator("#count")
