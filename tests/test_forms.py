@@ -28,6 +28,26 @@ def servicer(browser, place):
     return browser().open(place.links["staff"])
 
 
+# ----- what is said about a field
+
+
+@pytest.mark.parametrize("typed", ["abc", "1.5", "0", "1e9", "99999999"])
+def test_a_number_that_is_none_is_answered_with_the_range(owner, typed):
+    page = owner.open(f"{owner.url}/queues").press("Save Deli", max_waiting=typed)
+    assert page.status == 400
+    assert "Queue limit: please choose a whole number from 1 to 1000000." in page.html
+
+
+@pytest.mark.parametrize(
+    ("name", "phone", "sentence"),
+    [("", "+49 30 23451000", "Please enter a name."), ("Ana", "", "Please enter a phone number.")],
+)
+def test_a_contact_without_a_name_or_number(owner, name, phone, sentence):
+    page = owner.open(f"{owner.url}/contacts").press("Add the contact", name=name, phone=phone)
+    assert page.status == 400
+    assert sentence in page.html
+
+
 # ----- the whole story, without JavaScript
 
 

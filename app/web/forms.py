@@ -110,10 +110,25 @@ def text_field(label: str, max_length: int, *validators: Any) -> StringField:
     return StringField(label, filters=[tidy], validators=[*validators, length])
 
 
+class WholeNumberField(IntegerField):
+    """A field for a whole number in a range, which says so whatever else was typed."""
+
+    def __init__(self, label: str, minimum: int, maximum: int, **more: Any):
+        self.message = f"please choose a whole number from {minimum} to {maximum}."
+        in_range = NumberRange(minimum, maximum, self.message)
+        super().__init__(label, validators=[Optional(), in_range], **more)
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read what was typed."""
+        try:
+            super().process_formdata(valuelist)
+        except ValueError:
+            raise ValueError(self.message) from None
+
+
 def int_field(label: str, minimum: int, maximum: int) -> IntegerField:
     """Return a field for a whole number."""
-    in_range = NumberRange(minimum, maximum, f"please choose a whole number from {minimum} to {maximum}.")
-    return IntegerField(label, validators=[Optional(), in_range])
+    return WholeNumberField(label, minimum, maximum)
 
 
 def choice_field(label: str, *choices: str) -> StringField:

@@ -644,7 +644,7 @@ def _checked_contact(place: str, token: str, fields: ContactFields) -> ContactFi
     details = contacts.validate_contact(fields, country)
     for name in ("name", "phone"):
         if not details.get(name):
-            raise BadInput(f"{contacts.LABELS[name]}: please fill this in.", field=name)
+            raise BadInput(contacts.MISSING_SENTENCES[name], field=name)
     return fields
 
 

@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 import flask
 from flask import current_app, g, request, session
 from werkzeug.datastructures import MultiDict
-from wtforms import BooleanField, Field, Form, IntegerField, SelectMultipleField, StringField
+from wtforms import BooleanField, Field, Form, SelectMultipleField, StringField
 
 from app.core.contacts import MISSING_SENTENCES
 from app.core.phones import ANY_READING
 from app.errors import BadInput, TooLarge, TooMany, Unavailable
 from app.network import MAX_BODY_BYTES, MAX_CONTACTS_BODY_BYTES, client_of, network_of
 from app.web.access import check_link
-from app.web.forms import MISSING
+from app.web.forms import MISSING, WholeNumberField
 from app.web.host import INVALID_HOST
 from app.web.present import duration
 from app.web.service import service
@@ -250,7 +250,7 @@ def fields_of(form: type[Form]) -> dict[str, Field]:
 # For each kind of field: the JSON type, and what error messages call it.
 JSON_TYPES: dict[type[Field], tuple[type, str]] = {
     StringField: (str, "a text"),
-    IntegerField: (int, "a whole number"),
+    WholeNumberField: (int, "a whole number"),
     BooleanField: (bool, "true or false"),
     SelectMultipleField: (list, "a list"),
 }
