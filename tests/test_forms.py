@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -46,6 +47,31 @@ def test_a_contact_without_a_name_or_number(owner, name, phone, sentence):
     page = owner.open(f"{owner.url}/contacts").press("Add the contact", name=name, phone=phone)
     assert page.status == 400
     assert sentence in page.html
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence", "field"),
+    [
+        ({"name": ""}, "Please enter a name.", "name"),
+        ({"counter-capacity": "90"}, "Please enter a name for the area.", "counter-name"),
+        ({"counter-name": "Shop"}, "Capacity: please fill this in.", "counter-capacity"),
+        ({"queue": "q" * 61}, "Queue: please use at most 60 characters.", "queue"),
+    ],
+)
+def test_a_place_that_cannot_be_opened_says_at_which_field(app, typed, sentence, field):
+    home = Browser(app).open("/").press("Create my place", **{"name": "Corner Deli"} | typed)
+    assert home.status == 400
+    assert sentence in home.html
+    (wrong,) = re.findall("<input [^>]*aria-invalid[^>]*>", home.html)
+    assert f'name="{field}"' in wrong
+
+
+def test_a_name_that_is_too_long_is_marked_where_somebody_starts_a_shift(servicer):
+    servicer.press("Start serving", name="x" * 61)
+    assert "Your name: please use at most 60 characters." in servicer.html
+    (wrong,) = re.findall("<input [^>]*aria-invalid[^>]*>", servicer.html)
+    assert 'name="name"' in wrong
+    assert 'maxlength="60"' in wrong
 
 
 # ----- the whole story, without JavaScript
