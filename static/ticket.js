@@ -103,6 +103,7 @@ document.addEventListener('swapped', () => {
   spoken = page.dataset.state;
 });
 
-stayAwake('mine', () => !ended() && !onTablet);  // a screen that goes dark hears nothing
+// A screen that goes dark hears nothing. Who is phoned needn't look at it.
+stayAwake('mine', () => !ended() && !onTablet && !('mayClose' in page.dataset));
 if (!isCall && !onTablet) tellHow(page);
 quietForms();

@@ -142,6 +142,17 @@ LOCKS = """
 """
 
 
+def test_who_may_close_the_page_is_not_asked_to_keep_its_screen_on(shop, visit):
+    Calling(shop)
+    link = shop.take().body["links"]["ticket"]
+    waits = visit(link)
+    expect(waits.get_by_role("region", name="About this screen")).to_be_visible()
+    assert shop.client.post(f"{link}/call-me", {"phone": "030 5550199"}).status == 200
+    phoned = visit(link)
+    expect(phoned.get_by_text("You can close this page.")).to_be_visible()
+    expect(phoned.get_by_role("region", name="About this screen")).to_have_count(0)
+
+
 @pytest.mark.parametrize("page_of", soak_after(2, ["ticket.js", "door.js", "board.js", "screen.js"]))
 def test_a_page_keeps_the_screen_on_where_the_browser_can(shop, visit, page_of):
     page = visit("about:blank")
