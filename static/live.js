@@ -161,9 +161,19 @@ function tellEverybody(messages) {
     line.textContent = text;
     box.insertBefore(line, box.children[index] || null);
   });
-  if (box.scrollHeight > box.clientHeight + 1) box.tabIndex = 0;  // keys can scroll it
+  letKeysScroll();
+}
+
+// Messages that don't fit into their box can be scrolled to by keys, too.
+function letKeysScroll() {
+  const box = document.getElementById('notices');
+  if (!box) return;
+  if (box.scrollHeight > box.clientHeight + 1) box.tabIndex = 0;
   else box.removeAttribute('tabindex');
 }
+
+addEventListener('resize', letKeysScroll);
+letKeysScroll();
 
 // Puts these nodes in the place of all that an element holds.
 export function fill(element, ...nodes) {
