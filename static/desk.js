@@ -47,7 +47,7 @@ watch(picture => {
   const counters = JSON.stringify(picture.counters);
   if (counters === counted || version === undefined) version = picture.version;
   counted = counters;
-  newest = JSON.stringify([picture.epoch, picture.series, picture.queues, version]);
+  newest = JSON.stringify([picture.epoch, picture.series, picture.queues, picture.messages, version]);
   if (newest !== shown) refresh();
 });
 const now = document.getElementById('now');

@@ -38,7 +38,7 @@ function later() {
 watch(picture => {
   const { counters, ...rest } = picture;
   const isShown = document.querySelector('[data-counter]') && inside(counters);
-  const news = JSON.stringify([rest.epoch, rest.series, rest.queues, isShown || counters.map(({ slug }) => slug)]);
+  const news = JSON.stringify([rest.epoch, rest.series, rest.queues, rest.messages, isShown || counters.map(({ slug }) => slug)]);
   // Taps at a door come by the dozen, and change nothing else. What is not in the picture changes its version only.
   const counts = JSON.stringify(counters), isTap = counts !== counted;
   const isNews = news !== shown || (rest.version !== version && !isTap);

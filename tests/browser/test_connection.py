@@ -133,3 +133,27 @@ def test_a_desk_is_told_whom_it_serves(shop, ana):
     expect(said).to_have_text("A2")
     ana.get_by_role("button", name="Done").click()
     expect(said).to_have_text("Free")
+
+
+@pytest.mark.parametrize("page_of", ["desk", "owner"])
+def test_a_message_whose_time_is_over_leaves_the_list_of_messages(shop, visit, notices, page_of):
+    """Nothing else changes then, not even the version of the picture."""
+    link = shop.desk().link if page_of == "desk" else shop.links["manage"]
+    shop.owner_post("/messages", text="Back in ten minutes", minutes=10)
+    page = visit(link, "desktop")
+    notices(page, stream="open")
+    page.wait_for_timeout(1000)  # the owner's page looks once more after its first picture
+    picture = page.evaluate(
+        """async () => {
+            const headers = { Accept: 'application/json' };
+            return (await fetch(document.body.dataset.picture, { headers })).json();
+        }"""
+    )
+    assert picture["messages"]
+    page.route("**/live", lambda route: route.abort())
+    page.route(
+        f"**{page.evaluate('document.body.dataset.picture')}",
+        lambda route: route.fulfill(json=picture | {"messages": []}),
+    )
+    with page.expect_request(lambda request: request.url == page.url):
+        page.evaluate("dispatchEvent(new Event('online'))")
