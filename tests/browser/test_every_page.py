@@ -816,6 +816,32 @@ def test_a_long_name_of_a_queue_fits_into_the_choice_of_days(open_shop, look):
     assert page.evaluate("document.documentElement.scrollWidth") == 667
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_a_number_can_be_taken_beside_a_long_list_of_who_is_served(open_shop, look, size):
+    shop = open_shop()
+    for number in range(20):
+        shop.take()
+        shop.desk(f"Person {number}", f"Window {number}").call_next()
+    page = look(shop.links["customers"], size)
+    expect(page.get_by_role("button", name="Take a number")).to_be_in_viewport(ratio=1)
+
+
+def test_the_main_button_covers_no_border_of_a_field_on_a_phone_on_its_side(open_shop, look):
+    shop = open_shop()
+    shop.owner_post("/queues/deli", asks=["name", "phone", "note", "party"])
+    page = look(shop.links["customers"], "phone on its side")
+    room, shadow = page.evaluate(
+        """() => {
+            const button = document.querySelector('.main');
+            const bottoms = [...document.querySelectorAll('form [name=note], form [name=party]')]
+                .map(field => field.getBoundingClientRect().bottom);
+            const [shadow] = getComputedStyle(button).boxShadow.match(/[0-9.]+px$/) || ['0px'];
+            return [button.getBoundingClientRect().top - Math.max(...bottoms), parseFloat(shadow)];
+        }"""
+    )
+    assert shadow < room
+
+
 MESSAGE = ("We close at 16:30 today: there is a leak. " * 5)[:200]
 
 
