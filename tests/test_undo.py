@@ -48,6 +48,20 @@ def test_a_customer_who_left_while_called_waits_again(place, line, ana):
     assert ana.call_next()["number"] == "A1"
 
 
+def test_a_customer_is_not_told_that_they_left_when_the_owner_cancelled_their_number(place, client):
+    zoe, ben = place.customer(), place.customer()
+    place.owner_post("/queues/deli/cancel", numbers=[zoe.number])
+    ben.cancel()
+    told = "Your number was cancelled. Please ask at the desk."
+    page = client.get(zoe.ticket["links"]["ticket"], Accept="text/html").body
+    assert (told in page, "You left the line" in page) == (True, False)
+    assert "<title>Your number was cancelled · A1 · Corner Deli</title>" in page
+    assert zoe.get()["cancelled_by_owner"] is True
+    page = client.get(ben.ticket["links"]["ticket"], Accept="text/html").body
+    assert (told in page, "You left the line" in page) == (False, True)
+    assert "cancelled_by_owner" not in ben.get()
+
+
 def test_a_ticket_that_the_owner_cancelled_stays_cancelled(place, line):
     place.owner_post("/queues/deli/cancel", numbers=["A1"])
     assert "rejoin" not in line[0].get()["links"]

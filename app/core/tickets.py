@@ -277,6 +277,14 @@ def can_rejoin(db: Connection, at: float, ticket: Ticket) -> bool:
     return event is not None and event.kind == "cancel" and event.detail != BY_OWNER
 
 
+def was_cancelled_by_owner(db: Connection, ticket: Ticket) -> bool:
+    """Return True if the owner cancelled a ticket, and not its customer."""
+    if ticket.state != "cancelled":
+        return False
+    event = last_event(db, ticket.id)
+    return event is not None and event.kind == "cancel" and event.detail == BY_OWNER
+
+
 def rejoin(db: Connection, at: float, slug: str, token: str, *, browser: str | None = None) -> None:
     """Undo cancel_ticket(): the customer has the place in line that they had. Raises Conflict."""
     ticket = open_ticket(db, at, slug, token)

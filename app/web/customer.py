@@ -188,6 +188,7 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
         row, queue, ticket = tickets.find_ticket(db, place, token)
         may_call_back = tickets.may_call_back(db, at, row, queue, ticket)
         can_rejoin = tickets.can_rejoin(db, at, ticket)
+        cancelled_by_owner = tickets.was_cancelled_by_owner(db, ticket)
         told = notifications_json(
             db, queue, ticket, transitions.state_at(ticket, row, at), _ticket_url(row, ticket)
         )
@@ -215,6 +216,8 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
             content["links"]["wait_here"] = f"{url}/wait-here"
         else:
             content["links"]["call_me"] = f"{url}/call-me"
+    if cancelled_by_owner:
+        content["cancelled_by_owner"] = True
     if can_rejoin:
         content["links"]["rejoin"] = f"{content['links']['ticket']}/rejoin"
     if wants_json():
