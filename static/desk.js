@@ -1,6 +1,6 @@
 // A desk hears at once who came, and counts how long it has been serving.
 import './forms.js';
-import { say, watch, write } from './live.js';
+import { say, serverTime, watch, write } from './live.js';
 import { quietForms, refresh } from './swap.js';
 import { sound } from './sound.js';
 
@@ -25,7 +25,7 @@ function came(picture) {
 // How long each has waited, as the server writes it (present.py).
 function countMinutes() {
   for (const time of document.querySelectorAll('[data-minutes]')) {
-    const minutes = Math.max(0, Math.floor((Date.now() - Date.parse(time.dateTime)) / 60000));
+    const minutes = Math.max(0, Math.floor((serverTime() - Date.parse(time.dateTime)) / 60000));
     write(time, minutes < 60 ? `${minutes || '<1'} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`);
   }
 }
@@ -34,7 +34,7 @@ function count() {
   countMinutes();
   const timer = document.querySelector('[data-since]');
   if (!timer) return;
-  const seconds = Math.max(0, Math.floor((Date.now() - Date.parse(timer.dataset.since)) / 1000));
+  const seconds = Math.max(0, Math.floor((serverTime() - Date.parse(timer.dataset.since)) / 1000));
   const two = n => String(n).padStart(2, '0');
   const hours = Math.floor(seconds / 3600), minutes = Math.floor(seconds / 60) % 60;
   timer.textContent = hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
@@ -50,13 +50,13 @@ watch(picture => {
   newest = JSON.stringify([picture.epoch, picture.series, picture.queues, picture.messages, version]);
   if (newest !== shown) refresh();
 });
-const now = document.getElementById('now');
-let served = now.dataset.serving;
+const region = document.getElementById('now');
+let served = region.dataset.serving;
 document.addEventListener('swapped', () => {
   shown = newest;
   count();
-  if (now.dataset.serving !== served) say(now.querySelector('h1').textContent);  // the number, "Free" or "Paused"
-  served = now.dataset.serving;
+  if (region.dataset.serving !== served) say(region.querySelector('h1').textContent);  // the number, "Free" or "Paused"
+  served = region.dataset.serving;
 });
 setInterval(count, 1000);
 // call lists are private: nothing of them is in the picture

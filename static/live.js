@@ -7,7 +7,10 @@ const PATIENCE = 8000;    // an answer that takes longer won't come
 const HIDDEN = 20000;     // ms between looks of a hidden page that rings; browsers wake it once a minute at least
 const AGAIN = 2000;       // between looks whether a server that is moving takes what is sent
 
-const { live, picture, here } = document.body.dataset;
+const CLOCK = 30000;      // ms that a device's clock may be wrong; less may as well be a slow network
+
+const { live, picture, here, now: renderedAt } = document.body.dataset;
+const ahead = renderedAt ? renderedAt - Date.now() : 0;  // of the server's clock
 const bar = document.getElementById('offline');
 document.documentElement.dataset.scripts = 'on';  // for reload.js: this browser can read them
 
@@ -18,6 +21,9 @@ function offline(yes) {
   else delete document.body.dataset.offline;
   if (!yes) document.dispatchEvent(new Event('reached'));
 }
+
+// The time in ms by the server's clock: that of a device may be an hour off.
+export const serverTime = () => Date.now() + (Math.abs(ahead) > CLOCK ? ahead : 0);
 
 // fetch(), which alone would wait for minutes for a server that has gone.
 export async function ask(url, options = {}) {

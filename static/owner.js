@@ -1,7 +1,7 @@
 // The owner's pages: fresh numbers, presses that stay on the page, and links to give away.
 import { showBackup } from './backup.js';
 import './forms.js';
-import { fill, say, watch, write } from './live.js';
+import { fill, say, serverTime, watch, write } from './live.js';
 import { isActing, quietForms, refresh } from './swap.js';
 import { inside } from './words.js';
 
@@ -49,7 +49,7 @@ setInterval(later, LOOK);
 
 function count() {
   for (const time of document.querySelectorAll('[data-since-minutes]')) {
-    const minutes = Math.max(0, Math.floor((Date.now() - Date.parse(time.dateTime)) / 60000));
+    const minutes = Math.max(0, Math.floor((serverTime() - Date.parse(time.dateTime)) / 60000));
     const text = minutes < 60 ? `${minutes || '<1'} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
     write(time, text);
   }

@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.sansio.utils import get_current_url
 from werkzeug.wrappers import Response as AnyResponse
 
+from app.clock import now
 from app.core.models import Place
 from app.core.places import find_place
 from app.core.plans import MAX_STEPS
@@ -118,6 +119,7 @@ def page(
             error=sentence,
             error_field=field,
             base_url=base_url(),
+            rendered_at=now(),
             max_desk_note=MAX_DESK_NOTE,
             max_steps=MAX_STEPS,
             customer_fields=CUSTOMER_FIELDS,

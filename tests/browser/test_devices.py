@@ -551,3 +551,25 @@ def test_nothing_scrolls_sideways_or_covers_the_text_at_400_percent(shop, visit,
         page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
         assert (link, page.evaluate("document.documentElement.scrollWidth")) == (link, size[0])
         assert (link, page.evaluate(COVERED)) == (link, [])
+
+
+# ----- a device whose clock is wrong
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_how_long_somebody_waits_goes_by_the_servers_clock(shop, visit, hours):
+    desk = shop.desk()
+    shop.take()
+    desk.call_next()
+    shop.take()
+    wrong = f"{{ const right = Date.now; Date.now = () => right() + {hours * 3_600_000}; }}"
+    page = visit("about:blank", "desktop")
+    page.add_init_script(wrong)
+    page.goto(desk.link.replace("127.0.0.1", "shop.test"))
+    expect(page.locator("#now [data-since]")).to_have_text(re.compile("^[0-2]:[0-9]{2}$"))
+    page.wait_for_timeout(1500)  # the script counts each second
+    expect(page.locator("#now [data-since]")).to_have_text(re.compile("^[0-2]:[0-9]{2}$"))
+    expect(page.locator("#line [data-minutes]")).to_have_text(re.compile("^(<1|[12]) min$"))
+    page.goto(shop.links["manage"].replace("127.0.0.1", "shop.test"))
+    page.wait_for_timeout(500)
+    expect(page.locator("[data-since-minutes]").first).to_have_text(re.compile("^(<1|[12]) min$"))
