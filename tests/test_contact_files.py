@@ -503,6 +503,13 @@ def test_long_cells_and_tags_cost_only_themselves(clinic):
     assert (ana["notes"], ana["reference"], ana["tags"]) == (None, None, ["flu"])
 
 
+@pytest.mark.parametrize("heading", ["Name", "Last name", "Company"])
+def test_a_row_whose_name_says_nothing_is_skipped_alone(clinic, heading):
+    upload = uploads(clinic, f"{heading},Phone\nN/A,030 1234567\nMara,030 7654321\n-,030 5555555\n")
+    assert counts(upload) == (1, 0, 2)
+    assert {each["why"] for each in upload["refused"]} == {"Please enter a name."}
+
+
 def test_a_bad_number_beside_a_good_one(clinic):
     upload = stores(clinic, "Name,Phone,Mobile\nAna,ask at the desk,0171 2345678\n")
     assert only_contact(clinic)["phone"] == "0171 2345678"

@@ -142,10 +142,11 @@ def read_row(row: SheetRow, country: str) -> ReadRow:
     read = ReadRow(row.number, error=row.error)
     if row.error is not None:
         return read
-    values = {
+    told = {
         name: [cell for cell in cells if not _says_nothing(read, name, cell)]
         for name, cells in row.values.items()
     }
+    values = {name: cells for name, cells in told.items() if cells}
     try:
         read.details["do_not_call"] = _is_opt_out(values) or row.no_calls is not None
         _read_reference(read, values.get("reference", []))
