@@ -252,3 +252,151 @@ def test_more_headings(clinic, headings):
 def test_more_parts_of_names(clinic, headings, row, name):
     stores(clinic, f"{headings};Tel.\n{row};030 1234567\n")
     assert clinic.contact_names() == [name]
+
+
+# ----- marks, and rows with too many cells
+
+
+@pytest.mark.parametrize("cross", ["✗", "✘", "✖", "❌", "×", "✗|x"])
+def test_a_cross_is_a_yes_where_nobody_ticks(clinic, cross):
+    first, _, second = cross.partition("|")
+    stores(clinic, f"Name;Phone;DNC\nMara;030 1234567;{first}\nBen;0171 2345678;\nCem;030 7654321;{second}\n")
+    assert forbidden(clinic) == (["Cem", "Mara"] if second else ["Mara"])
+
+
+def test_a_cross_beside_ticks_is_asked_about(clinic):
+    answer = clinic.owner_post(
+        "/contacts/import", text="Name;Phone;DNC\nMara;030 1234567;✓\nBen;0171 2345678;✗\n"
+    )
+    assert (answer.status, "does “✗” in the column “DNC” mean" in answer.body["error"]) == (400, True)
+
+
+@pytest.mark.parametrize("cross", ["✗", "❌", "×"])
+def test_a_cross_beside_ticks_is_a_no_in_a_column_of_permissions(clinic, cross):
+    stores(clinic, f"Name;Phone;May call\nMara;030 1234567;✓\nBen;0171 2345678;{cross}\nCem;030 7654321;\n")
+    assert forbidden(clinic) == ["Ben"]
+
+
+@pytest.mark.parametrize("cross", ["✗", "❌", "×"])
+def test_a_cross_alone_in_a_column_of_permissions_is_asked_about(clinic, cross):
+    answer = clinic.owner_post(
+        "/contacts/import", text=f"Name;Phone;May call\nMara;030 1234567;\nBen;0171 2345678;{cross}\n"
+    )
+    assert answer.status == 400
+
+
+@pytest.mark.parametrize(
+    "date", ["45987", "45987.5416666667", "45987,54", "1764230400", "1764230400000", "1-Nov-26", "Mai 2025"]
+)
+def test_a_date_of_opt_out_as_programs_write_it(clinic, date):
+    stores(
+        clinic,
+        f"Name;Phone;Opt-out date\nMara;030 1234567;{date}\nBen;0171 2345678;\n"
+        "Cem;030 7654321;0\nDan;030 7654322;2025-03-04\n",
+    )
+    assert forbidden(clinic) == ["Dan", "Mara"]
+
+
+@pytest.mark.parametrize("number", ["4711", "12345", "99999", "123456789"])
+def test_a_number_that_is_no_date_is_asked_about(clinic, number):
+    answer = clinic.owner_post("/contacts/import", text=f"Name;Phone;DNC\nMara;030 1234567;{number}\n")
+    assert answer.status == 400
+
+
+@pytest.mark.parametrize(
+    "yes",
+    [
+        *("removed", "Remove from list", "not interested", "verboten", "abgemeldet", "Désinscrit", "baja"),
+        *("🚫", "禁止", "Yes please", "Y (by letter)", "1er mai 2025", "1 de mayo de 2025", "05/2025"),
+        *("Fri Nov 27 2026 10:00:00 GMT+0100", "2025年5月1日", "20260501103000"),
+    ],
+)
+def test_more_words_and_dates_for_yes(clinic, yes):
+    stores(clinic, f"Name;Phone;DNC\nMara;030 1234567;{yes}\nBen;0171 2345678;yes\nCem;030 7654321;no\n")
+    assert forbidden(clinic) == ["Ben", "Mara"]
+
+
+@pytest.mark.parametrize(
+    "note", ["No cold calls", "no telephone calls please", "Please remove me from your calling list!"]
+)
+def test_more_notes_that_forbid(clinic, note):
+    stores(clinic, f"Name;Phone;Notes\nMara;030 1234567;{note}\nBen;0171 2345678;Remove from waiting list\n")
+    assert forbidden(clinic) == ["Mara"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "Mara,030 1234567,1 Oak Street,yes,more",
+        "Lindqvist, Mara,030 1234567,1 Oak Street,yes",
+        "Mara,030 1234567,1 Oak Street, Berlin,yes",
+        "Mara,030 1234567,1 Oak Street, Berlin,,Do not call",
+        "Mara,030 1234567,1 Oak Street, Berlin,2026-11-01",
+    ],
+)
+def test_the_opt_out_of_a_row_with_too_many_cells_counts(clinic, row):
+    clinic.add_contacts({"name": "Mara", "phone": "030 1234567"})
+    text = f"Name,Phone,Address,DNC\n{row}\nBen,0171 2345678,2 Oak Street,no\n"
+    upload = uploads(clinic, text)
+    (remark,) = upload["remarks"]
+    assert (remark["row"], "only that nobody may call" in remark["why"]) == (2, True)
+    clinic.client.post(upload["links"]["store"])
+    assert (forbidden(clinic), clinic.contact_names()) == (["Mara"], ["Ben", "Mara"])
+
+
+@pytest.mark.parametrize(
+    ("row", "warns"),
+    [
+        ("Mara,030 1234567,1 Oak Street, yes,no", True),  # which of the two is it?
+        ('Mara,030 1234567,"1 Oak Street,yes\nEva,030 7654321,"2 Oak Street,yes', True),
+        ("Mara,030 1234567,1 Oak Street, Berlin,no", False),
+    ],
+)
+def test_an_unclear_opt_out_of_an_unreadable_row_is_pointed_out(clinic, row, warns):
+    upload = uploads(clinic, f"Name,Phone,Address,DNC\n{row}\nBen,0171 2345678,2 Oak Street,no\n")
+    (refused,) = upload["refused"]
+    assert (refused["row"], "that doesn't count yet" in refused["why"]) == (2, warns)
+    clinic.client.post(upload["links"]["store"])
+    assert forbidden(clinic) == []
+
+
+def test_a_row_with_too_many_cells_stops_no_file(clinic):
+    upload = uploads(clinic, "Name,Phone,DNC\nLindqvist, Mara,030 1234567,no\nBen,0171 2345678,yes\n")
+    assert [each["row"] for each in upload["refused"]] == [2]
+
+
+# ----- a column that was left out on purpose
+
+
+def test_a_column_that_the_owner_leaves_out_is_asked_about_once(clinic):
+    text = "Name;Phone;Blocked;Consent\nMara;030 1234567;x;\nBen;0171 2345678;;\n"
+    upload = uploads(clinic, text)
+    assert "Blocked" in str(upload["remarks"])
+    columns = ["name", "phone", None, None]
+    upload = clinic.client.post(upload["links"]["columns"], {"columns": columns}).body
+    assert upload["remarks"] == []
+    assert uploads(clinic, text)["remarks"] == []
+    # Nobody has asked about the other column yet.
+    (remark,) = uploads(clinic, "Name;Phone;Blocked;Consent\nMara;030 1234567;x;no\n")["remarks"]
+    assert "Consent" in remark["why"]
+
+
+def test_a_column_that_a_program_does_not_name_is_asked_about_again(clinic):
+    upload = uploads(clinic, "Name;Phone;Blocked\nMara;030 1234567;x\n")
+    answer = clinic.client.post(upload["links"]["columns"], {"columns": {"Name": "name"}})
+    assert "Blocked" in str(answer.body["remarks"])
+    answer = clinic.client.post(upload["links"]["columns"], {"columns": {"Blocked": None}})
+    assert answer.body["remarks"] == []
+
+
+def test_an_opt_out_column_that_the_owner_leaves_out_is_not_asked_about(clinic):
+    text = "Name;Phone;Email opt-out\nMara;030 1234567;x\nBen;0171 2345678;\n"
+    upload = uploads(clinic, text)
+    upload = clinic.client.post(upload["links"]["columns"], {"columns": {"Email opt-out": None}}).body
+    assert upload["remarks"] == []
+
+
+def test_a_no_beside_the_column_for_calls_is_not_asked_about(clinic):
+    text = "Name;Phone;Do not call;Email Opt Out\nMara;030 1234567;0;0\nBen;0171 2345678;0;1\n"
+    (remark,) = uploads(clinic, text)["remarks"]
+    assert remark["row"] == 3

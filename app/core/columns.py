@@ -227,6 +227,7 @@ class Column:
     heading: str
     field: str | None  # one of FIELDS; None: the column is left out
     group: str = ""  # of several addresses: which one this is a part of
+    is_settled: bool = False  # the owner has left it out, and needs no question about it
 
 
 def recognise(headings: Sequence[str]) -> list[Column]:

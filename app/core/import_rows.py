@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -101,6 +102,7 @@ NO_CALLS = "Do not call: a cell says so, outside the column for it."
 NO_NUMBER_TO_FORBID = "Do not call: there is no number that this can be about."
 NO_ZONE = "Time zone: left out, because it isn't known. Choose one such as Europe/Berlin."
 ZONE_READ = "Time zone: please check how it was read."
+ONLY_OPT_OUT = "Of this row, only that nobody may call the number is stored."
 SAYS_NOTHING = "left out, because it says that there is none."
 LONG_TAG = f"Tags: a tag is left out, because it has more than {MAX_TAG_LENGTH} characters."
 
@@ -141,6 +143,7 @@ def read_row(row: SheetRow, country: str) -> ReadRow:
     """Return what can be used of a row; `country` is the place's, as two letters."""
     read = ReadRow(row.number, error=row.error)
     if row.error is not None:
+        _read_opt_out(read, row, country)
         return read
     told = {
         name: [cell for cell in cells if not _says_nothing(read, name, cell)]
@@ -159,11 +162,7 @@ def read_row(row: SheetRow, country: str) -> ReadRow:
         sentence = f"“{shortened(cell)}” in the column “{heading.strip()}”: nobody may call this number."
         read.add_remark(NO_CALLS, cell, sentence)
     for heading, cell in row.left_out:
-        why = (
-            f"The column “{heading}” is left out. If it says who must not be called, choose that under "
-            "“Change the columns”."
-        )
-        read.add_remark(why, cell)
+        read.add_remark(question_about(heading), cell)
     _read_email(read, values.get("email", []))
     _read_zone(read, values.get("timezone", []), country)
     _read_text(read, "address", ", ".join(values.get("address", [])))
@@ -172,10 +171,27 @@ def read_row(row: SheetRow, country: str) -> ReadRow:
     return read
 
 
+def question_about(heading: str) -> str:
+    """Return the question about a column that is left out, although it may say who must not be called."""
+    return (
+        f"The column “{heading.strip()}” is left out. If it says who must not be called, choose that under "
+        "“Change the columns”."
+    )
+
+
+def _read_opt_out(read: ReadRow, row: SheetRow, country: str) -> None:
+    """Take from a row that can't be read that nobody may call a number, if it clearly says so."""
+    if row.values.get("do_not_call"):
+        read.details["do_not_call"] = True
+        with suppress(BadCell):
+            _read_phone(read, row.values["phone"], country)
+
+
 def read_number(row: SheetRow, country: str) -> ReadRow:
     """Return a row of a list of numbers that must not be called; a column may say that some may be."""
     read = ReadRow(row.number, {"do_not_call": True}, row.error)
     if row.error is not None:
+        _read_opt_out(read, row, country)
         return read
     answers = _opt_out_answers(row.values)
     try:

@@ -15,9 +15,9 @@ import logging
 import re
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from sqlalchemy.engine import Connection
 from app.core.columns import FIELDS, NAME_PARTS, Column
 from app.core.contacts import ContactDetails, ContactFields, validate_contact
 from app.core.import_matching import ADD, CHANGE, REFUSE, SAME_CONTACT, EarlierRows, StagedRow, match_rows
-from app.core.import_rows import ReadRow, Remark, read_number, read_row
+from app.core.import_rows import ONLY_OPT_OUT, ReadRow, Remark, question_about, read_number, read_row
 from app.core.import_storing import ImportFile, finish_storing, store_rows
 from app.core.models import Place
 from app.core.phones import read_phone, read_phones
@@ -59,6 +59,7 @@ MAX_CHOICES = 100  # choices of columns that a place remembers
 MAX_GROUPS = 50  # groups of equal remarks on the page of an import
 MAX_EXAMPLES = 5  # rows of each
 BEGIN_S = 30.0  # so long after its upload, a file that is still being read has a thread that holds it
+_SETTLED = ""  # a column that the owner has left out, where a choice is remembered
 RENAMED = "Name: a known contact gets another name."
 RENAMED_ADVICE = "If these are two people, give each a reference of their own."
 SAMPLE_ROWS = 5  # rows that are shown while the owner chooses the columns
@@ -132,6 +133,13 @@ class AddedContacts:
     added: int
     changed: int
     refused: list[RefusedRow]
+
+
+class ColumnChoice(NamedTuple):
+    """What the owner says that a column is; a column that wasn't given stays what it is."""
+
+    field: str | None  # one of columns.FIELDS; None leaves the column out
+    is_given: bool = True
 
 
 @dataclass(frozen=True)
@@ -229,7 +237,8 @@ def _open_for(database: Database, place: Place, content: bytes | str, is_opt_out
         with database.read() as db:
             fields = _remembered_fields(db, place, sheet)
         if fields is not None:
-            sheet = sheet.with_fields(fields)
+            settled = {n for n, name in enumerate(fields) if name == _SETTLED}
+            sheet = sheet.with_fields([name or None for name in fields], settled)
     if sheet.is_usable or len(sheet.columns) == 1:
         check_sheet(sheet)
     return sheet
@@ -298,7 +307,7 @@ def _keep_columns(db: Connection, file_id: int, sheet: Sheet) -> None:
     }
     layout = {
         "layout": sheet.layout._asdict(),
-        "columns": [[column.heading, column.field, column.group] for column in sheet.columns],
+        "columns": [list(astuple(column)) for column in sheet.columns],
         "is_opt_out_list": sheet.is_opt_out_list,
     }
     sql = "UPDATE import_file SET columns = :columns, layout = :layout WHERE id = :id"
@@ -314,30 +323,31 @@ def choose_columns(
     slug: str,
     token: str,
     file_id: int,
-    fields: Sequence[str | None],
+    choices: Sequence[ColumnChoice],
     is_opt_out_list: bool | None = None,
 ) -> ImportFile:
     """Say what each column of a file is, for the owner, and stage its rows.
 
-    `fields` holds one of columns.FIELDS or None for each column; `is_opt_out_list` says whether the file
-    holds
-    numbers that must not be called, None leaves that as it is. The choice is remembered for the next file
-    with
-    the same headings. The same choice again, while the file is read, changes nothing. Raises BadInput for
-    columns that can't be used, and Conflict.
+    There is one of `choices` for each column; `is_opt_out_list` says whether the file holds numbers that
+    must not be called, None leaves that as it is. The choice is remembered for the next file with the same
+    headings. The same choice again, while the file is read, changes nothing. Raises BadInput for columns that
+    can't be used, and Conflict.
     """
     with database.read() as db:
         place = find_place_for_owner(db, slug, token)
         file = find_import(db, place, file_id)
         _check_choosable(file)
         sheet = _kept_sheet(db, file)
+        sql = "SELECT DISTINCT why FROM import_remark WHERE import_file_id = :id"
+        questions = set(run(db, sql, id=file.id).scalars())
     if is_opt_out_list is not None:
         sheet = replace(sheet, is_opt_out_list=is_opt_out_list)
-    if len(fields) != len(sheet.columns):
-        raise BadInput(f"Columns: this file has {len(sheet.columns)}, and {len(fields)} were given.")
+    if len(choices) != len(sheet.columns):
+        raise BadInput(f"Columns: this file has {len(sheet.columns)}, and {len(choices)} were given.")
     if file.state == "reading":
         return file  # pressed twice
-    sheet = sheet.with_fields(fields)
+    settled = [n for n, choice in enumerate(choices) if _settles(choice, sheet.columns[n], questions)]
+    sheet = sheet.with_fields([choice.field for choice in choices], settled)
     check_sheet(sheet)
     if database.write(_begin_again, at, slug, token, file, sheet):
         if sheet.rows <= MAX_ROWS_IN_REQUEST:
@@ -345,6 +355,14 @@ def choose_columns(
         else:
             _start_thread(_erase_rows_and_stage, database, place, file, sheet)
     return file
+
+
+def _settles(choice: ColumnChoice, column: Column, questions: Collection[str]) -> bool:
+    """Return True if the owner leaves out a column that says who must not be called, or was asked about."""
+    if choice.field is not None:
+        return False
+    is_known = column.field is not None or question_about(column.heading) in questions
+    return column.is_settled or (choice.is_given and is_known)
 
 
 def column_samples(db: Connection, file: ImportFile) -> list[ColumnSample]:
@@ -373,7 +391,7 @@ def _kept_sheet(db: Connection, file: ImportFile) -> Sheet:
         raise Conflict("This file is not kept any more. Please upload it again.")
     kept: dict[str, Any] = json.loads(row.layout)
     text = zlib.decompress(row.content).decode("utf-8", "surrogatepass")
-    columns = [Column(heading, field, group) for heading, field, group in kept["columns"]]
+    columns = [Column(*column) for column in kept["columns"]]
     return reopen_sheet(text, Layout(**kept["layout"]), columns, kept["is_opt_out_list"])
 
 
@@ -404,7 +422,8 @@ def _remembered_fields(db: Connection, place: Place, sheet: Sheet) -> list[str |
 
 
 def _remember_fields(db: Connection, at: float, place: Place, sheet: Sheet) -> None:
-    headings, fields = sheet.headings, sheet.fields
+    headings = sheet.headings
+    fields = [_SETTLED if column.is_settled else column.field for column in sheet.columns]
     if headings[:1] == [PROBLEM]:
         headings, fields = headings[1:], fields[1:]
     key, chosen = json.dumps(headings), json.dumps(fields)
@@ -418,26 +437,29 @@ def _remember_fields(db: Connection, at: float, place: Place, sheet: Sheet) -> N
     run(db, sql, place=place.id, most=MAX_CHOICES)
 
 
-def parse_fields(file: ImportFile, columns: object) -> list[str | None]:
-    """Return the fields that a JSON list, or an object with headings as keys, chooses. Raises BadInput.
+def parse_choices(file: ImportFile, columns: object) -> list[ColumnChoice]:
+    """Return the choices that a JSON list, or an object with headings as keys, chooses. Raises BadInput.
 
     A column that an object leaves out stays what it is.
     """
     kept: list[list[str]] = json.loads(file.layout or "{}").get("columns", [])
     headings = [column[0] for column in kept]
     if isinstance(columns, list):
-        chosen = list(columns)
+        choices = [ColumnChoice(each) for each in columns]
     elif isinstance(columns, dict):
         unknown = [heading for heading in columns if heading not in headings]
         if unknown:
             raise BadInput(f"Columns: this file has no column “{unknown[0]}”.")
-        chosen = [columns.get(heading, field) for heading, field, _ in kept]
+        choices = [
+            ColumnChoice(columns.get(heading, field), is_given=heading in columns)
+            for heading, field, *_ in kept
+        ]
     else:
         raise BadInput('Columns: this must be a list, or an object such as {"Heading": "name"}.')
-    for field in chosen:
-        if field is not None and field not in FIELDS:
+    for choice in choices:
+        if choice.field is not None and choice.field not in FIELDS:
             raise BadInput(f"Columns: each must be null or one of {', '.join(FIELDS)}.")
-    return chosen
+    return choices
 
 
 # ----- staging
@@ -538,6 +560,9 @@ def _stage_batch(
         details = row.read.details if row.read.error is None else row.read.opt_out
         if details is not None:
             valid.append((number, details))
+            if row.read.error is not None:
+                why = f"{row.read.error} {ONLY_OPT_OUT}"
+                row.read.add_remark(why, row.read.error.value, None if row.read.error.value else why)
         elif row.read.error is not None:
             staged.append(StagedRow(number, REFUSE, why=str(row.read.error), value=row.read.error.value))
     staged += match_rows(db, place, valid, earlier)
@@ -684,7 +709,7 @@ def refused_headings(file: ImportFile) -> list[str]:
     kept: dict[str, Any] = json.loads(file.layout or "{}")
     has_headings = kept.get("layout", {}).get("headings_row") is not None
     columns = kept.get("columns", [])
-    names = [heading if has_headings else (field or heading) for heading, field, _ in columns]
+    names = [heading if has_headings else (field or heading) for heading, field, *_ in columns]
     return names if names[:1] == [PROBLEM] else [PROBLEM, *names]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 # As NFKD writes them, each behind its letter; and what makes a sign colourful.
 _ACCENTS = re.compile("[\u0300-\u036f\ufe0f]+")
@@ -23,8 +24,8 @@ def _plain(text: str) -> str:
     return " ".join(text.replace("_", " ").split()).strip("'\"!.: ")
 
 
-_YES_WORDS = """yes yep yeah y true t 1 1.0 1,0 x xx × on ✓ ✔ ☑ ✅ ☒ checked selected stop never
-    blocked gesperrt ja j jo wahr oui vrai si s verdadero cierto vero sim verdadeiro tak prawda evet dogru da
+_YES_WORDS = """yes yep yeah y true t 1 1.0 1,0 x xx × on ✓ ✔ ☑ ✅ ☒ checked selected
+    ja j jo wahr oui vrai si s verdadero cierto vero sim verdadeiro tak prawda evet dogru da
     ano igen waar sant sand sann kylla joo taip jah да истина ναι
     はい ○ ◯ ● 有 あり 是 对 예 네 نعم כן"""
 _NO_WORDS = """no n false f 0 0.0 0,0 off ☐ □ unchecked nein falsch non faux falso nao nie falsz hayir yanlis
@@ -34,16 +35,39 @@ _NOTHING_WORDS = "- – — none null nil nan n/a na"
 _ALLOWED = frozenset(
     ["subscribed", "opt-in", "opt in", "opted in", "opted-in", "may call", "may be called", "ok", "allowed"]
 )
-_FORBIDS = ("stop", "never", "blocked", "gesperrt")
+# These forbid calls in every column that is about them.
+_FORBIDS_WORDS = """stop never blocked forbidden prohibited gesperrt sperre verboten abgemeldet interdit
+    désinscrit désinscrite désabonné désabonnée bloctel prohibido baja vietato disiscritto disiscritta
+    proibido descadastrado verboden uitgeschreven afgemeld zabronione wypisany wypisana tps ctps
+    🚫 ⛔ 🛑 🔕 📵 拒绝 拒絕 拒否 禁止 電話禁止 電話不可 架電禁止 架電不可 架電ng"""
+_FORBIDS_PHRASES = (
+    "remove",
+    "removed",
+    "remove me",
+    "remove from list",
+    "take off list",
+    "take off the list",
+    "not allowed",
+    "not permitted",
+    "not interested",
+    "nicht erlaubt",
+    "kein interesse",
+    "liste rouge",
+    "dado de baja",
+)
 # In a column about a permission.
 _GIVEN_WORDS = """granted given accepted agreed consented erteilt erlaubt zugestimmt accorde accepte aceptado
     concedido accettato concesso aceite toegestaan gegeven udzielona"""
 _TAKEN_BACK_WORDS = """denied refused withdrawn revoked declined rejected abgelehnt verweigert
     widerrufen entzogen refuse retire rechazado denegado revocado rifiutato negato revocato recusado
     revogado geweigerd ingetrokken odmowa wycofana ng 不可"""
-_YES_AND_MORE = re.compile(r"(?:yes|true|ja|wahr|oui|vrai|si|sim|tak|evet)\s*[-–—,;:(/].*")
+_YES_AND_MORE = re.compile(
+    r"(?:yes|y|true|x|ja|wahr|oui|vrai|si|sim|tak|evet)(?:\s*[-–—,;:(/].*"
+    r"|,? (?:please|bitte|svp|s'il vous plait|por favor|per favore))"
+)
 _NO_AND_MORE = re.compile(r"(?:no|false|nein|falsch|non|nao|nie|hayir|nee|nej|nei)\s*[-–—,;:(/].*")
 _GIVEN, _TAKEN_BACK = frozenset(_GIVEN_WORDS.split()), frozenset(map(_plain, _TAKEN_BACK_WORDS.split()))
+_FORBIDS = frozenset(map(_plain, [*_FORBIDS_WORDS.split(), *_FORBIDS_PHRASES]))
 _YES = frozenset(map(_plain, _YES_WORDS.split()))
 _NO = frozenset(map(_plain, _NO_WORDS.split()))
 _NOTHING = frozenset(map(_plain, _NOTHING_WORDS.split())) | {"", "not set"}
@@ -54,8 +78,11 @@ _PHRASES_IN_LINES = r"""do(?:es)?\ ?n[o']?t\ (?:(?:call|contact|phone|ring|dial)
     |(?:any\ )?(?:more\ |further\ )?(?:phone\ )?calls))
     | do\ ?not(?:call|contact)
     | dont(?:call|contact) | dnc(?:\ list)? | never\ call
-    | no\ (?:more\ |further\ )?(?:contact|(?:phone\ )?calls)
-    | stop\ calling | blacklist(?:ed)? | asked\ (?:us\ )?not\ to\ (?:call|contact|phone)
+    | no\ (?:more\ |further\ )?(?:contact
+    |(?:(?:tele)?phone\ |marketing\ |sales\ |cold\ |promotional\ |unsolicited\ )?calls)
+    | stop\ calling | (?:remove|take)(?:\ (?:me|us|him|her|them))?\ (?:from|off)
+    \ (?:(?:the|your|our|all|any)\ )?(?:call(?:ing)?|phone|contact)\ lists?
+    | blacklist(?:ed)? | asked\ (?:us\ )?not\ to\ (?:call|contact|phone)
     | not\ (?:to\ )?be\ (?:called|contacted|phoned)
     | opt(?:ed|s)?[\ -]?out | unsubscribed?
     | nicht\ (?:mehr\ |wieder\ )?(?:anrufen|kontaktieren|telefonieren
@@ -84,12 +111,68 @@ _AFTER = (
 )
 _SENTENCE = re.compile(rf"(?:{_BEFORE},? )?(?:{_WHO} )?(?:{_WANTS} )?(?:{_PHRASES})(?:,? {_AFTER}){{0,2}}")
 _DENIES = re.compile(r"(not|no|never|has ?n[o']t|did ?n[o']t|kein|nicht|non|pas)\b.*(opt|unsub)")
+_MONTH = r"""(?:jan|feb|fev|mar|mrt|maerz|abr|apr|avr|mai|may|mag|maj|mei|jun|juin|giu|jul|juil|lug|aug|aou
+    |ago|sep|set|oct|okt|ott|nov|dec|dez|dic|ene|gen|sty|lut|kwi|cze|lip|sie|wrz|paz|lis|gru|oca|sub|nis|haz|tem
+    |agu|eyl|eki|kas|ara)[^\W\d]*\.?""".replace("\n    ", "")
+_YEAR = r"(?:19|20)\d\d"
+_TIME_BEHIND = r"(?:[t ,]+\d.*)?"
 _DATES = re.compile(
-    r"(19|20)\d\d[-./]\d\d?[-./]\d\d?([t ].*)?|\d\d?[-./]\d\d?[-./]((19|20)\d\d|\d\d)( .*)?"
-    r"|\d\d?\.? [^\W\d]{3,9}\.?,? (19|20)\d\d|([a-z]{3},? )?[^\W\d]{3,9}\.? \d\d?(st|nd|rd|th)?,? (19|20)\d\d"
-    r"|(19|20)\d\d(0[1-9]|1[0-2])[0-3]\d"
+    rf"{_YEAR}[-./]\d\d?[-./]\d\d?([t ].*)?|\d\d?[-./]\d\d?[-./]({_YEAR}|\d\d)( .*)?"
+    rf"|\d\d?\.? [^\W\d]{{3,9}}\.?,? {_YEAR}|([a-z]{{3}},? )?[^\W\d]{{3,9}}\.? \d\d?(st|nd|rd|th)?,? {_YEAR}"
+    rf"|{_YEAR}(0[1-9]|1[0-2])[0-3]\d(\d{{4}}|\d{{6}})?"
+    # 1-Nov-2026, 1er mai 2026, 1 de mayo de 2026, Fri, 27 Nov 2026 10:00
+    rf"|([a-z]{{3}},? )?\d\d?(er|st|nd|rd|th|\.)?[- /]?(of |de |di )?{_MONTH}[-, /]{{1,2}}(de )?"
+    rf"({_YEAR}|\d\d){_TIME_BEHIND}|([a-z]{{3}},? )?{_MONTH} \d\d?(st|nd|rd|th)?,? {_YEAR}{_TIME_BEHIND}"
+    rf"|({_MONTH},? )?{_YEAR}|{_YEAR}[-./]\d\d?|\d\d?[-./]{_YEAR}|{_YEAR}年(\d\d?月(\d\d?日)?)?"
 )
+# Dates as numbers: days since 1900, which Excel counts, and seconds or milliseconds since 1970.
+_DAYS = re.compile(r"(\d{5})([.,]\d+)?")
+_FIRST_DAY, _LAST_DAY = 29_221, 73_050  # 1980-01-01 and 2099-12-31
+_SECONDS = re.compile(r"[1-3]\d{9}(\.\d+|\d{3})?")
+_CROSSES = frozenset("✗✘✕✖❌❎")
 _NO_DATE = re.compile(r"0000-00-00( 00:00(:00)?)?|00?[./]00?[./](00)?00")  # an empty date in a database
+
+
+@dataclass(frozen=True)
+class ColumnMarks:
+    """What marks mean in a column, which only its other cells tell; None if they don't."""
+
+    cross: str | None = None  # a cross such as ✗: "yes" or "no"
+    number: str | None = None  # a number such as 45987: "yes" if it is a date
+
+    def explain(self, cell: str) -> str:
+        """Return "yes" or "no" for such a mark, and every other cell as it is."""
+        plain = _plain(cell)
+        meaning = None
+        if plain in _CROSSES or plain == "×":
+            meaning = self.cross
+        elif plain[:1].isdigit() and _is_date_as_number(plain):
+            meaning = self.number
+        return cell if meaning is None else meaning
+
+
+def marks_that_forbid(cells: Iterable[str]) -> ColumnMarks:
+    """Return what marks mean in a column "Do not call".
+
+    People make a cross where others make a tick: beside empty cells it is a yes. Beside a tick, nobody knows.
+    """
+    answers = {plain for plain in map(_plain, set(cells)) if plain not in _NOTHING and plain not in _NO}
+    are_dates = all(_DATES.fullmatch(each) or _is_date_as_number(each) for each in answers)
+    is_yes = all(each in _CROSSES or each in ("x", "xx", "×") for each in answers)
+    return ColumnMarks("yes" if is_yes else None, "yes" if are_dates else None)
+
+
+def marks_that_allow(cells: Iterable[str]) -> ColumnMarks:
+    """Return what marks mean in a column "May be called": beside a tick, a cross is a no."""
+    answers = set(map(_plain, set(cells))) - _CROSSES - {"x", "xx", "×"}
+    return ColumnMarks("no" if any(each in _YES for each in answers) else None)
+
+
+def _is_date_as_number(plain: str) -> bool:
+    days = _DAYS.fullmatch(plain)
+    if days is not None:
+        return _FIRST_DAY <= int(days[1]) <= _LAST_DAY
+    return _SECONDS.fullmatch(plain) is not None
 
 
 def means_do_not_call(text: str) -> bool | None:
@@ -102,9 +185,9 @@ def means_do_not_call(text: str) -> bool | None:
         return False
     if _DENIES.match(plain):
         return None
-    if plain in _YES or _PHRASE.search(plain) or _DATES.fullmatch(plain) or _YES_AND_MORE.fullmatch(plain):
+    if plain in _YES or plain in _FORBIDS or _YES_AND_MORE.fullmatch(plain):
         return True
-    return None
+    return True if _PHRASE.search(plain) or _DATES.fullmatch(plain) else None
 
 
 def means_may_call(text: str) -> bool | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from app.core.columns import (
     Column,
     count_known,
     hints_at_calls,
+    is_opt_out_heading,
     is_reason_heading,
     is_usable,
     looks_like_a_row,
@@ -29,7 +30,10 @@ from app.core.columns import (
 from app.core.contacts import MULTILINE_FIELDS
 from app.core.encodings import decode, not_a_text_file
 from app.core.no_calls import (
+    ColumnMarks,
     hints_at_no_calls,
+    marks_that_allow,
+    marks_that_forbid,
     means_do_not_call,
     means_may_call,
     mentions_no_calls,
@@ -68,9 +72,16 @@ class BadCell(BadInput):
         self.value = shortened(value)
 
 
+class _UnreadableRow(BadCell):
+    """A row whose cells may stand in the wrong columns."""
+
+
 @dataclass(frozen=True)
 class SheetRow:
-    """A row of a sheet: what its cells hold, or why it can't be read."""
+    """A row of a sheet: what its cells hold, or why it can't be read.
+
+    Of a row that can't be read, the values hold at most that nobody may call some numbers.
+    """
 
     number: int
     cells: list[str]
@@ -114,12 +125,16 @@ class Sheet:
         """True if the columns hold what the file is for."""
         return "phone" in self.fields if self.is_opt_out_list else is_usable(self.fields)
 
-    def with_fields(self, fields: Sequence[str | None]) -> Sheet:
-        """Return the sheet with other meanings of its columns."""
+    def with_fields(self, fields: Sequence[str | None], settled: Collection[int] = ()) -> Sheet:
+        """Return the sheet with other meanings of its columns.
+
+        `settled` holds the numbers of columns that the owner has left out, and needs no question about.
+        """
         columns = [
             column if column.field == name else Column(column.heading, name)
             for column, name in zip(self.columns, fields, strict=True)
         ]
+        columns = [replace(column, is_settled=n in settled) for n, column in enumerate(columns)]
         return replace(self, columns=columns)
 
 
@@ -270,19 +285,44 @@ def _as_opt_out_list(sheet: Sheet) -> Sheet:
 
 
 def _check_opt_outs(sheet: Sheet) -> None:
-    """Raise BadInput if a cell that says who must not be called can't be understood."""
+    """Raise BadInput if a cell that says who must not be called can't be understood.
+
+    Cells of a row that has more of them than there are headings may belong to other columns.
+    """
     readers = {"do_not_call": means_do_not_call, "may_call": means_may_call}
     columns = [(n, readers[name]) for n, name in enumerate(sheet.fields) if name in readers]
     if not columns or sheet.is_opt_out_list:
         return
+    marks = _marks_of(sheet)
     for number, cells in _data_rows(sheet):
         for column, read in columns:
-            if column < len(cells) and read(cells[column]) is None:
+            if column >= len(cells) or read(marks[column].explain(cells[column])) is not None:
+                continue
+            if not _surplus_cells(sheet, cells):
                 raise BadInput(
                     f"Row {number}: does “{shortened(cells[column])}” in the column "
                     f"“{sheet.headings[column]}” mean that nobody may call this number? Write yes or no "
                     "there, and upload the file again."
                 )
+
+
+def _marks_of(sheet: Sheet) -> dict[int, ColumnMarks]:
+    """Return what marks mean in the columns that say who must not, or who may be called."""
+    readers = {"do_not_call": marks_that_forbid, "may_call": marks_that_allow}
+    cells: dict[int, set[str]] = {n: set() for n, name in enumerate(sheet.fields) if name in readers}
+    if cells:
+        for _, row in _data_rows(sheet):
+            if not _surplus_cells(sheet, row):
+                for n, seen in cells.items():
+                    seen.update(row[n : n + 1])
+    return {n: readers[sheet.fields[n] or ""](seen) for n, seen in cells.items()}
+
+
+def _surplus_cells(sheet: Sheet, cells: list[str]) -> list[str]:
+    """Return what stands behind the last heading."""
+    if len(cells) <= len(sheet.columns):
+        return []
+    return [cell for cell in cells[len(sheet.columns) :] if cell.strip()]
 
 
 def _count_rows(sheet: Sheet) -> int:
@@ -304,18 +344,39 @@ def _data_rows(sheet: Sheet) -> Iterator[tuple[int, list[str]]]:
 
 def _numbered_cells(sheet: Sheet) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that aren't empty. Raises BadInput for a missing quote."""
-    lines = chain(io.StringIO(sheet.text, newline=""), [_END])
+    return ((number, cells) for number, cells, _ in _numbered_rows(sheet))
+
+
+def _numbered_rows(sheet: Sheet) -> Iterator[tuple[int, list[str], bool]]:
+    """Yield the rows that aren't empty, each with its number, and whether its quotes are right."""
+    lines_of_row: list[str] = []
+
+    def lines() -> Iterator[str]:
+        for line in chain(io.StringIO(sheet.text, newline=""), [_END]):
+            lines_of_row.append(line)
+            yield line
+
     number = 0
     try:
-        for number, cells in enumerate(csv.reader(lines, delimiter=sheet.layout.delimiter), 1):
+        for number, cells in enumerate(csv.reader(lines(), delimiter=sheet.layout.delimiter), 1):
             if cells == [_END]:
                 return
             if cells and _END in cells[-1]:
                 raise BadInput(f"Row {number}: a quote is not closed, so all under it would be in one cell.")
             if any(cell.strip() for cell in cells):
-                yield number, cells
+                yield number, cells, len(lines_of_row) == 1 or _has_right_quotes(lines_of_row, sheet)
+            lines_of_row.clear()
     except csv.Error as error:
         raise BadInput(f"Row {number + 1} can't be read ({error}). A quote may be missing there.") from None
+
+
+def _has_right_quotes(lines: list[str], sheet: Sheet) -> bool:
+    """Return False for a row of several lines in which a quote ends inside a cell: it may be two rows."""
+    try:
+        list(csv.reader(lines, delimiter=sheet.layout.delimiter, strict=True))
+    except csv.Error:
+        return False
+    return True
 
 
 # ----- rows
@@ -330,18 +391,26 @@ def first_rows(sheet: Sheet, limit: int) -> list[list[str]]:
 def rows_of(sheet: Sheet) -> Iterator[SheetRow]:
     """Yield the rows below the headings. A column that is left out is asked about at its first answer."""
     doubtful = _doubtful_columns(sheet)
+    marks = _marks_of(sheet)
     types = type_columns(sheet.headings)
     reasons = [
         n for n, column in enumerate(sheet.columns) if not column.field and is_reason_heading(column.heading)
     ]
-    for number, cells in _data_rows(sheet):
+    for number, cells, has_right_quotes in _numbered_rows(sheet):
+        if number <= (sheet.layout.headings_row or 0):
+            continue
         try:
-            values = _values_of(sheet, _without_faxes(sheet, cells, types) if types else cells)
+            values = _values_of(sheet, _without_faxes(sheet, cells, types) if types else cells, marks)
+            if not has_right_quotes:
+                raise _UnreadableRow("It has several lines. A quote may be missing.", "\n".join(cells))
             no_calls = _find_no_calls(sheet, cells, values) or _find_reason(sheet, cells, reasons, values)
+        except _UnreadableRow as error:
+            yield _unreadable_row(sheet, number, cells, marks, error)
+            continue
         except BadCell as error:
             yield SheetRow(number, cells, error=error)
             continue
-        answered = [n for n in doubtful if n < len(cells) and _is_answer(cells[n])]
+        answered = [n for n in doubtful if n < len(cells) and _is_answer(sheet.headings[n], cells[n])]
         doubtful = [n for n in doubtful if n not in answered]
         left_out = tuple(
             (sheet.headings[n].strip(), cells[n])
@@ -355,14 +424,54 @@ def _doubtful_columns(sheet: Sheet) -> list[int]:
     if sheet.is_opt_out_list or sheet.layout.headings_row is None:
         return []
     return [
-        n for n, column in enumerate(sheet.columns) if not column.field and hints_at_calls(column.heading)
+        n
+        for n, column in enumerate(sheet.columns)
+        if not column.field and not column.is_settled and hints_at_calls(column.heading)
     ]
 
 
-def _is_answer(cell: str) -> bool:
-    """Return True for a cell such as "yes", "x" or a date: it may say whether somebody may be called."""
-    is_clear = means_do_not_call(cell) is not None or means_may_call(cell) is not None
-    return bool(cell.strip()) and is_clear and not says_nothing(cell)
+def _is_answer(heading: str, cell: str) -> bool:
+    """Return True for a cell such as "yes", "x" or a date: it may say whether somebody may be called.
+
+    A no under "Email opt-out" forbids nothing.
+    """
+    if not cell.strip() or says_nothing(cell):
+        return False
+    forbids = means_do_not_call(cell)
+    if is_opt_out_heading(heading):
+        return forbids is not False
+    return forbids is not None or means_may_call(cell) is not None
+
+
+def _unreadable_row(
+    sheet: Sheet, number: int, cells: list[str], marks: dict[int, ColumnMarks], error: BadCell
+) -> SheetRow:
+    """Return a row whose cells may stand in the wrong columns. Its opt-out counts if it is clear."""
+    parts = [part for cell in cells for part in re.split(rf"[\n{re.escape(sheet.layout.delimiter)}]", cell)]
+    if sheet.is_opt_out_list:
+        values = {"do_not_call": ["yes"], "phone": _numbers_among(parts)}
+        return SheetRow(number, cells, values, error=error)
+    further = len(cells) - len(sheet.columns)  # so far may a cell have moved
+    answers: list[bool | None] = []
+    for n, column in enumerate(sheet.columns):
+        window = [marks[n].explain(cell) for cell in cells[n : n + 1 + further]] if n in marks else []
+        window = [cell for cell in window if not says_nothing(cell)]
+        if column.field == "do_not_call":
+            answers += [means_do_not_call(cell) for cell in window]
+        elif column.field == "may_call":
+            answers += [
+                not allowed if (allowed := means_may_call(cell)) is not None else None for cell in window
+            ]
+    phones = [n for n, name in enumerate(sheet.fields) if name == "phone"]
+    numbers = [cell for n in phones for cell in cells[n : n + 1 + further] if may_hold_number(cell)]
+    says_no = any(says_no_calls(words_beside_number(cell)) for cell in cells)
+    is_clear = further > 0 and (says_no or (True in answers and False not in answers))
+    if is_clear and numbers:
+        values = {"do_not_call": ["yes"], "phone": _numbers_among(numbers)}
+        return SheetRow(number, cells, values, error=error)
+    if says_no or (marks and any(means_do_not_call(part) for part in parts)):
+        error = BadCell(f"{error} If it says that nobody may call, that doesn't count yet.", error.value)
+    return SheetRow(number, cells, error=error)
 
 
 def _without_faxes(sheet: Sheet, cells: list[str], types: dict[int, int]) -> list[str]:
@@ -382,22 +491,24 @@ def _without_faxes(sheet: Sheet, cells: list[str], types: dict[int, int]) -> lis
     ]
 
 
-def _values_of(sheet: Sheet, cells: list[str]) -> dict[str, list[str]]:
-    columns = len(sheet.columns)
+def _values_of(sheet: Sheet, cells: list[str], marks: dict[int, ColumnMarks]) -> dict[str, list[str]]:
     if sheet.is_opt_out_list and sheet.headings[0] == "Column 1":
         return {"phone": _numbers_in_list(sheet, cells)}
-    surplus = [cell for cell in cells[columns:] if cell.strip()]
+    surplus = _surplus_cells(sheet, cells)
     if surplus and not sheet.is_opt_out_list:
-        raise BadCell(
-            f"It has {len(cells)} cells, and there are {columns} headings. A quote may be missing.",
+        raise _UnreadableRow(
+            f"It has {len(cells)} cells, and there are {len(sheet.columns)} headings. "
+            "A quote may be missing.",
             ", ".join(surplus),
         )
     values: dict[str, list[str]] = {}
     groups: dict[str, str] = {}  # of several addresses, the first one that isn't empty is taken
-    for column, cell in zip(sheet.columns, cells, strict=False):
+    for n, (column, cell) in enumerate(zip(sheet.columns, cells, strict=False)):
         text = cell.strip()
         if not text:
             continue
+        if n in marks:
+            text = marks[n].explain(text)
         if column.field not in MULTILINE_FIELDS and sheet.layout.is_csv:
             _check_quotes(column, text, sheet.layout.delimiter)
         if column.field and groups.setdefault(column.field, column.group) == column.group:
@@ -467,7 +578,7 @@ def _check_quotes(column: Column, text: str, delimiter: str) -> None:
     """Raise BadCell for a cell that holds the next row too, because a quote is missing."""
     _, line_break, rest = text.replace("\r", "\n").partition("\n")
     if line_break and delimiter in rest:
-        raise BadCell(f"{column.heading.strip()}: it has a line break. A quote may be missing.", text)
+        raise _UnreadableRow(f"{column.heading.strip()}: it has a line break. A quote may be missing.", text)
 
 
 def _parts_of(cell: str) -> list[str]:

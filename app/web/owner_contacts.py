@@ -318,8 +318,8 @@ def choose_columns(place: str, token: str, file_id: int) -> Answer:
     database = service().database
     with database.read() as db:
         file = imports.find_import(db, find_place_for_owner(db, place, token), file_id)
-    fields, is_opt_out_list = _chosen_columns(file)
-    imports.choose_columns(database, now(), place, token, file_id, fields, is_opt_out_list)
+    choices, is_opt_out_list = _chosen_columns(file)
+    imports.choose_columns(database, now(), place, token, file_id, choices, is_opt_out_list)
     return _back_to_import(place, token, file_id)
 
 
@@ -693,7 +693,7 @@ def _first(texts: list[str] | None) -> str | None:
     return texts[0] if texts else None
 
 
-def _chosen_columns(file: ImportFile) -> tuple[list[str | None], bool | None]:
+def _chosen_columns(file: ImportFile) -> tuple[list[imports.ColumnChoice], bool | None]:
     """Return what each column of a file is, and whether it is a list of numbers not to call. Raises BadInput.
 
     In a form, each column has a menu: column-0, column-1 and so on.
@@ -708,10 +708,10 @@ def _chosen_columns(file: ImportFile) -> tuple[list[str | None], bool | None]:
             raise BadInput("Do not call: this must be true or false.")
         if "columns" not in content:
             raise BadInput("Columns: please fill this in.")
-        return imports.parse_fields(file, content["columns"]), is_opt_out_list
+        return imports.parse_choices(file, content["columns"]), is_opt_out_list
     names = [name for name in request.form if re.fullmatch("column-[0-9]{1,3}", name)]
     chosen = [request.form.get(f"column-{number}") or None for number in range(len(names))]
-    return imports.parse_fields(file, chosen), "do_not_call" in request.form
+    return imports.parse_choices(file, chosen), "do_not_call" in request.form
 
 
 def _uploaded_content() -> bytes | str:
