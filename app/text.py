@@ -103,7 +103,7 @@ def escape_formulas(text: str) -> str:
 
 
 def unescape_formulas(text: str) -> str:
-    """Return the text that escape_formulas() made safe."""
-    if _ESCAPED_FORMULA.match(text):
+    """Return the text that escape_formulas() made safe, or Shopify made a text: '7001 is 7001."""
+    if _ESCAPED_FORMULA.match(text) or re.fullmatch(r"'\d+", text):
         text = text[1:]
     return _ESCAPED_INNER_FORMULA.sub(r"\1", text)

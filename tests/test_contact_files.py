@@ -122,6 +122,62 @@ def test_a_fax_is_not_called(clinic, headings, row):
 def test_a_row_with_a_fax_only_is_refused(clinic):
     upload = uploads(clinic, "Name,Phone,Phone type\nAna,030 7654321,Fax\nBen,0171 2345678,Mobile\n")
     assert [each["value"] for each in upload["refused"]] == ["Fax: 030 7654321"]
+    assert "this is a fax number" in upload["refused"][0]["why"]
+
+
+@pytest.mark.parametrize("heading", ["Fax", "Home Fax", "Emergency contact phone", "Pager", "Télécopie"])
+def test_a_row_whose_only_number_is_in_another_column_says_so(clinic, heading):
+    upload = uploads(clinic, f"Name,Phone,{heading}\nAna,,030 7654321\nBen,0171 2345678,\nCem,,\n")
+    ana, cem = upload["refused"]
+    assert f"the only number is in the column “{heading}”" in ana["why"]
+    assert cem["why"] == "Please enter a phone number."
+
+
+def test_a_yes_or_no_in_a_column_called_phone_is_pointed_out(clinic):
+    upload = uploads(clinic, "Name,Mobile,Phone\nAna,0171 2345678,no\n")
+    assert "If the column says who may be called" in upload["remarks"][0]["remark"]
+
+
+def test_a_shopify_export(clinic):
+    text = (
+        "Customer ID,First Name,Last Name,Email,Accepts Email Marketing,Default Address Company,"
+        "Default Address Address1,Default Address City,Default Address Zip,Default Address Phone,Phone,"
+        "Accepts SMS Marketing,Total Orders,Note,Tags\n"
+        "'7001,Mara,Lindqvist,mara@example.org,yes,,1 Oak Street,Berlin,'10115,'+49301234567,,no,0,,"
+        '"vip, new"\n'
+    )
+    stores(clinic, text)
+    mara = only_contact(clinic)
+    assert (mara["phone"], mara["reference"]) == ("030 1234567", "7001")
+    assert mara["address"] == "1 Oak Street, Berlin, 10115"
+
+
+def test_an_old_google_export_of_a_company(clinic):
+    headings = "Name,Given Name,Family Name,Phone 1 - Type,Phone 1 - Value,Organization 1 - Type,"
+    stores(clinic, f"{headings}Organization 1 - Name\n,,,Work,030 7654321,,Acme\n")
+    assert only_contact(clinic)["name"] == "Acme"
+
+
+def test_tags_of_a_mailchimp_export(clinic):
+    stores(
+        clinic,
+        'Email Address,First Name,Phone Number,TAGS\na@example.org,Mara,030 1234567,"""vip"",""new"""\n',
+    )
+    assert only_contact(clinic)["tags"] == ["vip", "new"]
+
+
+@pytest.mark.parametrize(
+    "heading", ["Home", "iPhone", "Ufficio", "Abitazione 2", "Other", "Domicile", "Geschäftlich"]
+)
+def test_a_column_called_home_that_holds_numbers(clinic, heading):
+    stores(clinic, f"Name,Cellulare,{heading}\nMara,,030 1234567\n")
+    assert only_contact(clinic)["phone"] == "030 1234567"
+
+
+@pytest.mark.parametrize(("heading", "cell"), [("Home", "12345 Berlin"), ("Other", "see 030 7654321")])
+def test_a_column_called_home_that_holds_something_else(clinic, heading, cell):
+    upload = stores(clinic, f"Name,Phone,{heading}\nMara,030 1234567,{cell}\n")
+    assert (upload["columns"][heading], upload["remarks"]) == (None, [])
 
 
 @pytest.mark.parametrize(
@@ -147,6 +203,18 @@ def test_a_row_with_a_fax_only_is_refused(clinic):
         "氏名,電話番号,メールアドレス",
         "会社名,携帯電話,電子メール アドレス",
         "fullName,phoneNumber,emailAddress",
+        "ФИО,Мобильный телефон,Электронная почта",
+        "Ονοματεπώνυμο,Τηλέφωνο,E-mail",
+        "Név,Telefonszám,E-mail cím",
+        "Nume,Telefon,E-mail",
+        "姓名,手机号,邮箱",
+        "이름,휴대폰,이메일",
+        "Naam,Telefoon op werk,E-mailadres",
+        "Naam,Mobiele telefoon,E-mail",
+        "Guest name,Contact No,Email",
+        "Customer,Mobile/WhatsApp,Email",
+        "Namn,Telefon (arbete),E-post",
+        "Name,Billing Phone,Email",
     ],
 )
 def test_headings_in_other_languages(clinic, headings):
@@ -168,6 +236,11 @@ def test_headings_in_other_languages(clinic, headings):
         ("Ad,Soyad", "Mara,Lindqvist"),
         ("Name,Given Name,Family Name", "Mara Lindqvist,Mara,Lindqvist"),
         ("Name,Last Name", "Mara Lindqvist,Lindqvist"),
+        ("Customer First Name,Customer Last Name", "Mara,Lindqvist"),
+        ("billing_first_name,billing_last_name", "Mara,Lindqvist"),
+        ("First name,Last name,Shipping first name,Shipping last name", "Mara,Lindqvist,Jon,Doe"),
+        ("Имя,Фамилия", "Mara,Lindqvist"),
+        ("First name,Last name,Business name", "Mara,Lindqvist,Acme Inc"),
     ],
 )
 def test_a_name_in_several_columns(clinic, headings, row):
@@ -483,6 +556,9 @@ def test_a_cell_such_as_none_is_empty(clinic, heading, nothing):
         ("MEZ", "Europe/Berlin"),
         ("europe/lisbon", "Europe/Lisbon"),
         ("Europe/Lisbon", "Europe/Lisbon"),
+        ("New York", "America/New_York"),
+        ("São Paulo", "America/Sao_Paulo"),
+        ("South", None),
         ("CST", None),  # China or Chicago: ambiguous for a place in Germany
         ("UTC+2", None),
         ("Mars", None),

@@ -1,9 +1,9 @@
 """Columns: which field of a contact a column of a table holds, by its heading.
 
 Headings are those of the exports of Google Contacts and Outlook, and what people write in English, German,
-French, Spanish, Italian, Portuguese, Dutch, Polish, Turkish and Japanese. A heading is only recognised if
-each of its words is understood: "Phone (home)" is a phone number, but "Emergency contact phone", "Phone
-type" and "Fax" are not the number of this person.
+French, Spanish, Italian, Portuguese, Dutch, Polish, Turkish and Japanese; the usual ones in some more
+languages too. A heading is only recognised if each of its words is understood: "Phone (home)" is a phone
+number, but "Emergency contact phone", "Phone type" and "Fax" are not the number of this person.
 """
 
 from __future__ import annotations
@@ -47,20 +47,25 @@ _HEADINGS = {
         paziente cliente utente utenteassistito nomecliente nomepaziente nomedocliente nomedopaciente paciente
         nombrecliente nombredelcliente nombrepaciente nombredelpaciente naamclient naampatient clientnaam
         patientnaam nomclient nomduclient nompatient nomdupatient clientele navn jmeno nev nimi
-        氏名 名前 お名前 姓名 フルネーム 顧客名 患者名 会員名 お客様名 利用者名 表示名""",
+        氏名 名前 お名前 姓名 フルネーム 顧客名 患者名 会員名 お客様名 利用者名 表示名
+        guest guestname attendee attendeename participant participantname student studentname resident
+        residentname yourname patientsname clientsname customersname nume nama имя фио імя піб ονομα
+        ονοματεπωνυμο 이름 성명 שם الاسم""",
     "first_name": """firstname first givenname forename vorname rufname prenom primernombre nombredepila
         primeironome nomeproprio voornaam roepnaam imie onisim fornamn fornavn keresztnev krestni etunimi
-        名""",
+        fname given prenume 名""",
     "middle_name": """middlename additionalname weiterevornamen zweitervorname secondname deuxiemeprenom
-        segundonombre tussenvoegsel tussenvoegsels voorvoegsel mellannamn mellemnavn drugieimie ikinciisim""",
+        segundonombre tussenvoegsel tussenvoegsels voorvoegsel mellannamn mellemnavn drugieimie ikinciisim
+        middelstenaam secondonome отчество побатькові""",
     "last_name": """lastname last surname familyname nachname familienname zuname nomdefamille apellido
         apellidos primerapellido cognome sobrenome apelido apelidos achternaam familienaam nazwisko soyad
         soyadi
         soyisim efternamn efternavn etternavn prijmeni vezeteknev sukunimi segundoapellido
-        姓""",
+        lname numedefamilie фамилия прізвище επωνυμο 姓""",
     "company": """company companyname organization organisation organizationname organisationname firma
         firmenname unternehmen societe entreprise empresa compania azienda societa ditta bedrijf
         bedrijfsnaam sirket kurum foretag ragionesociale denominazione denominazionesociale
+        businessname accountname accountcompany
         razonsocial raisonsociale razaosocial nazwafirmy firmaadi sirketadi firmanaam virksomhed
         会社 会社名 法人名 勤務先""",
     "phone": """phone phonenumber phoneno phones telephone telephonenumber tel telno mobile mobilephone
@@ -77,7 +82,14 @@ _HEADINGS = {
         numerocell numerocellulare recapito recapiti recapitotelefonico recapititelefonici contattotelefonico
         contactotelefonico contatotelefonico contacttelephonique numerodecontacto numerodecontato irtibatno
         irtibatnumarasi iletisimno puhelin puhelinnumero telefonszam telefonnicislo cislotelefonu
-        電話 電話番号 携帯 携帯電話 携帯番号 携帯電話番号 自宅電話 会社電話 固定電話 連絡先 連絡先電話番号""",
+        contactno contactnr contactnumbers ph phno phnumber whatsapp whatsappnumber kontaktnummer hemtelefon
+        arbetstelefon mobiltelefonnummer matkapuhelin tyopuhelin kotipuhelin mobilnitelefon mobiltelefonszam
+        nohp nomorhp notelp telepon notelepon nomortelepon
+        телефон мобильный мобильныйтелефон мобтелефон номертелефона телефонномер рабочийтелефон
+        домашнийтелефон контактныйтелефон мобільний мобільнийтелефон номертелефону τηλεφωνο κινητο
+        電話 電話番号 携帯 携帯電話 携帯番号 携帯電話番号 自宅電話 会社電話 固定電話 連絡先 連絡先電話番号
+        手机 手机号 手机号码 电话 电话号码 联系电话 전화 전화번호 휴대폰 휴대전화 휴대폰번호 연락처
+        טלפון נייד هاتف رقمالهاتف جوال رقمالجوال""",
     # Parts of the number that other programs keep in columns of their own.
     "country_code": """countrycode phonecountrycode countrycallingcode callingcode diallingcode
         dialingcode dialcode countryprefix internationalprefix landesvorwahl landervorwahl
@@ -97,6 +109,7 @@ _HEADINGS = {
         enderecodecorreioeletronico emailadres mailadres adresemail pocztaelektroniczna
         adrespocztyelektronicznej
         eposta epostaadresi elektronikposta epost epostadress
+        emailcim элпочта электроннаяпочта почта електроннапошта 邮箱 电子邮件 이메일
         メール メールアドレス eメール 電子メール 電子メールアドレス""",
     "address": """address street streetaddress address1 address2 addressline1 addressline2 city town zip
         zipcode postcode postalcode state county province adresse anschrift strasse str hausnummer hausnr plz
@@ -106,13 +119,15 @@ _HEADINGS = {
         adres straat straatnaam huisnummer plaats woonplaats postcodeplaats
         ulica miasto miejscowosc kodpocztowy adreszamieszkania
         adresi acikadres sokak cadde sehir il ilce postakodu adress gata postnummer postadress
+        адрес адреса город cim 地址 주소
         住所 郵便番号 都道府県 市区町村 番地""",
     "notes": """notes note comment comments remark remarks notiz notizen bemerkung bemerkungen anmerkung
         anmerkungen kommentar kommentare hinweis hinweise remarque remarques commentaire commentaires
         observation observations nota notas observacion observaciones comentario comentarios annotazioni
         annotazione osservazioni commento commenti observacao observacoes opmerking opmerkingen notitie
         notities uwagi uwaga notatki notatka komentarz notlar not aciklama yorum anteckningar
-        備考 備考欄 メモ""",
+        примечание примечания комментарий комментарии заметки примітки megjegyzes poznamka
+        備考 備考欄 メモ 备注 비고 메모""",
     "tags": """tags tag label labels group groups category categories groupmembership schlagwort schlagworte
         schlagworter stichwort gruppe gruppen kategorie kategorien etiquette etiquettes groupe groupes
         categorie etiqueta etiquetas grupo grupos categoria categorias etichetta etichette gruppo gruppi
@@ -147,6 +162,10 @@ _OPT_OUT_PARTS = """cannotcall cantcall mustnotcall shouldnotcall maynotcall not
     aramayiniz donotring nophonecalls nepastelephoner nollame nontelefonare naocontactar naotelefonar
     geentelefoon nietopbellen nieprosicotelefon ringinte ringej ringikke ikkering ringesikke
     kontaktainte kontaktikke alasoita nevolat nehivj robinson незвонить небеспокоить неперезванивать
+    недзвонити keinetelefonate keinentelefonat keintelefonkontakt ansprecheverboten callsrefused
+    excludedfromcall excludefromcall callrestriction stopappel pasdappel opposeaudemarchage
+    oppositiondemarchage excluirdellamadas nietbenaderen sprzeciwtelefon aramayapilmasin eipuhelu nusunati
+    請勿致電
     电话不可 请勿致电 请勿拨打 勿拨打 不要打电话 拒绝来电 電話不可 電話ng 電話しない 電話禁止 電話拒否
     架電禁止 架電不可 架電ng 連絡不可 連絡禁止 連絡しない 전화금지 전화거부 전화하지 연락금지 수신거부
     لاتتصل عدمالاتصال אלתתקשר לאלהתקשר μηνκαλειτε อย่าโทร ห้ามโทร"""
@@ -176,7 +195,9 @@ _MAY_CALL_PARTS = """oktocall okaytocall oktophone maycall mayphone maywecall ma
     magbellen bellentoegestaan toestemmingbellen toestemmingtelefo magwordengebeld maggebeldworden
     zgodanakontakt zgodanatelefon contactbyphone contactbytelephone kontaktpertelefon kontakttelefonisch
     acceptelesappels accordtelephone contactpartelephone contactoportelefono moznadzwonic aranabilir
-    aramaizni farringa 電話可 連絡可"""
+    aramaizni farringa okaytophone consentphone telefonerlaubnis kontaktaufnahmeerlaubt darfanrufen
+    accordtelephonique puoesserechiamat samtycketelefon maringes souhlassvolanim согласиеназвон
+    phonepermitted telephonepermitted callpermitted callspermitted canphone 電話可 電話ok 連絡可"""
 # These turn a permission into its contrary: "Phone consent revoked".
 _NEGATORS = """no not none never kein keine keinen keiner nicht ne pas non nao sem sin senza niet geen
     nie bez inte ej ikke denied refused revoked withdrawn declined forbidden blocked expired widerrufen
@@ -191,7 +212,7 @@ _HINTS_AT_CALLS = """call phone contact consent permission optin optout optedout
     zustimm sperr widerspr widerruf werb abmeld appel opposi refus desinscri desabonn listerouge llam
     consen baja rechaz chiam opposiz disiscri ligac ligar descadast bellen gebeld toestemm bezwaar dzwon
     zgod sprzeciw arama izni rizasi samtyc samtyk reserv звон согласи 电话 致电 電話 連絡 架電 전화 연락
-    동의"""
+    동의 demarchage accordtel benader puhelu sunati volani souhlas 致電"""
 # But not if it contains one of these words: "Last call", "Number of calls".
 _NOT_A_QUESTION = """last next first previous letzter letzte naechster dernier prochain ultimo ultima
     number count times total anzahl nombre numero aantal liczba"""
@@ -210,13 +231,21 @@ _QUALIFIERS = """home work business primary main other personal private office d
     thuis werk prive zakelijk vast overig overige kantoor mobiel
     domowy sluzbowy sluzbowa praca prywatny prywatna stacjonarny glowny inny inna kontaktowy komorkowy numer
     dom
-    ev is diger sabit numarasi numara kontakt whatsapp"""
+    mobiele primaire arbete bostad hem jobb arbejde hjem hjemme zamestnani domu mobilni kom dienstl gesch
+    priv h w m c o billing shipping mailing delivery default best preferred guest student attendee
+    participant resident ev is diger sabit numarasi numara kontakt whatsapp"""
+# Headings of columns that hold phone numbers in some exports, and addresses or names in others.
+_PHONE_PLACES = """home work business office main other iphone casa lavoro ufficio abitazione trabajo oficina
+    trabalho bureau domicile maison travail privat zuhause arbeit geschaftlich dienstlich thuis werk kantoor
+    dom praca ev is hjem arbejde hem arbete"""
+_NUMBER_KINDS = "phone tel mobil cell fax faks telecopie pager handy gsm cep movil celular 電話 电话 телефон"
 _TYPE_WORDS = "type label kind typ art tipo soort rodzaj tur"
 _NUMBER_WORDS = "number no nr num n numero nummer numer numara numarasi"
-_CONNECTORS = "of the de del della di do da du des der die das van la le l el il und and et y e i ve en"
+_CONNECTORS = "of the de del della di do da du des der die das van la le l el il und and et y e i ve en op do"
 _SPECIAL_LETTERS = str.maketrans("łŁıøØđĐ", "lLioOdD", "'’`´")
 
-_GOOGLE = re.compile(r"(Phone|E-?mail|Address) (\d+) - (.+)", re.IGNORECASE)
+_ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)?")
+_GOOGLE = re.compile(r"(Phone|E-?mail|Address|Organization) (\d+) - (.+)", re.IGNORECASE)
 _GOOGLE_ADDRESS_PARTS = ("Street", "Extended Address", "City", "Region", "Postal Code", "Country", "PO Box")
 
 
@@ -226,7 +255,7 @@ class Column:
 
     heading: str
     field: str | None  # one of FIELDS; None: the column is left out
-    group: str = ""  # of several addresses: which one this is a part of
+    group: str = ""  # of several addresses or names: which one this is a part of
     is_settled: bool = False  # the owner has left it out, and needs no question about it
 
 
@@ -244,6 +273,31 @@ def recognise(headings: Sequence[str]) -> list[Column]:
         if _words(headings[n]) == ["cep"] and len(phones) > 1:
             columns[n] = Column(headings[n], "address")
     return columns
+
+
+def recognise_by_content(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[Column]:
+    """Return the columns; one that is called "Home" or "Ufficio" holds phone numbers if it looks so.
+
+    iCloud and Outlook in Italian call them so.
+    """
+    return [
+        Column(column.heading, "phone")
+        if _names_places(column) and _holds_numbers([row[n] for row in rows if n < len(row)])
+        else column
+        for n, column in enumerate(columns)
+    ]
+
+
+def _names_places(column: Column) -> bool:
+    words = [word for word in _words(column.heading) if not _ORDINAL.fullmatch(word)]
+    return column.field is None and bool(words) and all(word in _PHONE_PLACES.split() for word in words)
+
+
+def _holds_numbers(cells: Sequence[str]) -> bool:
+    numbers = [cell.strip() for cell in cells if cell.strip()]
+    return bool(numbers) and all(
+        may_hold_number(cell) and re.fullmatch(r"[+(\d][\d\s()./-]+", cell) for cell in numbers
+    )
 
 
 def type_columns(headings: Sequence[str]) -> dict[int, int]:
@@ -321,6 +375,12 @@ def hints_at_calls(heading: str) -> bool:
     return any(part in joined for part in _folded(_HINTS_AT_CALLS))
 
 
+def names_number(heading: str) -> bool:
+    """Return True for the heading of a column with numbers of some kind: "Fax", "Emergency phone"."""
+    joined = "".join(_words(heading))
+    return any(part in joined for part in _folded(_NUMBER_KINDS))
+
+
 def _is_minor(words: Sequence[str]) -> bool:
     """Return True for "Do not call reason" and "Email opt out", which say nothing beside "Do not call"."""
     return _holds_details(words) or _is_about_other_ways(words)
@@ -349,6 +409,8 @@ def _google_column(heading: str, headings: Sequence[str]) -> Column | None:
     if match is None:
         return None
     kind, number, part = match.groups()
+    if kind.casefold() == "organization":
+        return Column(heading, "company" if part == "Name" else None)
     if kind.casefold() != "address":
         field = "phone" if kind.casefold() == "phone" else "email"
         return Column(heading, field if part == "Value" else None)
@@ -363,14 +425,29 @@ def _column(heading: str) -> Column:
         return Column(heading, "do_not_call")
     if is_may_call_heading(heading):
         return Column(heading, "may_call")
-    field = _known_field(words)
-    if field is not None:
-        return Column(heading, field)
     # "Phone (home) 2": without the words that say which phone it is.
-    core = [word for word in words if word not in _QUALIFIERS.split() and not word.isdigit()]
-    field = _known_field(core) or _known_field([word for word in words if word not in _NUMBER_WORDS.split()])
-    if field in ("phone", "email", "address", "name", "notes"):
-        group = " ".join(word for word in words if word not in core) if field == "address" else ""
+    core = [word for word in words if not (word in _QUALIFIERS.split() or _ORDINAL.fullmatch(word))]
+    part = _fields_by_heading().get("".join(core))
+    field = part if part in NAME_PARTS else _known_field(words)  # "Customer first name"
+    if field is not None and field not in NAME_PARTS:
+        return Column(heading, field)
+    if not core:  # "Mobile/WhatsApp"
+        is_phone = any(_known_field([word]) == "phone" for word in words)
+        return Column(heading, "phone" if is_phone else None)
+    field = (
+        field
+        or _known_field(core)
+        or _known_field([word for word in words if word not in _NUMBER_WORDS.split()])
+    )
+    if (
+        field is None and "address" in core
+    ):  # Shopify's "Default Address Phone" and "Default Address Address1"
+        field = _known_field([word for word in core if word != "address"])
+        field = field if field in ("phone", "address") else None
+    if field in ("phone", "email", "address", "name", "notes", *NAME_PARTS):
+        group = ""
+        if field == "address" or field in NAME_PARTS:
+            group = " ".join(word for word in words if word in _QUALIFIERS.split())
         return Column(heading, field, group)
     return Column(heading, None)
 

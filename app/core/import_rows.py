@@ -90,11 +90,16 @@ _NOTHING = frozenset(
         "bilinmiyor",
     ]
 )
+_QUOTES = '"“”„ '
 _NAMES = ("null", "unknown", "none", "ohne", "yok", "brak", "na")  # people have these names
 
 NO_ADDRESS = "Email: left out, because it isn't an address."
 FURTHER_ADDRESSES = "Email: only the first of several addresses is stored."
 NO_PHONE = "Phone: left out, because it isn't a phone number."
+PHONE_ANSWER = (
+    "Phone: left out, because it isn't a phone number. If the column says who may be called, choose that "
+    "under “Change the columns”."
+)
 FURTHER_PHONES = "Phone: there are several numbers, and the first is stored."
 FURTHER_FORBIDDEN = "Do not call: there are several numbers, and nobody may call any of them."
 PHONE_TO_CHECK = "Phone: please check how this number was read."
@@ -153,6 +158,8 @@ def read_row(row: SheetRow, country: str) -> ReadRow:
     try:
         read.details["do_not_call"] = _is_opt_out(values) or row.no_calls is not None
         _read_reference(read, values.get("reference", []))
+        if row.other_number is not None:
+            raise _only_another_number(*row.other_number)
         _read_phone(read, values.get("phone", []), country, row.values.get("phone", []))
         _read_name(read, values)
     except BadCell as error:
@@ -239,6 +246,14 @@ def _read_name(read: ReadRow, values: dict[str, list[str]]) -> None:
     read.details["name"] = name
 
 
+def _only_another_number(heading: str, cell: str) -> BadCell:
+    return BadCell(
+        f"Phone: the only number is in the column “{heading}”, which is left out. If it can be called, "
+        "choose that under “Change the columns”.",
+        cell,
+    )
+
+
 def _read_phone(read: ReadRow, cells: Sequence[str], country: str, all_cells: Sequence[str] = ()) -> None:
     """Take the first number that can be read; `all_cells` includes those that say that there is none."""
     unreadable: list[tuple[str, BadInput]] = []
@@ -258,7 +273,7 @@ def _read_phone(read: ReadRow, cells: Sequence[str], country: str, all_cells: Se
         raise BadCell(str(reason), cell)
     _store_phones(read, readings, country)
     for unread, _reason in unreadable:
-        read.add_remark(NO_PHONE, unread)
+        read.add_remark(PHONE_ANSWER if means_may_call(unread) is not None else NO_PHONE, unread)
 
 
 def _store_phones(read: ReadRow, readings: list[tuple[str, PhoneReading]], country: str) -> None:
@@ -334,7 +349,8 @@ def _read_zone(read: ReadRow, cells: Sequence[str], country: str) -> None:
 def _read_tags(read: ReadRow, cells: Sequence[str]) -> None:
     """Take the tags that can be used. Google's own groups, such as "* myContacts", say nothing."""
     tags = [tag.strip() for cell in cells for tag in re.split(r"[,;\n]", cell)]
-    tags = [tag for tag in tags if tag and not tag.startswith("* ")]
+    tags = [tag.strip(_QUOTES) for tag in tags if not tag.startswith("* ")]  # Mailchimp writes quotes
+    tags = [tag for tag in tags if tag]
     kept: list[str] = []
     for tag in tags:
         if len(tag) > MAX_TAG_LENGTH:

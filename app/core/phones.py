@@ -139,6 +139,8 @@ def scan_phone(text: str, country: str) -> PhoneReading:
     if vanity is not None:
         return PhoneReading(vanity, is_certain=True)
     reading = _scan(_LIST_MARK.sub("", plain), country)
+    if reading is None and _has_fax(plain, country):
+        raise BadInput("Phone: this is a fax number. Enter a number that can be called.", field="phone")
     if reading is None and plain.startswith("("):
         reading = _scan(plain, country)  # "(11) 98765-4321": it was no list mark, but an area
     if reading is None:
@@ -146,11 +148,19 @@ def scan_phone(text: str, country: str) -> PhoneReading:
     return reading
 
 
+def _has_fax(plain: str, country: str) -> bool:
+    return any(each.phone and each.is_fax for each in _readings(plain, country))
+
+
+def _readings(plain: str, country: str) -> list[_Reading]:
+    runs = _find_runs(_drop_what_is_no_number(plain))
+    return [reading for run in runs for reading in _read_run(run, country, len(runs) == 1)]
+
+
 def _scan(plain: str, country: str) -> PhoneReading | None:
     if re.fullmatch(r"\d{7,}[.,]\d\d?", plain):
         return None  # a fraction
-    runs = _find_runs(_drop_what_is_no_number(plain))
-    readings = [reading for run in runs for reading in _read_run(run, country, len(runs) == 1)]
+    readings = _readings(plain, country)
     to_dial = [each for each in readings if each.phone and not each.is_fax]
     if not to_dial or _is_unclear(readings, to_dial[0]):
         return None

@@ -24,7 +24,9 @@ from app.core.columns import (
     is_usable,
     looks_like_a_row,
     may_hold_number,
+    names_number,
     recognise,
+    recognise_by_content,
     type_columns,
 )
 from app.core.contacts import MULTILINE_FIELDS
@@ -90,6 +92,8 @@ class SheetRow:
     no_calls: tuple[str, str] | None = None  # heading and content of a cell that says that nobody may call
     # Headings of columns that are left out although they may say who must not be called; with the cell.
     left_out: tuple[tuple[str, str], ...] = ()
+    # Of a row without a number: heading and content of a column that holds another one, such as a fax.
+    other_number: tuple[str, str] | None = None
 
 
 class Layout(NamedTuple):
@@ -250,7 +254,9 @@ def _find_headings(text: str, layout: Layout) -> Sheet:
         return replace(sheet, columns=[Column(heading, None) for heading in headings])
     while cells and not cells[-1].strip():
         cells.pop()
-    return replace(sheet, layout=layout._replace(headings_row=number), columns=recognise(cells))
+    below = [row for row_number, row in first_rows if row_number > number]
+    columns = recognise_by_content(recognise(cells), below)
+    return replace(sheet, layout=layout._replace(headings_row=number), columns=columns)
 
 
 def _widest_row(rows: list[tuple[int, list[str]]]) -> tuple[int, list[str]]:
@@ -417,7 +423,16 @@ def rows_of(sheet: Sheet) -> Iterator[SheetRow]:
             for n in answered
             if no_calls != (sheet.headings[n], cells[n])
         )
-        yield SheetRow(number, cells, values, no_calls=no_calls, left_out=left_out)
+        other = None if values.get("phone") else _find_other_number(sheet, cells)
+        yield SheetRow(number, cells, values, no_calls=no_calls, left_out=left_out, other_number=other)
+
+
+def _find_other_number(sheet: Sheet, cells: list[str]) -> tuple[str, str] | None:
+    """Return the heading and the content of the first cell with a number that isn't the contact's own."""
+    for column, cell in zip(sheet.columns, cells, strict=False):
+        if not column.field and names_number(column.heading) and may_hold_number(cell):
+            return column.heading.strip(), cell
+    return None
 
 
 def _doubtful_columns(sheet: Sheet) -> list[int]:

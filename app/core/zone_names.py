@@ -100,6 +100,8 @@ _NAMES = {
     "Pacific/Auckland": "new zealand standard time; auckland; wellington",
     "UTC": "coordinated universal time",
 }
+_AREAS = ("Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")  # not Etc
+_NOT_CITIES = ("ACT", "LHI", "NSW", "North", "Queensland", "South", "Tasmania", "Victoria", "West")
 _ZONE_OF_ABBREVIATION = {word: zone for zone, words in _ABBREVIATIONS.items() for word in words.split()}
 
 
@@ -115,7 +117,7 @@ def read_time_zone(text: str, country: str) -> str | None:
         is_clear = plain not in _AMBIGUOUS or country in _NORTH_AMERICA
         return _ZONE_OF_ABBREVIATION[plain] if is_clear else None
     name = re.sub(r"\s+", "_", text.strip().casefold())
-    return _by_lower_case().get(name) or _by_name().get(plain)
+    return _by_lower_case().get(name) or _by_name().get(plain) or _by_city().get(plain)
 
 
 def _plain(text: str) -> str:
@@ -128,6 +130,17 @@ def _plain(text: str) -> str:
 @cache
 def _by_lower_case() -> dict[str, str]:
     return {zone.casefold(): zone for zone in time_zones()}
+
+
+@cache
+def _by_city() -> dict[str, str]:
+    """Return the zones by their city: "new york" is America/New_York; "louisville" has two."""
+    cities: dict[str, str] = {}
+    for zone in time_zones():
+        area, _, city = zone.rpartition("/")
+        if area in _AREAS and (area != "Australia" or city not in _NOT_CITIES):
+            cities[_plain(city)] = "" if _plain(city) in cities else zone
+    return {city: zone for city, zone in cities.items() if zone}
 
 
 @cache
