@@ -88,6 +88,15 @@ def test_the_number_stays_when_its_contact_is_forgotten(clinic):
     assert forbidden(clinic) == ["Bea"]
 
 
+def test_an_opt_out_in_a_file_outlives_the_contact_that_is_forgotten_before_it_is_stored(clinic):
+    clinic.add_contacts({"name": "Mara", "phone": "030 1234567", "reference": "P-1"})
+    text = "Name,Phone,Reference,DNC\nMara Lind,030 1234567,P-1,yes\n"
+    upload = uploads(clinic, text)
+    clinic.owner_post("/contacts/actions", action="forget", match="all")
+    clinic.client.post(upload["links"]["store"])
+    assert (clinic.contact_names(), numbers(clinic)) == ([], ["030 1234567"])
+
+
 # ----- lifting it
 
 

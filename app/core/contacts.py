@@ -387,6 +387,13 @@ def forget_contacts(db: Connection, at: float, place_id: int, contact_ids: list[
     erase_call_details(db, contact_ids)
     run(db, "DELETE FROM mail WHERE contact_id IN :ids", ids=contact_ids)
     run(db, "UPDATE report SET notes = NULL WHERE contact_id IN :ids AND notes IS NOT NULL", ids=contact_ids)
+    # Of a row that isn't stored yet, only an opt-out stays: it belongs to the number.
+    sql = """UPDATE import_row SET what = 'do-not-call', contact = NULL,
+                    phone = coalesce(phone, (SELECT phone FROM contact WHERE id = import_row.contact)),
+                    name = NULL, email = NULL, address = NULL, notes = NULL, tags = NULL, reference = NULL,
+                    timezone = NULL, search = NULL
+             WHERE contact IN :ids AND do_not_call = 1"""
+    run(db, sql, ids=contact_ids)
     run(db, "DELETE FROM import_row WHERE contact IN :ids", ids=contact_ids)
     sql = """UPDATE contact SET name = '', phone = '', email = NULL, address = NULL, notes = NULL, tags = '',
                     reference = NULL, timezone = NULL, search = '', last_called_at = NULL,
