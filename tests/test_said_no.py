@@ -133,6 +133,11 @@ def test_an_opt_out_without_a_number_is_refused_with_a_sentence(clinic):
     assert "no number that this can be about" in refused["why"]
 
 
+def test_an_opt_out_of_half_a_number_is_refused_with_a_sentence(clinic):
+    (refused,) = uploads(clinic, "Name;Phone;DNC\nMara;12345;yes\nBen;0171 2345678;\n")["refused"]
+    assert "it isn't clear which number this is about. Enter a full phone number" in refused["why"]
+
+
 @pytest.mark.parametrize(
     "row",
     [
@@ -317,10 +322,19 @@ def test_more_words_and_dates_for_yes(clinic, yes):
 
 
 @pytest.mark.parametrize(
-    "note", ["No cold calls", "no telephone calls please", "Please remove me from your calling list!"]
+    "note",
+    [
+        *("No cold calls", "no telephone calls please", "Please remove me from your calling list!"),
+        *("Opted out 3/5/2026", "Opted out on 03.05.2026", "No calls since the accident", "Refuses calls"),
+        *("keine Anrufe erwünscht", "Does not wish to receive calls", "Bitte nur per E-Mail kontaktieren"),
+        "Please contact by email only",
+    ],
 )
 def test_more_notes_that_forbid(clinic, note):
-    stores(clinic, f"Name;Phone;Notes\nMara;030 1234567;{note}\nBen;0171 2345678;Remove from waiting list\n")
+    others = ["Remove from waiting list", "Do not call before noon", "nicht anrufen ab 18 Uhr"]
+    others.append("Invoice by email only")
+    rows = [f"Person {n};030 765432{n};{other}" for n, other in enumerate(others)]
+    stores(clinic, "\n".join(["Name;Phone;Notes", f"Mara;030 1234567;{note}", *rows]))
     assert forbidden(clinic) == ["Mara"]
 
 

@@ -105,6 +105,7 @@ FURTHER_FORBIDDEN = "Do not call: there are several numbers, and nobody may call
 PHONE_TO_CHECK = "Phone: please check how this number was read."
 NO_CALLS = "Do not call: a cell says so, outside the column for it."
 NO_NUMBER_TO_FORBID = "Do not call: there is no number that this can be about."
+UNKNOWN_NUMBER = "Do not call: it isn't clear which number this is about."
 NO_ZONE = "Time zone: left out, because it isn't known. Choose one such as Europe/Berlin."
 ZONE_READ = "Time zone: please check how it was read."
 ONLY_OPT_OUT = "Of this row, only that nobody may call the number is stored."
@@ -270,7 +271,8 @@ def _read_phone(read: ReadRow, cells: Sequence[str], country: str, all_cells: Se
                 raise BadCell(NO_NUMBER_TO_FORBID, " ".join(all_cells))
             raise BadCell(MISSING_SENTENCES["phone"], " ".join(all_cells))
         cell, reason = unreadable[0]
-        raise BadCell(str(reason), cell)
+        whose = f"{UNKNOWN_NUMBER} " if read.details.get("do_not_call") else ""
+        raise BadCell(f"{whose}{reason}", cell)
     _store_phones(read, readings, country)
     for unread, _reason in unreadable:
         read.add_remark(PHONE_ANSWER if means_may_call(unread) is not None else NO_PHONE, unread)

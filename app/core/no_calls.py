@@ -75,7 +75,11 @@ _NOTHING = frozenset(map(_plain, _NOTHING_WORDS.split())) | {"", "not set"}
 # Phrases that can mean nothing else, in the form that _plain() makes.
 _PHRASES_IN_LINES = r"""do(?:es)?\ ?n[o']?t\ (?:(?:call|contact|phone|ring|dial)(?:\ list)?
     |(?:want|wish)\ (?:to\ be\ (?:called|contacted|phoned)
-    |(?:any\ )?(?:more\ |further\ )?(?:phone\ )?calls))
+    |(?:to\ (?:receive|get)\ )?(?:any\ )?(?:more\ |further\ )?(?:phone\ )?calls))
+    | (?:refuses?|declines?|won'?t\ (?:take|accept))\ (?:all\ |any\ )?(?:(?:tele)?phone\ )?calls
+    | (?:please\ )?(?:only\ contact|contact\ only)\ (?:by|via|per)\ (?:e-?mail|text|sms|post|letter|mail)
+    | contact\ (?:by|via|per)\ (?:e-?mail|text|sms|post|letter|mail)\ only
+    | nur\ per\ (?:e-?mail|post|brief|sms)\ (?:kontaktieren|kontakt) | lehnt\ anrufe\ ab | refuse\ les\ appels
     | do\ ?not(?:call|contact)
     | dont(?:call|contact) | dnc(?:\ list)? | never\ call
     | no\ (?:more\ |further\ )?(?:contact
@@ -107,9 +111,14 @@ _BEFORE = (
 _WHO = r"(?:he|she|they|client|customer|patient|er|sie|kunde|kundin|il|elle|cliente|klant)"
 _WANTS = r"(?:wants|wishes|asked|must|may|should|mochte|will|wunscht|wil|on|on the|on our)"
 _AFTER = (
-    r"(?:again|any ?more|ever|at all|please|her|him|them|me|us|bitte|mehr|wieder|svp|plus|mas|piu|mais|meer)"
+    r"(?:again|any ?more|ever|at all|please|her|him|them|me|us|bitte|mehr|wieder|erwunscht|gewunscht|erbeten"
+    r"|svp|plus|mas|piu|mais|meer)"
 )
-_SENTENCE = re.compile(rf"(?:{_BEFORE},? )?(?:{_WHO} )?(?:{_WANTS} )?(?:{_PHRASES})(?:,? {_AFTER}){{0,2}}")
+_SINCE = r"(?: (?:since|as of|seit|depuis|sinds) .*)?"
+_STATE = r"(?:opt(?:ed)?[ -]?out|unsubscribed|dnc|blacklisted)(?: (?:on|am|le|el|il|op|by))? [\d/-]+"
+_SENTENCE = re.compile(
+    rf"(?:{_BEFORE},? )?(?:{_WHO} )?(?:{_WANTS} )?(?:{_PHRASES})(?:,? {_AFTER}){{0,2}}{_SINCE}|{_STATE}"
+)
 _DENIES = re.compile(r"(not|no|never|has ?n[o']t|did ?n[o']t|kein|nicht|non|pas)\b.*(opt|unsub)")
 _MONTH = r"""(?:jan|feb|fev|mar|mrt|maerz|abr|apr|avr|mai|may|mag|maj|mei|jun|juin|giu|jul|juil|lug|aug|aou
     |ago|sep|set|oct|okt|ott|nov|dec|dez|dic|ene|gen|sty|lut|kwi|cze|lip|sie|wrz|paz|lis|gru|oca|sub|nis|haz|tem
