@@ -21,7 +21,7 @@ _MULTIBYTE_UTF_8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2
 # most files; the one that makes the most of these letters is right. The order decides between equals.
 _WESTERN = "äöüßàâçéèêëîïôûùœæñáíóúãõìòåøþð¿¡ºª€"
 _CENTRAL = "ąćęłńóśźżáčďéěíňřšťúůýžőűäöüßăâîșşțţđ€"
-_TURKISH = "çğıöşüâîûäß€"
+_TURKISH = "çğıİöşüâîûäß€"
 _CYRILLIC = "абвгдежзийклмнопрстуфхцчшщъыьэюяіїєґё№€"
 _GREEK = "αβγδεζηθικλμνξοπρστυφχψωςάέήίόύώϊϋ€"
 _BALTIC = "āčēģīķļņšūžąęėįųõäöü€"
@@ -43,6 +43,9 @@ _LETTERS = {
     "cp852": _CENTRAL,
     "cp866": _CYRILLIC,
     "koi8_r": _CYRILLIC,
+    "koi8_u": _CYRILLIC,
+    "iso8859_5": _CYRILLIC,
+    "iso8859_7": _GREEK,
     "iso8859_2": _CENTRAL,
 }
 # What Windows uses in a country. Countries that are not here use cp1252.
@@ -78,6 +81,8 @@ def decode(content: bytes, country: str = "") -> str:
             return _checked(content.decode(encoding, "replace").removeprefix("\ufeff"))
     if b"\0" in content:
         return _checked(_decode_utf_16(content))
+    if b"\x1b$" in content and _decodes(content, "iso2022_jp"):
+        return content.decode("iso2022_jp")
     try:
         return content.decode()
     except UnicodeDecodeError:
@@ -179,7 +184,16 @@ def _points(before: str, character: str, after: str, letters: str) -> float:
     is_cluster = letters == _WESTERN and _is_special_letter(before) and _is_special_letter(after)  # "Òåëåôîí"
     if is_foreign or is_capital_inside or is_cluster:
         return -1
-    return 1 if character.casefold() in letters and (before.isalpha() or after.isalpha()) else 0.2
+    is_usual = character in letters or character.lower() in letters
+    is_in_word = before.isalpha() or after.isalpha()
+    likely = 0.9 if _is_rare(before, character) else 1
+    return likely if is_usual and is_in_word else 0.2
+
+
+def _is_rare(before: str, character: str) -> bool:
+    """Return True where another letter is more likely: names begin with a capital, and "Zoâ" isn't one."""
+    begins_small = not before.isalpha() and character.islower()
+    return begins_small or (before in tuple("aeiou") and character in "âæå")
 
 
 def _is_ascii_letter(character: str) -> bool:
