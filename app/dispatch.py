@@ -69,12 +69,19 @@ class Dispatcher:
             self._send_to(target)
 
     def _run(self, stop: threading.Event) -> None:
+        waits_for = ""  # said once, not each second
         while not stop.is_set():
             self._wake.wait(POLL_S)
             self._wake.clear()
             try:
                 for target in self._due():
                     self._start_thread(target)
+                waits_for = ""
+            except Unavailable as error:
+                if waits_for != str(error):
+                    waits_for = str(error)
+                    log.info("The outbox waits: %s", error)
+                stop.wait(POLL_S)
             except Exception:
                 log.exception("The outbox could not be read")
                 stop.wait(POLL_S)

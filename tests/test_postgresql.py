@@ -91,6 +91,7 @@ def refusal_of(url, **settings):
 def test_a_url_that_cannot_be_used_is_said_in_one_sentence(cluster, url, words):
     sentence = refusal_of(url.format(port=cluster.port, unused=free_port()))
     assert words in sentence
+    assert "?." not in sentence
     assert "secret" not in sentence
     assert "sec/ret" not in sentence
 

@@ -230,6 +230,7 @@ def test_nothing_answered_is_lost_when_postgresql_crashes(start_instances, resta
         for server in servers:
             assert server.process.poll() is None
             assert Place(server, {"slug": load.shop.slug, "links": load.shop.links}).picture()["queues"]
+            assert "Traceback" not in server.log
             server.kill()
     finally:
         cluster.close()

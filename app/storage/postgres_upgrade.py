@@ -51,7 +51,7 @@ REASONS = (
     ("resolve host|translate host|name or service", "can't be found: check the host name"),
     (
         "refused|No such file|timeout|timed out|unreachable|No route",
-        "can't be reached: is PostgreSQL running?",
+        "can't be reached: check that PostgreSQL is running",
     ),
     ("starting up|shutting down|recovery mode", "is just starting: try again in a moment"),
     (
