@@ -215,6 +215,7 @@ def test_a_column_called_home_that_holds_something_else(clinic, heading, cell):
         "Customer,Mobile/WhatsApp,Email",
         "Namn,Telefon (arbete),E-post",
         "Name,Billing Phone,Email",
+        "Person - Name,Person - Phone,Person - Email",
     ],
 )
 def test_headings_in_other_languages(clinic, headings):

@@ -302,6 +302,13 @@ def test_a_date_of_opt_out_as_programs_write_it(clinic, date):
     assert forbidden(clinic) == ["Dan", "Mara"]
 
 
+@pytest.mark.parametrize("heading", ["Do not allow Phone Calls", "Phone Calls allowed"])
+def test_answers_of_dynamics(clinic, heading):
+    text = f"Full Name;Business Phone;{heading}\nMara;030 1234567;Allow\n"
+    stores(clinic, f"{text}Ben;0171 2345678;Do Not Allow\nCem;030 7654321;Nicht zulassen\n")
+    assert forbidden(clinic) == ["Ben", "Cem"]
+
+
 @pytest.mark.parametrize("number", ["4711", "12345", "99999", "123456789"])
 def test_a_number_that_is_no_date_is_asked_about(clinic, number):
     answer = clinic.owner_post("/contacts/import", text=f"Name;Phone;DNC\nMara;030 1234567;{number}\n")

@@ -233,7 +233,7 @@ _QUALIFIERS = """home work business primary main other personal private office d
     dom
     mobiele primaire arbete bostad hem jobb arbejde hjem hjemme zamestnani domu mobilni kom dienstl gesch
     priv h w m c o billing shipping mailing delivery default best preferred guest student attendee
-    participant resident ev is diger sabit numarasi numara kontakt whatsapp"""
+    participant resident person invitee ev is diger sabit numarasi numara kontakt whatsapp"""
 # Headings of columns that hold phone numbers in some exports, and addresses or names in others.
 _PHONE_PLACES = """home work business office main other iphone casa lavoro ufficio abitazione trabajo oficina
     trabalho bureau domicile maison travail privat zuhause arbeit geschaftlich dienstlich thuis werk kantoor
@@ -444,7 +444,7 @@ def _column(heading: str) -> Column:
     ):  # Shopify's "Default Address Phone" and "Default Address Address1"
         field = _known_field([word for word in core if word != "address"])
         field = field if field in ("phone", "address") else None
-    if field in ("phone", "email", "address", "name", "notes", *NAME_PARTS):
+    if field in ("phone", "email", "address", "name", "notes", "timezone", *NAME_PARTS):
         group = ""
         if field == "address" or field in NAME_PARTS:
             group = " ".join(word for word in words if word in _QUALIFIERS.split())

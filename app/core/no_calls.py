@@ -33,7 +33,10 @@ _NO_WORDS = """no n false f 0 0.0 0,0 off ☐ □ unchecked nein falsch non faux
     いいえ 無 なし 無し 否 不是 没有 아니오 아니요 لا לא"""
 _NOTHING_WORDS = "- – — none null nil nan n/a na"
 _ALLOWED = frozenset(
-    ["subscribed", "opt-in", "opt in", "opted in", "opted-in", "may call", "may be called", "ok", "allowed"]
+    [
+        *("subscribed", "opt-in", "opt in", "opted in", "opted-in", "may call", "may be called", "ok"),
+        *("allow", "allowed", "zulassen", "autoriser", "permitir", "consenti", "toestaan", "zezwalaj"),
+    ]
 )
 # These forbid calls in every column that is about them.
 _FORBIDS_WORDS = """stop never blocked forbidden prohibited gesperrt sperre verboten abgemeldet interdit
@@ -48,9 +51,20 @@ _FORBIDS_PHRASES = (
     "take off list",
     "take off the list",
     "not allowed",
+    "do not allow",  # Dynamics
+    "don't allow",
+    "disallow",
+    "disallowed",
     "not permitted",
     "not interested",
     "nicht erlaubt",
+    "nicht zulassen",
+    "nicht zulässig",
+    "ne pas autoriser",
+    "no permitir",
+    "non consentire",
+    "niet toestaan",
+    "nie zezwalaj",
     "kein interesse",
     "liste rouge",
     "dado de baja",
