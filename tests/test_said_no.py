@@ -381,6 +381,19 @@ def test_an_unclear_opt_out_of_an_unreadable_row_is_pointed_out(clinic, row, war
     assert forbidden(clinic) == []
 
 
+def test_the_opt_out_of_a_row_with_too_few_cells_counts(clinic):
+    text = "Name,Phone,VIP,Email,DNC\nMara,030 1234567,no,yes\nBen,0171 2345678,yes\n"
+    upload = stores(clinic, f"{text}Cem,030 7654321,yes,c@example.org\nDan,030 7654322\n")
+    assert forbidden(clinic) == ["Mara"]
+    assert "“yes” in the column “Email”: nobody may call" in str(upload["remarks"])
+
+
+def test_a_phone_number_that_looks_like_a_date_is_no_opt_out(clinic):
+    clinic.owner_post("", country="DK")
+    stores(clinic, "Name,Phone,DNC\nMara,20260501\nLind, Ben,20260502,\nBo, Cem,20260503,no,\n")
+    assert (forbidden(clinic), numbers(clinic)) == ([], [])
+
+
 def test_a_row_with_too_many_cells_stops_no_file(clinic):
     upload = uploads(clinic, "Name,Phone,DNC\nLindqvist, Mara,030 1234567,no\nBen,0171 2345678,yes\n")
     assert [each["row"] for each in upload["refused"]] == [2]

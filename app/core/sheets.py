@@ -409,7 +409,11 @@ def rows_of(sheet: Sheet) -> Iterator[SheetRow]:
             values = _values_of(sheet, _without_faxes(sheet, cells, types) if types else cells, marks)
             if not has_right_quotes:
                 raise _UnreadableRow("It has several lines. A quote may be missing.", "\n".join(cells))
-            no_calls = _find_no_calls(sheet, cells, values) or _find_reason(sheet, cells, reasons, values)
+            no_calls = (
+                _find_no_calls(sheet, cells, values)
+                or _find_reason(sheet, cells, reasons, values)
+                or _find_moved_yes(sheet, cells)
+            )
         except _UnreadableRow as error:
             yield _unreadable_row(sheet, number, cells, marks, error)
             continue
@@ -470,7 +474,10 @@ def _unreadable_row(
     answers: list[bool | None] = []
     for n, column in enumerate(sheet.columns):
         window = [marks[n].explain(cell) for cell in cells[n : n + 1 + further]] if n in marks else []
-        window = [cell for cell in window if not says_nothing(cell)]
+        # 20260501 may be a date, or a phone number in Denmark that has moved here.
+        window = [
+            cell for cell in window if not says_nothing(cell) and not re.fullmatch(r"\d{6,}", cell.strip())
+        ]
         if column.field == "do_not_call":
             answers += [means_do_not_call(cell) for cell in window]
         elif column.field == "may_call":
@@ -587,6 +594,20 @@ def _find_reason(
         return None
     given = (n for n in reasons if n < len(cells) and not says_nothing(cells[n]))
     return next(((sheet.headings[n], cells[n]) for n in given), None)
+
+
+def _find_moved_yes(sheet: Sheet, cells: list[str]) -> tuple[str, str] | None:
+    """Return the heading and the content of a last cell that says yes where an address should be.
+
+    It belongs to a column "Do not call" on its right if an earlier cell of the row is missing.
+    """
+    last = len(cells) - 1
+    if "do_not_call" not in sheet.fields[len(cells) :] or sheet.is_opt_out_list or not sheet.layout.is_csv:
+        return None
+    is_misplaced = sheet.fields[last] in ("email", "timezone", "phone") and not may_hold_number(cells[last])
+    if is_misplaced and means_do_not_call(cells[last]):
+        return sheet.headings[last], cells[last]
+    return None
 
 
 def _check_quotes(column: Column, text: str, delimiter: str) -> None:
