@@ -197,7 +197,7 @@ _MAY_CALL_PARTS = """oktocall okaytocall oktophone maycall mayphone maywecall ma
     acceptelesappels accordtelephone contactpartelephone contactoportelefono moznadzwonic aranabilir
     aramaizni farringa okaytophone consentphone telefonerlaubnis kontaktaufnahmeerlaubt darfanrufen
     accordtelephonique puoesserechiamat samtycketelefon maringes souhlassvolanim согласиеназвон
-    phonepermitted telephonepermitted callpermitted callspermitted canphone 電話可 電話ok 連絡可"""
+    phonepermitted telephonepermitted callpermitted callspermitted 電話可 電話ok 連絡可"""
 # These turn a permission into its contrary: "Phone consent revoked".
 _NEGATORS = """no not none never kein keine keinen keiner nicht ne pas non nao sem sin senza niet geen
     nie bez inte ej ikke denied refused revoked withdrawn declined forbidden blocked expired widerrufen
@@ -241,7 +241,7 @@ _PHONE_PLACES = """home work business office main other iphone casa lavoro uffic
 _NUMBER_KINDS = "phone tel mobil cell fax faks telecopie pager handy gsm cep movil celular 電話 电话 телефон"
 _TYPE_WORDS = "type label kind typ art tipo soort rodzaj tur"
 _NUMBER_WORDS = "number no nr num n numero nummer numer numara numarasi"
-_CONNECTORS = "of the de del della di do da du des der die das van la le l el il und and et y e i ve en op do"
+_CONNECTORS = "of the de del della di do da du des der die das van la le l el il und and et y e i ve en op"
 _SPECIAL_LETTERS = str.maketrans("łŁıøØđĐ", "lLioOdD", "'’`´")
 
 _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)?")
