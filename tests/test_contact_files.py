@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import zipfile
 from datetime import date
 from pathlib import Path
@@ -402,6 +403,52 @@ def bomb(tmp_path, rows):
                 text = f'<worksheet xmlns="{space}"><sheetData>{rows}</sheetData></worksheet>'.encode()
             archive.writestr(part, text)
     return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("title", "rows"),
+    [
+        ("DNC", [["0171 2345678"]]),
+        ("Nicht anrufen", [["Name", "Telefon"], ["Ben", "0171 2345678"]]),
+        ("Sheet2", [["Do not call"], ["0171 2345678"]]),
+    ],
+)
+def test_another_sheet_with_a_do_not_call_list_is_not_passed_over(clinic, title, rows):
+    book = openpyxl.load_workbook(io.BytesIO(workbook(["Name", "Phone"], ["Mara", "030 1234567"])))
+    sheet = book.create_sheet(title)
+    for row in rows:
+        sheet.append(row)
+    content = io.BytesIO()
+    book.save(content)
+    error = uploads_file(clinic, content.getvalue(), status=400)["error"]
+    assert f"another sheet, “{title}”, that would not be read" in error
+
+
+def with_result(content, cell):
+    """Return a spreadsheet whose only formula, in C2, is another cell, and that needn't be calculated."""
+    new = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(new, "w") as archive:
+        for name in old.namelist():
+            part = old.read(name).replace(b' fullCalcOnLoad="1"', b"")
+            archive.writestr(name, re.sub(rb'<c r="C2"([^>]*)>(<f>.*?</f>)<v ?/></c>', cell, part))
+    return new.getvalue()
+
+
+FORMULA = ["Mara", "030 1234567", '=IF(1=1,"yes","")']
+
+
+@pytest.mark.parametrize("cell", [None, rb'<c r="C2"\1>\2</c>'])
+def test_a_spreadsheet_with_formulas_that_nobody_has_calculated_is_refused(clinic, cell):
+    content = workbook(["Name", "Phone", "DNC"], FORMULA)
+    content = content if cell is None else with_result(content, cell)
+    assert "formulas without their results" in uploads_file(clinic, content, status=400)["error"]
+
+
+@pytest.mark.parametrize(("result", "says_no"), [(b"yes", True), (b"", False)])
+def test_formulas_with_results_are_read(clinic, result, says_no):
+    cell = rb'<c r="C2" t="str">\2<v>' + result + b"</v></c>"
+    stores_file(clinic, with_result(workbook(["Name", "Phone", "DNC"], FORMULA), cell))
+    assert only_contact(clinic)["do_not_call"] is says_no
 
 
 @pytest.mark.parametrize(

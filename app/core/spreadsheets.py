@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-from app.core.columns import count_known
+from app.core.columns import count_known, is_opt_out_heading
 from app.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +34,17 @@ MAX_ROW = 1_048_576  # Excel's last row
 MAX_CELLS = 5_000_000
 HEADING_ROWS = 20  # the headings are looked for in these
 REFUSED = 3  # exit status: the output is a sentence for the owner
+
+MOST_OF_A_LIST = (
+    2  # fields that a list of numbers that must not be called has, such as "phone" and "do not call"
+)
+MAX_CELL_BYTES = 20_000  # of a cell with a formula
+_FORMULA = rb"<(?:\w+:)?f(?:/>| [^<>]*/>|[^<>]*>[^<]*</(?:\w+:)?f>)"
+_EMPTY = rb"(?:<(?:\w+:)?v ?/>|<(?:\w+:)?v></(?:\w+:)?v>)?"
+_CELL_END = rb"</(?:\w+:)?c>"
+# An empty text is a result, too.
+_NO_RESULT = re.compile(rb"<(?:\w+:)?c (?![^<>]*t=\"str\")[^<>]*>" + _FORMULA + _EMPTY + _CELL_END)
+_ZERO = re.compile(_FORMULA + rb"<(?:\w+:)?v>0</(?:\w+:)?v>" + _CELL_END)
 
 _one_at_a_time = threading.Lock()  # since each may take MAX_MEMORY_BYTES
 
@@ -104,8 +115,44 @@ def _read(content: bytes) -> str:
         sheet.reset_dimensions()  # the file may be wrong about them
     if not sheets:
         raise BadInput("There is nothing in this file.")
-    sheet = max(sheets, key=_plausibility)  # the first of equals
-    return _as_csv(_rows_of(sheet))
+    chosen = max(sheets, key=_plausibility)  # the first of equals
+    for sheet in sheets:
+        if sheet is not chosen and _says_no_calls(sheet):
+            raise BadInput(
+                f"This file has another sheet, “{sheet.title}”, that would not be read. Save each sheet as a "
+                "file of its own, and upload that one first, with “Do not call these numbers”."
+            )
+    _check_results(content, chosen)
+    return _as_csv(_rows_of(chosen))
+
+
+def _says_no_calls(sheet: Any) -> bool:
+    """Return True for a list of people who must not be called, beside the sheet that is read."""
+    rows = [row for row in islice(_rows_of(sheet), HEADING_ROWS) if any(row)]
+    if not rows:
+        return False
+    is_list = any(map(is_opt_out_heading, rows[0])) and count_known(rows[0]) <= MOST_OF_A_LIST
+    return is_list or is_opt_out_heading(sheet.title)
+
+
+def _check_results(content: bytes, sheet: Any) -> None:
+    """Raise BadInput for formulas without a result, which programs write that can't calculate.
+
+    Some of these write a zero, and ask whoever opens the file to calculate it.
+    """
+    archive = ZipFile(io.BytesIO(content))
+    has_book = "xl/workbook.xml" in archive.namelist()
+    is_uncalculated = has_book and b'fullCalcOnLoad="1"' in archive.read("xl/workbook.xml")
+    patterns = [_NO_RESULT, _ZERO] if is_uncalculated else [_NO_RESULT]
+    end = b""
+    with archive.open(sheet._worksheet_path) as part:
+        while chunk := part.read(2**20):
+            if any(pattern.search(end + chunk) for pattern in patterns):
+                raise BadInput(
+                    "This spreadsheet holds formulas without their results. Open it in a spreadsheet "
+                    "program, save it there, and upload it again."
+                )
+            end = chunk[-MAX_CELL_BYTES:]
 
 
 def _check_size(content: bytes) -> None:
