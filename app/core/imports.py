@@ -17,7 +17,7 @@ import threading
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -307,7 +307,8 @@ def _keep_columns(db: Connection, file_id: int, sheet: Sheet) -> None:
     }
     layout = {
         "layout": sheet.layout._asdict(),
-        "columns": [list(astuple(column)) for column in sheet.columns],
+        "columns": [[column.heading, column.field, column.group] for column in sheet.columns],
+        "settled": [n for n, column in enumerate(sheet.columns) if column.is_settled],
         "is_opt_out_list": sheet.is_opt_out_list,
     }
     sql = "UPDATE import_file SET columns = :columns, layout = :layout WHERE id = :id"
@@ -391,7 +392,11 @@ def _kept_sheet(db: Connection, file: ImportFile) -> Sheet:
         raise Conflict("This file is not kept any more. Please upload it again.")
     kept: dict[str, Any] = json.loads(row.layout)
     text = zlib.decompress(row.content).decode("utf-8", "surrogatepass")
-    columns = [Column(*column) for column in kept["columns"]]
+    settled = kept.get("settled", ())
+    columns = [
+        Column(heading, field, group, n in settled)
+        for n, (heading, field, group) in enumerate(kept["columns"])
+    ]
     return reopen_sheet(text, Layout(**kept["layout"]), columns, kept["is_opt_out_list"])
 
 
@@ -452,7 +457,7 @@ def parse_choices(file: ImportFile, columns: object) -> list[ColumnChoice]:
             raise BadInput(f"Columns: this file has no column “{unknown[0]}”.")
         choices = [
             ColumnChoice(columns.get(heading, field), is_given=heading in columns)
-            for heading, field, *_ in kept
+            for heading, field, _ in kept
         ]
     else:
         raise BadInput('Columns: this must be a list, or an object such as {"Heading": "name"}.')
@@ -709,7 +714,7 @@ def refused_headings(file: ImportFile) -> list[str]:
     kept: dict[str, Any] = json.loads(file.layout or "{}")
     has_headings = kept.get("layout", {}).get("headings_row") is not None
     columns = kept.get("columns", [])
-    names = [heading if has_headings else (field or heading) for heading, field, *_ in columns]
+    names = [heading if has_headings else (field or heading) for heading, field, _ in columns]
     return names if names[:1] == [PROBLEM] else [PROBLEM, *names]
 
 
