@@ -439,9 +439,8 @@ def _column(heading: str) -> Column:
         or _known_field(core)
         or _known_field([word for word in words if word not in _NUMBER_WORDS.split()])
     )
-    if (
-        field is None and "address" in core
-    ):  # Shopify's "Default Address Phone" and "Default Address Address1"
+    if field is None and "address" in core:
+        # Shopify's "Default Address Phone" and "Default Address Address1".
         field = _known_field([word for word in core if word != "address"])
         field = field if field in ("phone", "address") else None
     if field in ("phone", "email", "address", "name", "notes", "timezone", *NAME_PARTS):

@@ -35,9 +35,8 @@ MAX_CELLS = 5_000_000
 HEADING_ROWS = 20  # the headings are looked for in these
 REFUSED = 3  # exit status: the output is a sentence for the owner
 
-MOST_OF_A_LIST = (
-    2  # fields that a list of numbers that must not be called has, such as "phone" and "do not call"
-)
+# So many known fields, such as "phone" and "do not call", has a sheet that only lists who must not be called.
+MOST_OF_A_LIST = 2
 MAX_CELL_BYTES = 20_000  # of a cell with a formula
 _FORMULA = rb"<(?:\w+:)?f(?:/>| [^<>]*/>|[^<>]*>[^<]*</(?:\w+:)?f>)"
 _EMPTY = rb"(?:<(?:\w+:)?v ?/>|<(?:\w+:)?v></(?:\w+:)?v>)?"
