@@ -8,7 +8,15 @@ from helpers.places import open_deli
 
 # The text of a cell, and the number that a person would dial; None if that is unclear.
 CELLS = {
+    "America/Mexico_City": {
+        "+52 1 55 1234 5678": "+525512345678",
+        "5215512345678": "+525512345678",
+        "044 55 1234 5678": "+525512345678",
+        "01 55 1234 5678": "+525512345678",
+        "55 1234 5678": "+525512345678",
+    },
     "Europe/Berlin": {
+        "+52 1 55 1234 5678": "+525512345678",
         "0171 2345678 (Mama)": "+491712345678",
         "030 1234567 privat": "+49301234567",
         "0171 2345678 Büro": "+491712345678",

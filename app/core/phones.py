@@ -31,6 +31,8 @@ _MIN_UNKNOWN_NUMBER = 10**8
 _MIN_DIGITS_WITHOUT_AREA_PREFIX = 9  # fewer may be a local number, whose area nobody knows
 _MIN_DIGITS_BEFORE_SLASH = 7  # of a number; fewer are an area, as in 03301/234567
 _MAX_OTHERS = 5
+# Until 2019 a Mexican mobile phone was +52 1 55 1234 5678 from abroad; at home, 044 or 045 came before it.
+_FORMER_MEXICAN = re.compile(r"(?:\+?521|044|045|01)(\d{10})")
 
 
 @dataclass(frozen=True)
@@ -514,6 +516,9 @@ def _parsed(digits: str, country: str | None) -> list[PhoneNumber]:
 
     if country == "":
         return []
+    former = _FORMER_MEXICAN.fullmatch(digits)
+    if former and (country == "MX" or digits.startswith("+")):
+        digits = f"+52{former[1]}"
     try:
         return [phonenumbers.parse(digits, country)]
     except phonenumbers.NumberParseException:
