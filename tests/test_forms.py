@@ -53,7 +53,7 @@ def test_a_contact_without_a_name_or_number(owner, name, phone, sentence):
     ("typed", "sentence", "field"),
     [
         ({"name": ""}, "Please enter a name.", "name"),
-        ({"counter-capacity": "90"}, "Please enter a name for the area.", "counter-name"),
+        ({"counter-capacity": "90"}, "Please enter a name.", "counter-name"),
         ({"counter-name": "Shop"}, "Capacity: please fill this in.", "counter-capacity"),
         ({"queue": "q" * 61}, "Queue: please use at most 60 characters.", "queue"),
     ],

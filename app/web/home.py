@@ -14,7 +14,6 @@ from app.core.counters import CounterChanges
 from app.core.models import Place
 from app.core.places import all_places
 from app.errors import BadInput, Forbidden, ServiceError
-from app.text import tidy
 from app.web.forms import CounterForm, NewPlaceForm, PlaceForm
 from app.web.owner import back_to
 from app.web.owner_json import owner_link
@@ -123,8 +122,6 @@ def _first_counter() -> CounterChanges | None:
     values = {name: request.form.getlist(f"counter-{name}") for name in ("name", "capacity")}
     if not any(text for texts in values.values() for text in texts):
         return None
-    if not any(map(tidy, values["name"])):
-        raise BadInput("Please enter a name for the area.", field="counter-name")
     try:
         return cast(CounterChanges, parse_values(CounterForm, values, "name", "capacity"))
     except BadInput as error:
