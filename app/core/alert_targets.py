@@ -1,4 +1,4 @@
-"""The owner's devices and e-mail address that get alerts, and how a message reaches them."""
+"""The owner's devices and email address that get alerts, and how a message reaches them."""
 
 from __future__ import annotations
 

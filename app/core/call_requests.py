@@ -33,7 +33,7 @@ class CallRequest:
     name: str | None = None
     email: str | None = None
     note: str | None = None
-    mail_when_done: bool = False  # to the e-mail address
+    mail_when_done: bool = False  # to the email address
     phone_confirmed: str = ANY_READING  # see read_phone()
 
 

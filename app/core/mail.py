@@ -236,7 +236,7 @@ def _reason(error: object) -> str:
 
 
 def _without_recipient(reason: str, mail: Mail) -> str:
-    """Return a reason without the e-mail address, which mail servers often repeat."""
+    """Return a reason without the email address, which mail servers often repeat."""
     return reason.replace(mail.recipient, "…")
 
 

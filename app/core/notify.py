@@ -27,7 +27,7 @@ BY_PUSH, BY_MAIL = "push", "mail"
 
 @dataclass(frozen=True)
 class Subscription:
-    """A browser or an e-mail address that is told about a ticket, or a device of the owner's."""
+    """A browser or an email address that is told about a ticket, or a device of the owner's."""
 
     id: int
     place_id: int

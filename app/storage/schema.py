@@ -550,7 +550,7 @@ column_choice = Table(
     sqlite_autoincrement=True,
 )
 
-# Who is told about a ticket: a browser (by Web Push) or an e-mail address. Without a ticket, it is a device
+# Who is told about a ticket: a browser (by Web Push) or an email address. Without a ticket, it is a device
 # of the owner's, which gets alerts; its ticket_url is that of the owner's page.
 subscription = Table(
     "subscription",

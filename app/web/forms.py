@@ -148,7 +148,7 @@ def list_field(label: str) -> SelectMultipleField:
 
 
 def email_field(label: str) -> StringField:
-    """Return a field for an e-mail address."""
+    """Return a field for an email address."""
     message = "please write an address such as ana@example.org."
     return text_field(label, 200, Optional(), Regexp(f"^{EMAIL_ADDRESS}$", message=message))
 
@@ -301,7 +301,7 @@ class BrowserForm(Form):
 
 
 class AddressForm(Form):
-    """An e-mail address."""
+    """An email address."""
 
     email = email_field("Email")
 

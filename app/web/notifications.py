@@ -1,4 +1,4 @@
-"""Customers who want to be told when it's their turn: by a notification of their browser, or by e-mail."""
+"""Customers who want to be told when it's their turn: by a notification of their browser, or by email."""
 
 from __future__ import annotations
 
