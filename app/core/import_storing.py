@@ -70,8 +70,17 @@ class _RowToStore(StagedRow):
     id: int = 0
 
 
-def store_rows(database: Database, at: float, slug: str, token: str, file_id: int) -> ImportFile:
-    """Store the rows of an import, for the owner, and return it; a second press stores nothing more.
+def find_import(db: Connection, place: Place, file_id: int) -> ImportFile:
+    """Return an import of a place. Raises NotFound, also for one that was discarded."""
+    sql = "SELECT * FROM import_file WHERE id = :id AND place_id = :place AND state <> 'discarded'"
+    file = load_first(ImportFile, run(db, sql, id=file_id, place=place.id))
+    if file is None:
+        raise NotFound("There is no such import any more. Please upload the file again.")
+    return file
+
+
+def store_import(database: Database, at: float, slug: str, token: str, file_id: int) -> ImportFile:
+    """Store the rows of an import, for the owner, and return the import; a second press stores nothing more.
 
     A long file is stored by a thread of its own, while its page waits.
 
@@ -80,7 +89,7 @@ def store_rows(database: Database, at: float, slug: str, token: str, file_id: in
     """
     with database.read_long() as db:
         place = find_place_for_owner(db, slug, token)
-        file = _find(db, place, file_id)
+        file = find_import(db, place, file_id)
         _check_state(file)
         if file.state == "ready":
             _check_unchanged(db, place, file)
@@ -110,14 +119,6 @@ def finish_storing(database: Database, at: float, slug: str, file: ImportFile) -
     return database.write_in(slug, _finish, at, file.id)
 
 
-def _find(db: Connection, place: Place, file_id: int) -> ImportFile:
-    sql = "SELECT * FROM import_file WHERE id = :id AND place_id = :place AND state <> 'discarded'"
-    file = load_first(ImportFile, run(db, sql, id=file_id, place=place.id))
-    if file is None:
-        raise NotFound("There is no such import any more. Please upload the file again.")
-    return file
-
-
 def _check_state(file: ImportFile) -> None:
     if file.state == "reading":
         raise Conflict("This file is being read still.")
@@ -127,7 +128,7 @@ def _check_state(file: ImportFile) -> None:
 
 def _begin_storing(db: Connection, slug: str, token: str, file_id: int) -> ImportFile:
     place = find_place_for_owner(db, slug, token)
-    file = _find(db, place, file_id)
+    file = find_import(db, place, file_id)
     _check_state(file)
     if file.state == "stored":
         return file

@@ -27,7 +27,7 @@ from app.core.columns import FIELDS, NAME_PARTS, Column
 from app.core.contacts import ContactDetails, ContactFields, validate_contact
 from app.core.import_matching import ADD, CHANGE, REFUSE, SAME_CONTACT, EarlierRows, StagedRow, match_rows
 from app.core.import_rows import ONLY_OPT_OUT, ReadRow, Remark, question_about, read_number, read_row
-from app.core.import_storing import ImportFile, finish_storing, store_rows
+from app.core.import_storing import ImportFile, find_import, finish_storing, store_import
 from app.core.models import Place
 from app.core.phones import read_phone, read_phones
 from app.core.places import find_place_for_owner, slug_of
@@ -46,7 +46,7 @@ from app.core.sheets import (
 from app.core.spreadsheets import ZIP_MARK
 from app.errors import BadInput, Conflict, NotFound
 from app.storage.database import Database
-from app.storage.sql import insert, insert_many, insert_returning, load, load_all, load_first, run
+from app.storage.sql import insert, insert_many, insert_returning, load, load_all, run
 
 log = logging.getLogger("takeanumber")
 
@@ -185,7 +185,7 @@ def add_contacts(
         place = find_place_for_owner(db, slug, token)
     file = database.write(_begin_import, clock(), slug, token, 0)
     _stage_rows(database, place, file, (_read_input(row, place.country) for row in contacts))
-    file = store_rows(database, clock(), slug, token, file.id)
+    file = store_import(database, clock(), slug, token, file.id)
     with database.read() as db:
         refused = refused_rows(db, file)
     database.write_in(slug, _set_discarded, file.id)
@@ -647,15 +647,6 @@ def _set_discarded(db: Connection, file_id: int) -> None:
 # ----- reading
 
 
-def find_import(db: Connection, place: Place, file_id: int) -> ImportFile:
-    """Return an import of a place. Raises NotFound, also for one that was discarded."""
-    sql = "SELECT * FROM import_file WHERE id = :id AND place_id = :place AND state <> 'discarded'"
-    file = load_first(ImportFile, run(db, sql, id=file_id, place=place.id))
-    if file is None:
-        raise NotFound("There is no such import any more. Please upload the file again.")
-    return file
-
-
 def preview_rows(db: Connection, file: ImportFile, limit: int = 20) -> list[PreviewRow]:
     """Return the first rows of an import."""
     sql = """SELECT number AS row, what, why,
@@ -742,14 +733,6 @@ def refused_cells(database: Database, file: ImportFile) -> Iterator[list[list[st
 
 
 # ----- storing and discarding
-
-
-def store_import(database: Database, at: float, slug: str, token: str, file_id: int) -> ImportFile:
-    """Store the rows of an import, for the owner; a second press stores nothing more.
-
-    Raises Conflict while the file is read, and when one of its contacts was added or changed meanwhile.
-    """
-    return store_rows(database, at, slug, token, file_id)
 
 
 def finish_imports(database: Database, at: float) -> bool:

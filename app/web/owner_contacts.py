@@ -10,7 +10,7 @@ from flask import Blueprint, request
 from sqlalchemy.engine import Connection
 
 from app.clock import now
-from app.core import contact_actions, contact_search, contacts, imports, opt_outs
+from app.core import contact_actions, contact_search, contacts, import_storing, imports, opt_outs
 from app.core.columns import is_may_call_heading, is_opt_out_heading
 from app.core.contact_actions import ActionOptions, ActionResult
 from app.core.contact_search import ContactFilter
@@ -306,7 +306,7 @@ def show_import(place: str, token: str, file_id: int, error: ServiceError | None
     """Show what would be stored of a file."""
     with service().database.read() as db:
         row = find_place_for_owner(db, place, token)
-        file = imports.find_import(db, row, file_id)
+        file = import_storing.find_import(db, row, file_id)
         content = _import_json(db, row, file)
     return page("import.html", content, row, error, upload=content, column_fields=COLUMN_FIELDS)
 
@@ -317,7 +317,7 @@ def choose_columns(place: str, token: str, file_id: int) -> Answer:
     """Say what each column of a file is; it is then read again."""
     database = service().database
     with database.read() as db:
-        file = imports.find_import(db, find_place_for_owner(db, place, token), file_id)
+        file = import_storing.find_import(db, find_place_for_owner(db, place, token), file_id)
     choices, is_opt_out_list = _chosen_columns(file)
     imports.choose_columns(database, now(), place, token, file_id, choices, is_opt_out_list)
     return _back_to_import(place, token, file_id)
@@ -328,7 +328,7 @@ def download_refused(place: str, token: str, file_id: int) -> Answer:
     """Download the rows of a file that can't be stored, with the reasons; they can be uploaded again."""
     database = service().database
     with database.read() as db:
-        file = imports.find_import(db, find_place_for_owner(db, place, token), file_id)
+        file = import_storing.find_import(db, find_place_for_owner(db, place, token), file_id)
     return stream_csv(imports.refused_headings(file), imports.refused_cells(database, file))
 
 
@@ -336,7 +336,7 @@ def download_refused(place: str, token: str, file_id: int) -> Answer:
 @errors_on(show_import, "place", "token", "file_id")
 def store_import(place: str, token: str, file_id: int) -> Answer:
     """Store the contacts of a file."""
-    file = imports.store_import(service().database, now(), place, token, file_id)
+    file = import_storing.store_import(service().database, now(), place, token, file_id)
     message = None  # the page says that it takes a while
     if file.state != "storing":
         message = f"Added {file.add_rows:,}, changed {file.change_rows:,}, skipped {file.refuse_rows:,}."
