@@ -19,7 +19,7 @@ from app.core.contacts import (
     TextField,
     validate_contact,
 )
-from app.core.no_calls import means_do_not_call, means_may_call
+from app.core.no_calls import OPT_OUT_FIELDS, forbids_calls, means_may_call
 from app.core.phones import PhoneReading, format_phone, read_phones, scan_phone
 from app.core.sheets import BadCell, SheetRow, full_name, shortened
 from app.core.tags import MAX_TAG_LENGTH, join_tags
@@ -213,7 +213,7 @@ def read_number(row: SheetRow, country: str) -> ReadRow:
 
 def _says_nothing(read: ReadRow, name: str, cell: str) -> bool:
     plain = cell.strip().casefold()
-    if plain not in _NOTHING or name in ("do_not_call", "may_call"):
+    if plain not in _NOTHING or name in OPT_OUT_FIELDS:
         return False
     if name in ("name", "first_name", "middle_name", "last_name", "company", "notes"):
         return plain not in _NAMES
@@ -233,11 +233,7 @@ def _is_opt_out(values: dict[str, list[str]]) -> bool:
 
 def _opt_out_answers(values: dict[str, list[str]]) -> list[tuple[str, bool | None]]:
     """Return the cells that say who must not be called, each with its answer; None if that is unclear."""
-    answers = [(cell, means_do_not_call(cell)) for cell in values.get("do_not_call", [])]
-    for cell in values.get("may_call", []):
-        may_call = means_may_call(cell)
-        answers.append((cell, None if may_call is None else not may_call))
-    return answers
+    return [(cell, forbids_calls(name, cell)) for name in OPT_OUT_FIELDS for cell in values.get(name, [])]
 
 
 def _read_name(read: ReadRow, values: dict[str, list[str]]) -> None:

@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+OPT_OUT_FIELDS = ("do_not_call", "may_call")  # the columns about calls; see app.core.columns.FIELDS
+
 # As NFKD writes them, each behind its letter; and what makes a sign colourful.
 _ACCENTS = re.compile("[\u0300-\u036f\ufe0f]+")
 _SPECIAL_LETTERS = str.maketrans("łıøđ’`´", "liod'''")
@@ -230,6 +232,14 @@ def means_may_call(text: str) -> bool | None:
     if _SENTENCE.fullmatch(plain):
         return False
     return None
+
+
+def forbids_calls(column_field: str, text: str) -> bool | None:
+    """Return whether a cell of one of the OPT_OUT_FIELDS says that nobody may call; None if it is unclear."""
+    if column_field == "do_not_call":
+        return means_do_not_call(text)
+    may_call = means_may_call(text)
+    return None if may_call is None else not may_call
 
 
 def says_nothing(text: str) -> bool:

@@ -32,7 +32,9 @@ from app.core.columns import (
 from app.core.contacts import MULTILINE_FIELDS
 from app.core.encodings import decode, not_a_text_file
 from app.core.no_calls import (
+    OPT_OUT_FIELDS,
     ColumnMarks,
+    forbids_calls,
     hints_at_no_calls,
     marks_that_allow,
     marks_that_forbid,
@@ -295,33 +297,32 @@ def _check_opt_outs(sheet: Sheet) -> None:
 
     Cells of a row that has more of them than there are headings may belong to other columns.
     """
-    readers = {"do_not_call": means_do_not_call, "may_call": means_may_call}
-    columns = [(n, readers[name]) for n, name in enumerate(sheet.fields) if name in readers]
+    columns = [(n, name) for n, name in enumerate(sheet.fields) if name in OPT_OUT_FIELDS]
     if not columns or sheet.is_opt_out_list:
         return
     marks = _marks_of(sheet)
     for number, cells in _data_rows(sheet):
-        for column, read in columns:
-            if column >= len(cells) or read(marks[column].explain(cells[column])) is not None:
+        for n, name in columns:
+            if n >= len(cells) or forbids_calls(name, marks[n].explain(cells[n])) is not None:
                 continue
             if not _surplus_cells(sheet, cells):
                 raise BadInput(
-                    f"Row {number}: does “{shortened(cells[column])}” in the column "
-                    f"“{sheet.headings[column]}” mean that nobody may call this number? Write yes or no "
-                    "there, and upload the file again."
+                    f"Row {number}: does “{shortened(cells[n])}” in the column “{sheet.headings[n]}” "
+                    "mean that nobody may call this number? Write yes or no there, and upload the file again."
                 )
 
 
 def _marks_of(sheet: Sheet) -> dict[int, ColumnMarks]:
     """Return what marks mean in the columns that say who must not, or who may be called."""
-    readers = {"do_not_call": marks_that_forbid, "may_call": marks_that_allow}
-    cells: dict[int, set[str]] = {n: set() for n, name in enumerate(sheet.fields) if name in readers}
-    if cells:
+    find_marks = {"do_not_call": marks_that_forbid, "may_call": marks_that_allow}
+    columns = {n: find_marks[name] for n, name in enumerate(sheet.fields) if name in find_marks}
+    cells: dict[int, set[str]] = {n: set() for n in columns}
+    if columns:
         for _, row in _data_rows(sheet):
             if not _surplus_cells(sheet, row):
                 for n, seen in cells.items():
                     seen.update(row[n : n + 1])
-    return {n: readers[sheet.fields[n] or ""](seen) for n, seen in cells.items()}
+    return {n: find(cells[n]) for n, find in columns.items()}
 
 
 def _surplus_cells(sheet: Sheet, cells: list[str]) -> list[str]:
@@ -394,41 +395,63 @@ def first_rows(sheet: Sheet, limit: int) -> list[list[str]]:
     return [[*cells, *[""] * width][:width] for _, cells in islice(_data_rows(sheet), limit)]
 
 
+@dataclass(frozen=True)
+class _SheetContext:
+    """What the headings and all rows of a sheet tell about the cells of one row."""
+
+    marks: dict[int, ColumnMarks]  # by column: what a cross or a number means in a column about calls
+    types: dict[int, int]  # by column with phone numbers: the column that tells their kind, such as "Fax"
+    reasons: list[int]  # columns with reasons of opt-outs
+
+
 def rows_of(sheet: Sheet) -> Iterator[SheetRow]:
     """Yield the rows below the headings. A column that is left out is asked about at its first answer."""
+    context = _context_of(sheet)
     doubtful = _doubtful_columns(sheet)
-    marks = _marks_of(sheet)
-    types = type_columns(sheet.headings)
-    reasons = [
-        n for n, column in enumerate(sheet.columns) if not column.field and is_reason_heading(column.heading)
-    ]
     for number, cells, has_right_quotes in _numbered_rows(sheet):
         if number <= (sheet.layout.headings_row or 0):
             continue
-        try:
-            values = _values_of(sheet, _without_faxes(sheet, cells, types) if types else cells, marks)
-            if not has_right_quotes:
-                raise _UnreadableRow("It has several lines. A quote may be missing.", "\n".join(cells))
-            no_calls = (
-                _find_no_calls(sheet, cells, values)
-                or _find_reason(sheet, cells, reasons, values)
-                or _find_moved_yes(sheet, cells)
-            )
-        except _UnreadableRow as error:
-            yield _unreadable_row(sheet, number, cells, marks, error)
-            continue
-        except BadCell as error:
-            yield SheetRow(number, cells, error=error)
-            continue
-        answered = [n for n in doubtful if n < len(cells) and _is_answer(sheet.headings[n], cells[n])]
-        doubtful = [n for n in doubtful if n not in answered]
-        left_out = tuple(
-            (sheet.headings[n].strip(), cells[n])
-            for n in answered
-            if no_calls != (sheet.headings[n], cells[n])
+        row = _read_cells(sheet, context, number, cells, has_right_quotes)
+        if row.error is None:
+            answered = [n for n in doubtful if n < len(cells) and _is_answer(sheet.headings[n], cells[n])]
+            if answered:
+                row = replace(row, left_out=_questions_of(sheet, row, answered))
+                doubtful = [n for n in doubtful if n not in answered]
+        yield row
+
+
+def _context_of(sheet: Sheet) -> _SheetContext:
+    reasons = [
+        n for n, column in enumerate(sheet.columns) if not column.field and is_reason_heading(column.heading)
+    ]
+    return _SheetContext(_marks_of(sheet), type_columns(sheet.headings), reasons)
+
+
+def _read_cells(
+    sheet: Sheet, context: _SheetContext, number: int, cells: list[str], has_right_quotes: bool
+) -> SheetRow:
+    """Return a row with what its cells hold, or with the reason why it can't be read."""
+    try:
+        values = _values_of(sheet, _without_faxes(sheet, cells, context.types), context.marks)
+        if not has_right_quotes:
+            raise _UnreadableRow("It has several lines. A quote may be missing.", "\n".join(cells))
+        no_calls = (
+            _find_no_calls(sheet, cells, values)
+            or _find_reason(sheet, cells, context.reasons, values)
+            or _find_moved_yes(sheet, cells)
         )
-        other = None if values.get("phone") else _find_other_number(sheet, cells)
-        yield SheetRow(number, cells, values, no_calls=no_calls, left_out=left_out, other_number=other)
+    except _UnreadableRow as error:
+        return _unreadable_row(sheet, number, cells, context.marks, error)
+    except BadCell as error:
+        return SheetRow(number, cells, error=error)
+    other = None if values.get("phone") else _find_other_number(sheet, cells)
+    return SheetRow(number, cells, values, no_calls=no_calls, other_number=other)
+
+
+def _questions_of(sheet: Sheet, row: SheetRow, answered: list[int]) -> tuple[tuple[str, str], ...]:
+    """Return heading and content of the cells to ask about; not of one that forbids calls already."""
+    cells = [(sheet.headings[n], row.cells[n]) for n in answered]
+    return tuple((heading.strip(), cell) for heading, cell in cells if (heading, cell) != row.no_calls)
 
 
 def _find_other_number(sheet: Sheet, cells: list[str]) -> tuple[str, str] | None:
@@ -440,6 +463,7 @@ def _find_other_number(sheet: Sheet, cells: list[str]) -> tuple[str, str] | None
 
 
 def _doubtful_columns(sheet: Sheet) -> list[int]:
+    """Return the columns that are left out, but may say who must not be called."""
     if sheet.is_opt_out_list or sheet.layout.headings_row is None:
         return []
     return [
@@ -465,35 +489,47 @@ def _is_answer(heading: str, cell: str) -> bool:
 def _unreadable_row(
     sheet: Sheet, number: int, cells: list[str], marks: dict[int, ColumnMarks], error: BadCell
 ) -> SheetRow:
-    """Return a row whose cells may stand in the wrong columns. Its opt-out counts if it is clear."""
+    """Return a row whose cells may stand in the wrong columns. Its opt-out counts if it is clear.
+
+    Under "Name, Phone, Do not call", the row "Doe, Jane, 030 1234567, yes" is one: it lacks quotes around
+    the name, and all cells after the comma stand one column too far to the right.
+    """
     parts = [part for cell in cells for part in re.split(rf"[\n{re.escape(sheet.layout.delimiter)}]", cell)]
     if sheet.is_opt_out_list:
         values = {"do_not_call": ["yes"], "phone": _numbers_among(parts)}
         return SheetRow(number, cells, values, error=error)
-    further = len(cells) - len(sheet.columns)  # so far may a cell have moved
-    answers: list[bool | None] = []
-    for n, column in enumerate(sheet.columns):
-        window = [marks[n].explain(cell) for cell in cells[n : n + 1 + further]] if n in marks else []
-        # 20260501 may be a date, or a phone number in Denmark that has moved here.
-        window = [
-            cell for cell in window if not says_nothing(cell) and not re.fullmatch(r"\d{6,}", cell.strip())
-        ]
-        if column.field == "do_not_call":
-            answers += [means_do_not_call(cell) for cell in window]
-        elif column.field == "may_call":
-            answers += [
-                not allowed if (allowed := means_may_call(cell)) is not None else None for cell in window
-            ]
-    phones = [n for n, name in enumerate(sheet.fields) if name == "phone"]
-    numbers = [cell for n in phones for cell in cells[n : n + 1 + further] if may_hold_number(cell)]
-    says_no = any(says_no_calls(words_beside_number(cell)) for cell in cells)
-    is_clear = further > 0 and (says_no or (True in answers and False not in answers))
-    if is_clear and numbers:
-        values = {"do_not_call": ["yes"], "phone": _numbers_among(numbers)}
-        return SheetRow(number, cells, values, error=error)
-    if says_no or (marks and any(means_do_not_call(part) for part in parts)):
+    has_note = any(says_no_calls(words_beside_number(cell)) for cell in cells)
+    if len(cells) > len(sheet.columns) and (has_note or _moved_answers_forbid(sheet, cells, marks)):
+        phones = [n for n, name in enumerate(sheet.fields) if name == "phone"]
+        numbers = _numbers_among([cell for n in phones for cell in _reach(sheet, cells, n)])
+        if numbers:
+            return SheetRow(number, cells, {"do_not_call": ["yes"], "phone": numbers}, error=error)
+    if has_note or (marks and any(means_do_not_call(part) for part in parts)):
         error = BadCell(f"{error} If it says that nobody may call, that doesn't count yet.", error.value)
     return SheetRow(number, cells, error=error)
+
+
+def _reach(sheet: Sheet, cells: list[str], column: int) -> list[str]:
+    """Return the cells that may belong to a column of a row with too many cells.
+
+    Each cell too many moves those behind it one column to the right. With one too many, what belongs to
+    column 2 stands in column 2 or 3.
+    """
+    surplus = len(cells) - len(sheet.columns)
+    return cells[column : column + 1 + surplus]
+
+
+def _moved_answers_forbid(sheet: Sheet, cells: list[str], marks: dict[int, ColumnMarks]) -> bool:
+    """Return True if a cell that may belong to a column about calls forbids them, and none allows them."""
+    answers = [
+        forbids_calls(name, answer)
+        for n, name in enumerate(sheet.fields)
+        if name in OPT_OUT_FIELDS
+        for answer in map(marks[n].explain, _reach(sheet, cells, n))
+        # 20260501 may be a date, or a phone number in Denmark that has moved here.
+        if not says_nothing(answer) and not re.fullmatch(r"\d{6,}", answer.strip())
+    ]
+    return True in answers and False not in answers
 
 
 def _without_faxes(sheet: Sheet, cells: list[str], types: dict[int, int]) -> list[str]:
@@ -501,19 +537,21 @@ def _without_faxes(sheet: Sheet, cells: list[str], types: dict[int, int]) -> lis
 
     If there is no other number, the cell says that it is a fax, and the row is refused with it.
     """
+    if not types:
+        return cells
     phones = [
         n for n, name in enumerate(sheet.fields) if name == "phone" and n < len(cells) and cells[n].strip()
     ]
     faxes = [n for n in phones if n in types and types[n] < len(cells) and _FAX.search(cells[types[n]])]
-    if not faxes:
-        return cells
-    return [
-        cell if n not in faxes else f"Fax: {cell}" if len(faxes) == len(phones) else ""
-        for n, cell in enumerate(cells)
-    ]
+    has_other_number = len(faxes) < len(phones)
+    kept = cells.copy()
+    for n in faxes:
+        kept[n] = "" if has_other_number else f"Fax: {cells[n]}"
+    return kept
 
 
 def _values_of(sheet: Sheet, cells: list[str], marks: dict[int, ColumnMarks]) -> dict[str, list[str]]:
+    """Return what the cells of a row hold, by field. Raises BadCell for cells that seem to have moved."""
     if sheet.is_opt_out_list and sheet.headings[0] == "Column 1":
         return {"phone": _numbers_in_list(sheet, cells)}
     surplus = _surplus_cells(sheet, cells)
@@ -571,7 +609,7 @@ def _find_no_calls(sheet: Sheet, cells: list[str], values: dict[str, list[str]])
     if sheet.is_opt_out_list or not mentions_no_calls(cells):
         return None
     for column, cell in zip(sheet.columns, cells, strict=False):
-        if column.field in ("do_not_call", "may_call") or column.heading.strip() == LAST_OUTCOME:
+        if column.field in OPT_OUT_FIELDS or column.heading.strip() == LAST_OUTCOME:
             continue
         text = words_beside_number(cell) if column.field == "phone" else cell
         if says_no_calls(text):
@@ -599,14 +637,15 @@ def _find_reason(
 def _find_moved_yes(sheet: Sheet, cells: list[str]) -> tuple[str, str] | None:
     """Return the heading and the content of a last cell that says yes where an address should be.
 
-    It belongs to a column "Do not call" on its right if an earlier cell of the row is missing.
+    Under "Name, Phone, Email, Do not call", the row "Jane, 030 1234567, yes" lacks a cell: its yes belongs to
+    the column on its right.
     """
-    last = len(cells) - 1
-    if "do_not_call" not in sheet.fields[len(cells) :] or sheet.is_opt_out_list or not sheet.layout.is_csv:
+    if sheet.is_opt_out_list or not sheet.layout.is_csv or len(cells) >= len(sheet.columns):
         return None
-    is_misplaced = sheet.fields[last] in ("email", "timezone", "phone") and not may_hold_number(cells[last])
-    if is_misplaced and means_do_not_call(cells[last]):
-        return sheet.headings[last], cells[last]
+    column, cell = sheet.columns[len(cells) - 1], cells[-1]
+    is_misplaced = column.field in ("email", "timezone", "phone") and not may_hold_number(cell)
+    if is_misplaced and means_do_not_call(cell) and "do_not_call" in sheet.fields[len(cells) :]:
+        return column.heading, cell
     return None
 
 
