@@ -6,11 +6,12 @@ Only a name and a phone number are needed. A cell of another column that can't b
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from app.core.columns import NAME_PARTS
 from app.core.contacts import (
     LABELS,
     MAX_LENGTHS,
@@ -28,70 +29,15 @@ from app.errors import BadInput
 from app.text import EMAIL_ADDRESS, tidy
 
 # What people write into a cell to say that there is nothing, and what Excel writes when a formula fails.
-_NOTHING = frozenset(
-    [
-        "n/a",
-        "na",
-        "n.a.",
-        "n.a",
-        "-",
-        "--",
-        "---",
-        "–",
-        "—",
-        ".",
-        "..",
-        "?",
-        "??",
-        "/",
-        "*",
-        "none",
-        "null",
-        "nil",
-        "nan",
-        "(none)",
-        "(null)",
-        "unknown",
-        "#n/a",
-        "#n/v",
-        "#nv",
-        "#ref!",
-        "#value!",
-        "#name?",
-        "#null!",
-        "#div/0!",
-        "#num!",
-        "#wert!",
-        "#bezug!",
-        "#valeur!",
-        "keine",
-        "keiner",
-        "keins",
-        "k.a.",
-        "k.a",
-        "unbekannt",
-        "ohne",
-        "aucun",
-        "aucune",
-        "inconnu",
-        "ninguno",
-        "ninguna",
-        "desconocido",
-        "nessuno",
-        "nessuna",
-        "sconosciuto",
-        "nenhum",
-        "nenhuma",
-        "desconhecido",
-        "geen",
-        "onbekend",
-        "brak",
-        "yok",
-        "bilinmiyor",
-    ]
-)
+_PLACEHOLDER_WORDS = """n/a na n.a. n.a - -- --- – — . .. ? ?? / * none null nil nan (none) (null)
+    unknown #n/a #n/v #nv #ref! #value! #name? #null! #div/0! #num! #wert! #bezug! #valeur! keine keiner
+    keins k.a. k.a unbekannt ohne aucun aucune inconnu ninguno ninguna desconocido nessuno nessuna
+    sconosciuto nenhum nenhuma desconhecido geen onbekend brak yok bilinmiyor"""
+_PLACEHOLDERS = frozenset(_PLACEHOLDER_WORDS.split())
 _QUOTES = '"“”„ '
-_NAMES = ("null", "unknown", "none", "ohne", "yok", "brak", "na")  # people have these names
+# But there are people with these names.
+_NAMES_OF_PEOPLE = ("null", "unknown", "none", "ohne", "yok", "brak", "na")
+_MAY_HOLD_NAMES = ("name", *NAME_PARTS, "company", "notes")
 
 NO_ADDRESS = "Email: left out, because it isn't an address."
 FURTHER_ADDRESSES = "Email: only the first of several addresses is stored."
@@ -151,11 +97,10 @@ def read_row(row: SheetRow, country: str) -> ReadRow:
     if row.error is not None:
         _read_opt_out(read, row, country)
         return read
-    told = {
-        name: [cell for cell in cells if not _says_nothing(read, name, cell)]
-        for name, cells in row.values.items()
+    without_placeholders = {
+        name: _without_placeholders(read, name, cells) for name, cells in row.values.items()
     }
-    values = {name: cells for name, cells in told.items() if cells}
+    values = {name: cells for name, cells in without_placeholders.items() if cells}
     try:
         read.details["do_not_call"] = _is_opt_out(values) or row.no_calls is not None
         _read_reference(read, values.get("reference", []))
@@ -211,15 +156,22 @@ def read_number(row: SheetRow, country: str) -> ReadRow:
     return read
 
 
-def _says_nothing(read: ReadRow, name: str, cell: str) -> bool:
+def _without_placeholders(read: ReadRow, name: str, cells: list[str]) -> list[str]:
+    """Return the cells of a field without those that say "n/a" and the like; the owner is told of them."""
+    placeholders = [cell for cell in cells if _is_placeholder(name, cell)]
+    if not placeholders:
+        return cells
+    if name in LABELS and name not in _MAY_HOLD_NAMES:
+        for cell in placeholders:
+            read.add_remark(f"{LABELS[name]}: {SAYS_NOTHING}", cell)
+    return [cell for cell in cells if cell not in placeholders]
+
+
+def _is_placeholder(name: str, cell: str) -> bool:
     plain = cell.strip().casefold()
-    if plain not in _NOTHING or name in OPT_OUT_FIELDS:
+    if plain not in _PLACEHOLDERS or name in OPT_OUT_FIELDS:
         return False
-    if name in ("name", "first_name", "middle_name", "last_name", "company", "notes"):
-        return plain not in _NAMES
-    if name in LABELS:
-        read.add_remark(f"{LABELS[name]}: {SAYS_NOTHING}", cell)
-    return True
+    return name not in _MAY_HOLD_NAMES or plain not in _NAMES_OF_PEOPLE
 
 
 def _is_opt_out(values: dict[str, list[str]]) -> bool:
@@ -275,31 +227,50 @@ def _read_phone(read: ReadRow, cells: Sequence[str], country: str, all_cells: Se
 
 
 def _store_phones(read: ReadRow, readings: list[tuple[str, PhoneReading]], country: str) -> None:
-    """Store the first number, and mention the others."""
+    """Store the first number, and mention the others; nobody may call them either if the row says so."""
     cell, first = readings[0]
     read.details["phone"] = first.phone
-    beginning = f"“{shortened(cell)}” was read as {format_phone(first.phone, country)}."
     if read.details.get("do_not_call"):
-        read.other_phones = [phone for text, _ in readings for phone in read_phones(text, country)]
-        others = dict.fromkeys(format_phone(phone, country) or "" for phone in read.other_phones)
-        others.pop(format_phone(first.phone, country) or "", None)
-        if others:
-            sentence = f"{beginning} Nobody may call the others either: {', '.join(others)}."
-            read.add_remark(FURTHER_FORBIDDEN, cell, sentence)
-        for other in (other for _, reading in readings for other in reading.others):
+        has_others = _forbid_all_phones(read, readings, country)
+    else:
+        has_others = _mention_other_phones(read, readings, country)
+    if not (has_others or first.is_certain):
+        read.add_remark(PHONE_TO_CHECK, cell, f"{_read_as(cell, first, country)} Please check it.")
+
+
+def _forbid_all_phones(read: ReadRow, readings: list[tuple[str, PhoneReading]], country: str) -> bool:
+    """Opt out each number in the cells. Returns True if there are others than the first."""
+    cell, first = readings[0]
+    read.other_phones = [phone for text, _ in readings for phone in read_phones(text, country)]
+    others = _formatted((phone for phone in read.other_phones if phone != first.phone), country)
+    if others:
+        sentence = f"{_read_as(cell, first, country)} Nobody may call the others either: {', '.join(others)}."
+        read.add_remark(FURTHER_FORBIDDEN, cell, sentence)
+    for _, reading in readings:
+        for other in reading.others:
             if not _is_number(other, country):
                 read.add_remark(NO_PHONE, other)
-        if not (others or first.is_certain):
-            read.add_remark(PHONE_TO_CHECK, cell, f"{beginning} Please check it.")
-        return
-    further = dict.fromkeys(first.others)
-    for _, reading in readings[1:]:
-        if reading.phone != first.phone:
-            further[format_phone(reading.phone, country) or ""] = None
-    if further:
-        read.add_remark(FURTHER_PHONES, cell, f"{beginning} Also there: {', '.join(further)}.")
-    elif not first.is_certain:
-        read.add_remark(PHONE_TO_CHECK, cell, f"{beginning} Please check it.")
+    return bool(others)
+
+
+def _mention_other_phones(read: ReadRow, readings: list[tuple[str, PhoneReading]], country: str) -> bool:
+    """Add a remark about the numbers that are not stored. Returns True if there are any."""
+    cell, first = readings[0]
+    phones = (reading.phone for _, reading in readings if reading.phone != first.phone)
+    others = list(dict.fromkeys([*first.others, *_formatted(phones, country)]))
+    if others:
+        sentence = f"{_read_as(cell, first, country)} Also there: {', '.join(others)}."
+        read.add_remark(FURTHER_PHONES, cell, sentence)
+    return bool(others)
+
+
+def _read_as(cell: str, reading: PhoneReading, country: str) -> str:
+    return f"“{shortened(cell)}” was read as {format_phone(reading.phone, country)}."
+
+
+def _formatted(phones: Iterable[str], country: str) -> list[str]:
+    """Return numbers as people write them, each once."""
+    return list(dict.fromkeys(format_phone(phone, country) or "" for phone in phones))
 
 
 def _is_number(text: str, country: str) -> bool:
