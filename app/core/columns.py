@@ -234,6 +234,7 @@ _QUALIFIERS = """home work business primary main other personal private office d
     mobiele primaire arbete bostad hem jobb arbejde hjem hjemme zamestnani domu mobilni kom dienstl gesch
     priv h w m c o billing shipping mailing delivery default best preferred guest student attendee
     participant resident person invitee ev is diger sabit numarasi numara kontakt whatsapp"""
+_QUALIFIED_FIELDS = ("phone", "email", "address", "name", "notes", "timezone", *NAME_PARTS)
 # Headings of columns that hold phone numbers in some exports, and addresses or names in others.
 _PHONE_PLACES = """home work business office main other iphone casa lavoro ufficio abitazione trabajo oficina
     trabalho bureau domicile maison travail privat zuhause arbeit geschaftlich dienstlich thuis werk kantoor
@@ -262,17 +263,32 @@ class Column:
 def recognise(headings: Sequence[str]) -> list[Column]:
     """Return what each column holds, as far as its heading tells."""
     columns = [_google_column(heading, headings) or _column(heading) for heading in headings]
-    opt_outs = [n for n, column in enumerate(columns) if column.field == "do_not_call"]
-    minor = [n for n in opt_outs if _is_minor(_words(headings[n]))]
-    if len(minor) < len(opt_outs):
-        for n in minor:
-            columns[n] = Column(headings[n], None)
-    phones = [n for n, column in enumerate(columns) if column.field == "phone"]
-    for n in phones:
-        # "Cep" is a mobile phone in Turkish, and a postal code in Portuguese.
-        if _words(headings[n]) == ["cep"] and len(phones) > 1:
-            columns[n] = Column(headings[n], "address")
-    return columns
+    return _without_postal_codes(_without_minor_opt_outs(columns))
+
+
+def _without_minor_opt_outs(columns: list[Column]) -> list[Column]:
+    """Return the columns; beside "Do not call", those such as "Email opt out" are left out."""
+    opt_outs = [column for column in columns if column.field == "do_not_call"]
+    minor = [column for column in opt_outs if _is_minor(_words(column.heading))]
+    if len(minor) == len(opt_outs):
+        return columns
+    return [Column(column.heading, None) if column in minor else column for column in columns]
+
+
+def _without_postal_codes(columns: list[Column]) -> list[Column]:
+    """Return the columns; "Cep" beside another phone number is an address.
+
+    It is a mobile phone in Turkish, and a postal code in Portuguese.
+    """
+    phones = [column for column in columns if column.field == "phone"]
+    if len(phones) < 2:
+        return columns
+    return [
+        Column(column.heading, "address")
+        if column in phones and _words(column.heading) == ["cep"]
+        else column
+        for column in columns
+    ]
 
 
 def recognise_by_content(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[Column]:
@@ -312,9 +328,7 @@ def type_columns(headings: Sequence[str]) -> dict[int, int]:
 
 
 def _tells_type(words: Sequence[str]) -> bool:
-    return any(word in _TYPE_WORDS.split() for word in words) or "".join(words).endswith(
-        ("art", "typ", "type")
-    )
+    return _has_word(words, _TYPE_WORDS) or "".join(words).endswith(("art", "typ", "type"))
 
 
 def _without_type(words: Sequence[str]) -> str:
@@ -326,8 +340,7 @@ def _without_type(words: Sequence[str]) -> str:
 def is_opt_out_heading(heading: str) -> bool:
     """Return True for the heading of a column that says who must not be called."""
     words = _words(heading)
-    joined = "".join(words)
-    if any(part in joined for part in _folded(_OPT_OUT_PARTS)):
+    if _has_part(words, _OPT_OUT_PARTS):
         return True
     negators = _negators(words)
     if negators and _allows_calls([word for word in words if word not in negators]):
@@ -343,16 +356,16 @@ def is_may_call_heading(heading: str) -> bool:
 
 def _allows_calls(words: Sequence[str]) -> bool:
     joined = "".join(words)
-    if any(word in _OTHER_WAYS.split() for word in words) or _holds_details(words):
+    if _has_word(words, _OTHER_WAYS) or _holds_details(words):
         return False
-    if joined.startswith(("optin", "optedin")) or any(part in joined for part in _folded(_MAY_CALL_PARTS)):
+    if joined.startswith(("optin", "optedin")) or _has_part(words, _MAY_CALL_PARTS):
         return True
-    return "optin" in joined and any(word in _CALL_WORDS.split() for word in words)
+    return "optin" in joined and _has_word(words, _CALL_WORDS)
 
 
 def _negators(words: Sequence[str]) -> list[str]:
     """Return the words that turn a permission into its contrary; but "OK to call (yes/no)" has none."""
-    if any(word in _YES_IN_HEADINGS.split() for word in words):
+    if _has_word(words, _YES_IN_HEADINGS):
         return []
     return [word for word in words if word in _NEGATORS.split()]
 
@@ -360,25 +373,23 @@ def _negators(words: Sequence[str]) -> list[str]:
 def is_reason_heading(heading: str) -> bool:
     """Return True for the heading of a column with the reasons of opt-outs."""
     words = _words(heading)
-    is_reason = any(word in _REASONS.split() for word in words)
+    is_reason = _has_word(words, _REASONS)
     return is_reason and is_opt_out_heading(heading) and not _is_about_other_ways(words)
 
 
 def hints_at_calls(heading: str) -> bool:
     """Return True for a heading of which it isn't clear whether its column says who may be called."""
     words = _words(heading)
-    joined = "".join(words)
     if is_opt_out_heading(heading):
         return not _holds_details(words)
-    if _is_about_other_ways(words) or any(word in _NOT_A_QUESTION.split() for word in words):
+    if _is_about_other_ways(words) or _has_word(words, _NOT_A_QUESTION):
         return False
-    return any(part in joined for part in _folded(_HINTS_AT_CALLS))
+    return _has_part(words, _HINTS_AT_CALLS)
 
 
 def names_number(heading: str) -> bool:
     """Return True for the heading of a column with numbers of some kind: "Fax", "Emergency phone"."""
-    joined = "".join(_words(heading))
-    return any(part in joined for part in _folded(_NUMBER_KINDS))
+    return _has_part(_words(heading), _NUMBER_KINDS)
 
 
 def _is_minor(words: Sequence[str]) -> bool:
@@ -388,13 +399,12 @@ def _is_minor(words: Sequence[str]) -> bool:
 
 def _is_about_other_ways(words: Sequence[str]) -> bool:
     """Return True for words about e-mail and the like, and not about calls."""
-    return any(word in _OTHER_WAYS.split() for word in words) and not any(
-        word in _CALL_WORDS.split() for word in words
-    )
+    return _has_word(words, _OTHER_WAYS) and not _has_word(words, _CALL_WORDS)
 
 
 def _holds_details(words: Sequence[str]) -> bool:
-    return words[-1:] == ["by"] or any(word in _DETAILS.split() for word in words)
+    """Return True for "Do not call reason" and "Opted out by", which tell more than a yes or no."""
+    return words[-1:] == ["by"] or _has_word(words, _DETAILS)
 
 
 def is_usable(fields: Sequence[str | None]) -> bool:
@@ -420,35 +430,34 @@ def _google_column(heading: str, headings: Sequence[str]) -> Column | None:
 
 
 def _column(heading: str) -> Column:
-    words = _words(heading)
+    """Return what a column holds, as far as its own heading tells."""
     if is_opt_out_heading(heading):
         return Column(heading, "do_not_call")
     if is_may_call_heading(heading):
         return Column(heading, "may_call")
-    # "Phone (home) 2": without the words that say which phone it is.
+    words = _words(heading)
     core = [word for word in words if not (word in _QUALIFIERS.split() or _ORDINAL.fullmatch(word))]
     part = _fields_by_heading().get("".join(core))
-    field = part if part in NAME_PARTS else _known_field(words)  # "Customer first name"
-    if field is not None and field not in NAME_PARTS:
-        return Column(heading, field)
+    known = part if part in NAME_PARTS else _known_field(words)  # "Customer first name"
+    field = known or _qualified_field(words, core)
+    is_one_of_several = field in NAME_PARTS or (field == "address" and known is None)  # "Billing city"
+    group = [word for word in words if word in _QUALIFIERS.split()] if is_one_of_several else []
+    return Column(heading, field, " ".join(group))
+
+
+def _qualified_field(words: Sequence[str], core: Sequence[str]) -> str | None:
+    """Return the field of a heading that also says which of several it is, such as "Phone (home) 2".
+
+    `core` holds the words that don't say that: "phone".
+    """
     if not core:  # "Mobile/WhatsApp"
-        is_phone = any(_known_field([word]) == "phone" for word in words)
-        return Column(heading, "phone" if is_phone else None)
-    field = (
-        field
-        or _known_field(core)
-        or _known_field([word for word in words if word not in _NUMBER_WORDS.split()])
-    )
+        return "phone" if any(_known_field([word]) == "phone" for word in words) else None
+    field = _known_field(core) or _known_field([word for word in words if word not in _NUMBER_WORDS.split()])
     if field is None and "address" in core:
         # Shopify's "Default Address Phone" and "Default Address Address1".
         field = _known_field([word for word in core if word != "address"])
-        field = field if field in ("phone", "address") else None
-    if field in ("phone", "email", "address", "name", "notes", "timezone", *NAME_PARTS):
-        group = ""
-        if field == "address" or field in NAME_PARTS:
-            group = " ".join(word for word in words if word in _QUALIFIERS.split())
-        return Column(heading, field, group)
-    return Column(heading, None)
+        return field if field in ("phone", "address") else None
+    return field if field in _QUALIFIED_FIELDS else None
 
 
 def _known_field(words: Sequence[str]) -> str | None:
@@ -465,6 +474,17 @@ def _known_field(words: Sequence[str]) -> str | None:
     if fields <= {"name", *NAME_PARTS}:
         return "name"  # "Name, Vorname"
     return None
+
+
+def _has_word(words: Sequence[str], listed: str) -> bool:
+    """Return True if a heading has one of the listed words."""
+    return any(word in listed.split() for word in words)
+
+
+def _has_part(words: Sequence[str], listed: str) -> bool:
+    """Return True if a heading, with its words joined, contains one of the listed texts."""
+    joined = "".join(words)
+    return any(part in joined for part in _folded(listed))
 
 
 @cache
