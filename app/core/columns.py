@@ -511,6 +511,8 @@ def _folded(headings: str) -> tuple[str, ...]:
 
 # ----- Headings that stand below a title
 
+HEADING_ROWS = 20  # the headings are looked for in these
+
 
 def count_known(headings: Sequence[str]) -> int:
     """Return how many different fields the headings name."""

@@ -15,6 +15,7 @@ from itertools import chain, islice
 from typing import NamedTuple
 
 from app.core.columns import (
+    HEADING_ROWS,
     NAME_PARTS,
     Column,
     count_known,
@@ -52,7 +53,6 @@ from app.text import unescape_formulas
 
 MAX_ROWS = 100_000
 MAX_COLUMNS = 500
-HEADING_ROWS = 20  # the headings are looked for in these
 
 DELIMITERS = ",;\t|"
 OLD_EXCEL_MARK = b"\xd0\xcf\x11\xe0"  # how .xls files begin, and .xlsx files with a password

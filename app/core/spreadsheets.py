@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-from app.core.columns import count_known, is_opt_out_heading
+from app.core.columns import HEADING_ROWS, count_known, is_opt_out_heading
 from app.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,18 +32,10 @@ MAX_TEXT = 64 * 2**20  # characters of CSV
 MAX_UNPACKED_BYTES = 256 * 2**20
 MAX_ROW = 1_048_576  # Excel's last row
 MAX_CELLS = 5_000_000
-HEADING_ROWS = 20  # the headings are looked for in these
 REFUSED = 3  # exit status: the output is a sentence for the owner
 
-# So many known fields, such as "phone" and "do not call", has a sheet that only lists who must not be called.
+# A sheet that only lists who must not be called has at most this many known fields: phone and do_not_call.
 MOST_OF_A_LIST = 2
-MAX_CELL_BYTES = 20_000  # of a cell with a formula
-_FORMULA = rb"<(?:\w+:)?f(?:/>| [^<>]*/>|[^<>]*>[^<]*</(?:\w+:)?f>)"
-_EMPTY = rb"(?:<(?:\w+:)?v ?/>|<(?:\w+:)?v></(?:\w+:)?v>)?"
-_CELL_END = rb"</(?:\w+:)?c>"
-# An empty text is a result, too.
-_NO_RESULT = re.compile(rb"<(?:\w+:)?c (?![^<>]*t=\"str\")[^<>]*>" + _FORMULA + _EMPTY + _CELL_END)
-_ZERO = re.compile(_FORMULA + rb"<(?:\w+:)?v>0</(?:\w+:)?v>" + _CELL_END)
 
 _one_at_a_time = threading.Lock()  # since each may take MAX_MEMORY_BYTES
 
@@ -134,26 +126,6 @@ def _says_no_calls(sheet: Any) -> bool:
     return is_list or is_opt_out_heading(sheet.title)
 
 
-def _check_results(content: bytes, sheet: Any) -> None:
-    """Raise BadInput for formulas without a result, which programs write that can't calculate.
-
-    Some of these write a zero, and ask whoever opens the file to calculate it.
-    """
-    archive = ZipFile(io.BytesIO(content))
-    has_book = "xl/workbook.xml" in archive.namelist()
-    is_uncalculated = has_book and b'fullCalcOnLoad="1"' in archive.read("xl/workbook.xml")
-    patterns = [_NO_RESULT, _ZERO] if is_uncalculated else [_NO_RESULT]
-    end = b""
-    with archive.open(sheet._worksheet_path) as part:
-        while chunk := part.read(2**20):
-            if any(pattern.search(end + chunk) for pattern in patterns):
-                raise BadInput(
-                    "This spreadsheet holds formulas without their results. Open it in a spreadsheet "
-                    "program, save it there, and upload it again."
-                )
-            end = chunk[-MAX_CELL_BYTES:]
-
-
 def _check_size(content: bytes) -> None:
     try:
         archive = ZipFile(io.BytesIO(content))
@@ -219,6 +191,55 @@ def _number_as_text(value: float, number_format: str) -> str:
         before = zeros[1] or zeros[2] or ""
         return before + text.rjust(zeros[3].count("0"), "0")
     return text
+
+
+# ----- formulas without results
+#
+# A sheet holds a cell with a formula as <c r="C2"><f>A2*2</f><v>14</v></c>: <v> is the result, calculated by
+# the program that saved the file. Without a result, the cell looks empty, and an opt-out in it is missed.
+#
+# These patterns look for such cells in the XML. openpyxl gives either the formulas or their results, so it
+# would have to read the whole sheet twice, which takes twice as long.
+
+
+def _xml_pattern(pattern: str) -> re.Pattern[bytes]:
+    """Return a pattern for XML in which each tag may have a prefix: <x:c> as well as <c>."""
+    return re.compile(re.sub(r"(</?)(?=\w)", r"\1(?:\\w+:)?", pattern).encode())
+
+
+_FORMULA = r"(?:<f/>|<f [^<>]*/>|<f[^<>]*>[^<]*</f>)"
+_NO_VALUE = r"(?:<v ?/>|<v></v>)?"
+# Without a value, a cell of the type "str" has an empty text as its result.
+_NO_RESULT = _xml_pattern(rf'<c (?![^<>]*t="str")[^<>]*>{_FORMULA}{_NO_VALUE}</c>')
+_ZERO_RESULT = _xml_pattern(rf"{_FORMULA}<v>0</v></c>")
+MAX_CELL_BYTES = 20_000  # of a cell with a formula
+CHUNK_BYTES = 2**20  # of XML in memory at a time
+
+
+def _check_results(content: bytes, sheet: Any) -> None:
+    """Raise BadInput if a sheet of an .xlsx file holds formulas without results.
+
+    Programs that can't calculate write such formulas. Some of them write 0 as each result, and ask whoever
+    opens the file to calculate; then a 0 is no result either.
+    """
+    with ZipFile(io.BytesIO(content)) as archive:
+        patterns = [_NO_RESULT, _ZERO_RESULT] if _asks_to_calculate(archive) else [_NO_RESULT]
+        end = b""  # of the chunk before, in which a cell may begin
+        with archive.open(sheet._worksheet_path) as part:
+            while chunk := part.read(CHUNK_BYTES):
+                if any(pattern.search(end + chunk) for pattern in patterns):
+                    raise BadInput(
+                        "This spreadsheet holds formulas without their results. Open it in a spreadsheet "
+                        "program, save it there, and upload it again."
+                    )
+                end = chunk[-MAX_CELL_BYTES:]
+
+
+def _asks_to_calculate(archive: ZipFile) -> bool:
+    """Return True for a file whose formulas must be calculated when it is opened."""
+    # openpyxl can't tell: it returns True for every file that doesn't say False.
+    has_book = "xl/workbook.xml" in archive.namelist()
+    return has_book and b'fullCalcOnLoad="1"' in archive.read("xl/workbook.xml")
 
 
 if __name__ == "__main__":
