@@ -140,21 +140,31 @@ _MONTH = r"""(?:jan|feb|fev|mar|mrt|maerz|abr|apr|avr|mai|may|mag|maj|mei|jun|ju
     |ago|sep|set|oct|okt|ott|nov|dec|dez|dic|ene|gen|sty|lut|kwi|cze|lip|sie|wrz|paz|lis|gru|oca|sub|nis|haz|tem
     |agu|eyl|eki|kas|ara)[^\W\d]*\.?""".replace("\n    ", "")
 _YEAR = r"(?:19|20)\d\d"
+_WEEKDAY = r"([a-z]{3},? )?"
+_ORDINAL_ENDING = r"(st|nd|rd|th)?"
 _TIME_BEHIND = r"(?:[t ,]+\d.*)?"
-_DATES = re.compile(
-    rf"{_YEAR}[-./]\d\d?[-./]\d\d?([t ].*)?|\d\d?[-./]\d\d?[-./]({_YEAR}|\d\d)( .*)?"
-    rf"|\d\d?\.? [^\W\d]{{3,9}}\.?,? {_YEAR}|([a-z]{{3}},? )?[^\W\d]{{3,9}}\.? \d\d?(st|nd|rd|th)?,? {_YEAR}"
-    rf"|{_YEAR}(0[1-9]|1[0-2])[0-3]\d(\d{{4}}|\d{{6}})?"
+_DATE_FORMS = (
+    rf"{_YEAR}[-./]\d\d?[-./]\d\d?([t ].*)?",  # 2026-05-01, 2026/5/1 10:00
+    rf"\d\d?[-./]\d\d?[-./]({_YEAR}|\d\d)( .*)?",  # 1.5.2026, 05/01/26 10:00
+    rf"\d\d?\.? [^\W\d]{{3,9}}\.?,? {_YEAR}",  # 1. Mai 2026, with the month in any language
+    rf"{_WEEKDAY}[^\W\d]{{3,9}}\.? \d\d?{_ORDINAL_ENDING},? {_YEAR}",  # Fri, May 1st, 2026
+    rf"{_YEAR}(0[1-9]|1[0-2])[0-3]\d(\d{{4}}|\d{{6}})?",  # 20260501, 202605011000
     # 1-Nov-2026, 1er mai 2026, 1 de mayo de 2026, Fri, 27 Nov 2026 10:00
-    rf"|([a-z]{{3}},? )?\d\d?(er|st|nd|rd|th|\.)?[- /]?(of |de |di )?{_MONTH}[-, /]{{1,2}}(de )?"
-    rf"({_YEAR}|\d\d){_TIME_BEHIND}|([a-z]{{3}},? )?{_MONTH} \d\d?(st|nd|rd|th)?,? {_YEAR}{_TIME_BEHIND}"
-    rf"|({_MONTH},? )?{_YEAR}|{_YEAR}[-./]\d\d?|\d\d?[-./]{_YEAR}|{_YEAR}年(\d\d?月(\d\d?日)?)?"
+    rf"{_WEEKDAY}\d\d?(er|st|nd|rd|th|\.)?[- /]?(of |de |di )?{_MONTH}[-, /]{{1,2}}(de )?"
+    rf"({_YEAR}|\d\d){_TIME_BEHIND}",
+    rf"{_WEEKDAY}{_MONTH} \d\d?{_ORDINAL_ENDING},? {_YEAR}{_TIME_BEHIND}",  # May 1, 2026 10:00
+    rf"({_MONTH},? )?{_YEAR}",  # May 2026, 2026
+    rf"{_YEAR}[-./]\d\d?",  # 2026-05
+    rf"\d\d?[-./]{_YEAR}",  # 05/2026
+    rf"{_YEAR}年(\d\d?月(\d\d?日)?)?",  # 2026年5月1日
 )
+_DATES = re.compile("|".join(_DATE_FORMS))
 # Dates as numbers: days since 1900, which Excel counts, and seconds or milliseconds since 1970.
 _DAYS = re.compile(r"(\d{5})([.,]\d+)?")
 _FIRST_DAY, _LAST_DAY = 29_221, 73_050  # 1980-01-01 and 2099-12-31
 _SECONDS = re.compile(r"[1-3]\d{9}(\.\d+|\d{3})?")
 _CROSSES = frozenset("✗✘✕✖❌❎")
+_LETTERS_AS_CROSSES = frozenset(["x", "xx", "×"])
 _NO_DATE = re.compile(r"0000-00-00( 00:00(:00)?)?|00?[./]00?[./](00)?00")  # an empty date in a database
 
 
@@ -168,12 +178,11 @@ class ColumnMarks:
     def explain(self, cell: str) -> str:
         """Return "yes" or "no" for such a mark, and every other cell as it is."""
         plain = _plain(cell)
-        meaning = None
         if plain in _CROSSES or plain == "×":
-            meaning = self.cross
-        elif plain[:1].isdigit() and _is_date_as_number(plain):
-            meaning = self.number
-        return cell if meaning is None else meaning
+            return self.cross or cell
+        if _is_date_as_number(plain):
+            return self.number or cell
+        return cell
 
 
 def marks_that_forbid(cells: Iterable[str]) -> ColumnMarks:
@@ -183,17 +192,19 @@ def marks_that_forbid(cells: Iterable[str]) -> ColumnMarks:
     """
     answers = {plain for plain in map(_plain, set(cells)) if plain not in _NOTHING and plain not in _NO}
     are_dates = all(_DATES.fullmatch(each) or _is_date_as_number(each) for each in answers)
-    is_yes = all(each in _CROSSES or each in ("x", "xx", "×") for each in answers)
-    return ColumnMarks("yes" if is_yes else None, "yes" if are_dates else None)
+    are_crosses = answers <= _CROSSES | _LETTERS_AS_CROSSES
+    return ColumnMarks(cross="yes" if are_crosses else None, number="yes" if are_dates else None)
 
 
 def marks_that_allow(cells: Iterable[str]) -> ColumnMarks:
     """Return what marks mean in a column "May be called": beside a tick, a cross is a no."""
-    answers = set(map(_plain, set(cells))) - _CROSSES - {"x", "xx", "×"}
-    return ColumnMarks("no" if any(each in _YES for each in answers) else None)
+    answers = set(map(_plain, set(cells))) - _CROSSES - _LETTERS_AS_CROSSES
+    has_tick = not answers.isdisjoint(_YES)
+    return ColumnMarks(cross="no" if has_tick else None)
 
 
 def _is_date_as_number(plain: str) -> bool:
+    """Return True for 45987, which Excel shows as 2025-11-26, and for seconds and milliseconds since 1970."""
     days = _DAYS.fullmatch(plain)
     if days is not None:
         return _FIRST_DAY <= int(days[1]) <= _LAST_DAY
@@ -212,7 +223,9 @@ def means_do_not_call(text: str) -> bool | None:
         return None
     if plain in _YES or plain in _FORBIDS or _YES_AND_MORE.fullmatch(plain):
         return True
-    return True if _PHRASE.search(plain) or _DATES.fullmatch(plain) else None
+    if _PHRASE.search(plain) or _DATES.fullmatch(plain):
+        return True
+    return None
 
 
 def means_may_call(text: str) -> bool | None:
