@@ -559,35 +559,51 @@ def _stage_batch(
 ) -> tuple[list[StagedRow], list[dict[str, Any]]]:
     """Return what becomes of each row, and the remarks about the rows."""
     by_number = {row.read.number: row for row in batch}
-    valid: list[tuple[int, ContactDetails]] = []
+    usable: list[tuple[int, ContactDetails]] = []
     staged: list[StagedRow] = []
     for number, row in by_number.items():
-        details = row.read.details if row.read.error is None else row.read.opt_out
+        error, details = row.read.error, _usable_details(row.read)
         if details is not None:
-            valid.append((number, details))
-            if row.read.error is not None:
-                why = f"{row.read.error} {ONLY_OPT_OUT}"
-                row.read.add_remark(why, row.read.error.value, None if row.read.error.value else why)
-        elif row.read.error is not None:
-            staged.append(StagedRow(number, REFUSE, why=str(row.read.error), value=row.read.error.value))
-    staged += match_rows(db, place, valid, earlier)
+            usable.append((number, details))
+        elif error is not None:
+            staged.append(StagedRow(number, REFUSE, why=str(error), value=error.value))
+    staged += match_rows(db, place, usable, earlier)
     staged.sort(key=lambda row: row.number)
     for number, old_name, new_name in _renamed(db, staged):
         sentence = f"“{old_name}” becomes “{new_name}”. {RENAMED_ADVICE}"
         by_number[number].read.add_remark(RENAMED, new_name, sentence)
-    remarks: list[dict[str, Any]] = []
-    for index, staged_row in enumerate(staged):
-        row = by_number[staged_row.number]
-        if staged_row.what != REFUSE:
-            remarks += [{"number": staged_row.number, "refused": 0, **r._asdict()} for r in row.read.remarks]
-            if staged_row.do_not_call and row.read.other_phones:
-                staged[index] = replace(staged_row, other_phones=" ".join(row.read.other_phones))
-            continue
-        if row.cells is not None:
-            staged[index] = replace(staged_row, cells=json.dumps(row.cells))
-        remark = _refusal(staged_row)
-        remarks.append({"number": staged_row.number, "refused": 1, **remark._asdict()})
-    return staged, remarks
+    remarks = [remark for row in staged for remark in _remarks_about(row, by_number[row.number].read)]
+    return [_completed(row, by_number[row.number]) for row in staged], remarks
+
+
+def _usable_details(read: ReadRow) -> ContactDetails | None:
+    """Return what can be stored of a row. Of a row with an error, that is at most its opt-out.
+
+    Then the error becomes a remark, because the row isn't refused.
+    """
+    if read.error is None:
+        return read.details
+    opt_out = read.opt_out
+    if opt_out is not None:
+        why = f"{read.error} {ONLY_OPT_OUT}"
+        read.add_remark(why, read.error.value, None if read.error.value else why)
+    return opt_out
+
+
+def _remarks_about(row: StagedRow, read: ReadRow) -> list[dict[str, Any]]:
+    """Return the remarks about a row for the table import_remark; about a refused row, only why it is."""
+    is_refused = row.what == REFUSE
+    remarks = [_refusal(row)] if is_refused else read.remarks
+    return [{"number": row.number, "refused": int(is_refused), **remark._asdict()} for remark in remarks]
+
+
+def _completed(staged: StagedRow, row: _Row) -> StagedRow:
+    """Return a staged row with what is kept beside its details: its cells, or its other numbers."""
+    if staged.what == REFUSE:
+        return staged if row.cells is None else replace(staged, cells=json.dumps(row.cells))
+    if staged.do_not_call and row.read.other_phones:
+        return replace(staged, other_phones=" ".join(row.read.other_phones))
+    return staged
 
 
 def _renamed(db: Connection, staged: list[StagedRow]) -> list[tuple[int, str, str]]:
