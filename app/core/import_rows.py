@@ -102,26 +102,39 @@ def read_row(row: SheetRow, country: str) -> ReadRow:
     }
     values = {name: cells for name, cells in without_placeholders.items() if cells}
     try:
-        read.details["do_not_call"] = _is_opt_out(values) or row.no_calls is not None
-        _read_reference(read, values.get("reference", []))
-        if row.other_number is not None:
-            raise _only_another_number(*row.other_number)
-        _read_phone(read, values.get("phone", []), country, row.values.get("phone", []))
-        _read_name(read, values)
+        _read_required(read, row, values, country)
     except BadCell as error:
         read.error = error
-    if row.no_calls is not None:
-        heading, cell = row.no_calls
-        sentence = f"“{shortened(cell)}” in the column “{heading.strip()}”: nobody may call this number."
-        read.add_remark(NO_CALLS, cell, sentence)
-    for heading, cell in row.left_out:
-        read.add_remark(question_about(heading), cell)
+    _add_remarks_about_calls(read, row)
     _read_email(read, values.get("email", []))
     _read_zone(read, values.get("timezone", []), country)
     _read_text(read, "address", ", ".join(values.get("address", [])))
     _read_text(read, "notes", "\n".join(values.get("notes", [])))
     _read_tags(read, values.get("tags", []))
     return read
+
+
+def _read_required(read: ReadRow, row: SheetRow, values: dict[str, list[str]], country: str) -> None:
+    """Take what a row can't be stored without. Raises BadCell.
+
+    Who must not be called comes first, then the number and the name: if one of these is missing, an opt-out
+    counts all the same.
+    """
+    read.details["do_not_call"] = _is_opt_out(values) or row.no_calls is not None
+    _read_reference(read, values.get("reference", []))
+    if row.other_number is not None:
+        raise _only_another_number(*row.other_number)
+    _read_phone(read, values.get("phone", []), country, row.values.get("phone", []))
+    _read_name(read, values)
+
+
+def _add_remarks_about_calls(read: ReadRow, row: SheetRow) -> None:
+    if row.no_calls is not None:
+        heading, cell = row.no_calls
+        sentence = f"“{shortened(cell)}” in the column “{heading.strip()}”: nobody may call this number."
+        read.add_remark(NO_CALLS, cell, sentence)
+    for heading, cell in row.left_out:
+        read.add_remark(question_about(heading), cell)
 
 
 def question_about(heading: str) -> str:
@@ -214,16 +227,20 @@ def _read_phone(read: ReadRow, cells: Sequence[str], country: str, all_cells: Se
         except BadInput as error:
             unreadable.append((cell, error))
     if not readings:
-        if not unreadable:
-            if read.details.get("do_not_call"):
-                raise BadCell(NO_NUMBER_TO_FORBID, " ".join(all_cells))
-            raise BadCell(MISSING_SENTENCES["phone"], " ".join(all_cells))
-        cell, reason = unreadable[0]
-        whose = f"{UNKNOWN_NUMBER} " if read.details.get("do_not_call") else ""
-        raise BadCell(f"{whose}{reason}", cell)
+        raise _no_phone(read, unreadable, all_cells)
     _store_phones(read, readings, country)
     for unread, _reason in unreadable:
         read.add_remark(PHONE_ANSWER if means_may_call(unread) is not None else NO_PHONE, unread)
+
+
+def _no_phone(read: ReadRow, unreadable: list[tuple[str, BadInput]], all_cells: Sequence[str]) -> BadCell:
+    """Return the error for a row in which no number can be read."""
+    is_opt_out = read.details.get("do_not_call")
+    if unreadable:
+        cell, reason = unreadable[0]
+        return BadCell(f"{UNKNOWN_NUMBER} {reason}" if is_opt_out else str(reason), cell)
+    sentence = NO_NUMBER_TO_FORBID if is_opt_out else MISSING_SENTENCES["phone"]
+    return BadCell(sentence, " ".join(all_cells))
 
 
 def _store_phones(read: ReadRow, readings: list[tuple[str, PhoneReading]], country: str) -> None:

@@ -237,7 +237,7 @@ def _text_of(content: bytes, country: str) -> str:
 
 
 def _find_headings(text: str, layout: Layout) -> Sheet:
-    """Return the sheet with the row of headings: the first with the most known ones, maybe below a title."""
+    """Return the sheet with its columns, as far as the headings and the first rows tell."""
     sheet = Sheet(text, layout, columns=[])
     first_rows: list[tuple[int, list[str]]] = []
     try:
@@ -245,12 +245,7 @@ def _find_headings(text: str, layout: Layout) -> Sheet:
     except BadInput:
         if not first_rows:
             return sheet
-    known = [0 if looks_like_a_row(cells) else count_known(cells) for _, cells in first_rows]
-    best = max(known, default=0)
-    if best >= 2 or (best == 1 and known[0] == 1):
-        number, cells = first_rows[known.index(best)]
-    else:
-        number, cells = _widest_row(first_rows)
+    number, cells = _row_of_headings(first_rows)
     if looks_like_a_row(cells):
         headings = [f"Column {n}" for n in range(1, max(len(row) for _, row in first_rows) + 1)]
         return replace(sheet, columns=[Column(heading, None) for heading in headings])
@@ -259,6 +254,16 @@ def _find_headings(text: str, layout: Layout) -> Sheet:
     below = [row for row_number, row in first_rows if row_number > number]
     columns = recognise_by_content(recognise(cells), below)
     return replace(sheet, layout=layout._replace(headings_row=number), columns=columns)
+
+
+def _row_of_headings(rows: list[tuple[int, list[str]]]) -> tuple[int, list[str]]:
+    """Return the first row with the most known headings, maybe below a title; or else the widest."""
+    known = [0 if looks_like_a_row(cells) else count_known(cells) for _, cells in rows]
+    best = max(known, default=0)
+    # One known word below the first row may stand there by chance.
+    if best >= 2 or (best == 1 and known[0] == 1):
+        return rows[known.index(best)]
+    return _widest_row(rows)
 
 
 def _widest_row(rows: list[tuple[int, list[str]]]) -> tuple[int, list[str]]:
