@@ -398,7 +398,7 @@ def _is_minor(words: Sequence[str]) -> bool:
 
 
 def _is_about_other_ways(words: Sequence[str]) -> bool:
-    """Return True for words about e-mail and the like, and not about calls."""
+    """Return True for words about email and the like, and not about calls."""
     return _has_word(words, _OTHER_WAYS) and not _has_word(words, _CALL_WORDS)
 
 
@@ -520,7 +520,7 @@ def count_known(headings: Sequence[str]) -> int:
 
 
 def looks_like_a_row(cells: Sequence[str]) -> bool:
-    """Return True for cells that hold a contact rather than headings: a phone number or an e-mail address."""
+    """Return True for cells that hold a contact rather than headings: a phone number or an email address."""
     return any(may_hold_number(cell) or re.search(r"\S@\S+\.\S", cell) for cell in cells)
 
 
