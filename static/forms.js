@@ -3,14 +3,18 @@ import { ask } from './live.js';
 import { offline, pressed } from './swap.js';
 
 const REACHED = '/static/favicon.svg';  // small, and needs no database
+const AGAIN = 4000;  // ms after which a form can be sent again whose page hasn't come: somebody has stopped it, or it was a file
 
 let sent = false;
 const same = form => [...document.forms].find(each => each.getAttribute('action') === form.getAttribute('action'));
 // A new window opens only as part of the press, so what leads to one can't be checked before.
 const isChecked = form => form.method === 'post' && !form.matches('[data-quiet], [target]');
 
+const forgetPressed = () => document.querySelectorAll('[data-pressed]').forEach(input => input.remove());
+
 // submit() leaves out which button was pressed.
 function submit(form, button) {
+  forgetPressed();  // of a press that led nowhere
   if (button && button.name) {
     const input = document.createElement('input');
     Object.assign(input, { type: 'hidden', name: button.name, value: button.value });
@@ -30,7 +34,7 @@ document.addEventListener('submit', async event => {
     await ask(REACHED, { method: 'HEAD' });
     const shown = [...document.forms].find(each => each === form) || same(form);  // the page may have changed
     if (shown) submit(shown, button);
-    sent = Boolean(shown);
+    setTimeout(() => { sent = false; }, shown ? AGAIN : 0);
   } catch (error) {
     sent = false;
     offline();
@@ -38,5 +42,5 @@ document.addEventListener('submit', async event => {
 });
 addEventListener('pageshow', () => {  // somebody came back
   sent = false;
-  document.querySelectorAll('[data-pressed]').forEach(input => input.remove());
+  forgetPressed();
 });

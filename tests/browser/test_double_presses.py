@@ -69,6 +69,16 @@ def test_the_back_button_does_not_take_another_number(shop, phone):
     assert shop.waiting() == ["A1"]
 
 
+def test_a_press_whose_answer_brings_no_page_can_be_repeated(shop, phone):
+    phone.route("**/tickets", lambda route: route.fulfill(status=204), times=1)
+    with phone.expect_response("**/tickets") as answer:
+        presses(phone, "Take a number")
+    assert answer.value.status == 204
+    phone.wait_for_timeout(4_500)
+    presses(phone, "Take a number")
+    expect(phone.get_by_role("heading", name="A1")).to_be_visible()
+
+
 @pytest.mark.parametrize("again", ["reload", "scan"])
 def test_coming_back_leads_to_the_ticket(shop, phone, again):
     presses(phone, "Take a number")
@@ -346,3 +356,16 @@ def test_a_customer_is_moved_to_another_line(server, shop, ana):
     expect(served(ana)).to_have_text("Free")
     expect(ana.locator("#line")).to_contain_text("Bakery")
     assert [queue["waiting"] for queue in shop.picture()["queues"]] == [[], ["A1"]]
+
+
+def test_enter_in_a_note_to_other_desks_moves_nobody(server, shop, ana):
+    server.post(f"{shop.links['manage']}/queues", {"name": "Bakery"})
+    shop.take()
+    presses(ana, "Next customer")
+    ana.get_by_text("Note and next steps").click()
+    for number in (1, 2, 3):
+        expect(ana.get_by_label(f"{number}. Then")).to_be_visible()
+    ana.get_by_label("Note for other desks").fill("Has a dog")
+    ana.get_by_label("Note for other desks").press("Enter")
+    expect(ana.locator(".desk-note")).to_have_text("Has a dog")
+    expect(served(ana)).to_have_text("A1")
