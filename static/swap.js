@@ -61,6 +61,7 @@ function replace(old, fresh) {
     if (!other) continue;
     if ('kept' in control.dataset) other.dataset.kept = '';
     if (other.matches('[type=checkbox], [type=radio]')) other.checked = control.checked;
+    else if (other.matches('[type=file]')) other.files = control.files;
     else if (!other.options || [...other.options].some(o => o.value === control.value)) other.value = control.value;
   }
   for (const details of old.querySelectorAll('details[open][id]')) {

@@ -2,12 +2,15 @@
 
 import re
 from datetime import datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from call_list import Calling
 from helpers.clock import zone_at_hour
 from playwright.sync_api import expect
+
+LOGO = Path(__file__).parents[2] / "static" / "icon-192.png"
 
 
 def press(page, name, role="button"):
@@ -221,3 +224,13 @@ def test_the_owners_colour_and_thanks(shop, visit):
     expect(phone.get_by_role("button", name=re.compile("Take a number"))).to_have_css(
         "background-color", "rgb(11, 83, 148)"
     )
+
+
+def test_a_chosen_logo_stays_when_something_else_is_saved(shop, visit):
+    owner = visit(f"{shop.links['manage']}/settings")
+    owner.get_by_label("Picture").set_input_files(LOGO)
+    owner.get_by_label("Thank-you text").fill("See you!")
+    press(owner, "Save the look")
+    expect(owner.locator("#message")).to_have_text("Saved.")
+    press(owner, "Upload the logo")
+    expect(owner.get_by_alt_text("Your logo")).to_be_visible()
