@@ -206,6 +206,12 @@ def test_an_error_stands_at_its_field_with_what_was_typed(owner, bakery):
     assert bakery.owner_get()["queues"][1]["name"] == "Bakery"
 
 
+def test_a_prefix_that_is_typed_in_small_letters_becomes_capitals(owner, bakery):
+    section(owner, bakery, "queues").press("Save Bakery", prefix="ch")
+    assert owner.status == 200
+    assert bakery.owner_get()["queues"][1]["prefix"] == "CH"
+
+
 def test_a_save_leads_back_to_its_panel(owner, place):
     section(owner, place, "queues").press("Save Deli", max_waiting="7")
     assert (owner.status, owner.redirects) == (200, [303])
@@ -469,6 +475,14 @@ def test_a_start_after_the_end_is_an_error_on_the_page(owner, place):
     assert "The start date must be before the end date." in owner.html
     assert 'value="2026-11-22"' in owner.html
     assert "<h1>Statistics</h1>" in owner.html
+
+
+def test_a_refused_goal_is_marked_at_its_field(owner, place):
+    owner.open(place.links["manage"] + "/stats")
+    owner.press("Save the goal", wait_goal_minutes="0")
+    assert owner.status == 400
+    assert re.search(r'<input name="wait_goal_minutes"[^>]* value="0" aria-invalid="true"', owner.html)
+    assert owner.html.count('aria-invalid="true"') == 1
 
 
 @pytest.mark.parametrize(
