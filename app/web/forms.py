@@ -72,6 +72,11 @@ def not_blank_in_json(form: Form, field: Field) -> None:
         not_blank(form, field)
 
 
+def capitals_in_form(text: str | None) -> str | None:
+    """Return the text in capitals if it was typed into a form; a JSON object must hold capitals itself."""
+    return text.upper() if text and text.isascii() and not request.is_json else text
+
+
 def known_time_zone(_form: Form, field: Field) -> None:
     """Refuse a value that isn't a time zone."""
     if field.data not in time_zones():
@@ -104,10 +109,10 @@ def iso_date(_form: Form, field: Field) -> None:
         raise ValidationError("please write a day such as 2026-11-21.") from None
 
 
-def text_field(label: str, max_length: int, *validators: Any) -> StringField:
+def text_field(label: str, max_length: int, *validators: Any, filters: tuple[Any, ...] = ()) -> StringField:
     """Return a field for text."""
     length = Length(max=max_length, message=f"please use at most {max_length} characters.")
-    return StringField(label, filters=[tidy], validators=[*validators, length])
+    return StringField(label, filters=[tidy, *filters], validators=[*validators, length])
 
 
 class WholeNumberField(IntegerField):
@@ -225,7 +230,11 @@ class QueueForm(NameForm):
 
     kind = choice_field("Kind", WALK_IN, CALLS)
     prefix = text_field(
-        "Prefix", 3, Optional(), Regexp("^[A-Z]{1,3}$", message="please use one to three capitals.")
+        "Prefix",
+        3,
+        Optional(),
+        Regexp("^[A-Z]{1,3}$", message="please use one to three capitals."),
+        filters=(capitals_in_form,),
     )
     max_waiting = int_field("Queue limit", 1, 1_000_000)
     position = int_field("Position", 1, 10_000)
