@@ -865,6 +865,27 @@ def test_messages_to_everybody_leave_room_for_what_the_page_is_for(open_shop, lo
     assert door.evaluate(seen, "out")
 
 
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+@pytest.mark.parametrize("size", ["small phone", "phone"])
+def test_a_long_message_cuts_no_number_on_a_board(open_shop, visit, size, scripts):
+    shop = open_shop()
+    shop.owner_post("/counters", name="Shop", capacity=90)
+    for name in ("Bakery", "Passports and identity cards", "Cheese", "Drinks"):
+        shop.owner_post("/queues", name=name)
+    for number in range(4):
+        shop.take()
+        shop.desk(f"Ana {number}", f"Window {number}").call_next()
+    shop.owner_post("/messages", text=MESSAGE)
+    board = visit(shop.links["board"], size, java_script_enabled=scripts)
+    expect(board.locator("#now li")).to_have_count(4)
+    cut = """() => [...document.querySelectorAll('#now li')].filter(tile => {
+        const { top, bottom } = tile.getBoundingClientRect();
+        return [...tile.children].some(part => part.getBoundingClientRect().top < top - 2
+            || part.getBoundingClientRect().bottom > bottom + 2);
+    }).map(tile => tile.outerHTML)"""
+    board.wait_for_function(f"!({cut})().length")
+
+
 @pytest.mark.parametrize(
     "state",
     soak_after(
