@@ -6,6 +6,7 @@ const SECOND_PRESS = 400;  // ms: a finger that slips presses twice within this
 
 const OFFLINE = 'You\'re offline. Press again once you\'re back.';
 const BACK = 'You\'re back online. Please press again.';
+const PERHAPS = 'You\'re back online. Your press may have arrived: look before you press again.';
 
 const { here } = document.body.dataset;
 const parse = html => new DOMParser().parseFromString(html, 'text/html');
@@ -224,6 +225,22 @@ function back() {
 
 export const offline = () => tell(OFFLINE);
 
+// What a form would do: its action, with what the page showed when it was made.
+const NEW = ['csrf_token', 'request_id'];  // in every answer
+const meaning = form => [form.getAttribute('action'), ...[...form.querySelectorAll('[type=hidden]')]
+  .filter(({ name }) => !NEW.includes(name)).map(({ name, value }) => `${name}=${value}`)].join('|');
+
+// A press that nobody answered may have arrived. If the page has changed since, the same button means something else.
+let unanswered;
+
+document.addEventListener('swapped', () => {
+  const message = document.getElementById('message'), says = message && message.textContent.trim();
+  if (!unanswered || ![OFFLINE, BACK].includes(says)) return;
+  if ([...document.forms].some(form => meaning(form) === unanswered)) return;
+  unanswered = null;
+  tell(PERHAPS);
+});
+
 document.addEventListener('reached', back);
 addEventListener('online', back);
 
@@ -237,7 +254,8 @@ export function quietForms() {
     if (held.has(action)) return;
     const region = button.closest('[data-region]');
     const focused = document.activeElement === button && { sign: sign(button), region: region ? region.id : '' };
-    const body = new URLSearchParams(new FormData(form));
+    const body = new URLSearchParams(new FormData(form)), meant = meaning(form);
+    unanswered = null;
     if (button.name) body.append(button.name, button.value);
     held.set(action, middle(button.getBoundingClientRect()));
     hold();
@@ -245,6 +263,7 @@ export function quietForms() {
     try {
       await load(action, { options: { method: 'POST', body }, message: true, accepted });
     } catch (error) {
+      unanswered = meant;
       tell(OFFLINE);
       document.dispatchEvent(new Event('unreachable'));  // watch() finds out when it is back
     } finally {

@@ -37,6 +37,14 @@ FOLLOW_LATE = """() => {
       return answer;
     };
 }"""
+LOSE_ANSWER = """() => {
+    const ask = window.fetch;
+    window.fetch = async (url, options) => {
+      const answer = await ask(url, options);
+      if (options.method === 'POST') throw new TypeError('the answer was lost');
+      return answer;
+    };
+}"""
 PRESS_AT = "(when) => setTimeout(() => document.querySelector('.main').click(), when - Date.now())"
 
 
@@ -369,3 +377,15 @@ def test_enter_in_a_note_to_other_desks_moves_nobody(server, shop, ana):
     ana.get_by_label("Note for other desks").press("Enter")
     expect(ana.locator(".desk-note")).to_have_text("Has a dog")
     expect(served(ana)).to_have_text("A1")
+
+
+def test_after_a_press_whose_answer_was_lost_nobody_is_asked_to_press_again(shop, ana):
+    for _ in range(2):
+        shop.take()
+    expect(ana.get_by_text("2 waiting")).to_be_visible()
+    ana.evaluate(LOSE_ANSWER)
+    presses(ana, "Next customer")
+    expect(served(ana)).to_have_text("A1")
+    expect(ana.locator("#message")).to_have_text(
+        "You're back online. Your press may have arrived: look before you press again."
+    )
