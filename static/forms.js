@@ -5,7 +5,11 @@ import { offline, pressed } from './swap.js';
 const REACHED = '/static/favicon.svg';  // small, and needs no database
 const AGAIN = 4000;  // ms after which a form can be sent again whose page hasn't come: somebody has stopped it, or it was a file
 
-let sent = false;
+// While a form is on its way to another page, live.js leaves this one to nowhere else.
+const { dataset } = document.body;
+const isSent = () => 'sent' in dataset;
+const setSent = yes => { if (yes) dataset.sent = ''; else delete dataset.sent; };
+
 const same = form => [...document.forms].find(each => each.getAttribute('action') === form.getAttribute('action'));
 // A new window opens only as part of the press, so what leads to one can't be checked before.
 const isChecked = form => form.method === 'post' && !form.matches('[data-quiet], [target]');
@@ -28,19 +32,19 @@ document.addEventListener('submit', async event => {
   const form = event.target, button = pressed(event);
   if (event.defaultPrevented || !isChecked(form)) return;
   event.preventDefault();
-  if (sent) return;
-  sent = true;
+  if (isSent()) return;
+  setSent(true);
   try {
     await ask(REACHED, { method: 'HEAD' });
     const shown = [...document.forms].find(each => each === form) || same(form);  // the page may have changed
     if (shown) submit(shown, button);
-    setTimeout(() => { sent = false; }, shown ? AGAIN : 0);
+    setTimeout(setSent, shown ? AGAIN : 0, false);
   } catch (error) {
-    sent = false;
+    setSent(false);
     offline();
   }
 });
 addEventListener('pageshow', () => {  // somebody came back
-  sent = false;
+  setSent(false);
   forgetPressed();
 });

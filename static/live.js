@@ -98,7 +98,10 @@ export function watch(onPicture, { evenHidden = false, inBackground = false } = 
       const headers = { Accept: 'application/json' };
       if (etag) headers['If-None-Match'] = etag;
       const answer = await ask(picture, { headers });
-      if (answer.status === 404) return location.replace(here);  // the place is gone: its page says so
+      if (answer.status === 404) {  // the place is gone: its page says so, unless another is on its way, see forms.js
+        if (!('sent' in document.body.dataset)) location.replace(here);
+        return;
+      }
       if (answer.status >= 500) throw new Error(answer.statusText);
       if (answer.ok) {
         next = await answer.json();

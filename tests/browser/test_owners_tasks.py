@@ -1,6 +1,7 @@
 """The owner's tasks on a phone. Pages stay up to date, and nothing that was typed is lost."""
 
 import re
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -234,3 +235,19 @@ def test_a_chosen_logo_stays_when_something_else_is_saved(shop, visit):
     expect(owner.locator("#message")).to_have_text("Saved.")
     press(owner, "Upload the logo")
     expect(owner.get_by_alt_text("Your logo")).to_be_visible()
+
+
+def test_who_deletes_the_place_reads_that_it_is_gone(shop, visit, notices):
+    owner = visit(f"{shop.links['manage']}/settings")
+    notices(owner, stream="open")
+    owner.get_by_text("Delete Corner Deli").first.click()
+    owner.locator("#delete-place").get_by_label("Name").fill("Corner Deli")
+
+    def answer_late(route):
+        assert shop.owner_post("/delete", name="Corner Deli").status == 200
+        time.sleep(2.5)  # in which the page notices that the place is gone
+        route.fulfill(body="It was deleted.", content_type="text/plain")
+
+    owner.route("**/delete", answer_late)
+    press(owner, "Delete Corner Deli")
+    expect(owner.get_by_text("It was deleted.")).to_be_visible()
