@@ -1,14 +1,21 @@
 // Forms that lead to another page: without a network, a press leaves the page as it is, with what was typed, and says so.
 import { ask } from './live.js';
-import { offline, pressed } from './swap.js';
+import { offline, pressed, stay } from './swap.js';
 
 const REACHED = '/static/favicon.svg';  // small, and needs no database
 const AGAIN = 4000;  // ms after which a form can be sent again whose page hasn't come: somebody has stopped it, or it was a file
 
-// While a form is on its way to another page, live.js leaves this one to nowhere else.
+// While a form is on its way to another page, live.js leaves this one to nowhere else, and swap.js doesn't refresh it.
 const { dataset } = document.body;
 const isSent = () => 'sent' in dataset;
-const setSent = yes => { if (yes) dataset.sent = ''; else delete dataset.sent; };
+const setSent = yes => {
+  if (yes) {
+    dataset.sent = '';
+    return;
+  }
+  delete dataset.sent;
+  stay();
+};
 
 const same = form => [...document.forms].find(each => each.getAttribute('action') === form.getAttribute('action'));
 // A new window opens only as part of the press, so what leads to one can't be checked before.

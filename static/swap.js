@@ -152,22 +152,26 @@ async function patience(why) {
 
 let refreshing, again;
 
-// Fetches this page anew and swaps it in. Asked for while it does so, it does so once more.
+// Fetches this page anew and swaps it in. Asked for while it does so, it does so once more. While a form is on its way
+// to another page it waits: else this page would get the message that the next one is to show.
 export async function refresh() {
   again = true;
   if (refreshing) return;
   refreshing = true;
   try {
-    while (again) {
+    while (again && !isLeaving()) {
       again = false;
       await load(here);
     }
   } catch (error) {
-    // watch() notices that the server is away, and brings a picture when it is back
+    again = false;  // watch() notices that the server is away, and brings a picture when it is back
   } finally {
-    refreshing = again = false;
+    refreshing = false;
   }
 }
+
+const isLeaving = () => 'sent' in document.body.dataset;  // see forms.js
+export const stay = () => { if (again) refresh(); };
 
 // Actions under way, each with where its button was: no button of the same action can be pressed meanwhile, nor
 // one that a swap has put under the finger.

@@ -352,6 +352,21 @@ def test_ending_a_shift_offline_says_so(ana):
     expect(ana.locator("#message")).to_contain_text("Your shift has ended.")
 
 
+def test_the_next_page_shows_the_message_although_the_one_before_hears_of_the_change_first(ana):
+    browser = ana.context.new_cdp_session(ana)  # Playwright's own routes don't see redirects
+
+    def slow(paused):
+        if paused["request"]["method"] == "GET":
+            ana.wait_for_timeout(1500)
+        browser.send("Fetch.continueRequest", {"requestId": paused["requestId"]})
+
+    browser.on("Fetch.requestPaused", slow)
+    browser.send("Fetch.enable", {"patterns": [{"resourceType": "Document"}]})
+    ana.get_by_text("End my shift").first.click()
+    ana.get_by_role("button", name="End my shift").click()
+    expect(ana.locator("#message")).to_contain_text("Your shift has ended.")
+
+
 def test_a_goal_that_is_saved_offline_is_kept(shop, visit):
     page = visit(f"{shop.links['manage']}/stats")
     page.get_by_label("Goal: 9 of 10 wait under … minutes").fill("7")
