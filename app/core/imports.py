@@ -136,7 +136,7 @@ class AddedContacts:
 
 
 class ColumnChoice(NamedTuple):
-    """What the owner says that a column is; a column that wasn't given stays what it is."""
+    """The owner's choice for one column. Without one, the column keeps its field."""
 
     field: str | None  # one of columns.FIELDS; None leaves the column out
     is_given: bool = True

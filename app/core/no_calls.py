@@ -170,7 +170,7 @@ _NO_DATE = re.compile(r"0000-00-00( 00:00(:00)?)?|00?[./]00?[./](00)?00")  # an 
 
 @dataclass(frozen=True)
 class ColumnMarks:
-    """What marks mean in a column, which only its other cells tell; None if they don't."""
+    """What a cross or a number means in one column. Only its other cells tell; None where they don't."""
 
     cross: str | None = None  # a cross such as ✗: "yes" or "no"
     number: str | None = None  # a number such as 45987: "yes" if it is a date

@@ -99,7 +99,7 @@ class Hosts:
 
 @dataclass(frozen=True)
 class Response:
-    """What another server answered; `text` is the beginning of the body."""
+    """The answer of another server; `text` is the beginning of its body."""
 
     status: int
     text: str

@@ -402,7 +402,7 @@ def first_rows(sheet: Sheet, limit: int) -> list[list[str]]:
 
 @dataclass(frozen=True)
 class _SheetContext:
-    """What the headings and all rows of a sheet tell about the cells of one row."""
+    """What must be known of the whole sheet to read the cells of one row."""
 
     marks: dict[int, ColumnMarks]  # by column: what a cross or a number means in a column about calls
     types: dict[int, int]  # by column with phone numbers: the column that tells their kind, such as "Fax"

@@ -550,8 +550,8 @@ column_choice = Table(
     sqlite_autoincrement=True,
 )
 
-# Who is told about a ticket: a browser (by Web Push) or an email address. Without a ticket, it is a device
-# of the owner's, which gets alerts; its ticket_url is that of the owner's page.
+# A browser (by Web Push) or an email address that gets messages about a ticket. A row without a ticket is a
+# device of the owner's that gets alerts; its ticket_url is that of the owner's page.
 subscription = Table(
     "subscription",
     metadata,

@@ -22,7 +22,7 @@ STATE_WORDS = {"green": "Backed up", "amber": "Late", "red": "Not backed up"}
 ROLE_WORDS = {"handing over": "Moving", "restoring": "Moving", "standby": "Standby"}
 DAY_S = 86400
 
-# What backup_json() returns for a database on PostgreSQL, whose backups this server knows nothing of.
+# The answer of backup_json() on PostgreSQL, where others make the backups and this server can't see them.
 POSTGRESQL_BACKUP: dict[str, Any] = {
     "state": "green",
     "last_at": None,

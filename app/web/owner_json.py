@@ -1,4 +1,4 @@
-"""What the owner sees of a place, its queues, its counters and its team, in JSON."""
+"""A place, its queues, its counters and its team as the owner gets them in JSON."""
 
 from __future__ import annotations
 
