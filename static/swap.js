@@ -221,12 +221,6 @@ export function pressed(event) {
   return clicked && clicked.form === event.target ? clicked : event.target.querySelector('button:not([type=button])');
 }
 
-// When the server can be reached again, nothing says that it can't.
-function back() {
-  const message = document.getElementById('message');
-  if (message && message.textContent.trim() === OFFLINE) tell(BACK);
-}
-
 export const offline = () => tell(OFFLINE);
 
 // What a form would do: its action, with what the page showed when it was made.
@@ -234,19 +228,33 @@ const NEW = ['csrf_token', 'request_id'];  // in every answer
 const meaning = form => [form.getAttribute('action'), ...[...form.querySelectorAll('[type=hidden]')]
   .filter(({ name }) => !NEW.includes(name)).map(({ name, value }) => `${name}=${value}`)].join('|');
 
-// A press that nobody answered may have arrived. If the page has changed since, the same button means something else.
+// What a press would have done that nobody answered. It may have arrived: if the page has changed since it was made
+// (perhaps before its answer was lost), the same button means something else.
 let unanswered;
+const mayHaveArrived = () => unanswered && ![...document.forms].some(form => meaning(form) === unanswered);
 
-document.addEventListener('swapped', () => {
-  const message = document.getElementById('message'), says = message && message.textContent.trim();
-  if (!unanswered || ![OFFLINE, BACK].includes(says)) return;
-  if ([...document.forms].some(form => meaning(form) === unanswered)) return;
+function warn() {
   unanswered = null;
   tell(PERHAPS);
-});
+}
+
+const says = text => {
+  const message = document.getElementById('message');
+  return message && message.textContent.trim() === text;
+};
+
+// When the server can be reached again, nothing says that it can't.
+function back() {
+  if (!says(OFFLINE)) return;
+  if (mayHaveArrived()) warn();
+  else tell(BACK);
+}
 
 document.addEventListener('reached', back);
 addEventListener('online', back);
+document.addEventListener('swapped', () => {
+  if ((says(OFFLINE) || says(BACK)) && mayHaveArrived()) warn();
+});
 
 // Sends forms with data-quiet without leaving the page; one with data-clears is emptied when it was accepted.
 export function quietForms() {
