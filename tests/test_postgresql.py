@@ -30,6 +30,7 @@ from app.settings import Settings, variable
 from app.storage.engine import OUTBOX
 from app.storage.move_mark import was_moved
 from app.storage.schema import SCHEMA
+from app.storage.sql import driver_connection
 
 PG_DUMP = "pg_dump"
 
@@ -283,6 +284,16 @@ def test_a_lost_connection_is_answered_503_and_the_service_resumes(place, cluste
     finally:
         cluster.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
     assert place.customer().number == "A3"
+
+
+def test_a_connection_that_is_lost_once_everything_was_read_leaves_no_traceback(
+    place, app, cluster, postgres_url, caplog
+):
+    with app.extensions["takeanumber"].database.read() as db:
+        assert driver_connection(db).execute("SELECT slug FROM place").fetchone() == (place.slug,)
+        cluster.end_connections(postgres_url.rpartition("/")[2])
+    assert place.customer().number == "A1"
+    assert "Traceback" not in caplog.text
 
 
 def test_a_commit_whose_answer_is_lost_counts_once(place, app, monkeypatch):

@@ -185,6 +185,8 @@ class PostgresEngine:
                 if sqlstate_of(error) is not None and self.is_transient(error):
                     db.invalidate()
                 raise
+            finally:
+                _end_read(db)
 
     def _begin_read(self) -> Connection:
         """Return a connection in a transaction. Connections that were lost meanwhile are replaced."""
@@ -327,6 +329,16 @@ def is_nul(error: BaseException) -> bool:
     """Return True when a text holds the one character that PostgreSQL can't store."""
     error = getattr(error, "orig", None) or error
     return isinstance(error, psycopg.DataError) and "NUL" in str(error)
+
+
+def _end_read(db: Connection) -> None:
+    """End the transaction of a reader. If its connection was lost, it is replaced."""
+    if db.invalidated:
+        return
+    try:
+        _execute(db, "ROLLBACK")
+    except psycopg.Error:
+        db.invalidate()
 
 
 def _execute(db: Connection, statement: str) -> Any:
