@@ -711,14 +711,20 @@ def violations(page: Page) -> list[str]:
     return page.evaluate(FIND_VIOLATIONS, RULES)
 
 
+def resize(page: Page, size: tuple[int, int]) -> None:
+    """Resize the window, and wait until the page has drawn itself anew."""
+    page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+    page.evaluate("() => new Promise(done => { requestAnimationFrame(done); })")
+
+
 def check(page: Page, main: tuple[str, str] | None, scheme: str = "light") -> None:
     """Check a page in portrait and landscape, and let axe look at it once, with all details open.
 
     check_every_size() lets it look at each combination.
     """
     wrong = []
-    for size, (width, height) in SIZES.items():
-        page.set_viewport_size({"width": width, "height": height})
+    for size in SIZES:
+        resize(page, SIZES[size])
         wrong += [f"{size}: {part} sticks out" for part in page.evaluate(WHAT_STICKS_OUT)]
         if main:
             expect(page.get_by_role(main[0], name=main[1], exact=True)).to_be_in_viewport(ratio=1)
@@ -745,8 +751,8 @@ def check_every_size(page: Page) -> None:
     for opened in (False, True):
         if opened:
             page.evaluate("document.querySelectorAll('main details').forEach(each => { each.open = true; })")
-        for size, (width, height) in EVERY_SIZE.items():
-            page.set_viewport_size({"width": width, "height": height})
+        for size in EVERY_SIZE:
+            resize(page, EVERY_SIZE[size])
             where = f"{size}, opened" if opened else size
             wrong += [f"{where}: {part} sticks out" for part in page.evaluate(WHAT_STICKS_OUT)]
             wrong += [f"{where}: {part} is hidden" for part in page.evaluate(WHAT_IS_HIDDEN_WITH_FOCUS)]
@@ -971,8 +977,8 @@ def test_a_lost_bookmark_is_found_with_the_setup_code(start_server, visit):
 def test_recount_can_be_read_and_used_by_anybody(inside, look, problems):
     page = look(inside.door())
     page.get_by_role("button", name="Recount").click()
-    for size, (width, height) in SIZES.items():
-        page.set_viewport_size({"width": width, "height": height})
+    for size in SIZES:
+        resize(page, SIZES[size])
         for name in ("Set the count", "Cancel"):
             expect(page.get_by_role("button", name=name)).to_be_in_viewport(ratio=1)
         for scheme in ("light", "dark") if size == "phone" else ():
