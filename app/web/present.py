@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -94,6 +95,7 @@ def seconds_to_undo(at: float, happened_at: float | None) -> float:
 # ----- template filters
 
 
+@lru_cache(maxsize=100)  # it takes longer than the rest of a page, and a board asks again at each call
 def qr_code(content: str) -> str:
     """Return a QR code as a data: URI, to be shown on white."""
     import qrcode.image.svg

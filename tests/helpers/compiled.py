@@ -1,11 +1,13 @@
-"""Routes and templates that are compiled once for all applications of a process, which takes long."""
+"""What tests of a process share, since it takes long: compiled routes and templates, and what boto3 reads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import flask
+from botocore.loaders import JSONFileLoader
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 from werkzeug.routing import Rule
@@ -28,8 +30,9 @@ class Compiled(BytecodeCache):
 
 
 def compile_once(change: Callable[[Any, str, Any], None] = setattr) -> None:
-    """Let all applications of this process share what one of them has compiled."""
+    """Let all applications of this process share what one of them has compiled or read."""
     compile_rule, compiled = Rule.compile, {}
+    read_once = cache(JSONFileLoader().load_file)
 
     def once(rule: Rule) -> None:
         key = rule.rule, str(rule.defaults)
@@ -40,3 +43,4 @@ def compile_once(change: Callable[[Any, str, Any], None] = setattr) -> None:
 
     change(Rule, "compile", once)
     change(flask.Flask, "jinja_options", {"bytecode_cache": Compiled()})
+    change(JSONFileLoader, "load_file", lambda _, path: read_once(path))

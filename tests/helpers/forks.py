@@ -152,12 +152,13 @@ def _redirect_output(stdout: int, stderr: int) -> None:
 
 
 def _compile() -> None:
-    """Compile routes and templates: most of the work until a new process has shown a page."""
+    """Compile routes and templates, and read the description of S3: most of the work of a new process."""
     from takeanumber import make_app
 
     app = make_app()
     for name in app.jinja_env.list_templates():
         app.jinja_env.get_template(name)
+    import_module("boto3").Session(region_name="us-east-1").client("s3")
 
 
 def main() -> None:
