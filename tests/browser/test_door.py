@@ -135,7 +135,7 @@ def test_taps_are_sent_together_as_soon_as_the_browser_is_online(inside, door):
     assert inside.count == 5
 
 
-@pytest.mark.parametrize("size", ["phone", "small phone", "phone on its side"])
+@pytest.mark.parametrize("size", soak_after(2, ["phone", "phone on its side", "small phone"]))
 def test_nothing_lies_over_the_middle_of_a_pad_while_the_door_is_offline(inside, visit, size):
     door = visit(inside.door(), size)
     shows(door, 0)

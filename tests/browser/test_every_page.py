@@ -659,6 +659,7 @@ STATES = [  # a page, and what must be in view without scrolling
 # Another state of the same page has more on it.
 ONLY_IN_THE_SOAK = {
     customers_of_an_empty_line,
+    customers_of_a_closed_queue,
     customers_of_a_full_queue,
     a_ticket_that_is_next,
     a_ticket_that_was_put_back,
@@ -667,15 +668,22 @@ ONLY_IN_THE_SOAK = {
     a_ticket_that_was_cancelled,
     a_ticket_of_another_day,
     a_ticket_of_a_shared_tablet,
+    a_ticket_in_the_second_step_of_its_plan,
+    a_ticket_with_messages,
     a_ticket_that_did_not_come_in,
     a_ticket_that_is_called_by_phone,
     staff_of_one_queue,
     a_desk_with_nobody,
+    a_desk_after_a_no_show,
     a_desk_that_pauses,
+    a_desk_with_messages,
     a_desk_with_a_call_list,
     a_board_of_an_empty_line,
     a_board_of_a_line,
+    a_board_with_messages,
     a_board_that_only_counts,
+    a_board_of_a_queue_at_the_door,
+    the_owner_of_a_place_with_messages,
     the_statistics_of_days_the_wrong_way_round,
     a_door_of_an_empty_shop,
     a_door_that_is_nearly_full,
@@ -683,8 +691,10 @@ ONLY_IN_THE_SOAK = {
     a_door_of_a_stadium,
     a_door_with_nobody_in_line,
     a_door_with_a_customer,
+    a_door_after_a_no_show,
     a_screen_of_an_empty_shop,
     a_screen_that_is_nearly_full,
+    a_screen_of_a_stadium,
     a_screen_of_a_line,
     a_chart_of_a_new_counter,
     a_caller_before_a_call,
@@ -822,7 +832,7 @@ def test_a_long_name_of_a_queue_fits_into_the_choice_of_days(open_shop, look):
     assert page.evaluate("document.documentElement.scrollWidth") == 667
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", soak_after(1, ["phone on its side", "small phone", "phone", "desktop"]))
 def test_a_number_can_be_taken_beside_a_long_list_of_who_is_served(open_shop, look, size):
     shop = open_shop()
     for number in range(20):
@@ -851,8 +861,8 @@ def test_the_main_button_covers_no_border_of_a_field_on_a_phone_on_its_side(open
 MESSAGE = ("We close at 16:30 today: there is a leak. " * 5)[:200]
 
 
-@pytest.mark.parametrize("size", ["small phone", "phone", "phone on its side"])
-@pytest.mark.parametrize("many", [1, 3])
+@pytest.mark.parametrize("size", soak_after(2, ["small phone", "phone on its side", "phone"]))
+@pytest.mark.parametrize("many", soak_after(1, [3, 1]))
 def test_messages_to_everybody_leave_room_for_what_the_page_is_for(open_shop, look, size, many):
     shop = open_shop()
     shop.owner_post("/counters", name="Shop", capacity=90)
@@ -872,7 +882,7 @@ def test_messages_to_everybody_leave_room_for_what_the_page_is_for(open_shop, lo
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
-@pytest.mark.parametrize("size", ["small phone", "phone"])
+@pytest.mark.parametrize("size", soak_after(1, ["small phone", "phone"]))
 def test_a_long_message_cuts_no_number_on_a_board(open_shop, visit, size, scripts):
     shop = open_shop()
     shop.owner_post("/counters", name="Shop", capacity=90)
@@ -895,7 +905,7 @@ def test_a_long_message_cuts_no_number_on_a_board(open_shop, visit, size, script
 @pytest.mark.parametrize(
     "state",
     soak_after(
-        5,
+        3,
         [
             customers_with_a_choice,
             a_ticket_that_waits,

@@ -2,6 +2,7 @@
 
 import pytest
 from counter import Inside
+from helpers.soak import soak_after
 from playwright.sync_api import expect
 
 
@@ -53,7 +54,7 @@ def test_a_customer_leaves_the_line_and_takes_another_number(shop, old_phone):
     assert shop.waiting() == ["A2"]
 
 
-@pytest.mark.parametrize("page", ["ticket", "desk", "board", "door", "screen"])
+@pytest.mark.parametrize("page", soak_after(3, ["ticket", "desk", "door", "board", "screen"]))
 def test_live_pages_reload_themselves(shop, visit, page):
     inside = Inside(shop)
     links = {

@@ -11,6 +11,7 @@ from contextlib import suppress
 import pytest
 from helpers.receivers import Receiver, Subscriber
 from helpers.server import Server
+from helpers.soak import soak_after
 from helpers.waiting import wait_for
 from playwright.sync_api import expect
 
@@ -211,7 +212,7 @@ def test_a_ticket_promises_to_ring_only_with_the_sound_on(shop, visit):
     expect(reach).to_have_text("Turn on Sound. Keep this page open: it rings.")
 
 
-@pytest.mark.parametrize("size", ["small phone", "phone", "phone on its side"])
+@pytest.mark.parametrize("size", soak_after(2, ["small phone", "phone on its side", "phone"]))
 def test_what_is_opened_on_a_ticket_comes_into_view(shop, visit, size):
     page = visit(shop.customer().ticket["links"]["ticket"], size)
     page.get_by_text("I need more time").click()
