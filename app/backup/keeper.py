@@ -90,7 +90,7 @@ class _Verification:
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Task:
     """What one of the keeper's threads does."""
 
     name: str  # appears in the log
@@ -118,7 +118,7 @@ class Keeper:
         self._is_started = False
         self._stopped = threading.Event()
         self._woken = threading.Event()  # wakes the thread "keep" before its time
-        self._problems: dict[str, str] = {}  # sentences, by the name of the job that fails at the moment
+        self._problems: dict[str, str] = {}  # sentences, by the name of the task that fails at the moment
         self._lock = threading.Lock()  # guards the following, which describe what is stored
         self._last_copy: Copy | None = None
         self._kept_without_limit: Copy | None = None  # the copy that last.py has stored
@@ -154,9 +154,9 @@ class Keeper:
         remove_leftovers(self._path.parent)
         self._is_started = True
         self.server.start()
-        jobs = (
-            _Job("keep", self._store_due_copies, CHECK_CHANGES_S, FIRST_RETRY_S, KEEP_MAX_RETRY_S),
-            _Job(
+        tasks = (
+            _Task("keep", self._store_due_copies, CHECK_CHANGES_S, FIRST_RETRY_S, KEEP_MAX_RETRY_S),
+            _Task(
                 "verify",
                 self._verify_if_due,
                 CHECK_VERIFICATION_S,
@@ -164,8 +164,8 @@ class Keeper:
                 VERIFY_MAX_RETRY_S,
             ),
         )
-        for job in jobs:
-            threading.Thread(target=self._repeat, args=(job,), name="keeper", daemon=True).start()
+        for task in tasks:
+            threading.Thread(target=self._repeat, args=(task,), name="keeper", daemon=True).start()
 
     def stop(self) -> None:
         """Refuse writes, store a last copy and release the lease. Gives up after STOP_TIMEOUT_S."""
@@ -269,38 +269,38 @@ class Keeper:
 
     # ----- threads
 
-    def _repeat(self, job: _Job) -> None:
+    def _repeat(self, task: _Task) -> None:
         if sys.platform == "linux":
             # On Linux each thread has a priority of its own: compressing comes after the requests.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
         failures = 0
         while not self._stopped.is_set():
-            self._wait_until_due(job, failures)
+            self._wait_until_due(task, failures)
             if self._stopped.is_set():
                 return
             problem = None
             try:
-                job.run()
+                task.run()
             except (CannotStart, ServiceError) as error:
                 problem = str(error)
             except Exception:
-                log.exception("The backup failed unexpectedly (%s)", job.name)
+                log.exception("The backup failed unexpectedly (%s)", task.name)
                 problem = SEE_LOG_SENTENCE
             failures = failures + 1 if problem else 0
-            self._record_outcome(job.name, problem)
+            self._record_outcome(task.name, problem)
 
-    def _wait_until_due(self, job: _Job, failures: int) -> None:
-        if job.name != "keep":
-            self._stopped.wait(job.delay(failures))
+    def _wait_until_due(self, task: _Task, failures: int) -> None:
+        if task.name != "keep":
+            self._stopped.wait(task.delay(failures))
             return
-        delay = job.delay(failures)
+        delay = task.delay(failures)
         if self._wants_last_copy:
             delay = min(delay, LAST_COPY_RETRY_S) if failures else 0
         self._woken.wait(delay)
         self._woken.clear()
 
     def _record_outcome(self, name: str, problem: str | None) -> None:
-        """Keep a job's problem for the status, and log when it begins to fail and when it works again."""
+        """Keep a task's problem for the status, and log when it begins to fail and when it works again."""
         if problem is None:
             if name in self._problems:
                 log.warning("The backup works again (%s).", name)

@@ -49,7 +49,7 @@ class _NoGuard:
 
 
 @dataclass(eq=False)
-class _Job:
+class _Write:
     """One write, from the request that asks for it to its result."""
 
     function: Callable[[Connection], Any]
@@ -64,14 +64,14 @@ class _Job:
 
 
 class _Lane:
-    """A thread that writes, and the jobs that wait for it."""
+    """A thread that writes, and the writes that wait for it."""
 
     def __init__(self, number: int, name: str, run: Callable[[_Lane], None]):
         self.number = number
         self.busy_since: float | None = None  # start of the current transaction, by time.monotonic()
         self.transaction = threading.Lock()  # held during a transaction
         self.connection: Connection | None = None
-        self.jobs: SimpleQueue[_Job | None] = SimpleQueue()  # None stops the thread
+        self.writes: SimpleQueue[_Write | None] = SimpleQueue()  # None stops the thread
         self.thread = threading.Thread(target=run, args=[self], name=name, daemon=True)
         self.thread.start()
 
@@ -141,7 +141,7 @@ class Database:
         WritesPaused.
         """
         slug = None if len(self._lanes) == 1 else _slug_among(function, args, kwargs)
-        result: T = self._submit(_Job(lambda db: function(db, *args, **kwargs), slug=slug))
+        result: T = self._submit(_Write(lambda db: function(db, *args, **kwargs), slug=slug))
         return result
 
     def write_in(
@@ -152,14 +152,14 @@ class Database:
         With OUTBOX instead of a slug, it touches nothing but messages that wait to be sent, and no place
         waits for it.
         """
-        result: T = self._submit(_Job(lambda db: function(db, *args, **kwargs), slug=slug))
+        result: T = self._submit(_Write(lambda db: function(db, *args, **kwargs), slug=slug))
         return result
 
     def write_internal(
         self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Like write(), for the server's own bookkeeping: it needs no backup, and a pause doesn't stop it."""
-        result: T = self._submit(_Job(lambda db: function(db, *args, **kwargs), is_internal=True))
+        result: T = self._submit(_Write(lambda db: function(db, *args, **kwargs), is_internal=True))
         return result
 
     @property
@@ -177,7 +177,7 @@ class Database:
             self._paused_for_good = self._paused
         try:
             for lane in self._lanes:  # each reaches it after the writes that came before
-                self._submit(_Job(lambda _: None, is_internal=True), lane)
+                self._submit(_Write(lambda _: None, is_internal=True), lane)
         except BaseException:
             self._paused = before  # nobody knows which writes may still come
             raise
@@ -218,7 +218,7 @@ class Database:
     def close(self) -> None:
         """Finish the waiting writes and close all connections."""
         for lane in self._lanes:
-            lane.jobs.put(None)
+            lane.writes.put(None)
         for lane in self._lanes:
             lane.thread.join(WRITER_TIMEOUT_S)
         self.engine.close()
@@ -227,46 +227,46 @@ class Database:
         """Call on_commit() for what another instance has committed."""
         self.on_commit()
 
-    def _submit(self, job: _Job, lane: _Lane | None = None) -> Any:
+    def _submit(self, write: _Write, lane: _Lane | None = None) -> Any:
         if lane is None:
-            lane = self._lanes[self.engine.lane_of(job.slug, is_internal=job.is_internal)]
-        job.done.acquire()
-        lane.jobs.put(job)
-        if not job.done.acquire(timeout=WRITER_TIMEOUT_S):
-            if job.begun.acquire(blocking=False):
+            lane = self._lanes[self.engine.lane_of(write.slug, is_internal=write.is_internal)]
+        write.done.acquire()
+        lane.writes.put(write)
+        if not write.done.acquire(timeout=WRITER_TIMEOUT_S):
+            if write.begun.acquire(blocking=False):
                 raise Unavailable("The server is too busy just now. Please try again in a moment.")
-            job.done.acquire()
-        if job.error:
-            raise job.error
-        return job.result
+            write.done.acquire()
+        if write.error:
+            raise write.error
+        return write.result
 
     def _write_until_closed(self, lane: _Lane) -> None:
         while True:
             batch = self._next_batch(lane)
-            jobs = [job for job in batch if job is not None and job.begun.acquire(blocking=False)]
-            if jobs:
+            writes = [write for write in batch if write is not None and write.begun.acquire(blocking=False)]
+            if writes:
                 with lane.transaction:
-                    self._commit_batch(lane, jobs)
+                    self._commit_batch(lane, writes)
             if None in batch:
                 self._drop_connection(lane)
                 return
 
-    def _next_batch(self, lane: _Lane) -> list[_Job | None]:
-        """Wait for a job, and return it with all that follow at once.
+    def _next_batch(self, lane: _Lane) -> list[_Write | None]:
+        """Wait for a write, and return it with all that follow at once.
 
         Threads that are about to submit one may be waiting for the interpreter. To let them run first costs
         microseconds, and a commit milliseconds.
         """
-        batch = [lane.jobs.get()]
+        batch = [lane.writes.get()]
         before = 0
         while len(batch) < MAX_BATCH and len(batch) > before:
             before = len(batch)
             time.sleep(0)
-            while len(batch) < MAX_BATCH and not lane.jobs.empty():
-                batch.append(lane.jobs.get())
+            while len(batch) < MAX_BATCH and not lane.writes.empty():
+                batch.append(lane.writes.get())
         return batch
 
-    def _commit_batch(self, lane: _Lane, jobs: list[_Job], tries: int = 1) -> None:
+    def _commit_batch(self, lane: _Lane, writes: list[_Write], tries: int = 1) -> None:
         lane.busy_since = time.monotonic()
         began = False
         try:
@@ -278,11 +278,11 @@ class Database:
             db = lane.connection
             self.engine.begin(db, lane.number)
             began = True
-            if not self._run_and_commit(db, jobs):
+            if not self._run_and_commit(db, writes):
                 self._roll_back(lane)
-                if len(jobs) > 1:
-                    for job in jobs:
-                        self._commit_batch(lane, [job])
+                if len(writes) > 1:
+                    for write in writes:
+                        self._commit_batch(lane, [write])
                     return
             elif db.invalidated:
                 self._drop_connection(lane)
@@ -290,45 +290,45 @@ class Database:
             # The callers get the error, whatever it is.
             self.engine.detect_failure(error)
             self._drop_connection(lane)
-            if self._try_again(lane, jobs, tries, error, began=began):
+            if self._try_again(lane, writes, tries, error, began=began):
                 return
-            for job in jobs:
-                job.error = Unavailable(UNREACHABLE) if self.engine.is_transient(error) else error
+            for write in writes:
+                write.error = Unavailable(UNREACHABLE) if self.engine.is_transient(error) else error
         finally:
             lane.busy_since = None
-        self._answer(jobs)
+        self._answer(writes)
 
-    def _run_and_commit(self, db: Connection, jobs: list[_Job]) -> bool:
-        """Store what jobs change. Returns False if one of them failed, so that nothing can be stored."""
-        if not all(self._run(db, job) for job in jobs):
+    def _run_and_commit(self, db: Connection, writes: list[_Write]) -> bool:
+        """Store what writes change. Returns False if one of them failed, so that nothing can be stored."""
+        if not all(self._run(db, write) for write in writes):
             return False
-        if any(not job.is_internal for job in jobs) and not self.guard.may_write():
+        if any(not write.is_internal for write in writes) and not self.guard.may_write():
             raise WritesPaused(MOVING_SENTENCE)  # the process was frozen just now
         self.engine.commit(db)
-        self._count_changes(jobs)
+        self._count_changes(writes)
         return True
 
-    def _run(self, db: Connection, job: _Job) -> bool:
-        """Run a job in the current transaction. Returns False if that must be rolled back, since it failed.
+    def _run(self, db: Connection, write: _Write) -> bool:
+        """Run a write in the current transaction. Returns False if that must be rolled back, since it failed.
 
-        After most failures the transaction goes on: the job was refused before it changed anything.
+        After most failures the transaction goes on: the write was refused before it changed anything.
         """
         changed_before = self.engine.rows_changed(db)
         try:
-            # Checked here and not in write(): writes may have been paused while the job was waiting.
-            if not job.is_internal and (paused := self.paused):
+            # Checked here and not in write(): writes may have been paused while the write was waiting.
+            if not write.is_internal and (paused := self.paused):
                 raise WritesPaused(str(paused), paused.for_good)
-            job.result = job.function(db)
+            write.result = write.function(db)
         except Exception as error:
             self.engine.detect_failure(error)
             if self.engine.is_transient(error):
                 raise
-            job.error = self.engine.translate(error)
-            job.changed = False
+            write.error = self.engine.translate(error)
+            write.changed = False
             has_changed = self.engine.rows_changed(db) > changed_before
             return not has_changed and not isinstance(error, self.engine.errors)
-        job.error = None
-        job.changed = self.engine.rows_changed(db) > changed_before and not job.is_internal
+        write.error = None
+        write.changed = self.engine.rows_changed(db) > changed_before and not write.is_internal
         return True
 
     def _roll_back(self, lane: _Lane) -> None:
@@ -337,8 +337,10 @@ class Database:
         else:
             self._drop_connection(lane)
 
-    def _try_again(self, lane: _Lane, jobs: list[_Job], tries: int, error: Exception, *, began: bool) -> bool:
-        """Run jobs again whose transaction failed, and answer them, if that makes sense."""
+    def _try_again(
+        self, lane: _Lane, writes: list[_Write], tries: int, error: Exception, *, began: bool
+    ) -> bool:
+        """Run writes again whose transaction failed, and answer them, if that makes sense."""
         if isinstance(error, OutcomeUnknown):
             return False  # they may be stored
         if self.engine.is_transient(error):
@@ -346,36 +348,36 @@ class Database:
                 log.warning("The database can't be written to: %s", reason_of(error))
                 return False
             time.sleep(RETRY_S * 2 ** (tries - 1))
-            self._commit_batch(lane, jobs, tries + 1)
+            self._commit_batch(lane, writes, tries + 1)
             return True
-        if not began or len(jobs) == 1:
+        if not began or len(writes) == 1:
             return False
-        # The transaction is lost, and any job may be the cause: run each again in its own.
-        for job in jobs:
-            self._commit_batch(lane, [job])
+        # The transaction is lost, and any write may be the cause: run each again in its own.
+        for write in writes:
+            self._commit_batch(lane, [write])
         return True
 
-    def _count_changes(self, jobs: list[_Job]) -> None:
-        changed = [job for job in jobs if job.changed]
+    def _count_changes(self, writes: list[_Write]) -> None:
+        changed = [write for write in writes if write.changed]
         if not changed:
             return
         with self._count_lock:
             # Increment before setting changed_since: the backup thread reads them in the opposite order.
             self.changes += len(changed)
             self.changed_since = self.changed_since or time.monotonic()
-        self.engine.tell_others({job.slug or "" for job in changed})
+        self.engine.tell_others({write.slug or "" for write in changed})
 
-    def _answer(self, jobs: list[_Job]) -> None:
-        """Let the callers of these jobs go on."""
+    def _answer(self, writes: list[_Write]) -> None:
+        """Let the callers of these writes go on."""
         if not self.guard.may_answer():
             # Stored, but another server may not know of it. The client sends it again, to that one.
-            for job in jobs:
-                if not job.is_internal:
-                    job.error = job.error or WritesPaused(MOVING_SENTENCE)
+            for write in writes:
+                if not write.is_internal:
+                    write.error = write.error or WritesPaused(MOVING_SENTENCE)
         self.on_commit()
         self.on_own_commit()
-        for job in jobs:
-            job.done.release()
+        for write in writes:
+            write.done.release()
 
     def _drop_connection(self, lane: _Lane) -> None:
         """Close a writer's connection: after an error, its state is unknown."""
