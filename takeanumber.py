@@ -69,7 +69,7 @@ from app.backup.restore import verify as verify_backup
 from app.backup.snapshot import back_up
 from app.backup.store import Store
 from app.backup.stores import open_store
-from app.clock import is_synchronized
+from app.clock import HOUR_S, is_synchronized
 from app.core.clock_check import ClockCheck
 from app.core.imports import fail_unread_imports
 from app.core.places import all_places
@@ -490,7 +490,7 @@ def newest_of_each_hour(copies: list[Copy]) -> list[Copy]:
     """Return the newest whole copy of each hour and term, and all broken copies and orphans."""
     chosen: dict[object, Copy] = {}
     for copy in copies:
-        key = copy.name if copy.kind == ORPHAN or not copy.is_complete else (copy.term, copy.at // 3600)
+        key = copy.name if copy.kind == ORPHAN or not copy.is_complete else (copy.term, copy.at // HOUR_S)
         chosen.setdefault(key, copy)
     return [*chosen.values()]
 

@@ -1,4 +1,4 @@
-"""The time. All code asks `now()`, so that tests can set the clock."""
+"""The time, and its units. All code asks `now()`, so that tests can set the clock."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+MINUTE_S = 60
+HOUR_S = 60 * MINUTE_S
+DAY_S = 24 * HOUR_S
+MINUTES_PER_DAY = 24 * 60
 
 
 def since_boot() -> float:
@@ -19,7 +24,7 @@ source: Callable[[], float] = time.time  # tests replace this
 elapsed: Callable[[], float] = since_boot  # tests replace this, too
 
 TIMESYNC_FILE = Path("/run/systemd/timesync/synchronized")  # systemd-timesyncd touches it after each update
-MAX_DIFFERENCE_S = 86400.0  # between our clock and one that counts as confirmed
+MAX_DIFFERENCE_S = DAY_S  # between our clock and one that counts as confirmed
 STA_UNSYNC = 0x40  # a bit of adjtimex(2): no time server has set the clock
 TIME_ERROR = 5  # a result of adjtimex(2): the clock isn't synchronized
 

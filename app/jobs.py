@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.clock import now
+from app.clock import HOUR_S, now
 from app.core.alerts import AlertWatcher
 from app.core.clock_check import ClockCheck
 from app.core.contacts import forget_old_contacts
@@ -36,7 +36,7 @@ from app.storage.engine import WRITER_TIMEOUT_S
 log = logging.getLogger("takeanumber")
 
 TICK_S = 1.0  # how often the threads look whether there is something to do
-ERASE_S = 3600.0
+ERASE_S = HOUR_S
 COUNT_YEARS_S = 60.0  # how often to look whether a day has begun somewhere
 WATCHDOG_EXIT_STATUS = 1
 

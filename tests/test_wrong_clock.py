@@ -10,11 +10,11 @@ from helpers.clock import zone_at_hour
 
 from app import clock as app_clock
 from app import jobs
+from app.clock import DAY_S, HOUR_S
 from app.core.clock_check import ClockCheck
 from app.core.trusted_time import TRUSTED_AT
 
-DAY_S = 86400
-JUMPS = {"1 h": 3600, "1 d": DAY_S + 3600, "40 d": 40 * DAY_S, "10 y": 3653 * DAY_S}
+JUMPS = {"1 h": HOUR_S, "1 d": DAY_S + HOUR_S, "40 d": 40 * DAY_S, "10 y": 3653 * DAY_S}
 JUMPS |= {f"-{name}": -seconds for name, seconds in JUMPS.items()}
 
 
@@ -191,13 +191,13 @@ def test_a_shop_that_was_closed_for_a_month_is_only_warned(busy, machine, clock)
 
 def test_a_line_outlives_a_clock_that_is_set_right(busy, machine, clock):
     """A Raspberry Pi starts with yesterday evening's time, and is corrected by a time server later."""
-    clock.at += DAY_S - 15 * 3600
+    clock.at += DAY_S - 15 * HOUR_S
     machine.restart()
     first = busy.customer(name="Early")
     busy.door().tap(1, 1)
     machine.pass_time(900)
     machine.synchronized = True
-    machine.jump(15 * 3600)
+    machine.jump(15 * HOUR_S)
     assert first.get()["state"] == "waiting"
     assert first.number in busy.waiting()
     assert [ticket["wait_s"] for ticket in busy.export()["ticket"] if "wait_s" in ticket] == []

@@ -19,7 +19,7 @@ from pathlib import Path
 from app.backup.directory import DirectoryStore
 from app.backup.errors import AlreadyStored, StorageFailed
 from app.backup.store import Store, StoredFile
-from app.clock import now
+from app.clock import DAY_S, now
 
 # Kinds of copies. Recent ones have no folder of their own.
 RECENT, HOURLY, DAILY = "", "hourly", "daily"
@@ -31,7 +31,6 @@ ORPHAN = "daily/orphans"
 # In a directory; in S3, lifecycle rules do the same.
 KEEP_DAYS = {RECENT: 2, HOURLY: 7, DAILY: 35, ORPHAN: 35}
 MIN_DAILY_COPIES = 5  # kept in a directory even if its clock says that they are old
-DAY_S = 86400
 
 VERIFIED_FOLDER = "verified/"  # holds an empty file for each copy that was once restored to verify it
 

@@ -33,7 +33,7 @@ from app.backup.lease_server import LeaseServer
 from app.backup.restore import verify
 from app.backup.snapshot import take_snapshot
 from app.backup.stores import open_store
-from app.clock import now
+from app.clock import DAY_S, HOUR_S, now
 from app.core.models import BackupStatus, OrphanCopy, TakeOver
 from app.errors import CannotStart, ServiceError
 from app.settings import Settings
@@ -45,8 +45,9 @@ log = logging.getLogger("takeanumber")
 CHECK_CHANGES_S = 0.5  # how often the keeper looks for changes of the database
 CHECK_VERIFICATION_S = 2.0  # how often it looks whether a verification is due
 LIST_ORPHANS_S = 300.0  # how often the holder looks for orphans of other servers
-HOUR_S = 3600.0
-DAY_S = 86400.0
+HOURLY_COPY_S = HOUR_S  # between two copies of the kind HOURLY
+DAILY_COPY_S = DAY_S  # between two copies of the kind DAILY
+VERIFIED_S = DAY_S  # for how long the latest verification counts
 
 # A change is in a copy within this time, for each megabyte of a copy, and at most.
 INTERVAL_PER_MEGABYTE_S = 10.0
@@ -57,7 +58,7 @@ FIRST_RETRY_S = 5.0
 VERIFY_RETRY_FACTOR = 12  # a verification reads a whole copy, so it is repeated less often
 KEEP_MAX_RETRY_S = 300.0
 LAST_COPY_RETRY_S = 2.0  # while a new server waits for the last copy
-VERIFY_MAX_RETRY_S = 3600.0
+VERIFY_MAX_RETRY_S = HOUR_S
 MAX_DOUBLINGS = 20
 
 STOP_TIMEOUT_S = 20.0  # how long the end waits for the last copy and the release of the lease
@@ -68,7 +69,7 @@ RED_WITHOUT_COPY_S = 600.0
 RED_BEHIND_S = 1800.0
 # When it is amber: this many intervals behind, or no verification for this long.
 AMBER_BEHIND_INTERVALS = 3
-AMBER_UNVERIFIED_S = 172800.0
+AMBER_UNVERIFIED_S = 2 * DAY_S
 SHOW_TAKE_OVER_S = 3 * DAY_S  # for how long the owner's page mentions a take-over
 
 # Roles of a holder that doesn't serve.
@@ -395,9 +396,9 @@ class Keeper:
         kinds = []
         if changed:
             kinds.append(RECENT)
-            if at - self._kept_at[HOURLY] >= HOUR_S:
+            if at - self._kept_at[HOURLY] >= HOURLY_COPY_S:
                 kinds.append(HOURLY)
-        if at - self._kept_at[DAILY] >= DAY_S:
+        if at - self._kept_at[DAILY] >= DAILY_COPY_S:
             kinds.append(DAILY)  # even without changes: the last daily copy must not become too old
         if not kinds or at < self._due_at(at, changed):
             return
@@ -474,7 +475,7 @@ class Keeper:
         if self._last_copy is None or not self.server.may_write():
             return
         # A verification in the future was made with a wrong clock, and doesn't count.
-        if self._verification is not None and 0 <= now() - self._verification.at < DAY_S:
+        if self._verification is not None and 0 <= now() - self._verification.at < VERIFIED_S:
             return
         copy = verify(self._path, self._store)
         self._verification = _Verification(at=now(), tickets=copy.tickets)

@@ -15,7 +15,6 @@ from pathlib import Path
 from app.backup import masters
 from app.backup.copies import (
     DAILY,
-    DAY_S,
     Copy,
     copies_among,
     format_time,
@@ -43,7 +42,7 @@ from app.backup.last import store_last
 from app.backup.lease import HELD, RELEASED, Entry
 from app.backup.lease_log import LeaseLog, newest_entry_number
 from app.backup.store import Store
-from app.clock import now
+from app.clock import DAY_S, now
 from app.errors import CannotStart, reason_of
 from app.storage.database import Database
 from app.storage.facts import find_fact

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
+from app.clock import HOUR_S
 from app.core.days import day_begins, day_of, next_day
 from app.core.models import Place
 from app.core.wait import Line
@@ -22,7 +23,6 @@ from app.storage.sql import run
 
 MAX_MORE_DESKS = 3
 SLOT_S = 300  # work arrives, and is done, in slots of this length
-HOUR_S = 3600
 HALF_HOUR_MINUTES = 30
 SHORTEST_S = 900  # nobody comes to a desk for less
 # If the day's first customers came less long ago, they count as the arrivals of so long: they may have been

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
+from app.clock import MINUTES_PER_DAY
 from app.core.history import record
 from app.core.mail_addresses import MailLinks, address_key, ask_to_confirm, is_confirmed
 from app.core.mail_texts import owner_alert
@@ -20,7 +21,6 @@ from app.storage.sql import insert, load_all, run, update
 
 MAX_DEVICES = 10
 MAIL_EXPIRES_S = 1800  # a later mail about a long wait is no help any more
-ALL_DAY = 1440  # minutes
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def change_alerts(
     `links` makes the URLs in mails; None if no mail server is configured. Raises BadInput.
     """
     place = find_place_for_owner(db, slug, token)
-    if changes.get("alert_from", place.alert_from) == ALL_DAY:
+    if changes.get("alert_from", place.alert_from) == MINUTES_PER_DAY:
         raise BadInput(
             "Alerts from: 24:00 is the end of a day. For the beginning, enter 00:00.", field="alert_from"
         )

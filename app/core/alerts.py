@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.engine import Connection
 
+from app.clock import MINUTES_PER_DAY
 from app.core.alert_advice import Advice, advise
 from app.core.alert_targets import OwnerNews, has_targets, tell_owner
 from app.core.days import day_begins, day_of, is_between, iso_in, local_time, next_day
@@ -42,7 +43,6 @@ WAIT, EMPTY_DESK = "wait", "empty-desk"  # the kinds of alerts
 ALERT_EVENT, ALERT_OVER_EVENT = "alert", "alert_over"  # what webhooks call them
 PATIENCE_S = 300  # the owner is told once the wait has been over the goal, or a desk empty, for so long
 LOOK_S = 30  # how often to look at a place in which nothing happens
-MINUTES_PER_DAY = 1440
 # True for a servicer who serves the queue :queue.
 SERVES = """(all_queues = 1
              OR servicer.id IN (SELECT servicer_id FROM servicer_queue WHERE queue_id = :queue))"""

@@ -9,10 +9,9 @@ from __future__ import annotations
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from app.clock import MINUTES_PER_DAY
 from app.core.days import is_between, local_time
 from app.core.models import Queue
-
-MINUTES_PER_DAY = 1440
 
 
 def is_open(call_list: Queue, timezone: str, at: float) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from app.clock import HOUR_S
 from app.core.calling_hours import is_open, opens_at
 from app.core.desks import update_desk
 from app.core.models import CALLS, Call, Contact, Place, Queue, Servicer, Ticket
@@ -48,7 +49,7 @@ from app.storage.sql import insert_many, load, load_all, load_first, run, update
 MIN_PRIORITY, MAX_PRIORITY = 1, 5  # 1 is called first
 PRIORITIES = list(range(MIN_PRIORITY, MAX_PRIORITY + 1))
 MAX_NOTE_LENGTH = 2000
-AGREED_S = 3600  # how long after an agreed time a call is handed out, even outside calling hours
+AGREED_S = HOUR_S  # how long after an agreed time a call is handed out, even outside calling hours
 
 
 def _may_be_given(ticket: str) -> str:

@@ -19,6 +19,7 @@ from datetime import datetime
 from sqlalchemy.engine import Connection
 
 from app import clock
+from app.clock import HOUR_S
 from app.core.codes import CODE_S
 from app.core.counters import counter_today, counters_of
 from app.core.days import day_begins, day_of, day_of_series, next_day
@@ -32,7 +33,7 @@ from app.storage.sql import load_all, load_first, run, update
 
 log = logging.getLogger("takeanumber")
 
-STEADY_S = 3600.0  # a clock that ran for this long without a jump is trusted
+STEADY_S = HOUR_S  # a clock that ran for this long without a jump is trusted
 JUMP_S = 60.0  # a larger difference from the elapsed time is a jump
 NOTE_INTERVAL_S = 600.0  # how often the time is stored in the database
 NEWEST_TICKETS = 20_000  # among which those of today are looked for

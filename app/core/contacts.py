@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict, get_args
 
 from sqlalchemy.engine import Connection
 
+from app.clock import DAY_S
 from app.core.calls import cancel_calls, erase_call_details
 from app.core.days import time_zones
 from app.core.history import record
@@ -53,7 +54,6 @@ LABELS = {  # what error messages call the fields
 }
 
 MAX_FORGOTTEN = 500  # contacts that one write forgets
-DAY_S = 86_400
 
 
 class ContactFields(TypedDict, total=False):

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Connection
 
+from app.clock import MINUTE_S
 from app.core.counters import COUNTED
 from app.core.days import day_begins, next_day
 from app.core.models import Counter, Place
 from app.storage.sql import load_all, run
-
-MINUTE_S = 60
 
 
 @dataclass(frozen=True)

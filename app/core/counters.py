@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict
 
 from sqlalchemy.engine import Connection
 
+from app.clock import DAY_S
 from app.core.days import day_begins, day_of, next_day
 from app.core.history import record
 from app.core.models import Counter, Place
@@ -28,7 +29,6 @@ from app.storage.sql import insert, insert_returning, load_all, run, update
 
 COUNTED = ("tap", "undo", "recount", "empty")  # kinds of events with a delta that counts
 CLOCK_MARGIN_S = 60  # taps that are younger than this are never from before a recount in the future
-DAY_S = 86400
 HOLD_MINUTES = 5  # for how long a space is reserved, unless the owner says otherwise
 
 

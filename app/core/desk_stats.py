@@ -10,14 +10,13 @@ from heapq import heapify, heappop, heapreplace
 
 from sqlalchemy.engine import Connection
 
+from app.clock import HOUR_S
 from app.core.days import day_begins, next_day
 from app.core.models import Place
 from app.core.queries import SELECT_VISITS, WHOLE
 from app.storage.sql import load_all, run
 
 MAX_MORE_DESKS = 5  # that are tried
-
-HOUR_S = 3600
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import TypedDict
 
 from sqlalchemy.engine import Connection
 
+from app.clock import HOUR_S
 from app.core.days import day_of_series
 from app.core.history import TicketEvent, can_be_undone, last_event, record
 from app.core.models import CustomerDetails, Place, Queue, Servicer, Ticket
@@ -52,7 +53,7 @@ from app.storage.sql import load_first, run, update
 
 UNDO_KINDS = ("no-show", "move")  # what can be undone at a desk for some seconds
 LATEST_EVENTS = 200  # of the whole server: what can be undone is among them
-BRING_BACK_S = 3600  # how long after its end a ticket can be brought back
+BRING_BACK_S = HOUR_S  # how long after its end a ticket can be brought back
 PUT_BACK_BEHIND = 2  # a ticket that is put back waits behind the next two
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from app.clock import DAY_S
 from app.core.codes import give_code
 from app.core.counters import COUNTED, add_door_to, call_to_door, counter_today, counters_of, find_counter
 from app.core.days import day_of
@@ -24,7 +25,6 @@ from app.errors import Conflict, NotFound
 from app.storage.sql import insert_returning, load, load_all, load_first, run, update
 
 NOT_COUNTED = "not-counted"  # kind of the event of a tap that is kept, but not added to the count
-DAY_S = 24 * 3600
 
 # The doors of the place :place, each with the code that leads to it at the time :at. These are all fields of
 # models.Door.

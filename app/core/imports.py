@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection
 
+from app.clock import DAY_S
 from app.core.columns import FIELDS, NAME_PARTS, Column
 from app.core.contacts import ContactDetails, ContactFields, validate_contact
 from app.core.import_matching import ADD, CHANGE, REFUSE, SAME_CONTACT, EarlierRows, StagedRow, match_rows
@@ -54,7 +55,7 @@ MAX_BATCH = 500  # rows that one write stages
 MAX_ERASED = 2000  # rows that one write erases
 MAX_ROWS_IN_REQUEST = 1000  # up to this many rows are staged while the browser waits
 MAX_SPREADSHEET_IN_REQUEST = 300_000  # bytes of an .xlsx file that is opened while the browser waits
-KEPT_S = 86_400  # how long an import can be stored, and looked at
+KEPT_S = DAY_S  # how long an import can be stored, and looked at
 MAX_CHOICES = 100  # choices of columns that a place remembers
 MAX_GROUPS = 50  # groups of equal remarks on the page of an import
 MAX_EXAMPLES = 5  # rows of each

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
+from app.clock import DAY_S, HOUR_S
 from app.core.mail_texts import confirm_address
 from app.core.models import Place
 from app.core.outbox import CONFIRM, queue_mail
@@ -29,11 +30,10 @@ from app.errors import NotFound
 from app.storage.facts import get_fact
 from app.storage.sql import insert, insert_returning, load, load_first, run, update
 
-HOUR_S = 3600
 MAX_PER_RECIPIENT = 3  # mails an hour
 MAX_PER_PLACE = 200
 MAX_PER_SERVER = 1000
-KEEP_S = 90 * 86400  # for how long the link works that blocks an address
+KEEP_S = 90 * DAY_S  # for how long the link works that blocks an address
 ASK_AGAIN_S = 600  # how long the owner waits until another link is mailed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.engine import Connection
 
+from app.clock import MINUTE_S
 from app.core.history import record
 from app.core.models import Place, Ticket
 from app.core.places import find_place
@@ -15,7 +16,6 @@ from app.storage.database import Database
 from app.storage.sql import run, update
 
 MINUTES = (5, 10, 15)
-MINUTE_S = 60
 SECOND_PRESS_S = 10  # the same request within this time is the second of two presses
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, time, timedelta
 
 from sqlalchemy.engine import Connection
 
+from app.clock import MINUTE_S
 from app.core.days import day_of, local_time
 from app.core.desks import update_desk
 from app.core.history import record
@@ -20,7 +21,6 @@ from app.storage.sql import insert_returning, load, load_all, load_first, run, u
 
 MAX_SHOWN = 3
 MAX_LENGTH = 200  # characters
-MINUTE_S = 60
 SECOND_PRESS_S = 10  # the same text within this time is the second of two presses
 
 

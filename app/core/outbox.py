@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
+from app.clock import HOUR_S
 from app.core.mail_texts import MailText
 from app.storage.sql import insert, load_all, run
 
@@ -28,7 +29,7 @@ NOTICE = "notice"  # a message to everybody who waits
 MAIL = "mail"  # the target of all mails
 PUSH, WEBHOOK = "push", "webhook"  # the first word of the other targets
 PUSH_LANES = 8  # messages that are sent to one push service at the same time
-MAX_PAUSE_S = 6 * 3600  # between two attempts
+MAX_PAUSE_S = 6 * HOUR_S  # between two attempts
 CLAIM_S = 60.0  # for how long a message belongs to the process that sends it
 # A claim that lasts longer was made by a clock that was ahead. Other instances may have claimed something a
 # moment later than a process thinks that it is.

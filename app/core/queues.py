@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 from sqlalchemy.engine import Connection
 
+from app.clock import MINUTE_S
 from app.core.days import day_of_series, next_day
 from app.core.history import record
 from app.core.mail_addresses import MailLinks, ask_to_confirm
@@ -29,7 +30,6 @@ KIND_NAMES = {WALK_IN: "queue", CALLS: "call list"}
 USUAL_SERVICE_S = 180  # the guess until the owner says, or customers were served
 MAX_CALLS = 1_000_000  # on one call list
 SKIPPED_NUMBERS = 20  # at least, after a take-over from a server that didn't answer
-MINUTE_S = 60
 
 
 class QueueChanges(TypedDict, total=False):

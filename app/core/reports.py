@@ -10,6 +10,7 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
+from app.clock import DAY_S
 from app.core import calls
 from app.core.contacts import find_or_add_contact, forbid_calls
 from app.core.days import day_begins, local_time, next_day
@@ -29,7 +30,7 @@ from app.storage.database import Database
 from app.storage.sql import insert_returning, load, load_all, load_first, run, update
 
 BATCH = 1000  # reports in one query of a download
-MAX_CALL_BACK_S = 366 * 86400  # a later time is a typing error: nobody promises a call in two years
+MAX_CALL_BACK_S = 366 * DAY_S  # a later time is a typing error: nobody promises a call in two years
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from app.clock import HOUR_S
 from app.core import desk_stats
 from app.core.days import day_begins, day_of, day_of_series, days_between, next_day
 from app.core.desk_stats import HardestDay
@@ -329,7 +330,7 @@ def _hour_stats(place: Place, at: float, counts: _Counts) -> list[HourStats]:
     that has passed.
     """
     today = day_of(place, at)
-    passed_h = (at - day_begins(place, today)) / 3600
+    passed_h = (at - day_begins(place, today)) / HOUR_S
     days_by_weekday = Counter(date.fromisoformat(day).weekday() for day in counts.days)
     hours = []
     for week_hour, line_s in counts.line_s.items():
@@ -345,7 +346,7 @@ def _hour_stats(place: Place, at: float, counts: _Counts) -> list[HourStats]:
                     hour=(column + place.day_starts) % 24,
                     column=column,
                     joined=counts.joined[week_hour],
-                    line=round(line_s / 3600 / days, 2),
+                    line=round(line_s / HOUR_S / days, 2),
                 )
             )
     return sorted(hours, key=lambda hour: (hour.weekday, hour.column))
@@ -638,7 +639,7 @@ def _parts(place: Place, first: str, last: str, today: str) -> Iterator[tuple[st
         days = [next_day(first, number) for number in range(days_between(first, last))]
         for (_, _, _, offset), some in groupby(days, part):
             in_part = list(some)
-            yield in_part[0], in_part[-1], offset - 3600 * place.day_starts
+            yield in_part[0], in_part[-1], offset - HOUR_S * place.day_starts
 
 
 # ----- distributions

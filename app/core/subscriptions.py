@@ -8,6 +8,7 @@ from typing import Protocol
 
 from sqlalchemy.engine import Connection
 
+from app.clock import DAY_S, HOUR_S
 from app.core.days import day_of
 from app.core.mail_addresses import MailLinks, address_key, is_blocked, remember_address
 from app.core.models import Place, Ticket
@@ -28,8 +29,8 @@ from app.storage.sql import insert, load, load_all, load_first, run, update
 SOON_AHEAD = 2  # it's soon their turn when so many are ahead,
 SOON_S = 300  # or when they may be called within so many seconds
 MAX_PER_TICKET = 5  # browsers and addresses
-KEEP_S = 3600  # after a ticket ended: it may be brought back for an hour
-KEEP_OPEN_S = 2 * 86400  # of a ticket that waits; its day is over by then
+KEEP_S = HOUR_S  # after a ticket ended: it may be brought back for an hour
+KEEP_OPEN_S = 2 * DAY_S  # of a ticket that waits; its day is over by then
 # A message is sent only while the ticket is in one of these states.
 STATES = {SOON: ("waiting",), TURN: ("called", "serving"), MISSED: ("no_show",), NOTICE: OPEN_STATES}
 FIRST_PAUSE_S, MAX_TRIES = 2, 8  # of a push message; the pause is doubled

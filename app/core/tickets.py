@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
+from app.clock import DAY_S, HOUR_S
 from app.core.days import day_of_series
 from app.core.history import can_be_undone, last_event, record
 from app.core.models import DETAILS, CustomerDetails, Place, Queue, Ticket, WaitRange
@@ -39,9 +40,8 @@ from app.errors import BadInput, Conflict, NotFound
 from app.storage.schema import HOLDS_PERSONAL_DATA
 from app.storage.sql import load, load_all, load_first, run, update
 
-SECONDS_PER_DAY = 86400
 BY_OWNER = "owner"  # detail of the event of a ticket that the owner cancelled
-RESTORE_S = 3600  # how long after its end the owner can restore a ticket
+RESTORE_S = HOUR_S  # how long after its end the owner can restore a ticket
 # For the INSERT of a ticket: "party, name" and ":party, :name"
 DETAIL_COLUMNS = ", ".join(DETAILS)
 DETAIL_VALUES = ", ".join(f":{detail}" for detail in DETAILS)
@@ -405,4 +405,4 @@ def erase_personal_data(db: Connection, at: float, keep_days: int, limit: int = 
     """
     sql = f"""{ERASE_PERSONAL_DATA} WHERE id IN
               (SELECT id FROM ticket WHERE {HOLDS_PERSONAL_DATA} AND ended_at < :before LIMIT :limit)"""
-    return run(db, sql, before=at - keep_days * SECONDS_PER_DAY, limit=limit).rowcount == limit
+    return run(db, sql, before=at - keep_days * DAY_S, limit=limit).rowcount == limit

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from sqlalchemy.engine import Connection
 
+from app.clock import DAY_S, HOUR_S
 from app.storage.facts import find_fact
 
 TRUSTED_AT = "clock_trusted_at"  # name of a fact
 # By how much a clock that isn't doubtful differs from the trusted time. The server may have been off for a
 # day, but time never goes back: only a clock that was set by hand does, for example to winter time.
-MAX_AHEAD_S = 86400.0
-MAX_BEHIND_S = 2 * 3600.0
+MAX_AHEAD_S = DAY_S
+MAX_BEHIND_S = 2 * HOUR_S
 
 
 def is_behind(db: Connection, at: float) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy.engine import Connection
 
+from app.clock import MINUTE_S
 from app.core.counters import counters_of
 from app.core.days import day_of
 from app.core.models import Counter, Place, Queue, WaitRange
@@ -36,7 +37,6 @@ NEWCOMERS_S = 1.0  # how long an estimate for newcomers is used
 MAX_NEWCOMERS = 1000  # queues for which one is kept
 FIRST_ESTIMATES = 64  # at most so many are read at once
 MAX_OVERDUE = 100  # customers at the head of a line who are asked whether their range is over
-MINUTE_S = 60
 MAX_EXITS = 100  # the latest ones that tell how fast people leave
 
 # Returns the range of the wait for a customer who joins a queue with so many ahead in it.

@@ -17,10 +17,11 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+from app.clock import HOUR_S
 from app.errors import BadInput
 
 TTL_S = 600  # for how long a push service keeps a message for a phone that is off
-JWT_LIFETIME_S = 12 * 3600  # RFC 8292 allows a day
+JWT_LIFETIME_S = 12 * HOUR_S  # RFC 8292 allows a day
 RECORD_BYTES = 4096  # of a message with what encryption adds; push services accept at least so much
 PUBLIC_KEY_BYTES, AUTH_BYTES = 65, 16
 

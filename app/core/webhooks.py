@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from app.clock import DAY_S
 from app.core.days import iso_in
 from app.core.history import record
 from app.core.models import DETAILS, Place, Ticket
@@ -28,7 +29,7 @@ from app.storage.sql import insert, insert_returning, load, load_all, load_first
 
 SECRET_BYTES = 24
 MAX_WEBHOOKS = 10  # in a place
-GIVE_UP_S = 86400  # for how long a post is tried
+GIVE_UP_S = DAY_S  # for how long a post is tried
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5, 900  # between two attempts; doubled after each failure
 MAX_FAILURES = 100  # one after the other; about a day
 KEEP_DELIVERIES = 50  # of a webhook

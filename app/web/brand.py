@@ -5,6 +5,7 @@ from __future__ import annotations
 import flask
 from flask import Blueprint, Response
 
+from app.clock import DAY_S
 from app.core.branding import find_logo
 from app.core.places import find_place
 from app.errors import NotFound
@@ -22,7 +23,7 @@ BLACK: Rgb = (0, 0, 0)
 WHITE: Rgb = (255, 255, 255)
 MIN_CONTRAST = 4.6  # WCAG 2.2 AA asks for 4.5 between text and background
 STEPS = 100
-CACHE_S = 86400  # the URL changes with the content
+CACHE_S = DAY_S  # the URL changes with the content
 
 
 @brand.get("/<place>/brand.css")

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import Connection
 
-from app.clock import now
+from app.clock import HOUR_S, MINUTE_S, now
 from app.core import calls, reports
 from app.core.call_stats import caller_stats
 from app.core.calls import ListCounts, count_calls
@@ -23,7 +23,7 @@ from app.web.present import iso, slug_and_name
 from app.web.response import link
 
 LAST_REPORTS = 10  # shown of a contact
-HOUR_S, ROUND_S = 3600, 300  # a call back in an hour is at a full five minutes
+ROUND_S = 5 * MINUTE_S  # a call back in an hour is at a full five minutes
 MORNING, AFTERNOON = 9, 15  # hours at which one press plans a call back
 
 

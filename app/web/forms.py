@@ -16,6 +16,7 @@ from flask import request
 from wtforms import BooleanField, Field, Form, IntegerField, SelectMultipleField, StringField
 from wtforms.validators import Length, NumberRange, Optional, Regexp, ValidationError
 
+from app.clock import MINUTES_PER_DAY
 from app.core.contact_actions import ACTIONS
 from app.core.contact_search import SORT_COLUMNS
 from app.core.contacts import MAX_LENGTHS
@@ -174,7 +175,7 @@ class PlaceForm(Form):
     timezone = text_field("Time zone", 60, Optional(), known_time_zone)
     country = text_field("Country", 2, Optional(), known_country)
     day_starts = int_field("Numbers restart at", 0, 23)
-    wait_goal_minutes = int_field("Goal for the wait", 1, 1440)
+    wait_goal_minutes = int_field("Goal for the wait", 1, MINUTES_PER_DAY)
 
 
 class PlaceSettingsForm(PlaceForm):
@@ -195,7 +196,7 @@ class AlertsForm(Form):
     alert_email = email_field("Email alerts to")
     alert_from = text_field("Alerts from", 5, not_blank, clock_time)
     alert_to = text_field("Until", 5, not_blank, clock_time)
-    wait_goal_minutes = int_field("Goal for the wait", 1, 1440)
+    wait_goal_minutes = int_field("Goal for the wait", 1, MINUTES_PER_DAY)
 
 
 class WebhookForm(Form):
@@ -291,7 +292,7 @@ class MessageForm(Form):
 
     text = text_field("Message", 200, not_blank)
     until = text_field("Until", 5, Optional(), clock_time)
-    minutes = int_field("Minutes", 1, 1440)
+    minutes = int_field("Minutes", 1, MINUTES_PER_DAY)
     push = flag_field("Notify phones, too")
 
 

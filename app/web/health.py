@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, request
 
-from app.clock import now
+from app.clock import DAY_S, now
 from app.core.days import iso_in
 from app.core.models import BackupStatus, OrphanCopy, TakeOver
 from app.storage.facts import get_fact
@@ -20,7 +20,6 @@ health = Blueprint("health", __name__)
 
 STATE_WORDS = {"green": "Backed up", "amber": "Late", "red": "Not backed up"}
 ROLE_WORDS = {"handing over": "Moving", "restoring": "Moving", "standby": "Standby"}
-DAY_S = 86400
 
 # The answer of backup_json() on PostgreSQL, where others make the backups and this server can't see them.
 POSTGRESQL_BACKUP: dict[str, Any] = {

@@ -9,6 +9,7 @@ import flask
 from flask import Blueprint, request, session, url_for
 from werkzeug.exceptions import MethodNotAllowed
 
+from app.clock import HOUR_S
 from app.core import new_places, places
 from app.core.counters import CounterChanges
 from app.core.models import Place
@@ -27,7 +28,6 @@ from app.web.urls import RESERVED_SLUGS
 home = Blueprint("home", __name__)
 
 MAX_PER_HOUR = 20  # places opened, and setup codes tried, from one address
-HOUR_S = 3600
 
 
 @home.get("/")

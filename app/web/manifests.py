@@ -10,7 +10,7 @@ from typing import Any
 import flask
 from flask import Blueprint, current_app, url_for
 
-from app.clock import now
+from app.clock import DAY_S, now
 from app.core import desks
 from app.core.counters import find_counter
 from app.core.doors import find_door
@@ -21,7 +21,7 @@ from app.web.service import service
 
 manifests = Blueprint("manifests", __name__)
 
-ICON_MAX_AGE_S = 86400
+ICON_MAX_AGE_S = DAY_S
 PAPER = "#f7f1e6"  # the background of pages, as in app.css
 ICONS = (("icon-192.png", "192x192", "any"), ("icon-512.png", "512x512", "any"))
 MASKABLE = ("icon-maskable-512.png", "512x512", "maskable")

@@ -7,6 +7,7 @@ from typing import Any
 from flask import current_app
 from sqlalchemy.engine import Connection
 
+from app.clock import DAY_S
 from app.core import notices
 from app.core.alert_targets import devices_of, name_of
 from app.core.codes import staff_code
@@ -31,7 +32,7 @@ from app.web.push import can_push
 from app.web.response import action_links, link
 from app.web.warnings import warnings_of
 
-WEEK_S = 7 * 86400
+WEEK_S = 7 * DAY_S
 
 
 def manage_json(db: Connection, at: float, place: Place) -> dict[str, Any]:

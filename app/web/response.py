@@ -19,7 +19,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.sansio.utils import get_current_url
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.clock import now
+from app.clock import DAY_S, now
 from app.core.models import Place
 from app.core.places import find_place
 from app.core.plans import MAX_STEPS
@@ -408,7 +408,7 @@ def is_public_page(response: Response) -> bool:
     return response.status_code == 200 and not has_token and response.mimetype == "text/html"
 
 
-HSTS_S = 365 * 86400  # for how long a browser shall use nothing but https
+HSTS_S = 365 * DAY_S  # for how long a browser shall use nothing but https
 
 
 class SessionCookies(SecureCookieSessionInterface):

@@ -11,8 +11,9 @@ from helpers.clock import zone_at_hour
 from helpers.places import Place
 from helpers.server import Server
 
-DAY_S = 86400
-OFFSETS_S = {"1 h": 3600, "1 d": DAY_S, "40 d": 40 * DAY_S, "10 y": 3653 * DAY_S}
+from app.clock import DAY_S, HOUR_S
+
+OFFSETS_S = {"1 h": HOUR_S, "1 d": DAY_S, "40 d": 40 * DAY_S, "10 y": 3653 * DAY_S}
 OFFSETS_S |= {f"-{name}": -offset for name, offset in OFFSETS_S.items()}
 
 # The server reads by how much its clock is wrong from a file, which the attack changes while it runs.

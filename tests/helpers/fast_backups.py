@@ -25,7 +25,7 @@ lease.timing = lease.Timing().scaled({lease_factor})
 keeper.CHECK_CHANGES_S, keeper.CHECK_VERIFICATION_S, keeper.LIST_ORPHANS_S = 0.1, 0.3, 1.0
 keeper.INTERVAL_PER_MEGABYTE_S, keeper.FIRST_RETRY_S, keeper.LAST_COPY_RETRY_S = 1.0, 0.4, 0.2
 keeper.STOP_TIMEOUT_S = 4.0
-keeper.HOUR_S, keeper.DAY_S = {hour}, {day}
+keeper.HOURLY_COPY_S, keeper.DAILY_COPY_S, keeper.VERIFIED_S = {hour}, {day}, {day}
 takeanumber.cli()
 """
 
