@@ -63,11 +63,6 @@ class Dispatcher:
         self._database.on_own_commit = self._wake.set  # other instances send what they store
         threading.Thread(target=self._run, args=(stop,), name="outbox", daemon=True).start()
 
-    def send_due(self) -> None:
-        """Send what is due now, one target after the other, in this thread."""
-        for target in self._due():
-            self._send_to(target)
-
     def _run(self, stop: threading.Event) -> None:
         waits_for = ""  # said once, not each second
         while not stop.is_set():

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from helpers.client import AppClient
+from helpers.outbox import ManualDispatcher
 from helpers.places import open_deli
 from helpers.receivers import Subscriber
 from test_mail import FROM, Post, link_in
@@ -11,7 +12,6 @@ from test_mail import FROM, Post, link_in
 from app import clock as app_clock
 from app.core.alerts import AlertWatcher
 from app.core.wait import WaitEstimator
-from app.dispatch import Dispatcher
 
 URL = "https://queue.example.org"
 
@@ -34,7 +34,7 @@ class Shop:
         parts = app.extensions["takeanumber"]
         self.database = parts.database
         self.watcher = AlertWatcher(WaitEstimator(), mail_enabled=parts.settings.mail_enabled)
-        self.dispatcher = Dispatcher(parts.database, parts.settings)
+        self.dispatcher = ManualDispatcher(parts.database, parts.settings)
         return app
 
     def customers(self, number):

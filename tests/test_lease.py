@@ -14,16 +14,13 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from helpers.fast_backups import LEASE_FACTOR
+from helpers.fast_backups import LEASE_FACTOR, LEASE_TIMING
 from helpers.forks import run_program
 from helpers.soak import soak_after
 from helpers.versions import rows
 from helpers.waiting import wait_for
 
-from app.backup.lease import Timing
-
 MOVING = "Moving to a new server, a moment please."
-TIMING = Timing().scaled(LEASE_FACTOR)
 YEAR_S = 365 * 86400
 
 
@@ -216,7 +213,7 @@ def test_an_update_rolled_back_half_way_never_stops_the_old_server(machines, tmp
     customers.are_served()
     new.kill()
     customers.are_served()
-    time.sleep(TIMING.take_s)
+    time.sleep(LEASE_TIMING.take_s)
     assert customers.go_home() == numbers(shop)
     assert customers.paused == 0
     assert "releasing" not in lease_of(tmp_path / "backups")
@@ -307,7 +304,7 @@ def test_without_customers_a_new_one_only_asks_whether_the_old_one_is_there(mach
     machines.restore("new")
     machines.serve("new")
     wait_for(lambda: lease_of(tmp_path / "backups") == ["held", "asked", "held"])
-    time.sleep(TIMING.quiet_s * 2)
+    time.sleep(LEASE_TIMING.quiet_s * 2)
     assert lease_of(tmp_path / "backups") == ["held", "asked", "held"]
     assert shop.take().status == 201
 
@@ -365,7 +362,7 @@ def test_a_process_that_was_frozen_alone_goes_on_once_the_store_confirms_it(mach
     old = machines.serve("old")
     shop = open_shop(old)
     old.process.send_signal(signal.SIGSTOP)
-    time.sleep(TIMING.stop_s * 1.5)
+    time.sleep(LEASE_TIMING.stop_s * 1.5)
     old.process.send_signal(signal.SIGCONT)
     wait_for(lambda: shop.take().status == 201, within=5)
     assert (role(old), backup_of(old)["term"]) == ("holder", 1)
@@ -407,7 +404,7 @@ def test_what_a_cut_off_server_answered_is_kept_as_an_orphan(machines, tmp_path)
     shop.take()
     machines.wait_for_copy(1)
     cable.unlink()
-    time.sleep(TIMING.stop_s + TIMING.doubt_s)
+    time.sleep(LEASE_TIMING.stop_s + LEASE_TIMING.doubt_s)
     lost = shop.take()
     assert lost.status == 201
     told = owner_sees(shop, old)
@@ -484,7 +481,7 @@ def test_a_server_that_cannot_store_its_last_copy_does_not_hand_over(cloud, buck
     new = cloud.serve("new")
     way.of, way.where, way.wrong = {"PUT"}, "db.gz", (403, "AccessDenied")
     shop.take()
-    time.sleep(TIMING.quiet_s)
+    time.sleep(LEASE_TIMING.quiet_s)
     wait_for(lambda: new.post(shop.take_url).status == 503 and role(old) == "handing over")
     assert shop.take().status == 503
     wait_for(lambda: shop.take().status == 201)

@@ -4,11 +4,11 @@ import time
 
 import pytest
 from helpers.client import AppClient
+from helpers.outbox import ManualDispatcher
 from helpers.places import Desk, open_deli
 from helpers.receivers import Subscriber
 
 from app import clock as app_clock
-from app.dispatch import Dispatcher
 
 
 def texts(place):
@@ -112,7 +112,7 @@ def test_a_message_is_pushed_if_asked_for_to_those_who_wait(start, receiver, clo
     customer.cancel()
     place.owner_post("/messages", text="Not pushed")
     place.owner_post("/messages", text="Back in 10 minutes", push=True)
-    Dispatcher(parts.database, parts.settings).send_due()
+    ManualDispatcher(parts.database, parts.settings).send_due()
     assert app_clock.now() == clock.at
     for phone, wanted in zip(phones, (1, 1, 0), strict=True):
         got = [phone.read(each.body) for each in receiver.got if each.path == phone.path]

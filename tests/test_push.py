@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 from helpers.client import AppClient
+from helpers.outbox import ManualDispatcher
 from helpers.places import open_deli
 from helpers.receivers import Subscriber, to_bytes
 
@@ -16,7 +17,6 @@ from app import clock as app_clock
 from app.core import web_push
 from app.core.subscriptions import SoonWatcher, delete_old_subscriptions
 from app.core.wait import WaitEstimator
-from app.dispatch import Dispatcher
 
 URL = "https://queue.example.org"
 
@@ -30,7 +30,7 @@ class Shop:
         self.desk = self.place.desk("Ana", "Window 2")
         self.receiver, self.database = receiver, parts.database
         self.soon = SoonWatcher(WaitEstimator())
-        self.dispatcher = Dispatcher(parts.database, parts.settings)
+        self.dispatcher = ManualDispatcher(parts.database, parts.settings)
         self.count = 0
 
     def customer(self):
@@ -225,7 +225,7 @@ def test_nothing_is_sent_while_writes_are_paused(shop, receiver):
 
 
 def test_two_instances_send_each_message_once(shop, receiver):
-    other = Dispatcher(
+    other = ManualDispatcher(
         shop.database, shop.place.client.flask_client.application.extensions["takeanumber"].settings, "b"
     )
     other.send_due()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from helpers.client import AppClient
+from helpers.outbox import ManualDispatcher
 from helpers.places import new_tap, open_deli
 from helpers.receivers import Subscriber
 from standardwebhooks import Webhook
@@ -18,7 +19,6 @@ from app.core.occupancy import tell_occupancy
 from app.core.outgoing import Hosts, NoAnswer, RefusedTarget, check_url, post
 from app.core.subscriptions import SoonWatcher
 from app.core.wait import WaitEstimator
-from app.dispatch import Dispatcher
 from app.storage.sql import run
 
 
@@ -31,7 +31,7 @@ class Shop:
         self.desk = self.place.desk("Ana", "Window 2")
         self.receiver, self.database = receiver, parts.database
         self.soon = SoonWatcher(WaitEstimator())
-        self.dispatcher = Dispatcher(parts.database, parts.settings)
+        self.dispatcher = ManualDispatcher(parts.database, parts.settings)
         self.hook = self.add(f"{receiver.url}/hook").body
 
     def add(self, url, **more):

@@ -23,7 +23,7 @@ machines.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from app.errors import CannotStart
@@ -63,10 +63,6 @@ class Timing:
     gap_s: float = 10.0  # a poll that is older says nothing about the store
     request_s: float = 5.0  # limit of one request to the store
     last_copy_s: float = 20.0  # for storing the last copy, unless copies of this database take longer
-
-    def scaled(self, factor: float) -> Timing:
-        """Return the same with all durations multiplied."""
-        return Timing(**{item.name: factor * getattr(self, item.name) for item in fields(self)})
 
 
 timing = Timing()  # tests replace this
