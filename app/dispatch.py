@@ -17,12 +17,13 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from app.clock import now
+from app.core.due_messages import QueuedPush, claim_push, postpone_push
 from app.core.mail import send_due_mails
-from app.core.notify import Subscription
+from app.core.models import Subscription
 from app.core.outbox import MAIL, PUSH, due_targets, release_claims
 from app.core.outgoing import Hosts, NoAnswer, RefusedTarget, Response, post
 from app.core.places import slug_of
-from app.core.subscriptions import QueuedPush, claim_push, delete_subscription, postpone_push
+from app.core.subscriptions import delete_subscription
 from app.core.web_push import Browser, encrypt, headers_of, origin_of, tag_of
 from app.core.webhooks import Post, Webhook, claim_post, slug_of_webhook, store_result
 from app.errors import Unavailable

@@ -23,8 +23,9 @@ from app.core.imports import erase_old_imports, fail_lost_imports, finish_import
 from app.core.mail_addresses import forget_old_addresses
 from app.core.more_time import end_delays
 from app.core.occupancy import tell_occupancy
+from app.core.soon import SoonWatcher
 from app.core.stats import YearsOfLargePlaces
-from app.core.subscriptions import SoonWatcher, delete_old_subscriptions, has_old_subscriptions
+from app.core.subscriptions import delete_old_subscriptions, has_old_subscriptions
 from app.core.tickets import erase_personal_data
 from app.core.wait import WaitEstimator
 from app.dispatch import Dispatcher

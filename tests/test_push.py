@@ -15,7 +15,8 @@ from helpers.receivers import Subscriber, to_bytes
 
 from app import clock as app_clock
 from app.core import web_push
-from app.core.subscriptions import SoonWatcher, delete_old_subscriptions
+from app.core.soon import SoonWatcher
+from app.core.subscriptions import delete_old_subscriptions
 from app.core.wait import WaitEstimator
 
 URL = "https://queue.example.org"

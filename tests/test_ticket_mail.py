@@ -7,7 +7,7 @@ from test_mail import FROM, URL, Post, link_in
 
 from app import clock as app_clock
 from app.core.mail import send_due_mails
-from app.core.subscriptions import SoonWatcher
+from app.core.soon import SoonWatcher
 from app.core.wait import WaitEstimator
 
 

@@ -17,7 +17,7 @@ from app import clock as app_clock
 from app.core import outgoing
 from app.core.occupancy import tell_occupancy
 from app.core.outgoing import Hosts, NoAnswer, RefusedTarget, check_url, post
-from app.core.subscriptions import SoonWatcher
+from app.core.soon import SoonWatcher
 from app.core.wait import WaitEstimator
 from app.storage.sql import run
 

@@ -1,4 +1,4 @@
-"""The owner's devices and email address that get alerts, and how a message reaches them."""
+"""Who is told of alerts: the owner's devices and email address. How a notification reaches them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from app.clock import MINUTES_PER_DAY
 from app.core.history import record
 from app.core.mail_addresses import MailLinks, address_key, ask_to_confirm, is_confirmed
 from app.core.mail_texts import owner_alert
-from app.core.models import Place
-from app.core.notify import BY_PUSH, Subscription
+from app.core.models import BY_PUSH, Place, Subscription
 from app.core.outbox import ALERT, queue_mail, queue_push
 from app.core.places import PlaceChanges, find_place, find_place_for_owner
-from app.core.web_push import TTL_S, Browser, Message, origin_of
+from app.core.web_push import TTL_S, Browser, PushMessage, origin_of
 from app.errors import BadInput, Conflict
 from app.storage.sql import insert, load_all, run, update
 
@@ -24,8 +23,8 @@ MAIL_EXPIRES_S = 1800  # a later mail about a long wait is no help any more
 
 
 @dataclass(frozen=True)
-class OwnerNews:
-    """A message to the owner. On a device, it replaces an earlier one with the same tag."""
+class OwnerNotification:
+    """What the owner is told. On a device, it replaces an earlier one with the same tag."""
 
     title: str
     body: str
@@ -111,10 +110,14 @@ def has_targets(db: Connection, place: Place, *, mail_enabled: bool) -> bool:
     return bool(devices_of(db, place)) or _mail_key(db, place, mail_enabled=mail_enabled) is not None
 
 
-def tell_owner(db: Connection, at: float, place: Place, news: OwnerNews, *, mail_enabled: bool) -> None:
-    """Put a message to each device and to the confirmed address into the outbox."""
+def tell_owner(
+    db: Connection, at: float, place: Place, notification: OwnerNotification, *, mail_enabled: bool
+) -> None:
+    """Put a notification to each device and to the confirmed address into the outbox."""
     for device in devices_of(db, place):
-        message = Message(news.title, f"{news.body} · {place.name}", device.ticket_url, news.tag)
+        message = PushMessage(
+            notification.title, f"{notification.body} · {place.name}", device.ticket_url, notification.tag
+        )
         queue_push(
             db,
             at,
@@ -123,13 +126,13 @@ def tell_owner(db: Connection, at: float, place: Place, news: OwnerNews, *, mail
             host=origin_of(device.endpoint).partition("//")[2],
             subscription_id=device.id,
             ticket_id=None,
-            title=news.title,
+            title=notification.title,
             content=message.as_json(),
             expires_at=at + TTL_S,
         )
     key = _mail_key(db, place, mail_enabled=mail_enabled)
     if key is not None:
-        text = owner_alert(place, news.title, news.body)
+        text = owner_alert(place, notification.title, notification.body)
         expires_at = at + MAIL_EXPIRES_S
         queue_mail(db, at, place.id, ALERT, str(place.alert_email), key, text, expires_at=expires_at)
 

@@ -27,7 +27,7 @@ from sqlalchemy.engine import Connection
 
 from app.clock import MINUTES_PER_DAY
 from app.core.alert_advice import Advice, advise
-from app.core.alert_targets import OwnerNews, has_targets, tell_owner
+from app.core.alert_targets import OwnerNotification, has_targets, tell_owner
 from app.core.days import day_begins, day_of, is_between, iso_in, local_time, next_day
 from app.core.history import record
 from app.core.models import Place, Queue, WaitRange
@@ -373,8 +373,8 @@ def _tell(
 ) -> None:
     queue = finding.queue
     record(db, at, place.id, event.replace("_", "-"), queue_id=queue.id, detail=alert.kind)
-    news = OwnerNews(words.title, words.body, f"alert-{queue.id}-{alert.kind}")
-    tell_owner(db, at, place, news, mail_enabled=mail_enabled)
+    notification = OwnerNotification(words.title, words.body, f"alert-{queue.id}-{alert.kind}")
+    tell_owner(db, at, place, notification, mail_enabled=mail_enabled)
     forecast = finding.line.forecast()
     content = {
         "id": alert.id,  # the same for the end
@@ -399,8 +399,8 @@ def _tell_failures(db: Connection, at: float, place: Place, mail_enabled: bool) 
         # The rest of the URL may be a secret.
         host = urlsplit(webhook.url).netloc.rpartition("@")[2]
         body = f"{host}: {webhook.paused_because}. Events are left out until you resume it."
-        news = OwnerNews("A webhook is paused", body, f"webhook-{webhook.id}")
-        tell_owner(db, at, place, news, mail_enabled=mail_enabled)
+        notification = OwnerNotification("A webhook is paused", body, f"webhook-{webhook.id}")
+        tell_owner(db, at, place, notification, mail_enabled=mail_enabled)
 
 
 # ----- the words

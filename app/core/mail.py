@@ -13,9 +13,9 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy.engine import Connection
 
+from app.core.due_messages import is_up_to_date
 from app.core.mail_addresses import address_key, is_blocked, is_confirmed, log_mail, next_mail_at
 from app.core.outbox import ALERT, CLAIM_S, MAIL, MAX_PAUSE_S, NEWS, REQUEST, claim
-from app.core.subscriptions import is_still_news
 from app.settings import Settings, greeting_name, read_sender
 from app.storage.database import Database
 from app.storage.engine import OUTBOX
@@ -116,7 +116,7 @@ def _may_send(database: Database, at: float, mails: list[Mail]) -> bool:
     first = mails[0]
     with database.read() as db:
         key = _key_of(db, mails)
-        is_refused = is_blocked(db, key) or not is_still_news(db, at, first)
+        is_refused = is_blocked(db, key) or not is_up_to_date(db, at, first)
         if first.kind in TO_STAFF:
             is_refused = not is_confirmed(db, first.place_id, key)
         due_at = next_mail_at(db, at, first.place_id, key) if first.kind in COUNTED_WHEN_SENT else at

@@ -53,7 +53,7 @@ def request_received(
     return MailText(subject, content)
 
 
-def ticket_news(place: str, title: str, body: str, ticket_url: str, not_me_url: str) -> MailText:
+def ticket_notification(place: str, title: str, body: str, ticket_url: str, not_me_url: str) -> MailText:
     """Return the mail that tells a customer how far their line is. `place` is its name, or empty."""
     subject = f"{title} · {place}" if place else title
     return MailText(

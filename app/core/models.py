@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 WALK_IN = "walk-in"
 CALLS = "calls"  # the kind of a call list, and the series of its tickets: it sorts after every day
+BY_PUSH, BY_MAIL = "push", "mail"  # the channels of a subscription
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,25 @@ class Ticket:
     def is_call(self) -> bool:
         """True for a ticket of a call list."""
         return self.contact_id is not None
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A browser or an email address that is told about a ticket, or a device of the owner's."""
+
+    id: int
+    place_id: int
+    ticket_id: int | None  # None: a device of the owner's; see alert_targets.py
+    channel: str  # BY_PUSH or BY_MAIL
+    endpoint: str  # the URL of the browser's push service, or the address
+    p256dh: str | None
+    auth: str | None
+    address_key: str | None
+    ticket_url: str
+    not_me_url: str | None
+    names_place: bool  # False: a mail must not name the place
+    soon_at: float | None
+    created_at: float
 
 
 @dataclass(frozen=True)

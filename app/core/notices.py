@@ -12,7 +12,7 @@ from app.core.days import day_of, local_time
 from app.core.desks import update_desk
 from app.core.history import record
 from app.core.models import Place
-from app.core.notify import News, send_news, subscriptions_of
+from app.core.notifications import Notification, send_notification, subscriptions_of
 from app.core.outbox import NOTICE
 from app.core.places import find_place_for_owner
 from app.core.queries import OPEN_STATES, get_ticket
@@ -116,8 +116,8 @@ def _push(db: Connection, at: float, place: Place, text: str) -> None:
              WHERE subscription.place_id = :place AND state IN :open AND ticket.series >= :day"""
     result = run(db, sql, place=place.id, open=OPEN_STATES, day=day_of(place, at))
     for ticket_id in list(result.scalars()):
-        news = News(NOTICE, "To everybody who waits", text)
-        send_news(db, at, get_ticket(db, ticket_id), subscriptions_of(db, ticket_id), news)
+        notification = Notification(NOTICE, "To everybody who waits", text)
+        send_notification(db, at, get_ticket(db, ticket_id), subscriptions_of(db, ticket_id), notification)
 
 
 def _remove(db: Connection, at: float, place: Place, notice_id: int, servicer_id: int | None = None) -> None:

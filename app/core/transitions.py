@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from app.core.days import day_begins, day_of, day_of_series, next_day
 from app.core.history import record
 from app.core.models import Counter, Place, Queue, Ticket
-from app.core.notify import tell
+from app.core.notifications import tell
 from app.core.queries import BUSY, MIN_GAP_S, OPEN_STATES, SELECT_COUNTERS, claim_is_over, waiting_tickets
 from app.errors import Conflict
 from app.storage.sql import load, load_all, load_first, run, update

@@ -38,7 +38,7 @@ class Browser:
 
 
 @dataclass(frozen=True)
-class Message:
+class PushMessage:
     """What a notification shows. One with the same tag replaces an earlier one."""
 
     title: str

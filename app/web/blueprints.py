@@ -12,7 +12,6 @@ from app.web.health import health
 from app.web.home import home
 from app.web.mail import mail
 from app.web.manifests import manifests
-from app.web.notifications import notifications
 from app.web.owner import owner
 from app.web.owner_alerts import owner_alerts
 from app.web.owner_call_report import owner_call_report
@@ -26,13 +25,14 @@ from app.web.owner_stats import owner_stats
 from app.web.owner_team import owner_team
 from app.web.owner_webhooks import owner_webhooks
 from app.web.screens import screens
+from app.web.subscriptions import ticket_subscriptions
 
 BLUEPRINTS = (
     home,
     health,
     mail,
     customer,
-    notifications,
+    ticket_subscriptions,
     screens,
     manifests,
     brand,

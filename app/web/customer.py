@@ -29,12 +29,12 @@ from app.web.forms import (
     customer_details,
 )
 from app.web.mail_links import mail_links
-from app.web.notifications_json import notifications_json, notifications_of_new_ticket
 from app.web.picture_json import RenderedPicture, current_content, current_picture, line_event_json
 from app.web.present import details_json, iso, plan_json, seconds_to_undo, slug_and_name, wait_json
 from app.web.request import browser_id, limit, parse, phone_confirmed, wants_json
 from app.web.response import Answer, base_url, errors_on, json_response, link, page, see_other
 from app.web.service import service, write
+from app.web.subscriptions_json import subscriptions_json, subscriptions_of_new_ticket
 
 customer = Blueprint("customer", __name__)
 
@@ -148,7 +148,7 @@ def take_number(place: str, queue: str) -> Answer:
     if ticket.wait_from is not None and ticket.wait_to is not None:
         wait = WaitRange(ticket.wait_from, ticket.wait_to)
     content = ticket_json(taken.place, taken.queue, ticket, ahead=taken.queue.waiting - 1, wait=wait)
-    _add_notifications(content, notifications_of_new_ticket(content["links"]["ticket"]))
+    _add_subscriptions(content, subscriptions_of_new_ticket(content["links"]["ticket"]))
     return json_response(content, 201)
 
 
@@ -189,7 +189,7 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
         may_call_back = tickets.may_call_back(db, at, row, queue, ticket)
         can_rejoin = tickets.can_rejoin(db, at, ticket)
         cancelled_by_owner = tickets.was_cancelled_by_owner(db, ticket)
-        told = notifications_json(
+        told = subscriptions_json(
             db, queue, ticket, transitions.state_at(ticket, row, at), _ticket_url(row, ticket)
         )
         ahead, wait, line_events = 0, None, []
@@ -207,7 +207,7 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
             wait = not_before(away_s, line.range_behind(ahead_by_queue, away, promised_s))
             line_events = latest_line_events(db, row, ticket)
     content = ticket_json(row, queue, ticket, ahead=ahead, wait=wait, line_events=line_events, plan=plan)
-    _add_notifications(content, told)
+    _add_subscriptions(content, told)
     if queue.is_call_list:
         content["phone"] = phone
     if may_call_back:
@@ -291,7 +291,7 @@ def back_to_ticket(place: str, token: str) -> Answer:
     return see_other("customer.show_ticket", place=place, token=token)
 
 
-def _add_notifications(content: dict[str, Any], told: dict[str, Any] | None) -> None:
+def _add_subscriptions(content: dict[str, Any], told: dict[str, Any] | None) -> None:
     """Add to a ticket's JSON who is told about it, and the links to ask for it."""
     content["messages"] = told
     content["links"].update(told["links"] if told else {})

@@ -28,7 +28,7 @@ from app.web.desk_json import servicer_json
 from app.web.health import backup_json
 from app.web.picture_json import notice_json
 from app.web.present import iso, time_of_day
-from app.web.push import can_push
+from app.web.push_subscriptions import can_push
 from app.web.response import action_links, link
 from app.web.warnings import warnings_of
 

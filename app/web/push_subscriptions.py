@@ -1,4 +1,4 @@
-"""Browsers that ask for notifications: the push subscriptions that they send."""
+"""Reading the push subscription that a browser sends when it asks for notifications."""
 
 from __future__ import annotations
 

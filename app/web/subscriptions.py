@@ -1,25 +1,25 @@
-"""Customers who want to be told when it's their turn: by a notification of their browser, or by email."""
+"""Customers ask to be told when it's their turn: by a notification of their browser, or by email."""
 
 from __future__ import annotations
 
 from flask import Blueprint
 
 from app.core import subscriptions
-from app.core.notify import BY_MAIL, BY_PUSH
+from app.core.models import BY_MAIL, BY_PUSH
 from app.errors import Conflict
 from app.web.customer import back_to_ticket, show_ticket
 from app.web.forms import AddressForm
 from app.web.mail_links import mail_links
 from app.web.public_links import public_url
-from app.web.push import limit_notifications, requested_browser, subscription_fields
+from app.web.push_subscriptions import limit_notifications, requested_browser, subscription_fields
 from app.web.request import parse
 from app.web.response import Answer, errors_on, link
 from app.web.service import write
 
-notifications = Blueprint("notifications", __name__)
+ticket_subscriptions = Blueprint("ticket_subscriptions", __name__)
 
 
-@notifications.post("/<place>/t/<token>/notify")
+@ticket_subscriptions.post("/<place>/t/<token>/notify")
 @errors_on(show_ticket)
 def notify(place: str, token: str) -> Answer:
     """Notify a browser when it's their turn. The body is its push subscription."""
@@ -29,7 +29,7 @@ def notify(place: str, token: str) -> Answer:
     return back_to_ticket(place, token)
 
 
-@notifications.post("/<place>/t/<token>/notify/stop")
+@ticket_subscriptions.post("/<place>/t/<token>/notify/stop")
 @errors_on(show_ticket)
 def stop_notifying(place: str, token: str) -> Answer:
     """Notify a browser no more."""
@@ -38,7 +38,7 @@ def stop_notifying(place: str, token: str) -> Answer:
     return back_to_ticket(place, token)
 
 
-@notifications.post("/<place>/t/<token>/email")
+@ticket_subscriptions.post("/<place>/t/<token>/email")
 @errors_on(show_ticket)
 def tell_by_mail(place: str, token: str) -> Answer:
     """Mail an address when it's their turn."""
@@ -51,7 +51,7 @@ def tell_by_mail(place: str, token: str) -> Answer:
     return back_to_ticket(place, token)
 
 
-@notifications.post("/<place>/t/<token>/email/stop")
+@ticket_subscriptions.post("/<place>/t/<token>/email/stop")
 @errors_on(show_ticket)
 def stop_mailing(place: str, token: str) -> Answer:
     """Mail nothing about this ticket any more."""
