@@ -71,7 +71,7 @@ from app.backup.store import Store
 from app.backup.stores import open_store
 from app.clock import HOUR_S, is_synchronized
 from app.core.clock_check import ClockCheck
-from app.core.imports import fail_unread_imports
+from app.core.import_upkeep import fail_unread_imports
 from app.core.places import all_places
 from app.core.wait import WaitEstimator
 from app.errors import CannotStart, ServiceError, reason_of

@@ -19,7 +19,7 @@ from app.core.clock_check import ClockCheck
 from app.core.contacts import forget_old_contacts
 from app.core.doors import held_too_long, release_spaces
 from app.core.erasure import erase_deleted_places
-from app.core.imports import erase_old_imports, fail_lost_imports, finish_imports
+from app.core.import_upkeep import erase_old_imports, fail_lost_imports, finish_imports
 from app.core.mail_addresses import forget_old_addresses
 from app.core.more_time import end_delays
 from app.core.occupancy import tell_occupancy

@@ -7,9 +7,9 @@ import time
 import pytest
 from helpers.html_browser import Browser
 
-from app.core import import_storing, imports
+from app.core import import_staging, import_storing
 from app.core.contacts import find_or_add_contact
-from app.core.imports import erase_old_imports, fail_unread_imports
+from app.core.import_upkeep import erase_old_imports, fail_unread_imports
 from app.core.places import find_place
 
 CSV = "Name,Phone,Reference\nAna,030 1234567,P-1\nBen,0171 2345678,P-2\n"
@@ -259,7 +259,7 @@ def wait_for(place, url, state, within=30):
 
 def test_a_long_file_is_read_while_its_page_shows_how_far(clinic, monkeypatch):
     go_on, read = threading.Event(), []
-    rows_of = imports.rows_of
+    rows_of = import_staging.rows_of
 
     def slowly(sheet):
         for row in rows_of(sheet):
@@ -267,7 +267,7 @@ def test_a_long_file_is_read_while_its_page_shows_how_far(clinic, monkeypatch):
                 assert go_on.wait(20)
             yield row
 
-    monkeypatch.setattr(imports, "rows_of", slowly)
+    monkeypatch.setattr(import_staging, "rows_of", slowly)
     upload = uploads(clinic, many(1200))
     url = upload["links"]["import"]
     assert upload["state"] == "reading"
@@ -283,7 +283,7 @@ def test_a_long_file_is_read_while_its_page_shows_how_far(clinic, monkeypatch):
 @pytest.mark.both_databases
 def test_an_import_interrupted_by_a_restart_fails_with_a_message(clinic, app, monkeypatch):
     stop = threading.Event()
-    monkeypatch.setattr(imports, "rows_of", lambda sheet: iter(lambda: stop.wait(20) and None, 1))
+    monkeypatch.setattr(import_staging, "rows_of", lambda sheet: iter(lambda: stop.wait(20) and None, 1))
     upload = uploads(clinic, many(1100))
     app.extensions["takeanumber"].database.write(fail_unread_imports)  # like the next start
     stop.set()
@@ -296,7 +296,7 @@ def test_an_import_interrupted_by_a_restart_fails_with_a_message(clinic, app, mo
 
 def test_an_unexpected_error_fails_the_import_with_a_message(clinic, monkeypatch):
     monkeypatch.setattr(
-        imports, "rows_of", lambda sheet: iter([(1, 1 / 0)] if sheet.rows < 0 else [(1, None)])
+        import_staging, "rows_of", lambda sheet: iter([(1, 1 / 0)] if sheet.rows < 0 else [(1, None)])
     )
     failed = uploads(clinic, CSV)
     assert (failed["state"], "Nothing was stored" in failed["why"]) == ("failed", True)

@@ -373,7 +373,7 @@ def test_a_place_does_not_wait_for_another(start):
 
 def test_an_import_fails_when_the_instance_that_reads_it_ends(start, monkeypatch):
     from app import clock
-    from app.core import imports
+    from app.core import import_upkeep, imports
 
     one = start()
     two = start().extensions["takeanumber"].database
@@ -384,13 +384,13 @@ def test_an_import_fails_when_the_instance_that_reads_it_ends(start, monkeypatch
         began.set()
         ends.wait(20)
 
-    monkeypatch.setattr(imports, "_stage_sheet", stage)
+    monkeypatch.setattr(imports, "stage_sheet", stage)
     monkeypatch.setattr(imports, "MAX_ROWS_IN_REQUEST", 0)
     upload = place.owner_post("/contacts/import", text="Name,Phone\nAna,030 1234567\n").body
     assert began.wait(20)
 
     def state():
-        imports.fail_lost_imports(two, clock.now() + 60)
+        import_upkeep.fail_lost_imports(two, clock.now() + 60)
         return again(place, AppClient(one)).client.get(upload["links"]["import"]).body["state"]
 
     assert state() == "reading"

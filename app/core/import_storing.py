@@ -8,7 +8,6 @@ is changed instead of being added a second time.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from dataclasses import dataclass
@@ -17,12 +16,13 @@ from sqlalchemy.engine import Connection
 
 from app.core.contacts import TEXT_FIELDS, ContactDetails
 from app.core.history import record
+from app.core.import_files import ImportFile, find_import
 from app.core.import_matching import ADD, CHANGE, EarlierRows, StagedRow, match_rows
 from app.core.models import Place
 from app.core.opt_outs import forbid_numbers
 from app.core.phones import without_extension
 from app.core.places import find_place_for_owner
-from app.errors import Conflict, NotFound
+from app.errors import Conflict
 from app.storage.database import Database
 from app.storage.sql import load, load_all, load_first, run, update
 
@@ -33,50 +33,10 @@ MAX_ROWS_IN_REQUEST = 10_000  # of a file that is stored before the request is a
 
 
 @dataclass(frozen=True)
-class ImportFile:
-    """An import and the figures of its rows."""
-
-    id: int
-    place_id: int
-    # "reading", then "ready", "unmapped" (the owner must choose the columns) or "failed", then "storing" and
-    # "stored", or "discarded"
-    state: str
-    columns: str  # as stored; see column_fields
-    why: str | None  # why it failed, or why its columns aren't clear
-    rows: int  # of the file; 0 for contacts from a program, and until a spreadsheet is open
-    read: int  # rows staged so far
-    add_rows: int
-    change_rows: int  # also counts rows in which nothing is new
-    refuse_rows: int
-    created_at: float
-    layout: str | None  # how its text is read, as JSON
-
-    @property
-    def column_fields(self) -> dict[str, str | None]:
-        """The field of a contact that each column is read as, by its heading."""
-        fields: dict[str, str | None] = json.loads(self.columns or "{}")
-        return fields
-
-    @property
-    def is_opt_out_list(self) -> bool:
-        """True if the file holds numbers that must not be called, and no contacts."""
-        return bool(json.loads(self.layout or "{}").get("is_opt_out_list", False))
-
-
-@dataclass(frozen=True)
 class _RowToStore(StagedRow):
     """A staged row with its id."""
 
     id: int = 0
-
-
-def find_import(db: Connection, place: Place, file_id: int) -> ImportFile:
-    """Return an import of a place. Raises NotFound, also for one that was discarded."""
-    sql = "SELECT * FROM import_file WHERE id = :id AND place_id = :place AND state <> 'discarded'"
-    file = load_first(ImportFile, run(db, sql, id=file_id, place=place.id))
-    if file is None:
-        raise NotFound("There is no such import any more. Please upload the file again.")
-    return file
 
 
 def store_import(database: Database, at: float, slug: str, token: str, file_id: int) -> ImportFile:

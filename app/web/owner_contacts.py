@@ -10,15 +10,25 @@ from flask import Blueprint, request
 from sqlalchemy.engine import Connection
 
 from app.clock import now
-from app.core import contact_actions, contact_search, contacts, import_storing, imports, opt_outs
+from app.core import (
+    contact_actions,
+    contact_search,
+    contacts,
+    import_preview,
+    import_storing,
+    imports,
+    opt_outs,
+)
 from app.core.columns import is_may_call_heading, is_opt_out_heading
 from app.core.contact_actions import ActionOptions, ActionResult
 from app.core.contact_search import ContactFilter
 from app.core.contacts import TEXT_FIELDS, ContactFields, OpenCall, open_calls_of
 from app.core.countries import country_names
 from app.core.days import time_zones
-from app.core.import_storing import ImportFile
-from app.core.imports import InputRow, PreviewRow, RemarkGroup
+from app.core.import_columns import ColumnChoice, column_samples, parse_choices
+from app.core.import_files import ImportFile, find_import
+from app.core.import_preview import PreviewRow, RemarkGroup
+from app.core.import_staging import InputRow
 from app.core.models import Contact, Place, Report
 from app.core.phones import format_phone
 from app.core.places import find_place_for_owner
@@ -306,7 +316,7 @@ def show_import(place: str, token: str, file_id: int, error: ServiceError | None
     """Show what would be stored of a file."""
     with service().database.read() as db:
         row = find_place_for_owner(db, place, token)
-        file = import_storing.find_import(db, row, file_id)
+        file = find_import(db, row, file_id)
         content = _import_json(db, row, file)
     return page("import.html", content, row, error, upload=content, column_fields=COLUMN_FIELDS)
 
@@ -317,7 +327,7 @@ def choose_columns(place: str, token: str, file_id: int) -> Answer:
     """Say what each column of a file is; it is then read again."""
     database = service().database
     with database.read() as db:
-        file = import_storing.find_import(db, find_place_for_owner(db, place, token), file_id)
+        file = find_import(db, find_place_for_owner(db, place, token), file_id)
     choices, is_opt_out_list = _chosen_columns(file)
     imports.choose_columns(database, now(), place, token, file_id, choices, is_opt_out_list)
     return _back_to_import(place, token, file_id)
@@ -328,8 +338,8 @@ def download_refused(place: str, token: str, file_id: int) -> Answer:
     """Download the rows of a file that can't be stored, with the reasons; they can be uploaded again."""
     database = service().database
     with database.read() as db:
-        file = import_storing.find_import(db, find_place_for_owner(db, place, token), file_id)
-    return stream_csv(imports.refused_headings(file), imports.refused_cells(database, file))
+        file = find_import(db, find_place_for_owner(db, place, token), file_id)
+    return stream_csv(import_preview.refused_headings(file), import_preview.refused_cells(database, file))
 
 
 @owner_contacts.post(f"/<place>/manage/<token>/contacts/import/<{ID}:file_id>/store")
@@ -471,8 +481,8 @@ def _choices(db: Connection, place: Place) -> dict[str, list[dict[str, Any]]]:
 
 
 def _import_json(db: Connection, place: Place, file: ImportFile) -> dict[str, Any]:
-    refused = imports.refused_rows(db, file, MAX_REFUSED_ROWS)
-    remarks = imports.remarked_rows(db, file, MAX_REFUSED_ROWS)
+    refused = import_preview.refused_rows(db, file, MAX_REFUSED_ROWS)
+    remarks = import_preview.remarked_rows(db, file, MAX_REFUSED_ROWS)
     url = contacts_link(place)
     import_url = f"{url}/import/{file.id}"
     return {
@@ -487,16 +497,16 @@ def _import_json(db: Connection, place: Place, file: ImportFile) -> dict[str, An
         "columns": file.column_fields,
         "column_list": [
             {"heading": column.heading, "field": column.field, "cells": column.cells}
-            for column in imports.column_samples(db, file)
+            for column in column_samples(db, file)
         ],
         "is_opt_out_list": file.is_opt_out_list,
-        "preview": [_preview_json(place, row) for row in imports.preview_rows(db, file)],
+        "preview": [_preview_json(place, row) for row in import_preview.preview_rows(db, file)],
         "refused": [{"row": each.row, "why": each.why, "value": each.value} for each in refused],
-        "refused_groups": _groups_json(imports.remark_groups(db, file, refused=True)),
+        "refused_groups": _groups_json(import_preview.remark_groups(db, file, refused=True)),
         "remarks": [
             {"row": each.row, "remark": each.remark, "why": each.why, "value": each.value} for each in remarks
         ],
-        "remark_groups": _groups_json(imports.remark_groups(db, file, refused=False)),
+        "remark_groups": _groups_json(import_preview.remark_groups(db, file, refused=False)),
         "links": {
             "import": import_url,
             "columns": f"{import_url}/columns",
@@ -693,7 +703,7 @@ def _first(texts: list[str] | None) -> str | None:
     return texts[0] if texts else None
 
 
-def _chosen_columns(file: ImportFile) -> tuple[list[imports.ColumnChoice], bool | None]:
+def _chosen_columns(file: ImportFile) -> tuple[list[ColumnChoice], bool | None]:
     """Return what each column of a file is, and whether it is a list of numbers not to call. Raises BadInput.
 
     In a form, each column has a menu: column-0, column-1 and so on.
@@ -708,10 +718,10 @@ def _chosen_columns(file: ImportFile) -> tuple[list[imports.ColumnChoice], bool 
             raise BadInput("Do not call: this must be true or false.")
         if "columns" not in content:
             raise BadInput("Columns: please fill this in.")
-        return imports.parse_choices(file, content["columns"]), is_opt_out_list
+        return parse_choices(file, content["columns"]), is_opt_out_list
     names = [name for name in request.form if re.fullmatch("column-[0-9]{1,3}", name)]
     chosen = [request.form.get(f"column-{number}") or None for number in range(len(names))]
-    return imports.parse_choices(file, chosen), "do_not_call" in request.form
+    return parse_choices(file, chosen), "do_not_call" in request.form
 
 
 def _uploaded_content() -> bytes | str:
