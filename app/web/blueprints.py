@@ -19,6 +19,8 @@ from app.web.owner_calls import owner_calls
 from app.web.owner_contacts import owner_contacts
 from app.web.owner_counters import owner_counters
 from app.web.owner_exports import owner_exports
+from app.web.owner_imports import owner_imports
+from app.web.owner_opt_outs import owner_opt_outs
 from app.web.owner_queues import owner_queues
 from app.web.owner_settings import owner_settings
 from app.web.owner_stats import owner_stats
@@ -49,6 +51,8 @@ BLUEPRINTS = (
     owner_stats,
     owner_exports,
     owner_contacts,
+    owner_opt_outs,
+    owner_imports,
     owner_calls,
     owner_call_report,
     api,

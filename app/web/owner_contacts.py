@@ -1,59 +1,39 @@
-"""The owner's contacts: the list, one contact, actions on many, and files of contacts."""
+"""The owner's contacts: the list, one contact, and actions on many."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from flask import Blueprint, request
-from sqlalchemy.engine import Connection
 
 from app.clock import now
-from app.core import (
-    contact_actions,
-    contact_search,
-    contacts,
-    import_preview,
-    import_storing,
-    imports,
-    opt_outs,
-)
+from app.core import contact_actions, contact_search, contacts, imports
 from app.core.columns import is_may_call_heading, is_opt_out_heading
 from app.core.contact_actions import ActionOptions, ActionResult
 from app.core.contact_search import ContactFilter
-from app.core.contacts import TEXT_FIELDS, ContactFields, OpenCall, open_calls_of
+from app.core.contacts import TEXT_FIELDS, ContactFields
 from app.core.countries import country_names
 from app.core.days import time_zones
-from app.core.import_columns import ColumnChoice, column_samples, parse_choices
-from app.core.import_files import ImportFile, find_import
-from app.core.import_preview import PreviewRow, RemarkGroup
 from app.core.import_staging import InputRow
-from app.core.models import Contact, Place, Report
-from app.core.phones import format_phone
 from app.core.places import find_place_for_owner
-from app.core.queues import call_lists, find_call_list
+from app.core.queues import find_call_list
 from app.core.reports import reports_of
 from app.core.sheets import MAX_ROWS
-from app.core.tags import split_tags
-from app.core.wordlists import outcomes_of, reasons_of
 from app.errors import BadInput, ServiceError, TooLarge
-from app.storage.database import Database
 from app.text import tidy
-from app.web.csv_export import stream_csv
-from app.web.forms import (
-    UNTICKED,
-    ContactActionForm,
-    ContactFilterForm,
-    ContactForm,
-    OptOutForm,
-    PageForm,
-    PastedTextForm,
-    SearchForm,
+from app.web.contact_json import (
+    CSV_COLUMNS,
+    choices_json,
+    contact_report_json,
+    contacts_json,
+    contacts_link,
+    csv_batches,
 )
+from app.web.csv_export import stream_csv
+from app.web.forms import UNTICKED, ContactActionForm, ContactFilterForm, ContactForm, PageForm
 from app.web.owner import ADDED, SAVED
 from app.web.owner_json import owner_link
-from app.web.present import iso, slug_and_name
 from app.web.request import (
     accepts_contacts,
     fields_of,
@@ -74,44 +54,7 @@ from app.web.urls import ID, MAX_ID
 
 owner_contacts = Blueprint("owner_contacts", __name__)
 
-# What a column of a file can be, in the words of the page.
-COLUMN_FIELDS = {
-    "name": "Name",
-    "first_name": "First name",
-    "middle_name": "Middle name",
-    "last_name": "Last name",
-    "company": "Company",
-    "phone": "Phone",
-    "country_code": "Country code",
-    "area_code": "Area code",
-    "extension": "Extension",
-    "email": "Email",
-    "address": "Address",
-    "notes": "Notes",
-    "tags": "Tags",
-    "reference": "Your reference",
-    "timezone": "Time zone",
-    "do_not_call": "Do not call",
-    "may_call": "May be called",
-}
-
 MAX_REPORTS = 100  # on the page of a contact
-MAX_REFUSED_ROWS = 200  # on the page of an import
-EXPORT_BATCH = 500  # contacts read at once for a CSV file
-CSV_COLUMNS = [
-    "name",
-    "phone",
-    "email",
-    "address",
-    "notes",
-    "tags",
-    "reference",
-    "timezone",
-    "do_not_call",
-    "last_called_at",
-    "last_outcome",
-    "lists",
-]
 
 
 # ----- the list
@@ -125,7 +68,7 @@ def show_contacts(place: str, token: str, error: ServiceError | None = None) -> 
     with service().database.read() as db:
         row = find_place_for_owner(db, place, token)
         found = contact_search.contacts_page(db, row, ContactFilter(**filters), page_number)
-        choices = _choices(db, row)
+        choices = choices_json(db, row)
         content = {
             "contacts": contacts_json(db, now(), row, found.contacts),
             "total": found.total,
@@ -166,7 +109,7 @@ def download_contacts(place: str, token: str) -> Answer:
         row = find_place_for_owner(db, place, token)
         if wanted.in_list:
             find_call_list(db, row, wanted.in_list)  # better a 404 than half a file
-    return stream_csv(CSV_COLUMNS, _csv_batches(database, row, wanted))
+    return stream_csv(CSV_COLUMNS, csv_batches(database, row, wanted))
 
 
 @owner_contacts.post("/<place>/manage/<token>/contacts")
@@ -183,30 +126,19 @@ def add_contacts(place: str, token: str) -> Answer:
     added = imports.add_contacts(service().database, now, place, token, [row])
     if added.refused:
         raise BadInput(added.refused[0].why)
-    return _back_to_contacts(
+    return back_to_contacts(
         place, token, ADDED if added.added else "This contact was known, and was changed."
     )
 
 
-@owner_contacts.post("/<place>/manage/<token>/contacts/actions")
-@errors_on(show_contacts)
-def act_on_contacts(place: str, token: str) -> Answer:
-    """Run an action with the contacts that were chosen."""
-    refuse_unknown_fields(ContactActionForm, "ids", "match")
-    fields = parse(ContactActionForm, "action")
-    action = fields.pop("action")
-    if not request.is_json and "tag_named" in request.form:
-        fields["tag"] = tidy(request.form["tag_named"])  # in a form, `tag` is one of the filters
-    options = ActionOptions(**fields)
-    result = contact_actions.run_action(
-        service().database, now, place, token, action, _chosen_contacts(), options
-    )
+def back_to_contacts(place: str, token: str, message: str, **query: Any) -> Answer:
+    """Answer a press: the contacts as JSON, or a redirect to their page.
+
+    :param query: the filters that stay
+    """
     if wants_json():
-        changed = "added" if action == "add_to_list" else "changed"
-        return json_response({changed: result.changed, "skipped": dict(result.skipped)})
-    filters = {} if request.is_json else _filters_of_request()
-    query = {name: 1 if value is True else value for name, value in filters.items()}
-    return _back_to_contacts(place, token, _action_message(action, result, options), **query)
+        return show_contacts(place, token)
+    return see_other("owner_contacts.show_contacts", message, place=place, token=token, **query)
 
 
 # ----- one contact
@@ -219,8 +151,10 @@ def show_contact(place: str, token: str, contact_id: int, error: ServiceError | 
         row = find_place_for_owner(db, place, token)
         contact = contacts.find_contact(db, row, contact_id)
         content = contacts_json(db, now(), row, [contact])[0]
-        content["reports"] = [_report_json(row, each) for each in reports_of(db, contact.id, MAX_REPORTS)]
-        choices = _choices(db, row)
+        content["reports"] = [
+            contact_report_json(row, each) for each in reports_of(db, contact.id, MAX_REPORTS)
+        ]
+        choices = choices_json(db, row)
     content["links"] |= {"forget": f"{content['links']['contact']}/forget", "contacts": contacts_link(row)}
     return page("contact.html", content, row, error, contact=content, timezones=time_zones(), **choices)
 
@@ -241,148 +175,31 @@ def change_contact(place: str, token: str, contact_id: int) -> Answer:
 def forget_contact(place: str, token: str, contact_id: int) -> Answer:
     """Erase everything that is known of a contact."""
     write(contacts.forget_contact, place, token, contact_id)
-    return _back_to_contacts(place, token, "Erased permanently.")
+    return back_to_contacts(place, token, "Erased permanently.")
 
 
-# ----- numbers that must not be called
+# ----- actions on many
 
 
-@owner_contacts.get("/<place>/manage/<token>/contacts/do-not-call")
-def show_opt_outs(place: str, token: str, error: ServiceError | None = None) -> Answer:
-    """Show the numbers that must not be called, the newest first."""
-    search = parse_query(SearchForm).get("q")
-    with service().database.read() as db:
-        row = find_place_for_owner(db, place, token)
-        found, total = opt_outs.opt_outs_page(db, row, search)
-    url = contacts_link(row)
-    content = {
-        "numbers": [
-            {
-                "phone": format_phone(each.phone, row.country),
-                "tel": f"tel:{each.phone}",
-                "contacts": each.contacts,
-                "since": iso(each.created_at, row),
-            }
-            for each in found
-        ],
-        "total": total,
-        "links": {"do_not_call": f"{url}/do-not-call", "lift": f"{url}/do-not-call/lift", "contacts": url},
-    }
-    return page("opt_outs.html", content, row, error, opt_outs=content, search=search, panel=None)
-
-
-@owner_contacts.post("/<place>/manage/<token>/contacts/do-not-call")
-@errors_on(show_opt_outs)
-def forbid_number(place: str, token: str) -> Answer:
-    """Let nobody call a number."""
-    refuse_unknown_fields(OptOutForm)
-    write(opt_outs.forbid_number, place, token, parse(OptOutForm, "phone")["phone"], phone_confirmed())
-    return _back_to_opt_outs(place, token, ADDED)
-
-
-@owner_contacts.post("/<place>/manage/<token>/contacts/do-not-call/lift")
-@errors_on(show_opt_outs)
-def lift_number(place: str, token: str) -> Answer:
-    """Let a number be called again."""
-    refuse_unknown_fields(OptOutForm)
-    phone = parse(OptOutForm, "phone")["phone"]
-    write(opt_outs.lift_number, place, token, phone)
-    return _back_to_opt_outs(place, token, f"Calls to {phone} are allowed again.")
-
-
-def _back_to_opt_outs(place: str, token: str, message: str) -> Answer:
-    if wants_json():
-        return show_opt_outs(place, token)
-    return see_other("owner_contacts.show_opt_outs", message, place=place, token=token)
-
-
-# ----- files
-
-
-@owner_contacts.post("/<place>/manage/<token>/contacts/import")
-@accepts_contacts
+@owner_contacts.post("/<place>/manage/<token>/contacts/actions")
 @errors_on(show_contacts)
-def upload_contacts(place: str, token: str) -> Answer:
-    """Read a file, or rows that were pasted; nothing is stored yet."""
-    refuse_unknown_fields(PastedTextForm)
-    content = _uploaded_content()
-    is_opt_out_list = parse(PastedTextForm).get("do_not_call", False)
-    file = imports.upload(service().database, now(), place, token, content, is_opt_out_list)
-    return _back_to_import(place, token, file.id, status=201)
-
-
-@owner_contacts.get(f"/<place>/manage/<token>/contacts/import/<{ID}:file_id>")
-def show_import(place: str, token: str, file_id: int, error: ServiceError | None = None) -> Answer:
-    """Show what would be stored of a file."""
-    with service().database.read() as db:
-        row = find_place_for_owner(db, place, token)
-        file = find_import(db, row, file_id)
-        content = _import_json(db, row, file)
-    return page("import.html", content, row, error, upload=content, column_fields=COLUMN_FIELDS)
-
-
-@owner_contacts.post(f"/<place>/manage/<token>/contacts/import/<{ID}:file_id>/columns")
-@errors_on(show_import, "place", "token", "file_id")
-def choose_columns(place: str, token: str, file_id: int) -> Answer:
-    """Say what each column of a file is; it is then read again."""
-    database = service().database
-    with database.read() as db:
-        file = find_import(db, find_place_for_owner(db, place, token), file_id)
-    choices, is_opt_out_list = _chosen_columns(file)
-    imports.choose_columns(database, now(), place, token, file_id, choices, is_opt_out_list)
-    return _back_to_import(place, token, file_id)
-
-
-@owner_contacts.get(f"/<place>/manage/<token>/contacts/import/<{ID}:file_id>/refused.csv")
-def download_refused(place: str, token: str, file_id: int) -> Answer:
-    """Download the rows of a file that can't be stored, with the reasons; they can be uploaded again."""
-    database = service().database
-    with database.read() as db:
-        file = find_import(db, find_place_for_owner(db, place, token), file_id)
-    return stream_csv(import_preview.refused_headings(file), import_preview.refused_cells(database, file))
-
-
-@owner_contacts.post(f"/<place>/manage/<token>/contacts/import/<{ID}:file_id>/store")
-@errors_on(show_import, "place", "token", "file_id")
-def store_import(place: str, token: str, file_id: int) -> Answer:
-    """Store the contacts of a file."""
-    file = import_storing.store_import(service().database, now(), place, token, file_id)
-    message = None  # the page says that it takes a while
-    if file.state != "storing":
-        message = f"Added {file.add_rows:,}, changed {file.change_rows:,}, skipped {file.refuse_rows:,}."
-    return _back_to_import(place, token, file_id, message)
-
-
-@owner_contacts.post(f"/<place>/manage/<token>/contacts/import/<{ID}:file_id>/discard")
-@errors_on(show_import, "place", "token", "file_id")
-def discard_import(place: str, token: str, file_id: int) -> Answer:
-    """Discard a file."""
-    write(imports.discard_import, place, token, file_id)
-    return _back_to_contacts(place, token, "Import discarded. Nothing was stored.")
-
-
-# ----- answering
-
-
-def contacts_link(place: Place) -> str:
-    """Return the link of a place's list of contacts."""
-    return f"{owner_link(place)}/contacts"
-
-
-def _back_to_contacts(place: str, token: str, message: str, **query: Any) -> Answer:
+def act_on_contacts(place: str, token: str) -> Answer:
+    """Run an action with the contacts that were chosen."""
+    refuse_unknown_fields(ContactActionForm, "ids", "match")
+    fields = parse(ContactActionForm, "action")
+    action = fields.pop("action")
+    if not request.is_json and "tag_named" in request.form:
+        fields["tag"] = tidy(request.form["tag_named"])  # in a form, `tag` is one of the filters
+    options = ActionOptions(**fields)
+    result = contact_actions.run_action(
+        service().database, now, place, token, action, _chosen_contacts(), options
+    )
     if wants_json():
-        return show_contacts(place, token)
-    return see_other("owner_contacts.show_contacts", message, place=place, token=token, **query)
-
-
-def _back_to_import(
-    place: str, token: str, file_id: int, message: str | None = None, status: int = 200
-) -> Answer:
-    if not wants_json():
-        return see_other("owner_contacts.show_import", message, place=place, token=token, file_id=file_id)
-    response = show_import(place, token, file_id)
-    response.status_code = status
-    return response
+        changed = "added" if action == "add_to_list" else "changed"
+        return json_response({changed: result.changed, "skipped": dict(result.skipped)})
+    filters = {} if request.is_json else _filters_of_request()
+    query = {name: 1 if value is True else value for name, value in filters.items()}
+    return back_to_contacts(place, token, _action_message(action, result, options), **query)
 
 
 # What the page says after an action.
@@ -421,160 +238,6 @@ def _action_message(action: str, result: ActionResult, options: ActionOptions) -
         )
         message += f", {result.skipped.total():,} skipped: {reasons}"
     return f"{message}."
-
-
-# ----- JSON and CSV
-
-
-def contacts_json(db: Connection, at: float, place: Place, found: list[Contact]) -> list[dict[str, Any]]:
-    """Return what the owner sees of contacts."""
-    calls = open_calls_of(db, at, [contact.id for contact in found])
-    return [_contact_json(place, contact, calls.get(contact.id, [])) for contact in found]
-
-
-def _contact_json(place: Place, contact: Contact, calls: list[OpenCall]) -> dict[str, Any]:
-    return {
-        "id": contact.id,
-        "name": contact.name,
-        "phone": format_phone(contact.phone, place.country),
-        "tel": f"tel:{contact.phone}",
-        "email": contact.email,
-        "address": contact.address,
-        "notes": contact.notes,
-        "tags": contact.tag_list,
-        "reference": contact.reference,
-        "timezone": contact.timezone,
-        "do_not_call": contact.do_not_call,
-        "last_called_at": iso(contact.last_called_at, place),
-        "last_outcome": contact.last_outcome,
-        "lists": [
-            {"slug": call.slug, "name": call.name, "state": call.state, "due_at": iso(call.due_at, place)}
-            for call in calls
-        ],
-        "links": {"contact": f"{contacts_link(place)}/{contact.id}"},
-    }
-
-
-def _report_json(place: Place, report: Report) -> dict[str, Any]:
-    return {
-        "at": iso(report.created_at, place),
-        "servicer": report.servicer,
-        "list": report.list,
-        "outcome": report.outcome,
-        "effect": report.effect,
-        "notes": report.notes,
-        "incoming": report.incoming,
-        "closed": report.closed,
-        "call_back_at": iso(report.call_back_at, place),
-        "referred_to": report.referred_to,
-        "seconds": report.seconds,
-    }
-
-
-def _choices(db: Connection, place: Place) -> dict[str, list[dict[str, Any]]]:
-    """Return the lists, reasons and outcomes that can be chosen on the pages of contacts."""
-    return {
-        "lists": [slug_and_name(call_list) for call_list in call_lists(db, place)],
-        "reasons": [{"id": reason.id, "name": reason.name} for reason in reasons_of(db, place)],
-        "outcomes": [{"id": outcome.id, "name": outcome.name} for outcome in outcomes_of(db, place)],
-    }
-
-
-def _import_json(db: Connection, place: Place, file: ImportFile) -> dict[str, Any]:
-    refused = import_preview.refused_rows(db, file, MAX_REFUSED_ROWS)
-    remarks = import_preview.remarked_rows(db, file, MAX_REFUSED_ROWS)
-    url = contacts_link(place)
-    import_url = f"{url}/import/{file.id}"
-    return {
-        "id": file.id,
-        "state": file.state,
-        "rows": file.rows,
-        "read": file.read,
-        "why": file.why,
-        "add": file.add_rows,
-        "change": file.change_rows,
-        "refuse": file.refuse_rows,
-        "columns": file.column_fields,
-        "column_list": [
-            {"heading": column.heading, "field": column.field, "cells": column.cells}
-            for column in column_samples(db, file)
-        ],
-        "is_opt_out_list": file.is_opt_out_list,
-        "preview": [_preview_json(place, row) for row in import_preview.preview_rows(db, file)],
-        "refused": [{"row": each.row, "why": each.why, "value": each.value} for each in refused],
-        "refused_groups": _groups_json(import_preview.remark_groups(db, file, refused=True)),
-        "remarks": [
-            {"row": each.row, "remark": each.remark, "why": each.why, "value": each.value} for each in remarks
-        ],
-        "remark_groups": _groups_json(import_preview.remark_groups(db, file, refused=False)),
-        "links": {
-            "import": import_url,
-            "columns": f"{import_url}/columns",
-            "refused_csv": f"{import_url}/refused.csv",
-            "store": f"{import_url}/store",
-            "discard": f"{import_url}/discard",
-            "contacts": url,
-        },
-    }
-
-
-def _groups_json(groups: list[RemarkGroup]) -> list[dict[str, Any]]:
-    return [
-        {
-            "why": group.why,
-            "rows": group.rows,
-            "examples": [
-                {"row": each.row, "value": each.value, "remark": each.sentence} for each in group.examples
-            ],
-        }
-        for group in groups
-    ]
-
-
-def _preview_json(place: Place, row: PreviewRow) -> dict[str, Any]:
-    return {
-        "row": row.row,
-        "what": row.what,
-        "name": row.name,
-        "phone": format_phone(row.phone, place.country),
-        "email": row.email,
-        "address": row.address,
-        "notes": row.notes,
-        "reference": row.reference,
-        "timezone": row.timezone,
-        "why": row.why,
-        "tags": split_tags(row.tags),
-    }
-
-
-def _csv_batches(database: Database, place: Place, wanted: ContactFilter) -> Iterator[list[list[Any]]]:
-    after_id = 0
-    while True:
-        with database.read() as db:
-            batch = contact_search.contacts_after(db, place, wanted, after_id, EXPORT_BATCH)
-            calls = open_calls_of(db, now(), [contact.id for contact in batch])
-        if not batch:
-            return
-        yield [_csv_row(place, contact, calls.get(contact.id, [])) for contact in batch]
-        after_id = batch[-1].id
-
-
-def _csv_row(place: Place, contact: Contact, calls: list[OpenCall]) -> list[Any]:
-    """Return the cells of CSV_COLUMNS."""
-    return [
-        contact.name,
-        format_phone(contact.phone, place.country),
-        contact.email,
-        contact.address,
-        contact.notes,
-        ", ".join(contact.tag_list),
-        contact.reference,
-        contact.timezone,
-        contact.do_not_call,
-        iso(contact.last_called_at, place),
-        contact.last_outcome,
-        ", ".join(call.name for call in calls),
-    ]
 
 
 # ----- reading requests
@@ -701,36 +364,3 @@ def _contact_from_json(content: Any) -> ContactFields:
 
 def _first(texts: list[str] | None) -> str | None:
     return texts[0] if texts else None
-
-
-def _chosen_columns(file: ImportFile) -> tuple[list[ColumnChoice], bool | None]:
-    """Return what each column of a file is, and whether it is a list of numbers not to call. Raises BadInput.
-
-    In a form, each column has a menu: column-0, column-1 and so on.
-    """
-    if request.is_json:
-        content = json_object()
-        unknown = content.keys() - {"columns", "do_not_call"}
-        if unknown:
-            raise BadInput(f"There is no field {min(unknown)} here: the fields are columns, do_not_call.")
-        is_opt_out_list = content.get("do_not_call")
-        if is_opt_out_list is not None and type(is_opt_out_list) is not bool:
-            raise BadInput("Do not call: this must be true or false.")
-        if "columns" not in content:
-            raise BadInput("Columns: please fill this in.")
-        return parse_choices(file, content["columns"]), is_opt_out_list
-    names = [name for name in request.form if re.fullmatch("column-[0-9]{1,3}", name)]
-    chosen = [request.form.get(f"column-{number}") or None for number in range(len(names))]
-    return parse_choices(file, chosen), "do_not_call" in request.form
-
-
-def _uploaded_content() -> bytes | str:
-    """Return the file that was uploaded, or the text that was pasted. Raises BadInput."""
-    if request.is_json:
-        content: bytes | str | None = parse(PastedTextForm, "text")["text"]
-    else:
-        file = request.files.get("file")
-        content = file.read() if file and file.filename else request.form.get("text")
-    if not content:
-        raise BadInput("File: please choose one, or paste the rows.")
-    return content
