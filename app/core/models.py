@@ -348,7 +348,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Service:
+class ReferralService:
     """A service outside that a caller can refer somebody to."""
 
     id: int

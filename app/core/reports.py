@@ -17,7 +17,7 @@ from app.core.days import day_begins, local_time, next_day
 from app.core.desks import Desk, update_desk
 from app.core.history import record
 from app.core.mail_addresses import MailLinks
-from app.core.models import Contact, Outcome, Place, Queue, Report, Service, Servicer, Ticket
+from app.core.models import Contact, Outcome, Place, Queue, ReferralService, Report, Servicer, Ticket
 from app.core.phones import ANY_READING
 from app.core.queries import OPEN_CALL, OPEN_STATES, SELECT_TICKETS
 from app.core.queues import get_queue
@@ -51,7 +51,7 @@ class _ParsedDetails:
     outcome: Outcome
     notes: str | None
     call_back_at: float | None
-    target: Queue | Service | None
+    target: Queue | ReferralService | None
     refer_note: str | None
 
 
@@ -267,12 +267,12 @@ def _parse_time(text: str, timezone: str) -> float:
         raise BadInput("Call back at: please write a date and a time, such as 2026-11-23T14:30.") from None
 
 
-def _find_target(db: Connection, desk: Desk, name: str) -> Queue | Service:
+def _find_target(db: Connection, desk: Desk, name: str) -> Queue | ReferralService:
     lists = calls.lists_to_refer_to(db, desk.place, desk.servicer)
     for call_list in lists:
         if call_list.slug == name:
             return call_list
-    targets: list[Queue | Service] = [*lists, *services_of(db, desk.place)]
+    targets: list[Queue | ReferralService] = [*lists, *services_of(db, desk.place)]
     for target in targets:
         if plain_name(target.name) == plain_name(name):
             return target

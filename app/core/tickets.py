@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
@@ -14,7 +14,6 @@ from app.core.models import DETAILS, CustomerDetails, Place, Queue, Ticket, Wait
 from app.core.phones import ANY_READING, read_phone
 from app.core.places import find_place, find_place_for_owner, new_token
 from app.core.queries import (
-    CALL_ORDER,
     ERASE_PERSONAL_DATA,
     JOIN_TIME,
     NORMAL_PRIORITY,
@@ -35,7 +34,6 @@ from app.core.transitions import (
     start_day,
     state_at,
 )
-from app.core.wait_line import Away
 from app.errors import BadInput, Conflict, NotFound
 from app.storage.schema import HOLDS_PERSONAL_DATA
 from app.storage.sql import load, load_all, load_first, run, update
@@ -216,45 +214,6 @@ def tickets_of_browser(db: Connection, at: float, slug: str, browser: str) -> li
               ORDER BY ticket.id DESC"""
     tickets = load_all(Ticket, run(db, sql, browser=browser, place=place.id))
     return [ticket for ticket in tickets if state_at(ticket, place, at) in OPEN_STATES]
-
-
-def count_ahead(db: Connection, ticket: Ticket, queue_ids: Iterable[int], day: str) -> dict[int, int]:
-    """Return how many waiting tickets would be called before this one, by queue.
-
-    They are counted in the ticket's own queue and in these; a queue without any is left out.
-    """
-    sql = f"""SELECT queue_id, count(*) AS ahead FROM ticket
-              WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day
-              AND ({CALL_ORDER}) < (:priority, :joined_at, :id) GROUP BY queue_id"""
-    result = run(
-        db,
-        sql,
-        queues=[ticket.queue_id, *queue_ids],
-        day=day,
-        priority=ticket.priority,
-        joined_at=ticket.joined_at,
-        id=ticket.id,
-    )
-    return {row.queue_id: row.ahead for row in result}
-
-
-def away_ahead(db: Connection, at: float, ticket: Ticket, queue_ids: Iterable[int], day: str) -> list[Away]:
-    """Return those of count_ahead() who let others go first."""
-    sql = f"""SELECT queue_id, away_until - :at AS rest_s FROM ticket
-              WHERE queue_id IN :queues AND state = 'waiting' AND series >= :day
-              AND away_until IS NOT NULL AND away_until > :at
-              AND ({CALL_ORDER}) < (:priority, :joined_at, :id)"""
-    result = run(
-        db,
-        sql,
-        queues=[ticket.queue_id, *queue_ids],
-        day=day,
-        at=at,
-        priority=ticket.priority,
-        joined_at=ticket.joined_at,
-        id=ticket.id,
-    )
-    return [Away(row.queue_id, row.rest_s) for row in result]
 
 
 # ----- leaving the line

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy.engine import Connection
 
 from app.core.history import record
-from app.core.models import Outcome, Place, Reason, Service
+from app.core.models import Outcome, Place, Reason, ReferralService
 from app.core.places import find_place_for_owner
 from app.errors import BadInput, Conflict, NotFound
 from app.storage.sql import insert, insert_returning, load, load_all, run
@@ -56,10 +56,10 @@ def outcomes_of(db: Connection, place: Place) -> list[Outcome]:
     return load_all(Outcome, run(db, sql, place=place.id))
 
 
-def services_of(db: Connection, place: Place) -> list[Service]:
+def services_of(db: Connection, place: Place) -> list[ReferralService]:
     """Return the services of a place, in the order in which they were added."""
     sql = "SELECT * FROM service WHERE place_id = :place ORDER BY id"
-    return load_all(Service, run(db, sql, place=place.id))
+    return load_all(ReferralService, run(db, sql, place=place.id))
 
 
 # ----- adding
@@ -98,16 +98,16 @@ def add_service(
     name: str,
     phone: str | None = None,
     link: str | None = None,
-) -> Service:
+) -> ReferralService:
     """Add a service for the owner. Raises Conflict if there is one with the same plain name."""
     place = find_place_for_owner(db, slug, token)
     _check_unused(name, services_of(db, place))
     record(db, at, place.id, "add-service")
     row = insert_returning(db, "service", place_id=place.id, name=name, phone=phone, link=link)
-    return load(Service, row)
+    return load(ReferralService, row)
 
 
-def _check_unused(name: str, others: Sequence[Reason | Outcome | Service]) -> None:
+def _check_unused(name: str, others: Sequence[Reason | Outcome | ReferralService]) -> None:
     for other in others:
         if plain_name(other.name) == plain_name(name):
             raise Conflict(f"There is “{other.name}” already.")
@@ -143,6 +143,6 @@ def remove_service(db: Connection, at: float, slug: str, token: str, service_id:
     record(db, at, place.id, "remove-service")
 
 
-def _check_present(word_id: int, words: Sequence[Reason | Outcome | Service]) -> None:
+def _check_present(word_id: int, words: Sequence[Reason | Outcome | ReferralService]) -> None:
     if all(word.id != word_id for word in words):
         raise NotFound(_ALREADY_REMOVED)

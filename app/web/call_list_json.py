@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from app.core.contacts import count_contacts
 from app.core.mail_addresses import address_state
-from app.core.models import Outcome, Place, Queue, Reason, Service
+from app.core.models import Outcome, Place, Queue, Reason, ReferralService
 from app.core.queues import callers_of
 from app.core.tags import split_tags
 from app.core.wordlists import outcomes_of, reasons_of, services_of
@@ -69,6 +69,6 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
     return {"id": outcome.id, "name": outcome.name, "effect": outcome.effect}
 
 
-def service_json(helper: Service) -> dict[str, Any]:
+def service_json(helper: ReferralService) -> dict[str, Any]:
     """Return a service that callers refer people to."""
     return {"id": helper.id, "name": helper.name, "phone": helper.phone, "link": helper.link}

@@ -12,12 +12,10 @@ from flask import Blueprint, Response, request, session, url_for
 from app.clock import now
 from app.core import call_requests, calls, more_time, plans, queues, tickets, transitions
 from app.core.call_requests import CallRequest
-from app.core.days import day_of
-from app.core.line_events import LineEvent, latest_line_events
 from app.core.models import Place, Queue, Step, Ticket, WaitRange
 from app.core.phones import format_phone
 from app.core.places import find_place
-from app.core.wait import not_before
+from app.core.position import NO_POSITION, Position, position_of
 from app.errors import NotFound, ServiceError
 from app.web.compressed import accepts_gzip
 from app.web.forms import (
@@ -147,7 +145,7 @@ def take_number(place: str, queue: str) -> Answer:
     wait = None
     if ticket.wait_from is not None and ticket.wait_to is not None:
         wait = WaitRange(ticket.wait_from, ticket.wait_to)
-    content = ticket_json(taken.place, taken.queue, ticket, ahead=taken.queue.waiting - 1, wait=wait)
+    content = ticket_json(taken.place, taken.queue, ticket, Position(taken.queue.waiting - 1, wait))
     _add_subscriptions(content, subscriptions_of_new_ticket(content["links"]["ticket"]))
     return json_response(content, 201)
 
@@ -192,21 +190,13 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
         told = subscriptions_json(
             db, queue, ticket, transitions.state_at(ticket, row, at), _ticket_url(row, ticket)
         )
-        ahead, wait, line_events = 0, None, []
         plan = plans.plan_of(db, ticket)
-        phone = None
+        position, phone = NO_POSITION, None
         if queue.is_call_list:
             phone = format_phone(calls.get_call(db, ticket).contact.phone, row.country)
         elif ticket.state == "waiting":
-            line = service().waits.line_of(db, at, row, queue)
-            ahead_by_queue = tickets.count_ahead(db, ticket, line.queue_ids, day_of(row, at))
-            ahead = ahead_by_queue.get(queue.id, 0)
-            away = tickets.away_ahead(db, at, ticket, line.queue_ids, day_of(row, at))
-            away_s = None if ticket.away_until is None else ticket.away_until - at
-            promised_s = None if ticket.promised_until is None else ticket.promised_until - at
-            wait = not_before(away_s, line.range_behind(ahead_by_queue, away, promised_s))
-            line_events = latest_line_events(db, row, ticket)
-    content = ticket_json(row, queue, ticket, ahead=ahead, wait=wait, line_events=line_events, plan=plan)
+            position = position_of(db, at, row, queue, ticket, service().waits)
+    content = ticket_json(row, queue, ticket, position, plan)
     _add_subscriptions(content, told)
     if queue.is_call_list:
         content["phone"] = phone
@@ -302,16 +292,9 @@ def _ticket_url(place: Place, ticket: Ticket) -> str:
 
 
 def ticket_json(
-    place: Place,
-    queue: Queue,
-    ticket: Ticket,
-    *,
-    ahead: int = 0,
-    wait: WaitRange | None = None,
-    line_events: Sequence[LineEvent] = (),
-    plan: Sequence[Step] = (),
+    place: Place, queue: Queue, ticket: Ticket, position: Position = NO_POSITION, plan: Sequence[Step] = ()
 ) -> dict[str, Any]:
-    """Return what a customer sees of their ticket; `ahead`, `wait` and `line_events` count while it waits.
+    """Return what a customer sees of their ticket; its position is shown while it waits.
 
     `plan` holds the queues that they pass through.
     """
@@ -344,9 +327,9 @@ def ticket_json(
         "state": state,
         "queue": queue.slug,
         "queue_name": queue.name,
-        "ahead": ahead if is_waiting else None,
-        "estimated_wait": wait_json(wait) if is_waiting else None,
-        "steps": [line_event_json(each, place) for each in line_events] if is_waiting else [],
+        "ahead": position.ahead if is_waiting else None,
+        "estimated_wait": wait_json(position.wait) if is_waiting else None,
+        "steps": [line_event_json(each, place) for each in position.line_events] if is_waiting else [],
         "plan": plan_json(ticket, plan),
         "desk": ticket.desk if is_called else None,
         "door": ticket.door if is_called else None,
