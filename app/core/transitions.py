@@ -71,7 +71,7 @@ class TicketChanges(TypedDict, total=False):
     soon_at: float | None
 
 
-class Position(TypedDict, total=False):
+class PlaceInLine(TypedDict, total=False):
     """The columns that decide where in the line a ticket waits; without any it stays where it is."""
 
     priority: int
@@ -249,7 +249,7 @@ def record_ticket_event(
 # ----- special cases
 
 
-def position_behind(db: Connection, queue_id: int, day: str, places: int) -> Position:
+def position_behind(db: Connection, queue_id: int, day: str, places: int) -> PlaceInLine:
     """Return the position behind the next `places` tickets of a queue; an empty one if nobody waits."""
     line = waiting_tickets(db, [queue_id], day, places + 1)
     if not line:
