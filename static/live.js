@@ -190,6 +190,10 @@ export function fill(element, ...nodes) {
   element.append(...nodes);
 }
 
+// Whether this is an iPhone or an iPad; the latter says that it is a Mac.
+export const isApple = /iP(hone|ad|od)/.test(navigator.userAgent)
+  || (navigator.platform === 'MacIntel' && navigator.maxTouchPoints > 1);
+
 // Whether the page was touched: one that never was may not buzz, and browsers write an error then.
 export const wasTouched = () => !navigator.userActivation || navigator.userActivation.hasBeenActive;
 

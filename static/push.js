@@ -1,16 +1,13 @@
 // Notifications of this device: asking for permission, and its push subscription. For the ticket (notify.js) and the
 // owner's alerts (alerts.js), each of which has a button that turns them on and off.
-import { ask } from './live.js';
+import { ask, isApple } from './live.js';
 
 const BLOCKED = 'Notifications are blocked in your browser’s settings.';
 const FAILED = 'Notifications don’t work here just now.';
 const WORKER = '/push-worker.js';
 
-const isApple = /iP(hone|ad|od)/.test(navigator.userAgent)
-  || (navigator.platform === 'MacIntel' && navigator.maxTouchPoints > 1);
-
 export const hasPush = Boolean(window.isSecureContext && navigator.serviceWorker && window.PushManager && window.Notification);
-// Apple has them only for pages on the home screen.
+// iPhones and iPads have them only in pages on the home screen.
 export const needsInstall = !hasPush && isApple && window.isSecureContext;
 
 // The key of the server, as a browser wants it.

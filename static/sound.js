@@ -1,6 +1,7 @@
 // Two notes, made here: nothing to load, nothing to wait for. A browser lets a page sound only after a touch, so
 // the button shows what is really so, and a page that has been allowed before waits for the first touch. A kiosk that
 // needs no touch rings from the start.
+import { isApple } from './live.js';
 
 const remembered = key => { try { return localStorage.getItem(key); } catch (error) { return null; } };
 const remember = (key, value) => {
@@ -9,8 +10,6 @@ const remember = (key, value) => {
 
 // iPhones with the silent switch on mute what a page makes itself, unless it says that it plays. Those that can't be
 // told (before iOS 17) let a sound file play.
-const isApple = /iP(hone|ad|od)/.test(navigator.userAgent)
-  || (navigator.platform === 'MacIntel' && navigator.maxTouchPoints > 1);
 const audioSession = navigator.audioSession;
 
 function file() {
