@@ -14,8 +14,8 @@ from datetime import date, datetime
 
 from sqlalchemy.engine import Connection
 
-from app.core.calls import AGREED_S
 from app.core.days import day_begins, day_of, days_between, next_day
+from app.core.due_calls import AGREED_S
 from app.core.models import Place
 from app.core.queries import OPEN_CALL
 from app.storage.sql import load_all, run

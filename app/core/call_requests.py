@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
-from app.core.calls import add_calls, find_open_call, get_call, merged_note
+from app.core.calls import find_open_call, get_call, merged_note
 from app.core.contacts import find_or_add_contact
+from app.core.contacts_on_lists import add_calls
 from app.core.history import record
 from app.core.mail_addresses import MailLinks, address_key, ask_to_confirm, is_confirmed, remember_address
 from app.core.mail_texts import new_request

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
-from app.core.calls import add_calls, cancel_calls, change_priority
 from app.core.contact_search import IN_PLACE, ContactFilter, matching_ids
 from app.core.contacts import erase_import_details, forget_contacts
+from app.core.contacts_on_lists import add_calls, cancel_calls, change_priority
 from app.core.models import Place, Queue
 from app.core.opt_outs import forbid_numbers, lift_numbers, record_change_of_many
 from app.core.places import find_place_for_owner

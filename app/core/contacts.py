@@ -13,7 +13,7 @@ from typing import Any, Literal, TypedDict, get_args
 from sqlalchemy.engine import Connection
 
 from app.clock import DAY_S
-from app.core.calls import cancel_calls, erase_call_details
+from app.core.contacts_on_lists import cancel_calls, erase_call_details
 from app.core.days import time_zones
 from app.core.history import record
 from app.core.models import Contact, Place

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
-from app.core.calls import cancel_calls
+from app.core.contacts_on_lists import cancel_calls
 from app.core.history import record
 from app.core.models import Place
 from app.core.phones import read_phone, read_phones, without_extension

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from app.clock import DAY_S
 from app.core import calls
 from app.core.contacts import find_or_add_contact, forbid_calls
+from app.core.contacts_on_lists import add_calls
 from app.core.days import day_begins, local_time, next_day
 from app.core.desks import Desk, update_desk
 from app.core.history import record
@@ -386,7 +387,7 @@ def _call_back(
             db, at, ended, due_at=call_back_at, tries=ended.tries, call_list=call_back_list, agreed=True
         )
     elif subject.call_list is not None:
-        calls.add_calls(db, at, subject.call_list, [subject.contact.id], due_at=call_back_at, agreed=True)
+        add_calls(db, at, subject.call_list, [subject.contact.id], due_at=call_back_at, agreed=True)
 
 
 def _retry(db: Connection, at: float, ended: Ticket, call_list: Queue) -> None:
@@ -400,7 +401,7 @@ def _refer(db: Connection, at: float, subject: _Subject, target: Queue, note: st
     source = subject.call_list
     # Who was on a restricted list is nobody else's business.
     reason = "Referred" if source is None or source.restricted else f"Referred from {source.name}"
-    calls.add_calls(db, at, target, [subject.contact.id], reason=reason)
+    add_calls(db, at, target, [subject.contact.id], reason=reason)
     call = calls.find_open_call(db, target, subject.contact.id)
     if call is not None and note:
         calls.add_note(db, call, note)

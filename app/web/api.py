@@ -10,8 +10,8 @@ from flask import Blueprint, request
 from app.clock import now
 from app.core import calls, reports
 from app.core.call_stats import caller_stats as stats_of_caller
-from app.core.calls import count_calls
 from app.core.desks import find_desk
+from app.core.due_calls import count_calls
 from app.core.models import Outcome, Place
 from app.core.wordlists import outcomes_of, plain_name
 from app.errors import BadInput

@@ -12,8 +12,8 @@ from sqlalchemy.engine import Connection
 from app.clock import HOUR_S, MINUTE_S, now
 from app.core import calls, reports
 from app.core.call_stats import caller_stats
-from app.core.calls import ListCounts, count_calls
 from app.core.days import iso_in
+from app.core.due_calls import ListCounts, count_calls
 from app.core.models import Call, Place, Queue, Report, Servicer
 from app.core.phones import format_phone
 from app.core.queues import call_lists

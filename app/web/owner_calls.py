@@ -11,8 +11,8 @@ from sqlalchemy.engine import Connection
 from app.clock import now
 from app.core import call_stats, calls, reports, wordlists
 from app.core.call_stats import ClaimedCall, ListStats, WaitingCall
-from app.core.calls import count_calls
 from app.core.days import day_begins, day_of, next_day
+from app.core.due_calls import count_calls
 from app.core.models import Place, Queue
 from app.core.phones import format_phone
 from app.core.places import find_place_for_owner

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from app.core.alerts import EMPTY_DESK, alerts_of
-from app.core.calls import count_calls
 from app.core.counters import counters_of
+from app.core.due_calls import count_calls
 from app.core.models import Place, Ticket
 from app.core.queues import call_lists
 from app.core.servicers import servicers_of
