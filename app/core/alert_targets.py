@@ -14,6 +14,7 @@ from app.core.mail_texts import owner_alert
 from app.core.models import BY_PUSH, Place, Subscription
 from app.core.outbox import ALERT, queue_mail, queue_push
 from app.core.places import PlaceChanges, find_place, find_place_for_owner
+from app.core.subscriptions import delete_subscription
 from app.core.web_push import TTL_S, Browser, PushMessage, origin_of
 from app.errors import BadInput, Conflict
 from app.storage.sql import insert, load_all, run, update
@@ -76,8 +77,7 @@ def remove_device(db: Connection, at: float, slug: str, token: str, endpoint: st
     place = find_place_for_owner(db, slug, token)
     for each in devices_of(db, place):
         if endpoint in (None, each.endpoint):
-            run(db, "DELETE FROM mail WHERE subscription_id = :id", id=each.id)
-            run(db, "DELETE FROM subscription WHERE id = :id", id=each.id)
+            delete_subscription(db, each.id)
             record(db, at, place.id, "change-place", detail="alert_device")
 
 

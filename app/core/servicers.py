@@ -99,6 +99,20 @@ def start_serving(
         return known
     if known:
         update(db, "servicer", known.id, browser=None)
+    servicer = _add_servicer(db, at, place, name, desk, browser, all_queues=True)
+    return assign_queues(db, place, servicer, queues or [])
+
+
+def _add_servicer(
+    db: Connection,
+    at: float,
+    place: Place,
+    name: str,
+    desk: str | None,
+    browser: str | None,
+    *,
+    all_queues: bool,
+) -> Servicer:
     row = insert_returning(
         db,
         "servicer",
@@ -107,13 +121,13 @@ def start_serving(
         desk=desk,
         token=new_token(),
         browser=browser,
-        all_queues=1,
+        all_queues=int(all_queues),
         on_duty=1,
         created_at=at,
     )
     servicer = load(Servicer, row)
     record(db, at, place.id, "start-serving", servicer_id=servicer.id)
-    return assign_queues(db, place, servicer, queues or [])
+    return servicer
 
 
 def end_shift(db: Connection, at: float, place: Place, servicer: Servicer) -> None:
@@ -140,24 +154,11 @@ def successor_of(
 
     A customer at the desk stays there, and is served by the new servicer.
     """
-    row = insert_returning(
-        db,
-        "servicer",
-        place_id=place.id,
-        name=name,
-        desk=desk,
-        token=new_token(),
-        browser=browser,
-        all_queues=int(servicer.all_queues),
-        on_duty=1,
-        created_at=at,
-    )
-    successor = load(Servicer, row)
+    successor = _add_servicer(db, at, place, name, desk, browser, all_queues=servicer.all_queues)
     for table in ("servicer_queue", "caller"):
         sql = f"""INSERT INTO {table} (servicer_id, queue_id)
                   SELECT :successor, queue_id FROM {table} WHERE servicer_id = :servicer"""
         run(db, sql, successor=successor.id, servicer=servicer.id)
-    record(db, at, place.id, "start-serving", servicer_id=successor.id)
     ticket = current_ticket(db, servicer)
     if ticket is not None and not ticket.is_call:
         update(db, "ticket", ticket.id, servicer_id=successor.id)
