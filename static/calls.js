@@ -1,4 +1,4 @@
-// A caller's desk: how long her call is hers, and notes that nothing loses.
+// A caller's desk: how long the call is theirs, and notes that nothing loses.
 import './forms.js';
 import { ask, say, watch } from './live.js';
 import { quietForms, refresh } from './swap.js';
@@ -10,7 +10,7 @@ const page = document.querySelector('main');
 const find = id => document.getElementById(id);
 const { here } = document.body.dataset;
 
-// ----- how long the call is hers
+// ----- how long the call is theirs
 
 let ahead = 0;  // ms that the server's clock is ahead of this device's
 
@@ -52,7 +52,7 @@ function count() {
   say(lasts === 'over' ? timer.textContent : 'This call is yours for two more minutes at most.');
 }
 
-// ----- notes: kept in this tab until they were accepted, also those of a call that is hers no more
+// ----- notes: kept in this tab until they were accepted, also those of a call that is theirs no more
 
 const KEPT = 'report ';
 const late = find('late'), lateForm = late.querySelector('form');
@@ -83,7 +83,7 @@ function keep({ target: { form } }) {
 
 function recall() {
   const form = find('report');
-  for (const [claim, report] of kept()) {  // she has the same call once more, by another claim
+  for (const [claim, report] of kept()) {  // they have the same call once more, by another claim
     if (!form || claim === claimOf(form) || report.call !== form.elements.notes.id) continue;
     forget(claim);
     try { sessionStorage.setItem(KEPT + claimOf(form), JSON.stringify(report)); } catch (error) { /* as above */ }
@@ -170,7 +170,7 @@ document.addEventListener('swapped', () => {
   shown = call;
 });
 
-// A call that is hers stays on the page, whatever happens: she may be writing about it.
+// A call that is theirs stays on the page, whatever happens: they may be writing about it.
 function look() {
   if (!document.hidden && !find('now').dataset.call) refresh();
 }

@@ -5,7 +5,7 @@ import { pressed, quietForms, refresh } from './swap.js';
 import { post, tapsOf } from './taps.js';
 import { room, waiting } from './words.js';
 
-const NEARLY = .8;            // of the capacity, as in takeanumber.py
+const NEARLY = .8;            // of the capacity, as in Counter.level in models.py
 const STILL = 1000;           // ms without a tap before the count is read out
 const UNDO = 3600000;         // ms for which a tap can be taken back
 const BUZZ = { in: [20], out: [15, 50, 15], full: [90, 50, 90] };  // to be told apart without looking
