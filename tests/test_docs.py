@@ -148,6 +148,13 @@ def test_every_module_says_what_it_is_about():
         assert ast.get_docstring(ast.parse(path.read_text())), path
 
 
+def test_the_modules_of_the_rules_are_listed_by_subject():
+    rules = HERE / "app" / "core"
+    docstring = ast.get_docstring(ast.parse((rules / "__init__.py").read_text()))
+    listed = re.findall(r"\w+", "".join(re.findall(r"^- [^:]+:([^-]+)", docstring, re.MULTILINE)))
+    assert sorted(listed) == sorted(path.stem for path in rules.glob("*.py") if path.stem != "__init__")
+
+
 @pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)
 def test_every_file_of_the_application_that_a_page_names_exists(page):
     for path in re.findall(r"(?<![\w/])app/[\w/]+(?:\.py)?", page.read_text()):
