@@ -12,7 +12,7 @@ import threading
 from contextlib import closing
 
 import pytest
-from helpers.app import HERE
+from helpers.forks import ROOT
 from helpers.soak import soak_after
 from helpers.versions import dump, rows
 
@@ -300,7 +300,7 @@ def test_a_file_that_is_no_database(invoke, stick, tmp_path):
 def test_a_full_disk(stick, database, tmp_path):
     before = dump(database)
     ended = subprocess.run(
-        [sys.executable, HERE / "takeanumber.py", "backup", "--to", stick.url, "--data", database.parent],
+        [sys.executable, ROOT / "takeanumber.py", "backup", "--to", stick.url, "--data", database.parent],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
         capture_output=True,
         text=True,
@@ -473,7 +473,7 @@ def test_boto3_is_not_imported_without_backups(tmp_path):
     code = "import sys, takeanumber as t; t.create_app(data=sys.argv[1]); print('boto3' in sys.modules)"
     ended = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "data")],
-        cwd=HERE,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,

@@ -16,8 +16,8 @@ from uuid import uuid4
 
 import pytest
 import yaml
-from helpers.app import HERE
 from helpers.beanstalk import BUNDLED, CONFIG, PROPERTIES, Aborted, properties_of
+from helpers.forks import ROOT
 from helpers.storage import ENVIRONMENT, Bucket
 from helpers.versions import NEXT, REBUILDS_PLACE, rows
 from helpers.waiting import wait_for
@@ -27,10 +27,10 @@ from app.storage.schema import SCHEMA
 from takeanumber import WAITRESS
 
 TOOLS = Path(sys.executable).parent
-HOOKS = sorted((HERE / ".platform").glob("*hooks/*/*"))
-SCRIPTS = [HERE / ".platform" / "takeanumber", *HOOKS]
+HOOKS = sorted((ROOT / ".platform").glob("*hooks/*/*"))
+SCRIPTS = [ROOT / ".platform" / "takeanumber", *HOOKS]
 BUCKET = "elasticbeanstalk-eu-central-1-123456789012"
-FORMER = sorted(path.stem for path in (HERE / "migrations" / "versions").glob("*.py"))[:-1]
+FORMER = sorted(path.stem for path in (ROOT / "migrations" / "versions").glob("*.py"))[:-1]
 
 
 # ----- its files
@@ -40,13 +40,13 @@ FORMER = sorted(path.stem for path in (HERE / "migrations" / "versions").glob("*
 ANYBODYS = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
 
 
-def run(*words, cwd=HERE):
+def run(*words, cwd=ROOT):
     """Run a program that must succeed, and return its output."""
     env = {**os.environ, **ANYBODYS}
     return subprocess.run(words, cwd=cwd, env=env, check=True, capture_output=True, text=True).stdout
 
 
-def git(*words, cwd=HERE):
+def git(*words, cwd=ROOT):
     return run("git", *words, cwd=cwd)
 
 
@@ -61,7 +61,7 @@ def template():
         return {name: getattr(loader, f"construct_{kind}")(node, **more)}
 
     Loader.add_multi_constructor("!", function)
-    return yaml.load((HERE / "deploy" / "takeanumber.yaml").read_text(), Loader)
+    return yaml.load((ROOT / "deploy" / "takeanumber.yaml").read_text(), Loader)
 
 
 def options_of(template, namespace):
@@ -80,10 +80,10 @@ def test_hooks_can_be_run_wherever_they_were_checked_out():
     ]
     modes = {line.split("\t")[1]: line.split()[0] for line in git("ls-files", "-s", ".platform").splitlines()}
     for script in SCRIPTS:
-        assert modes[str(script.relative_to(HERE))] == "100755"
+        assert modes[str(script.relative_to(ROOT))] == "100755"
         assert re.match(rb"#!/usr/bin/env (-S )?bash\n", script.read_bytes())
         assert b"\r" not in script.read_bytes()
-    paths = [str(path.relative_to(HERE)) for path in SCRIPTS]
+    paths = [str(path.relative_to(ROOT)) for path in SCRIPTS]
     assert {line.split(": ")[2] for line in git("check-attr", "eol", "--", *paths).splitlines()} == {"lf"}
 
 
@@ -94,8 +94,8 @@ def test_shellcheck_passes():
 
 def test_configuration_files_name_only_existing_settings():
     known = {variable(name) for name in Settings.__dataclass_fields__}
-    deploy = [path for path in (HERE / "deploy").iterdir() if path.is_file()]
-    files = [*deploy, *SCRIPTS, HERE / ".ebextensions" / "takeanumber.config"]
+    deploy = [path for path in (ROOT / "deploy").iterdir() if path.is_file()]
+    files = [*deploy, *SCRIPTS, ROOT / ".ebextensions" / "takeanumber.config"]
     for path in files:
         assert set(re.findall(r"\bTAKEANUMBER_[A-Z_]+", path.read_text())) <= known, path
 
@@ -119,9 +119,9 @@ def test_environment_properties_are_valid_settings(template):
 
 
 def test_nginx_asks_where_the_app_listens_and_lets_through_what_it_takes():
-    (program,) = re.findall("^web: (.*)$", (HERE / "Procfile").read_text(), re.MULTILINE)
+    (program,) = re.findall("^web: (.*)$", (ROOT / "Procfile").read_text(), re.MULTILINE)
     assert program.split()[:2] == ["python3", "takeanumber.py"]
-    nginx = {path.name: path.read_text() for path in (HERE / ".platform" / "nginx").rglob("*.conf")}
+    nginx = {path.name: path.read_text() for path in (ROOT / ".platform" / "nginx").rglob("*.conf")}
     asked = re.findall(r"proxy_pass ([^;]+);", "".join(nginx.values()))
     assert set(asked) == {f"http://127.0.0.1:{Settings().port}"}
     most = re.search(r"client_max_body_size (\d+)m;", nginx["takeanumber.conf"])[1]
@@ -133,7 +133,7 @@ def test_nginx_asks_where_the_app_listens_and_lets_through_what_it_takes():
 
 
 def test_nginx_leaves_the_tokens_of_all_links_out_of_its_logs(app):
-    files = (HERE / ".platform" / "nginx").rglob("*.conf")
+    files = (ROOT / ".platform" / "nginx").rglob("*.conf")
     nginx = re.sub(r"(?m)^ *#.*\n", "", "".join(path.read_text() for path in files))
     ((mask, shown),) = re.findall(r'default \$uri;\s+"~(\S+)" "(\S+)";', nginx)
     mask, shown = mask.replace("(?<", "(?P<"), re.sub(r"\$([a-z_]+)", r"\\g<\1>", shown)
@@ -168,7 +168,7 @@ def test_the_template_and_the_bundle_agree(template):
             parameter = template["Parameters"].get(value["Ref"]) if "Ref" in value else None
             said = CONFIG[namespace].get(name)
             assert said in (None, parameter["Default"] if parameter else value)
-    text = (HERE / "deploy" / "lifecycle.json").read_text().replace("PREFIX", "takeanumber")
+    text = (ROOT / "deploy" / "lifecycle.json").read_text().replace("PREFIX", "takeanumber")
     by_hand = {rule["ID"]: rule for rule in json.loads(text)["Rules"]}
     bucket = template["Resources"]["Backups"]["Properties"]["LifecycleConfiguration"]["Rules"]
     assert by_hand.keys() == {rule["Id"] for rule in bucket}
@@ -182,7 +182,7 @@ def test_the_template_and_the_bundle_agree(template):
 
 
 def test_the_other_ways_to_run_it_take_the_same_files_and_settings():
-    image, unit = ((HERE / "deploy" / name).read_text() for name in ("Dockerfile", "takeanumber.service"))
+    image, unit = ((ROOT / "deploy" / name).read_text() for name in ("Dockerfile", "takeanumber.service"))
     assert set(re.findall(r"^COPY (\S+) ", image, re.MULTILINE)) == {
         name for name in BUNDLED if not name.startswith(".") and name not in ("LICENSE", "Procfile")
     }
@@ -190,7 +190,7 @@ def test_the_other_ways_to_run_it_take_the_same_files_and_settings():
     assert re.findall(r"^VOLUME (.*)$", image, re.MULTILINE) == [data]
     (state,) = re.findall(r"^StateDirectory=(.*)$", unit, re.MULTILINE)
     assert f"Environment=TAKEANUMBER_DATA=/var/lib/{state}\n" in unit
-    page = (HERE / "docs" / "deploying.md").read_text()
+    page = (ROOT / "docs" / "deploying.md").read_text()
     (user,) = re.findall(r"^User=(.*)$", unit, re.MULTILINE)  # by name: this user owns the backups on a stick
     assert re.search(rf"sudo useradd --system .*{user}\n", page)
     assert re.findall(r"^ReadWritePaths=(.*)$", unit, re.MULTILINE) == ["-/media -/mnt"]
@@ -203,7 +203,7 @@ def test_the_other_ways_to_run_it_take_the_same_files_and_settings():
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
 def test_the_systemd_unit_gives_away_few_rights():
-    unit = HERE / "deploy" / "takeanumber.service"
+    unit = ROOT / "deploy" / "takeanumber.service"
     rating = run("systemd-analyze", "security", "--offline=true", str(unit))
     assert float(re.search(r"Overall exposure level for takeanumber.service: ([0-9.]+)", rating)[1]) <= 2
 
@@ -220,7 +220,7 @@ def test_only_what_runs_is_sent(tmp_path):
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    sent = git("ls-files", "--others", f"--exclude-from={HERE / '.ebignore'}", cwd=tmp_path)
+    sent = git("ls-files", "--others", f"--exclude-from={ROOT / '.ebignore'}", cwd=tmp_path)
     assert sent.split() == ["app/new.py"]
 
 
@@ -239,7 +239,7 @@ def test_the_bundle_holds_what_was_committed_and_no_more(bundle):
     assert set(held) == committed - ignored
     assert {name.split("/")[0] for name in held} == set(BUNDLED)
     for script in SCRIPTS:
-        assert held[str(script.relative_to(HERE))] & 0o111 == 0o111
+        assert held[str(script.relative_to(ROOT))] & 0o111 == 0o111
 
 
 # ----- deploys

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from helpers.server import ROOT
+from helpers.forks import ROOT
 from helpers.soak import soak_after
 from helpers.waiting import wait_for
 

@@ -9,7 +9,7 @@ import time
 from contextlib import closing
 
 import pytest
-from helpers.server import ROOT
+from helpers.forks import ROOT
 from helpers.soak import soak_after
 
 PAGE_BYTES = 4096

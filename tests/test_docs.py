@@ -10,16 +10,16 @@ from urllib.parse import unquote
 
 import click
 import pytest
-from helpers.app import HERE
+from helpers.forks import ROOT
 
 import takeanumber
 from app.settings import Settings
 
-PROGRAM = (HERE / "takeanumber.py").read_text()
-PACKAGE = HERE / "app"  # the application code beside takeanumber.py
-PAGES = [HERE / "README.md", *sorted((HERE / "docs").glob("*.md"))]
-ALL_PAGES = [*PAGES, HERE / "CONTRIBUTING.md", HERE / "CHANGELOG.md", HERE / "data" / "README.md"]
-SETTINGS_PAGE = (HERE / "docs" / "settings.md").read_text()
+PROGRAM = (ROOT / "takeanumber.py").read_text()
+PACKAGE = ROOT / "app"  # the application code beside takeanumber.py
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ALL_PAGES = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "data" / "README.md"]
+SETTINGS_PAGE = (ROOT / "docs" / "settings.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def docs():
 
 
 def name_of(page):
-    return str(page.relative_to(HERE))
+    return str(page.relative_to(ROOT))
 
 
 # ----- settings
@@ -137,19 +137,19 @@ def test_code_in_a_sentence_ends_on_its_line(page):
 
 
 def test_the_layout_in_the_readme_names_no_module_that_does_not_exist():
-    modules = {path.name for path in (HERE / "app").rglob("*.py")}
-    readme = (HERE / "README.md").read_text()
+    modules = {path.name for path in (ROOT / "app").rglob("*.py")}
+    readme = (ROOT / "README.md").read_text()
     layout = re.search(r"^    takeanumber\.py .*?(?=^\S)", readme, re.DOTALL | re.MULTILINE)[0]
     assert set(re.findall(r"\b\w+\.py\b", layout)) - {"takeanumber.py"} <= modules
 
 
 def test_every_module_says_what_it_is_about():
-    for path in (HERE / "app").rglob("*.py"):
+    for path in (ROOT / "app").rglob("*.py"):
         assert ast.get_docstring(ast.parse(path.read_text())), path
 
 
 def test_the_modules_of_the_rules_are_listed_by_subject():
-    rules = HERE / "app" / "core"
+    rules = ROOT / "app" / "core"
     docstring = ast.get_docstring(ast.parse((rules / "__init__.py").read_text()))
     listed = re.findall(r"\w+", "".join(re.findall(r"^- [^:]+:([^-]+)", docstring, re.MULTILINE)))
     assert sorted(listed) == sorted(path.stem for path in rules.glob("*.py") if path.stem != "__init__")
@@ -158,7 +158,7 @@ def test_the_modules_of_the_rules_are_listed_by_subject():
 @pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)
 def test_every_file_of_the_application_that_a_page_names_exists(page):
     for path in re.findall(r"(?<![\w/])app/[\w/]+(?:\.py)?", page.read_text()):
-        assert (HERE / path).exists(), path
+        assert (ROOT / path).exists(), path
 
 
 # ----- requirements
@@ -167,11 +167,11 @@ def test_every_file_of_the_application_that_a_page_names_exists(page):
 def test_the_header_of_the_program_lists_the_same_dependencies_as_requirements():
     header = re.search(r"^# /// script\n(.*?)^# ///$", PROGRAM, re.DOTALL | re.MULTILINE)[1]
     script = tomllib.loads(re.sub(r"^# ?", "", header, flags=re.MULTILINE))
-    lines = (HERE / "requirements.in").read_text().splitlines()
+    lines = (ROOT / "requirements.in").read_text().splitlines()
     assert sorted(script["dependencies"]) == sorted(
         line for line in lines if line and not line.startswith("#")
     )
-    project = tomllib.loads((HERE / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert script["requires-python"] == project["requires-python"]
 
 
@@ -191,13 +191,13 @@ LOCKS = ["requirements", "tests/requirements", "tests/tools"]
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_every_requirement_is_locked_to_one_version_with_hashes(name):
-    text = (HERE / f"{name}.txt").read_text()
+    text = (ROOT / f"{name}.txt").read_text()
     packages = locked(text)
     assert len(packages) == text.count("==") - len(re.findall(r" ;.*==", text)), "a line without hashes"
-    wanted = (HERE / f"{name}.in").read_text().splitlines()
+    wanted = (ROOT / f"{name}.in").read_text().splitlines()
     for line in wanted:
         if line.startswith("-r "):
-            wanted += (HERE / name).parent.joinpath(line[3:]).read_text().splitlines()
+            wanted += (ROOT / name).parent.joinpath(line[3:]).read_text().splitlines()
             continue
         package, version = re.fullmatch(r"([\w.-]+)(?:\[\w+\])?==(\S+)", line).groups()
         assert packages[package.lower()][0] == version, f"make requirements: {line} isn't locked"
@@ -205,18 +205,18 @@ def test_every_requirement_is_locked_to_one_version_with_hashes(name):
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_names_no_place_that_packages_come_from(name):
-    for line in (HERE / f"{name}.txt").read_text().splitlines():
+    for line in (ROOT / f"{name}.txt").read_text().splitlines():
         assert "://" not in line
         assert not re.match(r"-(?!-hash)|--(?!hash)", line)
 
 
 def test_tests_run_with_the_versions_that_are_served():
-    served, tested = (locked((HERE / f"{name}.txt").read_text()) for name in LOCKS[:2])
+    served, tested = (locked((ROOT / f"{name}.txt").read_text()) for name in LOCKS[:2])
     assert served.items() <= tested.items()
 
 
 def test_every_imported_library_is_in_requirements():
-    required = {re.split(r"==|\[", line)[0] for line in (HERE / "requirements.in").read_text().split()}
+    required = {re.split(r"==|\[", line)[0] for line in (ROOT / "requirements.in").read_text().split()}
     sources = [PROGRAM, *(path.read_text() for path in PACKAGE.rglob("*.py"))]
     imported = set()
     for node in chain.from_iterable(ast.walk(ast.parse(source)) for source in sources):

@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 import yaml
 from helpers.client import AppClient
+from helpers.forks import ROOT
 from helpers.places import Desk, Place, open_deli
 from helpers.receivers import Subscriber
-from helpers.server import ROOT, Server, free_port
+from helpers.server import Server, free_port
 from helpers.streams import Stream
 from helpers.versions import HEAD, NEXT
 from test_mail import FROM, URL, Post

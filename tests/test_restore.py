@@ -11,8 +11,8 @@ import sys
 from contextlib import closing
 
 import pytest
-from helpers.app import HERE
 from helpers.client import AppClient
+from helpers.forks import ROOT
 from helpers.places import Place, open_deli
 from helpers.soak import soak_after
 from helpers.versions import FAILS, NEXT, REBUILDS_PLACE, dump, rows
@@ -288,7 +288,7 @@ for moment in range(1, 1000):
 def test_a_restore_killed_at_any_moment_leaves_one_whole_database(invoke, database, stored, tmp_path, data):
     take(database, "A3")
     database.parent.rename(tmp_path / "template")
-    code = [sys.executable, "-c", KILLED, str(HERE), str(data), stored.url]
+    code = [sys.executable, "-c", KILLED, str(ROOT), str(data), stored.url]
     ended = subprocess.run(code, capture_output=True, text=True, check=True)
     *killed, last = [line.split() for line in ended.stdout.splitlines()]
     assert len(killed) > 10
@@ -316,7 +316,7 @@ def test_a_full_disk(invoke, database, stored, tmp_path, data, limit):
     before, names = dump(database), sorted(path.name for path in data.iterdir())
     for words in (["--replace"], ["--data", str(tmp_path / "empty")]):
         ended = subprocess.run(
-            [sys.executable, HERE / "takeanumber.py", "restore", "--from", stored.url, *words],
+            [sys.executable, ROOT / "takeanumber.py", "restore", "--from", stored.url, *words],
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
             capture_output=True,
             text=True,

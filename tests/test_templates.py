@@ -3,11 +3,11 @@
 import re
 
 import pytest
-from helpers.app import HERE
+from helpers.forks import ROOT
 
-TEMPLATES = sorted((HERE / "templates").glob("*.html"))
+TEMPLATES = sorted((ROOT / "templates").glob("*.html"))
 TEXT_FILES = (".css", ".js", ".svg")
-STATIC_FILES = sorted(path for path in (HERE / "static").iterdir() if path.suffix in TEXT_FILES)
+STATIC_FILES = sorted(path for path in (ROOT / "static").iterdir() if path.suffix in TEXT_FILES)
 INLINE = re.compile(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", re.IGNORECASE)
 
 every_template = pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)

@@ -5,8 +5,8 @@ import shutil
 import sys
 
 import pytest
-from helpers.app import HERE
 from helpers.client import AppClient
+from helpers.forks import ROOT
 from helpers.places import Place, new_tap
 from helpers.soak import soak_after
 from helpers.versions import FAILS, LOSES_CHILDREN, NEXT, REBUILDS_PLACE, dump, make_schema, rows
@@ -76,12 +76,12 @@ def test_a_shop_of_the_first_version_goes_on_and_gets_counters(place, old_versio
 
 
 def test_the_newest_migration_is_what_the_code_expects():
-    versions = sorted(path.stem for path in (HERE / "migrations" / "versions").glob("*.py"))
+    versions = sorted(path.stem for path in (ROOT / "migrations" / "versions").glob("*.py"))
     assert versions[-1] == SCHEMA
 
 
 def test_new_migrations_take_the_types_that_are_right_on_postgresql_too():
-    for path in (HERE / "migrations" / "versions").glob("*.py"):
+    for path in (ROOT / "migrations" / "versions").glob("*.py"):
         if path.stem > "0013":  # older ones are kept as they were
             assert re.findall(r"\bsa\.(?:Integer|Text|String|BigInteger)\b", path.read_text()) == []
 

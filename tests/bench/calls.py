@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 from bench import Table, machine, middle, ms
-from helpers.server import ROOT
+from helpers.forks import ROOT
 
 EACH = "WITH RECURSIVE each(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM each WHERE n < :many)"
 CONTACTS = f"""{EACH}

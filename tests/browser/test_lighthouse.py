@@ -16,8 +16,8 @@ import pytest
 from call_list import Calling
 from counter import Inside
 from helpers.browser import FLAGS, find_browser
+from helpers.forks import ROOT
 from helpers.places import Place
-from helpers.server import ROOT
 
 VERSION = "12.2.3"
 FOLDER = ROOT / ".venv" / "lighthouse"

@@ -24,8 +24,6 @@ from helpers.forks import run_program
 from helpers.html_browser import Browser
 from helpers.places import Caller, Desk, Door, Place, open_deli
 
-HERE = Path(takeanumber.__file__).parent
-
 
 @pytest.fixture(scope="session", autouse=True)
 def no_settings_from_outside() -> Iterator[None]:

@@ -22,12 +22,12 @@ from typing import Any
 import pytest
 import yaml
 
-from helpers.app import HERE
+from helpers.forks import ROOT
 from helpers.server import Server
 
-CONFIG = yaml.safe_load((HERE / ".ebextensions" / "takeanumber.config").read_text())["option_settings"]
+CONFIG = yaml.safe_load((ROOT / ".ebextensions" / "takeanumber.config").read_text())["option_settings"]
 PROPERTIES = "aws:elasticbeanstalk:application:environment"
-BUNDLED = [line[2:].rstrip("/") for line in (HERE / ".ebignore").read_text().splitlines() if line[0] == "!"]
+BUNDLED = [line[2:].rstrip("/") for line in (ROOT / ".ebignore").read_text().splitlines() if line[0] == "!"]
 
 
 class Aborted(Exception):
@@ -160,10 +160,10 @@ def version(tmp_path: Path, next_version: Callable[[str], Path]) -> Callable[...
         for name in BUNDLED:
             if (made / name).exists():
                 continue
-            if (HERE / name).is_dir():
-                shutil.copytree(HERE / name, made / name)
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, made / name)
             else:
-                shutil.copy(HERE / name, made)
+                shutil.copy(ROOT / name, made)
         return made
 
     return make

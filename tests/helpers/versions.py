@@ -17,8 +17,8 @@ from alembic import command as alembic
 from alembic.config import Config
 
 from app.storage.schema import SCHEMA
-from helpers.app import HERE
 from helpers.client import AppClient
+from helpers.forks import ROOT
 from helpers.places import Place
 
 NEXT = f"{int(SCHEMA) + 1:04}"
@@ -64,7 +64,7 @@ def make_schema(path: Path, revision: str) -> None:
     """Make an empty database of this schema revision."""
     with sa.create_engine(f"sqlite:///{path}").begin() as db:
         config = Config(attributes={"connection": db})
-        config.set_main_option("script_location", str(HERE / "migrations"))
+        config.set_main_option("script_location", str(ROOT / "migrations"))
         alembic.upgrade(config, revision)
 
 
@@ -90,9 +90,9 @@ def next_version(tmp_path: Path) -> Callable[[str], Path]:
         program = tmp_path / f"next-{next(versions)}"
         program.mkdir()
         for part in ("app", "templates", "static", "migrations"):
-            shutil.copytree(HERE / part, program / part, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(HERE / "takeanumber.py", program)
-        code = (HERE / "app" / "storage" / "schema.py").read_text()
+            shutil.copytree(ROOT / part, program / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "takeanumber.py", program)
+        code = (ROOT / "app" / "storage" / "schema.py").read_text()
         changed, times = re.subn(r'^SCHEMA = "\d+"', f'SCHEMA = "{NEXT}"', code, flags=re.MULTILINE)
         assert times == 1
         (program / "app" / "storage" / "schema.py").write_text(changed)
