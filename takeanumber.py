@@ -87,6 +87,7 @@ from app.storage.upgrade import cannot_write, check_database, create_or_upgrade,
 from app.threads import share_memory
 from app.web import public_links, response, standby
 from app.web.blueprints import BLUEPRINTS
+from app.web.headers import add_constant_headers
 from app.web.host import check_address
 from app.web.picture_json import RenderedPicture
 from app.web.present import TEMPLATE_FILTERS, shown_text
@@ -153,7 +154,7 @@ def make_app() -> App:
     """Return the app with its routes, filters and what happens before and after each request, but no data."""
     app = App(__name__)
     configure(app)
-    app.wsgi_app = response.add_constant_headers(check_address(app.wsgi_app))  # type: ignore[assignment, method-assign]
+    app.wsgi_app = add_constant_headers(check_address(app.wsgi_app))  # type: ignore[assignment, method-assign]
     app.before_request(standby.refuse_on_standby)
     response.init_app(app)  # its headers come last, so that every answer has them
     app.after_request(standby.check_answer)

@@ -19,8 +19,8 @@ from app.core.phones import format_phone
 from app.core.queues import call_lists
 from app.core.servicers import queues_served
 from app.core.wordlists import outcomes_of, services_of
+from app.web.links import link
 from app.web.present import iso, slug_and_name
-from app.web.response import link
 
 LAST_REPORTS = 10  # shown of a contact
 ROUND_S = 5 * MINUTE_S  # a call back in an hour is at a full five minutes

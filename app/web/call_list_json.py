@@ -12,8 +12,8 @@ from app.core.models import Outcome, Place, Queue, Reason, ReferralService
 from app.core.queues import callers_of
 from app.core.tags import split_tags
 from app.core.wordlists import outcomes_of, reasons_of, services_of
+from app.web.links import action_links, link
 from app.web.present import time_of_day
-from app.web.response import action_links, link
 from app.web.service import service
 
 

@@ -10,9 +10,9 @@ from app.clock import now
 from app.core.counter_history import CounterDay
 from app.core.doors import doors_of
 from app.core.models import Counter, Door, Place
+from app.web.links import action_links, link
 from app.web.picture_json import public_counter_json
 from app.web.present import iso
-from app.web.response import action_links, link
 
 
 def counter_json(db: Connection, place: Place, counter: Counter) -> dict[str, Any]:

@@ -26,11 +26,12 @@ from app.web.forms import (
     PhoneForm,
     customer_details,
 )
+from app.web.links import base_url, link
 from app.web.mail_links import mail_links
 from app.web.picture_json import RenderedPicture, current_content, current_picture, line_event_json
 from app.web.present import details_json, iso, plan_json, seconds_to_undo, slug_and_name, wait_json
 from app.web.request import browser_id, limit, parse, phone_confirmed, wants_json
-from app.web.response import Answer, base_url, errors_on, json_response, link, page, see_other
+from app.web.response import Answer, errors_on, json_response, page, see_other
 from app.web.service import service, write
 from app.web.subscriptions_json import subscriptions_json, subscriptions_of_new_ticket
 

@@ -27,9 +27,10 @@ from app.web.forms import (
     ServicerForm,
     customer_details,
 )
+from app.web.links import link
 from app.web.present import clock_time_at, slug_and_name
 from app.web.request import browser_id, parse, wants_json
-from app.web.response import Answer, errors_on, json_response, link, page, see_other
+from app.web.response import Answer, errors_on, json_response, page, see_other
 from app.web.service import service, write
 from app.web.urls import ID
 

@@ -17,9 +17,9 @@ from app.core.servicers import call_lists_served, queues_served
 from app.core.tags import split_tags
 from app.web.call_json import call_json, lists_json
 from app.web.forms import DESK_DETAILS
+from app.web.links import action_links, link
 from app.web.picture_json import notice_json
 from app.web.present import details_json, iso, plan_json, seconds_to_undo, slug_and_name
-from app.web.response import action_links, link
 
 # What a servicer presses, by the last segment of its URL.
 DESK_ACTIONS = (

@@ -22,10 +22,11 @@ from app.core.queries import waiting_tickets
 from app.errors import BadInput, ServiceError, TooLarge
 from app.web.customer import show_place
 from app.web.forms import DOOR_DETAILS, CodeForm, NumberForm, RecountForm, TapForm
+from app.web.links import link
 from app.web.picture_json import notice_json, public_counter_json
 from app.web.present import details_json, iso, seconds_to_undo, slug_and_name
 from app.web.request import json_object, limit, limit_network, parse, parse_json, wants_json
-from app.web.response import Answer, errors_on, json_response, link, page, see_other
+from app.web.response import Answer, errors_on, json_response, page, see_other
 from app.web.service import service, write
 
 door = Blueprint("door", __name__)

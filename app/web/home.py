@@ -16,12 +16,13 @@ from app.core.models import Place
 from app.core.places import all_places
 from app.errors import BadInput, Forbidden, ServiceError
 from app.web.forms import CounterForm, NewPlaceForm, PlaceForm
+from app.web.links import link
 from app.web.owner import back_to
 from app.web.owner_json import owner_link
 from app.web.owner_settings import show_settings
 from app.web.present import slug_and_name
 from app.web.request import json_object, limit, parse, parse_json, parse_values, wants_json
-from app.web.response import Answer, errors_on, link, page, see_other
+from app.web.response import Answer, errors_on, page, see_other
 from app.web.service import service, write
 from app.web.urls import RESERVED_SLUGS
 

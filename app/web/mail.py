@@ -11,8 +11,9 @@ from app.core import mail_addresses
 from app.core.mail_addresses import MailAddress, find_address, is_blocked
 from app.core.tickets import find_slug_of_ticket
 from app.errors import ServiceError
+from app.web.links import link
 from app.web.request import wants_json
-from app.web.response import Answer, errors_on, link, page, see_other
+from app.web.response import Answer, errors_on, page, see_other
 from app.web.service import service, write
 
 mail = Blueprint("mail", __name__)

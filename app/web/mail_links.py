@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from app.core.mail_addresses import MailLinks
+from app.web.links import base_url
 from app.web.public_links import public_url
-from app.web.response import base_url
 from app.web.service import service
 
 

@@ -10,13 +10,14 @@ from app.core import alert_targets
 from app.core.places import PlaceChanges
 from app.errors import ServiceError
 from app.web.forms import AlertsForm, minute_of_day
+from app.web.links import link
 from app.web.mail_links import mail_links
 from app.web.owner import SAVED, back_to, show_manage
 from app.web.owner_settings import show_settings
 from app.web.public_links import public_url
 from app.web.push_subscriptions import requested_browser, subscription_fields
 from app.web.request import parse, wants_json
-from app.web.response import Answer, errors_on, link, see_other
+from app.web.response import Answer, errors_on, see_other
 from app.web.service import write
 
 owner_alerts = Blueprint("owner_alerts", __name__)

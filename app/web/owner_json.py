@@ -26,10 +26,10 @@ from app.web.call_list_json import list_json, words_json
 from app.web.counter_json import counter_json
 from app.web.desk_json import servicer_json
 from app.web.health import backup_json
+from app.web.links import action_links, link
 from app.web.picture_json import notice_json
 from app.web.present import iso, time_of_day
 from app.web.push_subscriptions import can_push
-from app.web.response import action_links, link
 from app.web.warnings import warnings_of
 
 WEEK_S = 7 * DAY_S

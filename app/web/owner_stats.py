@@ -31,11 +31,12 @@ from app.errors import BadInput, ServiceError
 from app.web.csv_export import stream_csv
 from app.web.day_ranges import periods_of, suggested_ranges
 from app.web.forms import PlaceForm
+from app.web.links import link
 from app.web.owner import SAVED
 from app.web.owner_json import owner_link
 from app.web.present import clock_time_at, date_in_words, iso, rounded, slug_and_name
 from app.web.request import parse, query_days, wants_json
-from app.web.response import Answer, errors_on, link, page, see_other
+from app.web.response import Answer, errors_on, page, see_other
 from app.web.service import service, write
 
 owner_stats = Blueprint("owner_stats", __name__)

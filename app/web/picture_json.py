@@ -13,7 +13,7 @@ from app.core.line_events import LineEvent
 from app.core.models import Counter, Place, Ticket
 from app.core.notices import Notice
 from app.core.picture import Picture, PictureCall, QueuePicture, Revision
-from app.web import response
+from app.web import links
 from app.web.compressed import gzip_part, gzip_whole
 from app.web.present import clock_time_at, iso, slug_and_name, wait_json
 from app.web.service import service
@@ -96,7 +96,7 @@ def current_picture(slug: str) -> RenderedPicture:
 
 def current_content(slug: str) -> dict[str, Any]:
     """Return the picture of a place as it is now, for a template. Raises NotFound."""
-    return current_picture(slug).content(response.base_url())
+    return current_picture(slug).content(links.base_url())
 
 
 def etag_of(revision: Revision) -> str:

@@ -12,8 +12,8 @@ from flask import Flask, g, request
 
 from app.addresses import is_loopback, local_addresses
 from app.core.models import Place
+from app.web.links import base_url
 from app.web.present import qr_code
-from app.web.response import base_url
 from app.web.service import service
 
 

@@ -11,8 +11,8 @@ from app.core.outgoing import Hosts, check_push_endpoint
 from app.core.web_push import Browser, read_browser
 from app.errors import BadInput, Conflict
 from app.web.forms import BrowserForm
+from app.web.links import is_https
 from app.web.request import json_object, limit, parse, parse_json
-from app.web.response import is_https
 from app.web.service import service
 
 MAX_PER_MINUTE = 60

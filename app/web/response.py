@@ -1,25 +1,21 @@
-"""Answering requests: pages or JSON, redirects, errors, headers."""
+"""Answering requests: pages or JSON, redirects, and errors."""
 
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache, lru_cache, wraps
+from functools import wraps
 from typing import Any
-from urllib.parse import quote
 
 import flask
-from flask import Flask, Request, Response, current_app, g, request, url_for
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask import Flask, Response, current_app, g, request, url_for
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
-from werkzeug.sansio.utils import get_current_url
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.clock import DAY_S, now
+from app.clock import now
 from app.core.models import Place
 from app.core.places import find_place
 from app.core.plans import MAX_STEPS
@@ -37,7 +33,8 @@ from app.errors import (
 )
 from app.network import MAX_BODY_BYTES, MAX_CONTACTS_BODY_BYTES
 from app.web.forms import CUSTOMER_FIELDS, DESK_DETAILS, MAX_DESK_NOTE
-from app.web.host import WsgiApp
+from app.web.headers import SessionCookies, add_headers
+from app.web.links import base_url
 from app.web.request import check_request, max_body_bytes, release_turn, wants_json
 from app.web.service import service
 
@@ -57,41 +54,6 @@ STATUSES: dict[type[ServiceError], int] = {
 }
 RETRY_PAUSED_S = 2  # a move to another server takes seconds
 RETRY_BUSY_S = 5
-
-
-# ----- links
-
-
-def base_url() -> str:
-    """Return what absolute URLs begin with: TAKEANUMBER_URL, or else the host that was asked."""
-    known = g.get("base_url")
-    if known is None:
-        known = g.base_url = service().settings.url.rstrip("/") or _origin(request.scheme, request.host)
-    return str(known)
-
-
-@lru_cache(maxsize=100)
-def _origin(scheme: str, host: str) -> str:
-    return get_current_url(scheme, host).rstrip("/")
-
-
-def link(endpoint: str, **values: Any) -> str:
-    """Return the absolute URL of an endpoint such as "desk.show_desk", given the variables of its rule."""
-    path = _path_format(endpoint)
-    quoted = {name: quote(str(value), safe="!$&'()*+,/:;=@") for name, value in values.items()}
-    return base_url() + path.format_map(quoted)
-
-
-def action_links(url: str, *actions: str) -> dict[str, str]:
-    """Return the URLs of actions by name: "no_show" is the name of …/no-show."""
-    return {action.replace("-", "_"): f"{url}/{action}" for action in actions}
-
-
-@cache
-def _path_format(endpoint: str) -> str:
-    """Return the path of an endpoint, such as "/{place}/desk/{token}": url_for() would take much longer."""
-    (rule,) = current_app.url_map.iter_rules(endpoint)
-    return re.sub(r"<(?:[^<>]*:)?(\w+)>", r"{\1}", rule.rule)
 
 
 # ----- pages, JSON and redirects
@@ -374,72 +336,6 @@ def handle_unexpected_error(error: Exception) -> Answer:
             )
         )
     return sentence_response("Something went wrong on our side. Please try again.", 500)
-
-
-# ----- headers
-
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
-    "manifest-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-
-CONSTANT_HEADERS = [
-    ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
-    ("Referrer-Policy", "no-referrer"),
-    ("X-Content-Type-Options", "nosniff"),
-]
-
-
-def add_constant_headers(app: WsgiApp) -> WsgiApp:
-    """Wrap a WSGI app: every response gets CONSTANT_HEADERS. Here that costs least."""
-
-    def wrapped(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
-            return start_response(status, headers + CONSTANT_HEADERS, *error)
-
-        return app(environ, start)
-
-    return wrapped
-
-
-def is_public_page(response: Response) -> bool:
-    """Return True for a page that search engines may show: one that needs no token."""
-    has_token = "token" in (request.view_args or {})
-    return response.status_code == 200 and not has_token and response.mimetype == "text/html"
-
-
-HSTS_S = 365 * DAY_S  # for how long a browser shall use nothing but https
-
-
-class SessionCookies(SecureCookieSessionInterface):
-    """Session cookies that are sent over https only, if that is how browsers reach this server."""
-
-    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """Return the session of a request. Without a cookie there is nothing to verify."""
-        if "HTTP_COOKIE" not in request.environ:
-            return self.session_class()
-        return super().open_session(app, request)
-
-    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002
-        """Return True when a cookie must be marked as Secure."""
-        return is_https()
-
-
-def is_https() -> bool:
-    """Return True when browsers reach this server by https."""
-    return base_url().startswith("https://")
-
-
-def add_headers(response: Response) -> Response:
-    """Add the headers that depend on the response."""
-    if is_https():
-        response.headers["Strict-Transport-Security"] = f"max-age={HSTS_S}"
-    if not is_public_page(response):
-        response.headers["X-Robots-Tag"] = "noindex"
-    if request.endpoint != "static":
-        response.headers.setdefault("Cache-Control", "no-store")
-        response.headers.setdefault("Vary", "Accept")
-    return response
 
 
 def init_app(app: Flask) -> None:

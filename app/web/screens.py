@@ -10,10 +10,11 @@ from app.errors import NotFound
 from app.network import ON_DISCONNECT, WRITE_AT_ONCE
 from app.web.board import board_of
 from app.web.compressed import GZIP_HEADER, accepts_gzip, gzip_part
+from app.web.links import base_url
 from app.web.picture_json import RenderedPicture, current_picture
 from app.web.public_links import public_url
 from app.web.request import client
-from app.web.response import Answer, base_url, page
+from app.web.response import Answer, page
 from app.web.service import service
 
 screens = Blueprint("screens", __name__)

@@ -9,11 +9,12 @@ from app.core.models import BY_MAIL, BY_PUSH
 from app.errors import Conflict
 from app.web.customer import back_to_ticket, show_ticket
 from app.web.forms import AddressForm
+from app.web.links import link
 from app.web.mail_links import mail_links
 from app.web.public_links import public_url
 from app.web.push_subscriptions import limit_notifications, requested_browser, subscription_fields
 from app.web.request import parse
-from app.web.response import Answer, errors_on, link
+from app.web.response import Answer, errors_on
 from app.web.service import write
 
 ticket_subscriptions = Blueprint("ticket_subscriptions", __name__)
