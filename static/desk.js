@@ -3,6 +3,7 @@ import './forms.js';
 import { say, serverTime, watch, write } from './live.js';
 import { quietForms, refresh } from './swap.js';
 import { sound } from './sound.js';
+import { minutesSince } from './words.js';
 
 const CALLS = 60000;   // ms between looks at how many calls there are to make
 
@@ -22,16 +23,9 @@ function came(picture) {
   waited = waiting;
 }
 
-// How long each has waited, as the server writes it (present.py).
-function countMinutes() {
-  for (const time of document.querySelectorAll('[data-minutes]')) {
-    const minutes = Math.max(0, Math.floor((serverTime() - Date.parse(time.dateTime)) / 60000));
-    write(time, minutes < 60 ? `${minutes || '<1'} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`);
-  }
-}
-
 function count() {
-  countMinutes();
+  // How long each has waited.
+  document.querySelectorAll('[data-minutes]').forEach(time => write(time, minutesSince(time.dateTime)));
   const timer = document.querySelector('[data-since]');
   if (!timer) return;
   const seconds = Math.max(0, Math.floor((serverTime() - Date.parse(timer.dataset.since)) / 1000));

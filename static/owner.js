@@ -1,9 +1,9 @@
 // The owner's pages: fresh numbers, presses that stay on the page, and links to give away.
 import { showBackup } from './backup.js';
 import './forms.js';
-import { fill, say, serverTime, watch, write } from './live.js';
+import { fill, say, watch, write } from './live.js';
 import { isActing, quietForms, refresh } from './swap.js';
-import { inside } from './words.js';
+import { inside, minutesSince } from './words.js';
 
 const SOON = 300;         // ms from a change in the place to a fresh page
 const LATER = 15000;      // the same for statistics, which are expensive
@@ -48,11 +48,7 @@ watch(picture => {
 setInterval(later, LOOK);
 
 function count() {
-  for (const time of document.querySelectorAll('[data-since-minutes]')) {
-    const minutes = Math.max(0, Math.floor((serverTime() - Date.parse(time.dateTime)) / 60000));
-    const text = minutes < 60 ? `${minutes || '<1'} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-    write(time, text);
-  }
+  document.querySelectorAll('[data-since-minutes]').forEach(time => write(time, minutesSince(time.dateTime)));
 }
 
 setInterval(count, 5000);

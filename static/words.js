@@ -1,5 +1,5 @@
 // What pages say of a picture, in the very words of the templates (_macros.html and the filters).
-import { fill } from './live.js';
+import { fill, serverTime } from './live.js';
 
 export const waiting = n => n ? `${n} waiting` : 'No one waiting';
 
@@ -25,6 +25,12 @@ export function duration(seconds) {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 1) return `${seconds} s`;
   return minutes < 60 ? `${minutes} min ${seconds % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+// How long ago a time was that the server wrote in a page.
+export function minutesSince(when) {
+  const minutes = Math.max(0, Math.floor((serverTime() - Date.parse(when)) / 60000));
+  return minutes < 60 ? `${minutes || '<1'} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 // Writes how many are inside where the page shows it; false when it shows other counters than there are.
