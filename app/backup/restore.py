@@ -27,8 +27,8 @@ from app.errors import CannotStart, reason_of
 from app.storage.facts import SET_FACT
 from app.storage.files import fsync
 from app.storage.private import create_file
-from app.storage.schema import SCHEMA
-from app.storage.upgrade import create_database, is_newer, schema_of, upgrade_file
+from app.storage.schema import SCHEMA, is_newer
+from app.storage.upgrade import create_database, schema_of, upgrade_file
 
 Warn = Callable[[str], None]
 

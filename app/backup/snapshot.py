@@ -46,8 +46,9 @@ from app.clock import DAY_S, now
 from app.errors import CannotStart, reason_of
 from app.storage.database import Database
 from app.storage.facts import find_fact
+from app.storage.schema import is_newer
 from app.storage.sqlite import SqliteEngine
-from app.storage.upgrade import is_newer, schema_of
+from app.storage.upgrade import schema_of
 
 
 @contextmanager

@@ -28,9 +28,8 @@ from app.storage.postgres import (
     connect,
     make_engine,
 )
-from app.storage.schema import SCHEMA, metadata
+from app.storage.schema import MIGRATIONS, SCHEMA, is_newer, metadata
 from app.storage.sql import run
-from app.storage.upgrade import MIGRATIONS, is_newer
 
 SETTING = "TAKEANUMBER_DATABASE_URL"
 NAME = "The database of TAKEANUMBER_DATABASE_URL"

@@ -5,18 +5,25 @@ A change here needs a migration in migrations/versions.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Column, Double, ForeignKey, Index, LargeBinary, MetaData, Table, text
 
-SCHEMA = "0013"  # the newest file in migrations/versions: the schema that this code reads and writes
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+SCHEMA = "0013"  # the newest of MIGRATIONS / "versions": the schema that this code reads and writes
 
 metadata = MetaData()
 
 # On PostgreSQL, whole numbers have 64 bits and texts are compared by their bytes, as SQLite has it.
 Integer = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
 Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
+def is_newer(schema: str) -> bool:
+    """Return True when a schema belongs to a newer version of the code than this one."""
+    return not (MIGRATIONS / "versions" / f"{schema}.py").exists()
 
 
 def only_where(condition: str) -> dict[str, Any]:

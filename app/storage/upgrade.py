@@ -16,11 +16,9 @@ from app.storage.database import Database
 from app.storage.facts import PUSH_KEY, new_push_key, set_fact
 from app.storage.move_mark import mark_of, was_moved
 from app.storage.private import create_directory, create_file
-from app.storage.schema import SCHEMA, metadata
+from app.storage.schema import MIGRATIONS, SCHEMA, is_newer, metadata
 from app.storage.sql import run
 from app.storage.sqlite import SqliteEngine, make_engine
-
-MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
 
 def schema_of(path: Path) -> str | None:
@@ -78,11 +76,6 @@ def _refuse_damaged(path: Path) -> None:
             f"{path} is damaged ({damage}). Restore a backup: python takeanumber.py restore --replace."
             " The damaged file is kept beside it."
         )
-
-
-def is_newer(schema: str) -> bool:
-    """Return True when a schema belongs to a newer version of the code than this one."""
-    return not (MIGRATIONS / "versions" / f"{schema}.py").exists()
 
 
 def open_database(settings: Settings) -> Database:
