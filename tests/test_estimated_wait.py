@@ -274,9 +274,22 @@ def test_where_services_vary_much_an_end_moves_only_when_it_has_become_unlikely(
         return range_of(20 * 60, (13 * 60) ** 2, vary_much, 60 * promised).to_s / 60
 
     assert range_of(20 * 60, (13 * 60) ** 2, vary_much).to_s / 60 > 35
-    assert [end(promised) for promised in (26, 36, 70)] == [26, 36, 70]
-    assert 20 < end(5) == end(20) < 26
-    assert 90 < end(150) == end(200) < 110
+    assert [end(promised) for promised in (34, 36, 70, 100)] == [34, 36, 70, 100]
+    assert end(20) == 25, "a rise by a quarter is made early"
+    assert 30 < end(27) == end(30) < 34, "one that is smaller too"
+    assert 20 < end(5) == end(-5) < 25, "one that is larger, only when it's likely to be needed"
+    assert 150 < end(200) == end(300) < 190
+
+
+def test_an_end_is_kept_the_more_the_more_services_vary():
+    """If they vary less than exponential ones, it isn't kept at all."""
+
+    def end(scv, promised):
+        return range_of(20 * 60, (13 * 60) ** 2, learn_levels([], scv=scv), 60 * promised).to_s / 60
+
+    shown = end(1, 20)
+    assert end(1, 5) == shown == end(1, 70)
+    assert end(2, 5) < end(1.25, 5) < shown < end(1.25, 70) <= end(2, 70) == 70
 
 
 def test_where_services_vary_much_a_ticket_keeps_the_end_that_it_was_shown_first(place, ana, clock):

@@ -22,8 +22,10 @@ STEP = 0.004  # how much a single outcome changes a share
 FORGET = 0.001  # how much each outcome takes a share back to where it began
 MIN_SHARE, MAX_SHARE = 0.01, 0.15
 SHORTEST_S = 60  # a range can't be shorter
-# The levels between which the end of a range that was shown stays: the quantiles of 69 and of 99.98 %.
-KEPT_FROM, KEPT_TO = 0.5, 3.5
+# Levels for the end of a range that was shown: it is kept between the quantiles of 84 and of 99.99997 %. The
+# time until an earlier one grows by a quarter at most, as long as this takes the end to the quantile of 60 %.
+KEPT_FROM, KEPT_TO, MOVED_TO = 1.0, 5.0, 0.25
+SMALL_RISE = 1.25
 
 
 class Outcome(NamedTuple):
@@ -42,6 +44,7 @@ class Levels:
     high: float
     kept_from: float  # between these two, the end that a customer was shown first is kept
     kept_to: float
+    moved_to: float  # an end that has become too early moves to this one at least
 
 
 def learn_levels(outcomes: Iterable[Outcome], scv: float = 0.0) -> Levels:
@@ -55,7 +58,7 @@ def learn_levels(outcomes: Iterable[Outcome], scv: float = 0.0) -> Levels:
 
     `scv` is that of the queue's services. If they vary more than exponential ones do, each quick one would
     lower the end of a range, and a long one raise it again by much. So the end that was shown first is kept
-    for as long as it is plausible.
+    for as long as it is plausible, and at first moves by a little only.
     """
     early, late = EARLY, LATE_AT_FIRST
     for waited_s, from_s, to_s in outcomes:
@@ -72,6 +75,7 @@ def learn_levels(outcomes: Iterable[Outcome], scv: float = 0.0) -> Levels:
         high=high,
         kept_from=high + keep * (KEPT_FROM - high),
         kept_to=high + keep * (KEPT_TO - high),
+        moved_to=high + keep * (MOVED_TO - high),
     )
 
 
@@ -83,7 +87,9 @@ def range_of(mean_s: float, variance: float, levels: Levels, promised_s: float |
     half of what that adds is taken off.
 
     `promised_s` is the time until the end of the range that a waiting customer was shown first. Their range
-    still ends then, or at that quantile between `kept_from` and `kept_to` which is the nearest.
+    still ends then, if that is between the quantiles `kept_from` and `kept_to`. If it is too late, the range
+    ends at `kept_to`. If it is too early, the range ends at `kept_from`, but that time grows by a quarter at
+    most, as long as this takes the end to `moved_to`.
     """
     part = variance / (mean_s * mean_s) / 9 if mean_s else 0.0  # 1 / 9k, if k is the gamma's shape
     spread = math.sqrt(part)
@@ -95,8 +101,12 @@ def range_of(mean_s: float, variance: float, levels: Levels, promised_s: float |
     inward_s = min(15, (high_s - low_s) / 6)
     end_s = high_s - inward_s
     if promised_s is not None and levels.kept_from < levels.kept_to:
-        soonest_s, latest_s = quantile(levels.kept_from) - inward_s, quantile(levels.kept_to) - inward_s
-        end_s = round(min(latest_s, max(soonest_s, promised_s)))
+        kept_from_s = quantile(levels.kept_from) - inward_s
+        if promised_s >= kept_from_s:
+            end_s = min(promised_s, quantile(levels.kept_to) - inward_s)
+        else:
+            end_s = min(kept_from_s, max(SMALL_RISE * promised_s, quantile(levels.moved_to) - inward_s))
+        end_s = round(end_s)
     from_s = 60 * int((low_s + inward_s) / 60)
     to_s = 60 * math.ceil(end_s / 60)
     return _wait_range(from_s, max(from_s + SHORTEST_S, to_s))
