@@ -267,6 +267,45 @@ def test_a_change_is_followed_the_more_the_longer_it_has_lasted():
     assert learned(20).mean_scv > 0.05 > 0.02 > learned(160).mean_scv, "at first, both are possible"
 
 
+def test_a_change_counts_within_its_day_or_with_whole_days():
+    """Who was quick in the afternoon may be slow in the morning. Who was quick for a day may stay so."""
+
+    def learned(today, *days):
+        latest = [
+            PastTicket(0, False, duration * factor, f"2026-11-{25 - age}")
+            for age, durations in enumerate(days)
+            for duration in durations
+            for factor in (0.7, 1.3)
+        ]
+        return learn(latest, 120, today).mean_s
+
+    usual, quick = [120] * 40, [60] * 40
+    halves = [*[60] * 20, *[120] * 20]  # newest first
+    morning, afternoon = learned("2026-11-26", halves, halves), learned("2026-11-25", halves, halves)
+    assert 85 < morning < 95, "nobody came yet today"
+    assert afternoon < 75
+    assert learned("2026-11-26", quick, usual, usual, usual) < 75
+    assert learned("2026-11-25", quick[:8], usual, usual, usual) < 110, "less than twenty, but all of today's"
+    assert learned("2026-11-26", quick[:8], quick, usual, usual, usual) < 75
+
+
+def test_a_quick_afternoon_does_not_shorten_the_waits_of_the_next_morning(place, ana, clock):
+    serve(place, ana, clock, *[280, 320] * 20, *[130, 170] * 20)
+    for _ in range(6):
+        place.customer()
+    afternoon = expected(place)
+    for _ in range(6):
+        number = ana.call_next()["number"]
+        clock.advance(seconds=150)
+        ana.post("done", number=number)
+    clock.advance(hours=18)
+    for _ in range(6):
+        place.customer()
+    morning = expected(place)
+    assert afternoon[1] < 6 * 4 < morning[1]
+    assert afternoon[0] < 6 * 2.5 < morning[0]
+
+
 def test_where_services_vary_much_an_end_moves_only_when_it_has_become_unlikely():
     vary_much = learn_levels([], scv=2)
 

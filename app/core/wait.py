@@ -302,7 +302,7 @@ class WaitEstimator:
             return known
         past, outcomes = _past_tickets(db, queue)
         now_known = _outcomes_now(db, at, place, queue)
-        services = learn(past, queue.usual_service_s)
+        services = learn(past, queue.usual_service_s, day_of(place, at))
         learned = _Learned(
             services,
             learn_levels(chain(outcomes, now_known), services.scv),
@@ -356,13 +356,13 @@ _ENDED_TICKETS = f"""
            called_at - CASE WHEN moved_at > joined_at THEN moved_at ELSE joined_at END AS in_line_s,
            called_at - {_desk_free_since("ticket")} AS desk_free_s,
            CASE WHEN moved_at IS NULL THEN wait_from END AS wait_from,
-           CASE WHEN moved_at IS NULL THEN wait_to END AS wait_to
+           CASE WHEN moved_at IS NULL THEN wait_to END AS wait_to, series
     FROM ticket WHERE queue_id = :queue AND ended_at IS NOT NULL AND state <> 'expired'
     ORDER BY ended_at DESC LIMIT :latest"""
 _ENDED_STEPS = f"""
     SELECT step.ended_at, step.first_called_at - came_at, 1 = 0, step.ended_at - step.called_at,
            step.called_at - came_at, step.called_at - {_desk_free_since("step")},
-           CASE WHEN step.number = 1 THEN wait_from END, CASE WHEN step.number = 1 THEN wait_to END
+           CASE WHEN step.number = 1 THEN wait_from END, CASE WHEN step.number = 1 THEN wait_to END, series
     FROM step JOIN ticket ON ticket.id = ticket_id
     WHERE step.queue_id = :queue AND step.ended_at IS NOT NULL
     ORDER BY step.ended_at DESC LIMIT :latest"""
@@ -379,14 +379,14 @@ def _past_tickets(db: Connection, queue: Queue) -> tuple[list[PastTicket], list[
         rows = sorted([*rows, *steps], key=itemgetter(0), reverse=True)[:MAX_TICKETS]
     past = []
     outcomes = []
-    for _, waited_s, has_left, service_s, in_line_s, desk_free_s, wait_from, wait_to in rows:
+    for _, waited_s, has_left, service_s, in_line_s, desk_free_s, wait_from, wait_to, day in rows:
         if service_s is not None and desk_free_s is not None:
             # The time between two customers belongs to the service, if the next one is waiting already. A
             # longer pause is a break.
             pause_s = min(in_line_s, desk_free_s)
             if 0 < pause_s <= AWAY_S:
                 service_s += pause_s
-        past.append(PastTicket(waited_s, bool(has_left), service_s))
+        past.append(PastTicket(waited_s, bool(has_left), service_s, day))
         if wait_to is not None and (waited_s > wait_to or not has_left):
             outcomes.append(Outcome(waited_s, wait_from, wait_to))
     outcomes.reverse()

@@ -15,7 +15,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 MAX_TICKETS = 1000  # the latest tickets of a queue that the model learns from
-WINDOWS = (20, 40, 80, 160)  # a change shows when the mean of the latest so many services differs
+WINDOWS = (20, 40, 80, 160)  # a change shows when the mean of today's latest so many services differs
 CHANGE_SCV = 0.1  # a change is mostly one by less than a third
 CHANGE_ODDS = 1000.0  # to one, against a change at any time: so unlikely is it that the mean moves by chance
 DOUBT_ODDS = 150.0  # the same, for how wrong the mean may be: a change is feared before it is believed
@@ -43,6 +43,7 @@ class PastTicket(NamedTuple):
     waited_s: float
     left: bool  # the customer left the line before being called
     service_s: float | None  # time that a desk spent on it; None: it was never at a desk
+    day: str = ""  # of the place, on which it was taken
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,9 @@ class PastServices:
         return number, mean_s - elapsed_s, max(0.0, variance)
 
 
-def learn(latest: Sequence[PastTicket], guess_s: float) -> Services:
+def learn(latest: Sequence[PastTicket], guess_s: float, today: str = "") -> Services:
     """Return what the latest tickets of a queue, newest first, and the owner's guess of a service teach."""
+    days = [ticket.day for ticket in latest if ticket.service_s is not None]
     durations = [ticket.service_s for ticket in latest if ticket.service_s is not None]
     count = len(durations)
     max_s = _longest(durations, guess_s)
@@ -96,7 +98,7 @@ def learn(latest: Sequence[PastTicket], guess_s: float) -> Services:
     scv = (0.5 + sum((duration / mean_s - 1) ** 2 for duration in durations)) / (count + 1)
     mean_scv = scv / (count + 1)
     if count >= ENOUGH_SERVICES:
-        mean_s, mean_scv = _follow_change(durations, mean_s, scv)
+        mean_s, mean_scv = _follow_change(durations, _windows(days, today), mean_s, scv)
     return Services(
         mean_s=mean_s,
         scv=scv,
@@ -130,7 +132,23 @@ def _leave_share(latest: Sequence[PastTicket], guess_s: float) -> float:
     return min(MAX_LEAVE_SHARE, leaving_s / waited_s)
 
 
-def _follow_change(latest: Sequence[float], mean_s: float, scv: float) -> tuple[float, float]:
+def _windows(days: Sequence[str], today: str) -> list[int]:
+    """Return for how many of the latest services to ask whether they differ from those before, ascending.
+
+    `days` are those of the services, newest first. A place may be quicker in each afternoon than in the
+    morning, so afternoons aren't compared with whole days: a window lies within today, or begins with a day.
+    """
+    of_today = sum(day == today for day in days)
+    windows = {min(size, of_today) for size in WINDOWS}
+    windows |= {
+        size for size in range(of_today + 1, min(len(days), WINDOWS[-1] + 1)) if days[size] != days[size - 1]
+    }
+    return sorted(windows - {0})
+
+
+def _follow_change(
+    latest: Sequence[float], windows: Sequence[int], mean_s: float, scv: float
+) -> tuple[float, float]:
     """Return the mean service moved towards that of the latest ones, and how wrong it may be, as an scv.
 
     Of several windows, the one counts whose mean differs most clearly from that of the services before it,
@@ -145,7 +163,7 @@ def _follow_change(latest: Sequence[float], mean_s: float, scv: float) -> tuple[
         return mean_s, 0.0
     total_s = sum(latest)
     clearest, factor, window = 0.0, 1.0, len(latest)
-    for size in WINDOWS:
+    for size in windows:
         before = len(latest) - size
         if before < size:
             break

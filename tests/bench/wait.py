@@ -238,7 +238,7 @@ class Estimator:
                 for each in islice((c for c in self.day.line if c.queue == queue), 100)
                 if each.span is not None and at - each.at > each.span.to_s
             ]
-            services = learn(latest, self.day.scenario.guess_s)
+            services = learn(latest, self.day.scenario.guess_s, self.day.name)
             levels = learn_levels(chain(self.day.memory.outcomes[queue], overdue), services.scv)
             known = at, len(latest) / 20, services, levels
             self.learned[queue] = known
@@ -286,6 +286,7 @@ class Day:
 
     scenario: Scenario
     memory: Memory
+    name: str = ""
     watch: bool = False
     estimator: Callable[[Day], Estimator] = Estimator
     seen: list[Customer] = field(default_factory=list)
@@ -358,7 +359,7 @@ class Day:
     def leave(self, at: float, _: int) -> None:
         for customer in [each for each in self.line if each.leaves_at <= at]:
             self.line.remove(customer)
-            self.memory.past[customer.queue].appendleft(PastTicket(at - customer.at, True, None))
+            self.memory.past[customer.queue].appendleft(PastTicket(at - customer.at, True, None, self.name))
 
     def go(self, at: float, desk: int) -> None:
         self.present.discard(desk)
@@ -368,7 +369,7 @@ class Day:
 
     def end(self, at: float, desk: int) -> None:
         customer, called_at = self.busy.pop(desk)
-        ticket = PastTicket(called_at - customer.at, False, at - called_at)
+        ticket = PastTicket(called_at - customer.at, False, at - called_at, self.name)
         self.memory.past[customer.queue].appendleft(ticket)
         self.memory.all_services.append(at - called_at)
 
@@ -438,8 +439,8 @@ def days(
         last_waits=[0.0] * count,
     )
     if not scenario.first:
-        Day(scenario, memory, estimator=estimator).run()
-    return Day(scenario, memory, watch, estimator).run()
+        Day(scenario, memory, "yesterday", estimator=estimator).run()
+    return Day(scenario, memory, "today", watch, estimator).run()
 
 
 # ----- the table
