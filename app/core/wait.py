@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 
 from app.clock import MINUTE_S
 from app.core.counters import counters_of
-from app.core.days import day_of
+from app.core.days import day_of, day_of_series
 from app.core.models import Counter, Place, Queue, WaitRange
 from app.core.places import find_place
 from app.core.queries import BUSY, CALL_ORDER, IS_HERE, VISIT_BEGAN, VISIT_CALLED
@@ -379,14 +379,14 @@ def _past_tickets(db: Connection, queue: Queue) -> tuple[list[PastTicket], list[
         rows = sorted([*rows, *steps], key=itemgetter(0), reverse=True)[:MAX_TICKETS]
     past = []
     outcomes = []
-    for _, waited_s, has_left, service_s, in_line_s, desk_free_s, wait_from, wait_to, day in rows:
+    for _, waited_s, has_left, service_s, in_line_s, desk_free_s, wait_from, wait_to, series in rows:
         if service_s is not None and desk_free_s is not None:
             # The time between two customers belongs to the service, if the next one is waiting already. A
             # longer pause is a break.
             pause_s = min(in_line_s, desk_free_s)
             if 0 < pause_s <= AWAY_S:
                 service_s += pause_s
-        past.append(PastTicket(waited_s, bool(has_left), service_s, day))
+        past.append(PastTicket(waited_s, bool(has_left), service_s, day_of_series(series)))
         if wait_to is not None and (waited_s > wait_to or not has_left):
             outcomes.append(Outcome(waited_s, wait_from, wait_to))
     outcomes.reverse()
