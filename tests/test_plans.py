@@ -246,6 +246,27 @@ def test_what_cannot_be_a_plan_is_refused_and_nothing_is_stored(hospital, triage
         assert hospital.export() == before
 
 
+def test_the_queue_they_are_in_cannot_come_next(hospital, triage, app):
+    zoe = hospital.customer()
+    triage.call_next()
+    triage.post("plan", number="A1", steps=["blood"])
+    before = hospital.export()
+    answer = triage.post("plan", number="A1", steps=["deli", "blood"])
+    sentence = "They are in Triage already. Choose another queue to come next."
+    assert (answer.status, answer.body["error"]) == (400, sentence)
+    browser = Browser(app).open(triage.get()["links"]["desk"])
+    form = browser.form("Update note and steps")
+    form = {**form, "action": form["action"].replace("/move", "/plan")}
+    browser.send(form, steps=["deli", "doctor", ""])
+    assert (browser.status, sentence in browser.html) == (400, True)
+    assert ("steps", "deli") in browser.form("Update note and steps")["fields"]
+    assert hospital.export() == before
+    assert step_of(zoe) == (1, 2, ["deli", "blood"])
+    # The form of a customer with a plan offers to move them to the next step, and holds that step too.
+    triage.post("move", number="A1", queue="blood", steps=["blood", "doctor"])
+    assert step_of(zoe) == (2, 3, ["deli", "blood", "doctor"])
+
+
 def test_a_stale_press_changes_nothing(hospital, triage, blood):
     hospital.customer()
     triage.call_next()

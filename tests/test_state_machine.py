@@ -355,8 +355,11 @@ class Day(RuleBasedStateMachine):
         if not ticket:
             self.refused(answer)
             return
+        if steps[:1] == [ticket.queue]:
+            self.refused(answer, 400)
+            return
         assert answer.status == 200, answer.body
-        ticket.to_come = steps[1:] if steps[:1] == [ticket.queue] else steps
+        ticket.to_come = steps
         if ticket.step is None and ticket.to_come:
             ticket.step = 1
         elif ticket.step == 1 and not ticket.to_come:

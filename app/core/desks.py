@@ -305,7 +305,9 @@ def move_ticket(
     if target.id == ticket.queue_id:
         raise Conflict(f"{number} is in {target.name} already. {UNCHANGED}")
     if "steps" in changes:
-        following = [queue.id for queue in find_steps(db, desk.place, target, changes["steps"])]
+        # A form that moves a customer on to the next step of their plan sends that step, too.
+        steps = find_steps(db, desk.place, target, changes["steps"], may_repeat_first=True)
+        following = [queue.id for queue in steps]
     else:
         following = [queue.id for queue in queues_to_come(db, ticket)]
         if target.id in following:  # steps before it are left out
@@ -329,7 +331,7 @@ def change_plan(
     ticket = _ticket_of_desk(db, desk, number, step)
     if "steps" in changes:
         queue = get_queue(db, ticket.queue_id)
-        steps = find_steps(db, desk.place, queue, changes["steps"])
+        steps = find_steps(db, desk.place, queue, changes["steps"], may_repeat_first=False)
         set_steps(db, ticket, [each.id for each in steps])
     if "note" in changes:
         update(db, "ticket", ticket.id, desk_note=changes["note"])

@@ -53,14 +53,21 @@ def queues_to_come(db: Connection, ticket: Ticket) -> list[Queue]:
     return load_all(Queue, run(db, sql, ticket=ticket.id, number=ticket.step_number))
 
 
-def find_steps(db: Connection, place: Place, first: Queue, slugs: list[str]) -> list[Queue]:
+def find_steps(
+    db: Connection, place: Place, first: Queue, slugs: list[str], *, may_repeat_first: bool
+) -> list[Queue]:
     """Return the queues of the steps that follow `first`, by their slugs. Raises BadInput.
 
-    Blank ones, which a form sends for steps that weren't chosen, are left out. `first` itself may be the
-    first of them.
+    Blank ones, which a form sends for steps that weren't chosen, are left out.
+
+    :param may_repeat_first: `first` itself may come first among them; it is left out, too
     """
     chosen = [slug for slug in slugs if slug]
     if chosen and chosen[0] == first.slug:
+        if not may_repeat_first:
+            raise BadInput(
+                f"They are in {first.name} already. Choose another queue to come next.", field="steps"
+            )
         del chosen[0]
     if len(chosen) > MAX_STEPS:
         raise BadInput(f"Steps: please choose at most {MAX_STEPS}.", field="steps")

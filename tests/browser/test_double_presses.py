@@ -372,12 +372,30 @@ def test_enter_in_a_note_to_other_desks_moves_nobody(server, shop, ana):
     shop.take()
     presses(ana, "Next customer")
     ana.get_by_text("Note and next steps").click()
-    for number in (1, 2, 3):
-        expect(ana.get_by_label(f"{number}. Then")).to_be_visible()
+    for label in ("1. Then", "2. Then", "3. Then"):
+        expect(ana.get_by_label(label)).to_be_visible()
     ana.get_by_label("Note for other desks").fill("Has a dog")
     ana.get_by_label("Note for other desks").press("Enter")
     expect(ana.locator(".desk-note")).to_have_text("Has a dog")
     expect(served(ana)).to_have_text("A1")
+
+
+def test_the_form_of_the_next_steps_shows_what_was_stored(server, shop, ana):
+    server.post(f"{shop.links['manage']}/queues", {"name": "Bakery"})
+    shop.take()
+    presses(ana, "Next customer")
+    ana.get_by_text("Note and next steps").click()
+    ana.get_by_label("1. Then").select_option("Deli")
+    presses(ana, "Update note and steps")
+    expect(ana.locator("#message")).to_contain_text("Choose another queue to come next.")
+    ana.get_by_label("1. Then").select_option("")
+    ana.get_by_label("2. Then").select_option("Bakery")  # with nothing before it, it comes next
+    ana.get_by_label("Note for other desks").fill("  Has a dog  ")
+    presses(ana, "Update note and steps")
+    expect(ana.locator("#message")).to_have_text("Saved.")
+    expect(ana.get_by_label("1. Then")).to_have_value("bakery")
+    expect(ana.get_by_label("2. Then")).to_have_value("")
+    expect(ana.get_by_label("Note for other desks")).to_have_value("Has a dog")
 
 
 @pytest.mark.parametrize("after", [0, 1000])  # ms: the page has changed meanwhile
