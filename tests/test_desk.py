@@ -2,6 +2,7 @@
 
 import pytest
 from helpers.html_browser import Browser
+from helpers.places import open_deli
 
 
 def customers(place, count, queue="deli"):
@@ -408,6 +409,15 @@ def test_a_desk_says_that_its_only_queue_was_deleted(bakery, app):
     page.open(desk.link)
     assert "You don't serve any queue." not in page.html
     assert page.has("Add a customer")
+
+
+def test_a_desk_says_that_the_place_has_no_queue_yet(client, app):
+    shop = open_deli(client, queue=None, counter={"name": "Shop", "capacity": 5})
+    page = Browser(app).open(shop.desk().link)
+    assert "There is no queue yet. The owner can add one, under Queues." in page.html
+    assert "You don't serve any queue." not in page.html
+    shop.add_queue("Deli")
+    assert "There is no queue yet." not in page.open(page.url).html
 
 
 # ----- pause

@@ -31,6 +31,16 @@ def test_a_place_without_a_named_queue_gets_one_named_line(client):
     assert queues[0]["links"]["take"] == "http://localhost/repair-shop/line/tickets"
 
 
+def test_only_a_form_left_blank_gives_a_queue(start):
+    app = start(places="open")
+    browser = Browser(app).open("/")
+    assert "Leave all of this blank for a simple queue." in browser.html
+    browser.press("Create my place", name="Shop", **{"counter-name": "Inside", "counter-capacity": "5"})
+    assert not browser.open("/shop").has("Take a number")
+    browser.open("/").press("Create my place", name="Deli")
+    assert browser.open("/deli").has("Take a number")
+
+
 def test_a_place_opens_with_a_named_queue(client):
     queues = client.post("/places", {"name": "Corner Deli", "queue": "Deli"}).body["queues"]
     assert [(queue["slug"], queue["open"], queue["kind"]) for queue in queues] == [("deli", True, "walk-in")]

@@ -280,9 +280,22 @@ def test_a_shift_ends_and_its_customer_waits_again_first(place, ana, ben, by_own
 def test_after_a_shift_the_browser_is_asked_who_serves(app, place):
     browser = Browser(app).open(place.links["staff"]).press("Start serving", name="Fred", desk="Window 2")
     assert Browser(app).open(place.links["staff"]).has("Start serving")
+    desk = browser.url
+    assert "the staff link asks for a name again. The link of this desk still opens it" in browser.html
+    assert "A customer who is at your desk waits again" in browser.html
+    assert "A call that you have is released." not in browser.html
     browser.press("End my shift")
     assert "Your shift has ended" in browser.html
+    assert browser.open(desk).has("Resume")
     assert browser.open(place.links["staff"]).has("Start serving")
+
+
+def test_a_caller_who_ends_their_shift_reads_what_becomes_of_their_call(app, clinic):
+    html = Browser(app).open(clinic.caller("Cleo", queues=["follow-ups"]).link).html
+    assert "A call that you have is released." in html
+    assert "A call that Cleo has is released." in html
+    assert "A customer who is at your desk" not in html
+    assert "and the customer who is here" not in html
 
 
 @pytest.mark.both_databases
