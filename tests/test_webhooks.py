@@ -91,6 +91,19 @@ def test_every_event_is_posted_in_order(shop):
     ]
 
 
+def test_a_webhook_hears_who_cancelled_a_ticket(shop):
+    shop.place.customer().cancel()
+    shop.place.customer()
+    shop.place.owner_post("/queues/deli/cancel", numbers=["A2"])
+    shop.send()
+    tickets = [json.loads(each.body)["data"]["ticket"] for each in shop.receiver.got]
+    cancelled = [each for each in tickets if each["state"] == "cancelled"]
+    assert [(each["number"], each.get("cancelled_by_owner")) for each in cancelled] == [
+        ("A1", None),
+        ("A2", True),
+    ]
+
+
 def test_soon_is_told_once(shop):
     shop.place.customer()
     shop.send()

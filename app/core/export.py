@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from app.core.days import day_of, next_day
 from app.core.erasure import tables_of_place
 from app.core.models import DETAILS, Place
-from app.core.queries import SERVICE_S, TOTAL_S, WAIT_S
+from app.core.queries import CANCELLED_BY_OWNER, SERVICE_S, TOTAL_S, WAIT_S
 from app.core.transitions import STATE_AT
 from app.storage.database import Database
 from app.storage.sql import run
@@ -57,6 +57,7 @@ TICKET_COLUMNS = {
     "servicer": "servicer.name",
     "desk": "servicer.desk",
     **{detail: f"ticket.{detail}" for detail in DETAILS},
+    "cancelled_by_owner": f"CASE WHEN {CANCELLED_BY_OWNER} THEN 'yes' END",
 }
 SELECTED = ", ".join(f"{sql} AS {column}" for column, sql in TICKET_COLUMNS.items())
 

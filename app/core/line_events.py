@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy.engine import Connection
 
 from app.core.models import Place, Ticket
+from app.core.queries import BY_OWNER
 from app.storage.sql import run
 
 MAX_LINE_EVENTS = 5
@@ -24,6 +25,7 @@ class LineEvent:
     desk: str | None
     out_of_turn: bool = False  # it was called although it was behind
     by_priority: bool = False  # it was called first since its priority is higher
+    by_owner: bool = False  # it was cancelled by the owner, and not by its customer
     until: float | None = None  # for how long its customer lets others go first
 
 
@@ -61,6 +63,15 @@ def latest_line_events(db: Connection, place: Place, ticket: Ticket) -> list[Lin
             by_priority = not out_of_turn and row.priority < ticket.priority
         until = row.happened_at + 60 * int(row.detail) if row.kind == "more-time" else None
         events.append(
-            LineEvent(row.happened_at, row.kind, row.number, row.desk, out_of_turn, by_priority, until)
+            LineEvent(
+                row.happened_at,
+                row.kind,
+                row.number,
+                row.desk,
+                out_of_turn,
+                by_priority,
+                by_owner=row.kind == "cancel" and row.detail == BY_OWNER,
+                until=until,
+            )
         )
     return events

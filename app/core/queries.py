@@ -6,6 +6,8 @@ in storage/schema.py; otherwise the database would not use those indexes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy.engine import Connection
 
 from app.core.models import Place, Servicer, Ticket
@@ -40,6 +42,12 @@ SELECT_TICKETS = f"""
     FROM ticket JOIN queue ON queue.id = ticket.queue_id
     LEFT JOIN servicer ON servicer.id = ticket.servicer_id
     LEFT JOIN counter ON counter.id = queue.counter_id"""
+
+BY_OWNER = "owner"  # detail of the event of a ticket that the owner cancelled; those of customers have none
+# True for a ticket that the owner cancelled, and not its customer.
+CANCELLED_BY_OWNER = f"""(ticket.state = 'cancelled' AND EXISTS (
+    SELECT 1 FROM event WHERE event.ticket_id = ticket.id AND event.kind = 'cancel'
+    AND event.detail = '{BY_OWNER}' AND event.happened_at = ticket.ended_at))"""
 
 # The counters of the place :place on the day :day, which may have begun without a write. Each comes with the
 # queue that it admits and the spaces that it holds for customers of that queue: all fields of models.Counter.
@@ -125,6 +133,15 @@ def recent_tickets(db: Connection, servicer: Servicer) -> list[Ticket]:
               WHERE ticket.servicer_id = :servicer AND ended_at IS NOT NULL AND contact_id IS NULL
               ORDER BY ended_at DESC, ticket.id DESC LIMIT 10"""
     return load_all(Ticket, run(db, sql, servicer=servicer.id))
+
+
+def cancelled_by_owner(db: Connection, tickets: Iterable[Ticket]) -> set[int]:
+    """Return the ids of those of some tickets that the owner cancelled, and not their customers."""
+    ids = [ticket.id for ticket in tickets if ticket.state == "cancelled"]
+    if not ids:
+        return set()
+    sql = f"SELECT id FROM ticket WHERE id IN :ids AND {CANCELLED_BY_OWNER}"
+    return set(run(db, sql, ids=ids).scalars())
 
 
 def claim_is_over(ticket: Ticket, at: float) -> bool:

@@ -24,7 +24,7 @@ from app.core.days import day_begins, day_of, day_of_series, days_between, next_
 from app.core.desk_stats import HardestDay
 from app.core.kept_counts import MIN_TICKETS, Days, kept_counts
 from app.core.models import CALLS, Place, Queue
-from app.core.queries import BOTH, PART, SELECT_VISITS, VISIT_BEGAN, VISIT_CALLED, WHOLE
+from app.core.queries import BOTH, BY_OWNER, PART, SELECT_VISITS, VISIT_BEGAN, VISIT_CALLED, WHOLE
 from app.storage.database import Database
 from app.storage.sql import load, load_all, load_first, run
 
@@ -83,7 +83,8 @@ class TicketStats:
 
     joined: int
     served: int
-    left: int
+    left: int  # by themselves
+    cancelled: int  # by the owner
     not_here: int
     expired: int
     open: int
@@ -354,7 +355,7 @@ def _hour_stats(place: Place, at: float, counts: _Counts) -> list[HourStats]:
 
 # ----- counting
 
-_ENDS = ("served", "left", "not_here", "expired", "open")
+_ENDS = ("served", "left", "cancelled", "not_here", "expired", "open")
 _MEASURES = ("wait", "service", "total")
 
 _VISITS_TO_COUNT = f"""({SELECT_VISITS}) AS visit
@@ -375,6 +376,11 @@ _COUNT_TICKETS = f"""
                queue_id,
                coalesce(servicer_id, 0) AS servicer_id,
                CASE WHEN state = 'done' THEN 'served'
+                    WHEN state = 'cancelled' AND EXISTS (
+                        SELECT 1 FROM event
+                        WHERE event.ticket_id = visit.ticket_id AND event.kind = 'cancel'
+                        AND event.detail = '{BY_OWNER}' AND event.happened_at = visit.ended_at)
+                        THEN 'cancelled'
                     WHEN state = 'cancelled' THEN 'left'
                     WHEN state = 'no_show' THEN 'not_here'
                     WHEN state = 'expired' OR (state = 'waiting' AND series < :today) THEN 'expired'
@@ -441,6 +447,7 @@ class _Tally:
             joined=self.ended.total(),
             served=self.ended["served"],
             left=self.ended["left"],
+            cancelled=self.ended["cancelled"],
             not_here=self.ended["not_here"],
             expired=self.ended["expired"],
             open=self.ended["open"],

@@ -14,6 +14,7 @@ from app.core.models import DETAILS, CustomerDetails, Place, Queue, Ticket, Wait
 from app.core.phones import ANY_READING, read_phone
 from app.core.places import find_place, find_place_for_owner, new_token
 from app.core.queries import (
+    BY_OWNER,
     ERASE_PERSONAL_DATA,
     JOIN_TIME,
     NORMAL_PRIORITY,
@@ -38,7 +39,6 @@ from app.errors import BadInput, Conflict, NotFound
 from app.storage.schema import HOLDS_PERSONAL_DATA
 from app.storage.sql import load, load_all, load_first, run, update
 
-BY_OWNER = "owner"  # detail of the event of a ticket that the owner cancelled
 RESTORE_S = HOUR_S  # how long after its end the owner can restore a ticket
 # For the INSERT of a ticket: "party, name" and ":party, :name"
 DETAIL_COLUMNS = ", ".join(DETAILS)
@@ -234,14 +234,6 @@ def can_rejoin(db: Connection, at: float, ticket: Ticket) -> bool:
         return False
     event = last_event(db, ticket.id)
     return event is not None and event.kind == "cancel" and event.detail != BY_OWNER
-
-
-def was_cancelled_by_owner(db: Connection, ticket: Ticket) -> bool:
-    """Return True if the owner cancelled a ticket, and not its customer."""
-    if ticket.state != "cancelled":
-        return False
-    event = last_event(db, ticket.id)
-    return event is not None and event.kind == "cancel" and event.detail == BY_OWNER
 
 
 def rejoin(db: Connection, at: float, slug: str, token: str, *, browser: str | None = None) -> None:

@@ -22,7 +22,7 @@ from app.core.history import record
 from app.core.models import DETAILS, Place, Ticket
 from app.core.outbox import CLAIM_S, LONGEST_CLAIM_S, MAX_PAUSE_S, WEBHOOK, delete_messages
 from app.core.places import find_place_for_owner
-from app.core.queries import get_ticket
+from app.core.queries import cancelled_by_owner, get_ticket
 from app.errors import Conflict, NotFound
 from app.storage.schema import PERSONAL_OF_TICKET
 from app.storage.sql import insert, insert_returning, load, load_all, load_first, run, update
@@ -241,6 +241,7 @@ def post_ticket_event(db: Connection, at: float, ticket: Ticket, kind: str) -> N
         return
     place = _place(db, ticket.place_id)
     full = get_ticket(db, ticket.id)
+    by_owner = bool(cancelled_by_owner(db, [full]))
     for webhook in webhooks:
         _queue_post(
             db,
@@ -248,7 +249,7 @@ def post_ticket_event(db: Connection, at: float, ticket: Ticket, kind: str) -> N
             place,
             webhook,
             TICKET_EVENTS[kind],
-            {"ticket": _ticket_json(place, full, webhook.personal)},
+            {"ticket": _ticket_json(place, full, by_owner, webhook.personal)},
         )
 
 
@@ -297,7 +298,7 @@ def _queue_post(
     )
 
 
-def _ticket_json(place: Place, ticket: Ticket, personal: bool) -> dict[str, Any]:
+def _ticket_json(place: Place, ticket: Ticket, by_owner: bool, personal: bool) -> dict[str, Any]:
     content: dict[str, Any] = {
         "number": ticket.number,
         "series": ticket.series,
@@ -312,6 +313,8 @@ def _ticket_json(place: Place, ticket: Ticket, personal: bool) -> dict[str, Any]
         "step": ticket.step_number,
         "steps": ticket.step_count,
     }
+    if by_owner:
+        content["cancelled_by_owner"] = True
     # What is personal is sent only if the owner has chosen so.
     for name in (*DETAILS, "desk_note"):
         if personal or name not in PERSONAL_OF_TICKET:

@@ -16,6 +16,7 @@ from app.core.models import Place, Queue, Step, Ticket, WaitRange
 from app.core.phones import format_phone
 from app.core.places import find_place
 from app.core.position import NO_POSITION, Position, position_of
+from app.core.queries import cancelled_by_owner
 from app.errors import NotFound, ServiceError
 from app.web.compressed import accepts_gzip
 from app.web.forms import (
@@ -187,7 +188,7 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
         row, queue, ticket = tickets.find_ticket(db, place, token)
         may_call_back = tickets.may_call_back(db, at, row, queue, ticket)
         can_rejoin = tickets.can_rejoin(db, at, ticket)
-        cancelled_by_owner = tickets.was_cancelled_by_owner(db, ticket)
+        was_cancelled = bool(cancelled_by_owner(db, [ticket]))
         told = subscriptions_json(
             db, queue, ticket, transitions.state_at(ticket, row, at), _ticket_url(row, ticket)
         )
@@ -207,7 +208,7 @@ def show_ticket(place: str, token: str, error: ServiceError | None = None) -> An
             content["links"]["wait_here"] = f"{url}/wait-here"
         else:
             content["links"]["call_me"] = f"{url}/call-me"
-    if cancelled_by_owner:
+    if was_cancelled:
         content["cancelled_by_owner"] = True
     if can_rejoin:
         content["links"]["rejoin"] = f"{content['links']['ticket']}/rejoin"

@@ -12,7 +12,7 @@ from app.core.days import day_of
 from app.core.desks import Undoable
 from app.core.models import Place, Queue, Servicer, Step, Ticket
 from app.core.phones import format_phone
-from app.core.queries import current_ticket, recent_tickets, waiting_tickets
+from app.core.queries import cancelled_by_owner, current_ticket, recent_tickets, waiting_tickets
 from app.core.servicers import call_lists_served, queues_served
 from app.core.tags import split_tags
 from app.web.call_json import call_json, lists_json
@@ -71,6 +71,7 @@ def desk_json(
     call = calls.claimed_call(db, at, servicer) if ticket is not None and ticket.is_call else None
     line = waiting_tickets(db, [queue.id for queue in served], day_of(place, at))
     recent = recent_tickets(db, servicer)
+    by_owner = cancelled_by_owner(db, recent)
     undoable = desks.find_undoable(db, at, servicer)
     all_plans = plans.plans_of(db, [*line, *recent] if ticket is None else [ticket, *line, *recent])
     url = link("desk.show_desk", place=place.slug, token=servicer.token)
@@ -83,7 +84,13 @@ def desk_json(
         "queues": [queue.slug for queue in [*served, *lists]],
         "lines": [_line_json(queue, line) for queue in served],
         "current": None if ticket is None or ticket.is_call else desk_ticket_json(place, ticket, all_plans),
-        "recent": [desk_ticket_json(place, each, all_plans) for each in recent],
+        "recent": [
+            {
+                **desk_ticket_json(place, each, all_plans),
+                **({"cancelled_by_owner": True} if each.id in by_owner else {}),
+            }
+            for each in recent
+        ],
         "line": [_waiting_ticket_json(place, each, all_plans) for each in line],
         "messages": [notice_json(each, place) for each in notices.notices_of(db, at, place)],
         "undo": None if undoable is None else _undo_json(at, undoable),

@@ -201,6 +201,7 @@ def _tickets_json(tickets: TicketStats) -> dict[str, Any]:
         "joined": tickets.joined,
         "served": tickets.served,
         "left": tickets.left,
+        "cancelled": tickets.cancelled,
         "not_here": tickets.not_here,
         "expired": tickets.expired,
         "open": tickets.open,

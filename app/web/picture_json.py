@@ -229,6 +229,8 @@ def line_event_json(event: LineEvent, place: Place) -> dict[str, Any]:
 
 def line_event_text(event: LineEvent, place: Place) -> str:
     """Return what happened in a line, in words: "A7 was called: priority"."""
+    if event.by_owner:
+        return f"{event.number} was cancelled"
     text = _LINE_EVENT_TEXTS[event.kind].format(event.number or event.desk or "A desk")
     if event.until is not None:
         return f"{text} until {clock_time_at(event.until, place)}"

@@ -10,6 +10,7 @@ from app.core.alerts import EMPTY_DESK, alerts_of
 from app.core.counters import counters_of
 from app.core.due_calls import count_calls
 from app.core.models import Place, Ticket
+from app.core.queries import cancelled_by_owner
 from app.core.queues import call_lists
 from app.core.servicers import servicers_of
 from app.core.today import (
@@ -38,9 +39,13 @@ def today_json(db: Connection, at: float, place: Place) -> dict[str, Any]:
     calls = [(each, count_calls(db, at, each).due) for each in lists]
     backup = backup_json(place.zone, for_owner=True)
     on_duty = [servicer for servicer in servicers if servicer.on_duty]
+    last = called_last(db, at, place)
+    by_owner = cancelled_by_owner(db, last)
     content = {
         "queues": [_queue_today_json(each, place) for each in queues],
-        "called_last": [_called_last_json(ticket, place, at) for ticket in called_last(db, at, place)],
+        "called_last": [
+            _called_last_json(ticket, place, at, by_owner=ticket.id in by_owner) for ticket in last
+        ],
         "counters": [counter_json(db, place, counter) for counter in counters],
         "lists": [
             {"slug": each.slug, "name": each.name, "open": each.open, "due": due} for each, due in calls
@@ -90,7 +95,7 @@ def _queue_today_json(each: QueueToday, place: Place) -> dict[str, Any]:
     }
 
 
-def _called_last_json(ticket: Ticket, place: Place, at: float) -> dict[str, Any]:
+def _called_last_json(ticket: Ticket, place: Place, at: float, *, by_owner: bool) -> dict[str, Any]:
     return {
         "number": ticket.number,
         "name": ticket.name,
@@ -99,6 +104,7 @@ def _called_last_json(ticket: Ticket, place: Place, at: float) -> dict[str, Any]
         "state": ticket.state,
         "called_at": iso(ticket.called_at, place),
         "can_be_restored": can_be_restored(ticket, at),
+        **({"cancelled_by_owner": True} if by_owner else {}),
     }
 
 
