@@ -250,6 +250,27 @@ def test_a_name_in_several_columns(clinic, headings, row):
     assert only_contact(clinic)["name"] == "Mara Lindqvist"
 
 
+@pytest.mark.parametrize(
+    ("headings", "row", "name"),
+    [
+        ("Name 1;Name 2", "Meier GmbH;Einkauf", "Meier GmbH Einkauf"),
+        ("Name1;Name2;Name3", "Meier GmbH;Einkauf;z. Hd. Frau Roth", "Meier GmbH Einkauf z. Hd. Frau Roth"),
+        ("Name;Name 2", "Lindqvist;Mara", "Lindqvist Mara"),
+        ("Name 2;Name 1", "Mara;Lindqvist", "Lindqvist Mara"),
+        ("Name 1;Name 2", "Lindqvist;", "Lindqvist"),
+        ("Name 1;Name 2", ";Mara", "Mara"),
+        ("Name 1;Name 2", "Lindqvist;-", "Lindqvist"),
+        ("Name 1;Name 2", "Lindqvist;Lindqvist", "Lindqvist"),
+        ("Name 1;Name 2", f"{'x' * 110};Abteilung Einkauf", "x" * 110),
+        ("Name 1;Tel. 1;Name 2", "Mara;;Ben", "Mara"),  # of two people
+        ("Name;Display name", "Mara;Mara L.", "Mara"),
+    ],
+)
+def test_a_name_on_several_lines_of_a_german_address_book(clinic, headings, row, name):
+    stores(clinic, f"{headings};Ort;Telefon\n{row};Ulm;030 1234567\n")
+    assert only_contact(clinic)["name"] == name
+
+
 def test_a_japanese_outlook_export(clinic):
     clinic.owner_post("", country="JP")
     text = "敬称,名,ミドル ネーム,姓,会社名,会社電話,自宅電話 1,携帯電話,電話不可,メモ\r\n"
@@ -681,7 +702,8 @@ def test_the_review_groups_equal_reasons_and_has_its_button_at_the_top(clinic, o
     rows = "".join(f"Ana {n},030 {1000000 + n},a{n} at example.org\n" for n in range(692))
     owner.press("Preview", text=f"Name,Phone,E-mail\n{rows}Ben,none,\n")
     assert owner.html.index("Import 692 contacts") < owner.html.index("Skipped")
-    assert "692 rows" in owner.html
+    assert "<b>692 rows</b>: Email: left out" in owner.html
+    assert "<b>1 row</b>: Please enter a phone number." in owner.html
     assert "<q>a0 at example.org</q>" in owner.html
     assert "and 687 more" in owner.html
 

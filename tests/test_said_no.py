@@ -162,6 +162,100 @@ def test_whoever_said_no_in_another_column_is_not_called(clinic, row):
     assert [name[:4] for name in forbidden(clinic)] == ["Mara"]
 
 
+@pytest.mark.parametrize(
+    "heading",
+    ["Status", "Contact status", "Kundenstatus", "Lead-Status", "Anrufstatus", "Estado", "Statut client"],
+)
+def test_a_status_that_says_blocked_is_an_opt_out(clinic, heading):
+    text = (
+        f"Name;Phone;{heading}\nMara;030 1234567;Blocked\nBen;0171 2345678;active\nCem;030 7654321;gesperrt\n"
+    )
+    upload = uploads(clinic, text + "Dan;030 7654322;inaktiv\nEva;030 7654323;\nFay;030 7654324;new lead\n")
+    (group,) = upload["remark_groups"]
+    assert (group["rows"], group["why"]) == (2, "Do not call: a cell says so, outside the column for it.")
+    assert f"“Blocked” in the column “{heading}”: nobody may call" in upload["remarks"][0]["remark"]
+    clinic.client.post(upload["links"]["store"])
+    assert forbidden(clinic) == ["Cem", "Mara"]
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        *("BLOCKED", "blocked.", "Contact blocked", "blocked by customer", "Blocked - asked on 3/5", "STOP"),
+        *("Gesperrt", "gesperrt seit 01.05.2025", "Kontakt gesperrt", "für Anrufe gesperrt", "Werbesperre"),
+        *(
+            "gesperrt (DSGVO)",
+            "bloqué",
+            "bloqueada",
+            "bloccato",
+            "geblokkeerd",
+            "zablokowany",
+            "🚫",
+            "abgemeldet",
+        ),
+    ],
+)
+def test_words_for_blocked(clinic, status):
+    stores(clinic, f'Name;Phone;Status\nMara;030 1234567;"{status}"\nBen;0171 2345678;ok\n')
+    assert forbidden(clinic) == ["Mara"]
+    stores(clinic, f'Name;Phone;DNC\nCem;030 7654321;"{status}"\n')
+    stores(clinic, f'Name;Phone;OK to call\nDan;030 7654322;"{status}"\n')
+    assert forbidden(clinic) == ["Cem", "Dan", "Mara"]
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        *(
+            "active",
+            "Inactive",
+            "new",
+            "open",
+            "customer",
+            "closed",
+            "VIP",
+            "pending",
+            "paid",
+            "deleted",
+            "yes",
+        ),
+        *("unblocked", "not blocked", "nicht gesperrt", "blocked: no", "gesperrt (nein)", "Not interested"),
+        *("Stop by at five", "roadblocked", "Aktiv", "ruhend", "1", "0", "x"),
+    ],
+)
+def test_a_status_that_says_something_else_stops_no_calls(clinic, status):
+    upload = stores(clinic, f'Name;Phone;Status\nMara;030 1234567;"{status}"\n')
+    assert (forbidden(clinic), upload["remarks"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("row", "is_opt_out"),
+    [
+        ("030 1234567;VIP, gesperrt;", True),
+        ("030 1234567;;Blocked", True),
+        ("030 1234567 (gesperrt);;", True),
+        ("030 1234567;;Blocked his card and asked for a new one", False),
+        ("030 1234567;blockchain;", False),
+        ("030 1234567;;Will stop by, forbidden fruit", False),
+    ],
+)
+def test_blocked_among_the_tags_in_the_note_or_beside_the_number(clinic, row, is_opt_out):
+    stores(clinic, f"Name;Phone;Tags;Notes\nMara;{row}\nBen;0171 2345678;;\n")
+    assert forbidden(clinic) == (["Mara"] if is_opt_out else [])
+
+
+@pytest.mark.parametrize("heading", ["Account status", "Order status", "Karte", "Zahlung"])
+def test_something_else_that_is_blocked_is_asked_about_once(clinic, heading):
+    text = f"Name;Phone;{heading}\nMara;030 1234567;ok\nBen;0171 2345678;gesperrt\nCem;030 7654321;gesperrt\n"
+    upload = uploads(clinic, text)
+    (remark,) = upload["remarks"]
+    assert (remark["row"], remark["why"].startswith(f"The column “{heading}” is left out.")) == (3, True)
+    columns = {"columns": {heading: None}}
+    assert clinic.client.post(upload["links"]["columns"], columns).body["remarks"] == []
+    clinic.client.post(upload["links"]["store"])
+    assert forbidden(clinic) == []
+
+
 def test_a_number_with_unclear_words_is_skipped_with_a_question(clinic):
     upload = uploads(clinic, "Name;Phone\nMara;030 1234567 (do not call before 10)\nBen;0171 2345678\n")
     assert upload["refuse"] == 1

@@ -216,6 +216,13 @@ _HINTS_AT_CALLS = """call phone contact consent permission optin optout optedout
 # But not if it contains one of these words: "Last call", "Number of calls".
 _NOT_A_QUESTION = """last next first previous letzter letzte naechster dernier prochain ultimo ultima
     number count times total anzahl nombre numero aantal liczba"""
+_STATUS_WORDS = """status statut statuut estado stato situacao situacion durum tila stav allapot статус
+    状态 ステータス 상태"""
+# Of whom or what such a column may tell the state, without spaces: "Contact status", "Estado del cliente".
+_WHOSE_STATUS = """contact contacts customer client clients patient member lead leads call calls calling phone
+    subscriber person record prospect kontakt kontakts kunde kunden mitglied mitglieds anruf telefon patienten
+    interessenten adress adressen duclient delcliente docliente delclient cliente clienti contacto contatto
+    ducontact delcontacto klant klienta klantcontact musteri asiakkaan kund"""
 _OTHER_WAYS = "sms text texts email mail mails newsletter whatsapp post letter brief fax"
 
 # Words beside a phone number, an address and the like, which say which of several it is.
@@ -305,7 +312,7 @@ def recognise_by_content(columns: Sequence[Column], rows: Sequence[Sequence[str]
 
 
 def _names_places(column: Column) -> bool:
-    words = [word for word in _words(column.heading) if not _ORDINAL.fullmatch(word)]
+    words = _without_ordinals(column.heading)
     return column.field is None and bool(words) and all(word in _PHONE_PLACES.split() for word in words)
 
 
@@ -314,6 +321,30 @@ def _holds_numbers(cells: Sequence[str]) -> bool:
     return bool(numbers) and all(
         may_hold_number(cell) and re.fullmatch(r"[+(\d][\d\s()./-]+", cell) for cell in numbers
     )
+
+
+def name_lines(columns: Sequence[Column]) -> list[int]:
+    """Return the columns that hold one name together, such as "Name 1" and "Name 2"; if none, an empty list.
+
+    German address books have them, for a company and its department, or for a surname and a first name. With
+    a phone number between them, they are the names of several people.
+    """
+    lines = [
+        n
+        for n, column in enumerate(columns)
+        if column.field == "name" and _without_ordinals(column.heading) == ["name"]
+    ]
+    by_number = {"".join(_words(columns[n].heading)[1:]) or "1": n for n in lines}
+    wanted = [str(number) for number in range(1, len(lines) + 1)]
+    if len(lines) < 2 or sorted(by_number) != wanted:
+        return []
+    if any(column.field == "phone" for column in columns[lines[0] : lines[-1]]):
+        return []
+    return [by_number[number] for number in wanted]
+
+
+def _without_ordinals(heading: str) -> list[str]:
+    return [word for word in _words(heading) if not _ORDINAL.fullmatch(word)]
 
 
 def type_columns(headings: Sequence[str]) -> dict[int, int]:
@@ -390,6 +421,14 @@ def hints_at_calls(heading: str) -> bool:
 def names_number(heading: str) -> bool:
     """Return True for the heading of a column with numbers of some kind: "Fax", "Emergency phone"."""
     return _has_part(_words(heading), _NUMBER_KINDS)
+
+
+def is_status_heading(heading: str) -> bool:
+    """Return True for a column with the state of a person: "Status", "Kundenstatus"; not "Order status"."""
+    words = _without_ordinals(heading)
+    rest = re.sub(f"{'|'.join(_folded(_STATUS_WORDS))}", "", "".join(words))
+    has_status = rest != "".join(words)
+    return has_status and (not rest or rest in _folded(_WHOSE_STATUS))
 
 
 def _is_minor(words: Sequence[str]) -> bool:

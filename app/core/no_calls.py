@@ -40,11 +40,18 @@ _ALLOWED = frozenset(
         *("allow", "allowed", "zulassen", "autoriser", "permitir", "consenti", "toestaan", "zezwalaj"),
     ]
 )
-# These forbid calls in every column that is about them.
-_FORBIDS_WORDS = """stop never blocked forbidden prohibited gesperrt sperre verboten abgemeldet interdit
-    désinscrit désinscrite désabonné désabonnée bloctel prohibido baja vietato disiscritto disiscritta
+# Somebody is blocked: in a column about calls, in one such as "Status", or in a note. The first words often
+# come with others: "Gesperrt seit 2024", "contact blocked".
+_BLOCKED_WORDS = """blocked blacklisted gesperrt geblockt blockiert bloque bloquee bloques bloqueado bloqueada
+    bloccato bloccata geblokkeerd zablokowany zablokowana sparrad sperret blokeret estetty заблокирован
+    заблокирована"""
+_BLOCKS_WORDS = """stop forbidden prohibited sperre verboten abgemeldet interdit
+    désinscrit désinscrite désabonné désabonnée bloctel prohibido vietato disiscritto disiscritta
     proibido descadastrado verboden uitgeschreven afgemeld zabronione wypisany wypisana tps ctps
-    🚫 ⛔ 🛑 🔕 📵 拒绝 拒絕 拒否 禁止 電話禁止 電話不可 架電禁止 架電不可 架電ng"""
+    sperrvermerk kontaktsperre anrufsperre telefonsperre werbesperre anrufverbot kontaktverbot
+    🚫 ⛔ 🛑 🔕 📵 拒否 禁止 電話禁止 電話不可 架電禁止 架電不可 架電ng 차단"""
+# These mean it only in a column about calls: in another one, somebody may have refused something else.
+_FORBIDS_WORDS = "never baja 拒绝 拒絕"
 _FORBIDS_PHRASES = (
     "remove",
     "removed",
@@ -83,7 +90,8 @@ _YES_AND_MORE = re.compile(
 )
 _NO_AND_MORE = re.compile(r"(?:no|false|nein|falsch|non|nao|nie|hayir|nee|nej|nei)\s*[-–—,;:(/].*")
 _GIVEN, _TAKEN_BACK = frozenset(_GIVEN_WORDS.split()), frozenset(map(_plain, _TAKEN_BACK_WORDS.split()))
-_FORBIDS = frozenset(map(_plain, [*_FORBIDS_WORDS.split(), *_FORBIDS_PHRASES]))
+_BLOCKED, _BLOCKS = _BLOCKED_WORDS.split(), list(map(_plain, _BLOCKS_WORDS.split()))
+_FORBIDS = frozenset([*_BLOCKED, *_BLOCKS, *map(_plain, [*_FORBIDS_WORDS.split(), *_FORBIDS_PHRASES])])
 _YES = frozenset(map(_plain, _YES_WORDS.split()))
 _NO = frozenset(map(_plain, _NO_WORDS.split()))
 _NOTHING = frozenset(map(_plain, _NOTHING_WORDS.split())) | {"", "not set"}
@@ -121,6 +129,8 @@ _PHRASES_IN_LINES = r"""do(?:es)?\ ?n[o']?t\ (?:(?:call|contact|phone|ring|dial)
     | ring\ (?:inte|ej|ikke) | (?:ikke|inte|ej)\ ring(?:es|as)? | ala\ soita | nevolat | не\ звонить"""
 _PHRASES = re.sub(r"(?<!\\)\s+", "", _PHRASES_IN_LINES)
 _PHRASE = re.compile(_PHRASES)
+_MENTION = re.compile(f"{_PHRASES}|{'|'.join(map(re.escape, [*_BLOCKED, *_BLOCKS]))}")
+_MAX_STATUS = 60  # characters; longer texts tell a story
 _BEFORE = (
     r"(?:please|pls|plz|bitte|s'il vous plait|svp|por favor|per favore|prosze|lutfen|alstublieft|var god)"
 )
@@ -134,6 +144,18 @@ _SINCE = r"(?: (?:since|as of|seit|depuis|sinds) .*)?"
 _STATE = r"(?:opt(?:ed)?[ -]?out|unsubscribed|dnc|blacklisted)(?: (?:on|am|le|el|il|op|by))? [\d/-]+"
 _SENTENCE = re.compile(
     rf"(?:{_BEFORE},? )?(?:{_WHO} )?(?:{_WANTS} )?(?:{_PHRASES})(?:,? {_AFTER}){{0,2}}{_SINCE}|{_STATE}"
+)
+_BLOCKED_ONE = r"""(?:contact|customer|client|member|calls?|phone|number|kontakt|kunde|kundin|mitglied
+    |anrufe?|telefon|nummer|rufnummer|telefonnummer|(?:fur|per|bei) (?:anrufe?|telefon|kontakt)
+    |contacto?|cliente?|klant|klient|numero|telefono)""".replace("\n    ", "")
+_SAYS_NO_BEHIND = r"(?:.*[:(=–—-] ?(?:no|nein|non|nao|nie|nee|false|falsch|0)\b)"  # "blocked: no"
+_SINCE_OR_WHY = r"""(?: ?[-–—,:(/].*| \d.*| (?:since|from|on|by|until|till|as of|per|due to|for
+    |seit|ab|am|bis|vom|von|durch|wegen|fur|lt|laut|depuis|par|le|jusqu|pour|desde|por|el|hasta
+    |dal|dalla|il|da|fino|sinds|door|op|tot|vanaf|od|przez|do) .*)""".replace("\n    ", "")
+_IS_BLOCKED = re.compile(
+    rf"{'|'.join(map(re.escape, _BLOCKS))}"
+    rf"|(?:{_BLOCKED_ONE} )?(?:is |ist |wurde )?(?:{'|'.join(_BLOCKED)})"
+    rf"(?!{_SAYS_NO_BEHIND}){_SINCE_OR_WHY}?"
 )
 _DENIES = re.compile(r"(not|no|never|has ?n[o']t|did ?n[o']t|kein|nicht|non|pas)\b.*(opt|unsub)")
 _MONTH = r"""(?:jan|feb|fev|mar|mrt|maerz|abr|apr|avr|mai|may|mag|maj|mei|jun|juin|giu|jul|juil|lug|aug|aou
@@ -223,7 +245,7 @@ def means_do_not_call(text: str) -> bool | None:
         return None
     if plain in _YES or plain in _FORBIDS or _YES_AND_MORE.fullmatch(plain):
         return True
-    if _PHRASE.search(plain) or _DATES.fullmatch(plain):
+    if _PHRASE.search(plain) or _DATES.fullmatch(plain) or _IS_BLOCKED.fullmatch(plain):
         return True
     return None
 
@@ -242,7 +264,7 @@ def means_may_call(text: str) -> bool | None:
         return True
     if _DATES.fullmatch(plain):
         return True
-    if _SENTENCE.fullmatch(plain):
+    if _SENTENCE.fullmatch(plain) or _IS_BLOCKED.fullmatch(plain):
         return False
     return None
 
@@ -270,9 +292,17 @@ def hints_at_no_calls(text: str) -> bool:
     return _PHRASE.search(_plain(text)) is not None
 
 
+def says_blocked(text: str) -> bool:
+    """Return True if a text says nothing but that somebody is blocked, as in a column "Status".
+
+    A word such as "active" or "inactive" says nothing about calls.
+    """
+    return len(text) <= _MAX_STATUS and _IS_BLOCKED.fullmatch(_plain(text)) is not None
+
+
 def mentions_no_calls(texts: Iterable[str]) -> bool:
-    """Return True if any of these texts may say so; much faster than to look at each of them."""
-    return hints_at_no_calls("\n".join(texts))
+    """Return True if any of these texts may say one of the two; much faster than to look at each of them."""
+    return _MENTION.search(_plain("\n".join(texts))) is not None
 
 
 def words_beside_number(text: str) -> str:

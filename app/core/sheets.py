@@ -22,15 +22,17 @@ from app.core.columns import (
     hints_at_calls,
     is_opt_out_heading,
     is_reason_heading,
+    is_status_heading,
     is_usable,
     looks_like_a_row,
     may_hold_number,
+    name_lines,
     names_number,
     recognise,
     recognise_by_content,
     type_columns,
 )
-from app.core.contacts import MULTILINE_FIELDS
+from app.core.contacts import MAX_LENGTHS, MULTILINE_FIELDS
 from app.core.encodings import decode, not_a_text_file
 from app.core.no_calls import (
     OPT_OUT_FIELDS,
@@ -42,6 +44,7 @@ from app.core.no_calls import (
     means_do_not_call,
     means_may_call,
     mentions_no_calls,
+    says_blocked,
     says_no_calls,
     says_nothing,
     words_beside_number,
@@ -94,6 +97,8 @@ class SheetRow:
     no_calls: tuple[str, str] | None = None  # heading and content of a cell that says that nobody may call
     # Headings of columns that are left out although they may say who must not be called; with the cell.
     left_out: tuple[tuple[str, str], ...] = ()
+    # Columns that are left out, whose cells say that something is blocked: maybe calls.
+    blocked: tuple[int, ...] = ()
     # Of a row without a number: heading and content of a column that holds another one, such as a fax.
     other_number: tuple[str, str] | None = None
 
@@ -407,21 +412,25 @@ class _SheetContext:
     marks: dict[int, ColumnMarks]  # by column: what a cross or a number means in a column about calls
     types: dict[int, int]  # by column with phone numbers: the column that tells their kind, such as "Fax"
     reasons: list[int]  # columns with reasons of opt-outs
+    name_lines: list[int]  # columns that hold one name together
 
 
 def rows_of(sheet: Sheet) -> Iterator[SheetRow]:
     """Yield the rows below the headings. A column that is left out is asked about at its first answer."""
     context = _context_of(sheet)
     doubtful = _doubtful_columns(sheet)
+    asked: set[int] = set()
     for number, cells, has_right_quotes in _numbered_rows(sheet):
         if number <= (sheet.layout.headings_row or 0):
             continue
         row = _read_cells(sheet, context, number, cells, has_right_quotes)
         if row.error is None:
             answered = [n for n in doubtful if n < len(cells) and _is_answer(sheet.headings[n], cells[n])]
+            answered += [n for n in row.blocked if n not in answered and n not in asked]
             if answered:
                 row = replace(row, left_out=_questions_of(sheet, row, answered))
-                doubtful = [n for n in doubtful if n not in answered]
+                asked.update(answered)
+                doubtful = [n for n in doubtful if n not in asked]
         yield row
 
 
@@ -429,7 +438,7 @@ def _context_of(sheet: Sheet) -> _SheetContext:
     reasons = [
         n for n, column in enumerate(sheet.columns) if not column.field and is_reason_heading(column.heading)
     ]
-    return _SheetContext(_marks_of(sheet), type_columns(sheet.headings), reasons)
+    return _SheetContext(_marks_of(sheet), type_columns(sheet.headings), reasons, name_lines(sheet.columns))
 
 
 def _read_cells(
@@ -438,10 +447,12 @@ def _read_cells(
     """Return a row with what its cells hold, or with the reason why it can't be read."""
     try:
         values = _values_of(sheet, _without_faxes(sheet, cells, context.types), context.marks)
+        _join_name_lines(cells, context.name_lines, values)
         if not has_right_quotes:
             raise _UnreadableRow("It has several lines. A quote may be missing.", "\n".join(cells))
+        may_say_so = not sheet.is_opt_out_list and mentions_no_calls(cells)
         no_calls = (
-            _find_no_calls(sheet, cells, values)
+            (_find_no_calls(sheet, cells, values) if may_say_so else None)
             or _find_reason(sheet, cells, context.reasons, values)
             or _find_moved_yes(sheet, cells)
         )
@@ -450,7 +461,8 @@ def _read_cells(
     except BadCell as error:
         return SheetRow(number, cells, error=error)
     other = None if values.get("phone") else _find_other_number(sheet, cells)
-    return SheetRow(number, cells, values, no_calls=no_calls, other_number=other)
+    blocked = _find_blocked(sheet, cells) if may_say_so else ()
+    return SheetRow(number, cells, values, no_calls=no_calls, blocked=blocked, other_number=other)
 
 
 def _questions_of(sheet: Sheet, row: SheetRow, answered: list[int]) -> tuple[tuple[str, str], ...]:
@@ -596,6 +608,16 @@ def _join_numbers(values: dict[str, list[str]]) -> None:
         values["phone"] = [join_number(number, country_code, area_code, extension) for number in numbers]
 
 
+def _join_name_lines(cells: list[str], lines: list[int], values: dict[str, list[str]]) -> None:
+    """Put a name that stands in several columns into one, before any other name of the row."""
+    texts = [unescape_formulas(cells[n].strip()) for n in lines if n < len(cells)]
+    parts = list(dict.fromkeys(text for text in texts if not says_nothing(text)))
+    while len(" ".join(parts)) > MAX_LENGTHS["name"] and len(parts) > 1:
+        parts.pop()
+    if parts:
+        values["name"] = [" ".join(parts), *(text for text in values["name"] if text not in texts)]
+
+
 def _numbers_in_list(sheet: Sheet, cells: list[str]) -> list[str]:
     """Return the cells of a list without headings that may hold numbers; or else the one that should."""
     usual = sheet.fields.index("phone")
@@ -609,15 +631,14 @@ def _numbers_among(cells: list[str]) -> list[str]:
 def _find_no_calls(sheet: Sheet, cells: list[str], values: dict[str, list[str]]) -> tuple[str, str] | None:
     """Return the heading and the content of a cell beside those for it that says that nobody may call.
 
-    People write it wherever there is room: into the notes, a column "Status", behind the number.
+    People write it wherever there is room: into the notes, a column "Status", behind the number. There they
+    also write "blocked" alone.
     """
-    if sheet.is_opt_out_list or not mentions_no_calls(cells):
-        return None
     for column, cell in zip(sheet.columns, cells, strict=False):
         if column.field in OPT_OUT_FIELDS or column.heading.strip() == LAST_OUTCOME:
             continue
         text = words_beside_number(cell) if column.field == "phone" else cell
-        if says_no_calls(text):
+        if says_no_calls(text) or _says_blocked(column, cell):
             return column.heading, cell
         is_forbidden = any(means_do_not_call(answer) for answer in values.get("do_not_call", []))
         if column.field == "phone" and hints_at_no_calls(text) and not is_forbidden:
@@ -627,6 +648,30 @@ def _find_no_calls(sheet: Sheet, cells: list[str], values: dict[str, list[str]])
                 cell,
             )
     return None
+
+
+def _says_blocked(column: Column, cell: str) -> bool:
+    """Return True for a cell that says that a contact is blocked, or their number."""
+    if column.field == "tags":
+        return any(says_blocked(tag) for tag in re.split(r"[,;\n]", cell))
+    if column.field == "phone":
+        return may_hold_number(cell) and says_blocked(words_beside_number(cell))
+    is_about_contact = column.field == "notes" or (not column.field and is_status_heading(column.heading))
+    return is_about_contact and says_blocked(cell)
+
+
+def _find_blocked(sheet: Sheet, cells: list[str]) -> tuple[int, ...]:
+    """Return the columns that are left out whose cells say that something is blocked, but not what."""
+    if sheet.layout.headings_row is None:
+        return ()
+    return tuple(
+        n
+        for n, (column, cell) in enumerate(zip(sheet.columns, cells, strict=False))
+        if not column.field
+        and not column.is_settled
+        and says_blocked(cell)
+        and not is_status_heading(column.heading)
+    )
 
 
 def _find_reason(
