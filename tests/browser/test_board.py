@@ -130,6 +130,24 @@ def test_many_desks_queues_and_counters_at_once(open_shop, look, scripts):
     expect(page.locator("aside dt")).to_have_count(10)
 
 
+@pytest.mark.parametrize("size", ["small phone", "phone", "phone on its side"])
+@pytest.mark.parametrize("few", [True, False])
+def test_a_phones_board_without_scripts_cuts_no_qr_code(open_shop, look, size, few):
+    shop = open_shop()
+    for name in ("Bakery", "Passports", "Cheese", "Drinks") if few else (*QUEUES, *AREAS):
+        shop.add_queue(name[:60])
+    call_at(shop, "Window 2")
+    page = look(shop.links["board"], size, scripts=False)
+    address = page.locator("figcaption b")
+    if not few:  # more than fit: the page is scrolled
+        address.scroll_into_view_if_needed()
+    expect(page.get_by_role("img", name="QR code of")).to_be_in_viewport(ratio=1)
+    expect(address).to_be_in_viewport(ratio=1)
+    for number in page.locator("#now li").all():
+        number.scroll_into_view_if_needed()
+        expect(number).to_be_in_viewport(ratio=1)
+
+
 def test_a_board_of_four_counters(open_shop, look):
     shop = open_shop()
     for name in AREAS:
