@@ -1,6 +1,6 @@
 // Forms that lead to another page: without a network, a press leaves the page as it is, with what was typed, and says so.
 import { ask } from './live.js';
-import { offline, pressed, stay } from './swap.js';
+import { offline, pressed, sameForm, stay } from './swap.js';
 
 const REACHED = '/static/favicon.svg';  // small, and needs no database
 const AGAIN = 4000;  // ms after which a form can be sent again whose page hasn't come: somebody has stopped it, or it was a file
@@ -17,7 +17,6 @@ const setSent = yes => {
   stay();
 };
 
-const same = form => [...document.forms].find(each => each.getAttribute('action') === form.getAttribute('action'));
 // A new window opens only as part of the press, so what leads to one can't be checked before.
 const isChecked = form => form.method === 'post' && !form.matches('[data-quiet], [target]');
 
@@ -43,7 +42,7 @@ document.addEventListener('submit', async event => {
   setSent(true);
   try {
     await ask(REACHED, { method: 'HEAD' });
-    const shown = [...document.forms].find(each => each === form) || same(form);  // the page may have changed
+    const shown = form.isConnected ? form : sameForm(form);  // the page may have changed
     if (shown) submit(shown, button);
     setTimeout(setSent, shown ? AGAIN : 0, false);
   } catch (error) {

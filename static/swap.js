@@ -256,6 +256,9 @@ document.addEventListener('swapped', () => {
   if ((says(OFFLINE) || says(BACK)) && mayHaveArrived()) warn();
 });
 
+// The form in the page that does the same as one that was perhaps taken out of it.
+export const sameForm = form => [...document.forms].find(each => each.getAttribute('action') === form.getAttribute('action'));
+
 // Sends forms with data-quiet without leaving the page; one with data-clears is emptied when it was accepted.
 export function quietForms() {
   document.addEventListener('submit', async event => {
@@ -271,7 +274,10 @@ export function quietForms() {
     if (button.name) body.append(button.name, button.value);
     held.set(action, middle(button.getBoundingClientRect()));
     hold();
-    const accepted = () => { if (form.matches('[data-clears]')) form.reset(); };
+    const accepted = () => {
+      const shown = form.isConnected ? form : sameForm(form);  // the page may have changed meanwhile
+      if (shown && form.matches('[data-clears]')) shown.reset();
+    };
     try {
       await load(action, { options: { method: 'POST', body }, message: true, accepted });
     } catch (error) {

@@ -380,7 +380,8 @@ def test_enter_in_a_note_to_other_desks_moves_nobody(server, shop, ana):
     expect(served(ana)).to_have_text("A1")
 
 
-def test_the_form_of_the_next_steps_shows_what_was_stored(server, shop, ana):
+@pytest.mark.parametrize("late", [False, True])  # the page has changed before the answer came
+def test_the_form_of_the_next_steps_shows_what_was_stored(server, shop, ana, late):
     server.post(f"{shop.links['manage']}/queues", {"name": "Bakery"})
     shop.take()
     presses(ana, "Next customer")
@@ -391,6 +392,8 @@ def test_the_form_of_the_next_steps_shows_what_was_stored(server, shop, ana):
     ana.get_by_label("1. Then").select_option("")
     ana.get_by_label("2. Then").select_option("Bakery")  # with nothing before it, it comes next
     ana.get_by_label("Note for other desks").fill("  Has a dog  ")
+    if late:
+        ana.evaluate(ANSWER_LATE)
     presses(ana, "Update note and steps")
     expect(ana.locator("#message")).to_have_text("Saved.")
     expect(ana.get_by_label("1. Then")).to_have_value("bakery")
