@@ -15,7 +15,7 @@ The modules by subject; the first sentence of each says what it is about:
   call_stats, call_report
 - contacts: contacts, contact_search, contact_actions, opt_outs
 - files of contacts: imports, import_files, import_columns, import_staging, import_rows, import_matching,
-  import_preview, import_storing, import_upkeep, spreadsheets, encodings, sheets, columns,
+  import_preview, import_storing, import_upkeep, spreadsheets, encodings, sheets, sheet_rows, columns,
   column_words, no_calls, no_call_words, date_forms, zone_names
 - what customers are told: notices, notifications, subscriptions, soon, request_mails
 - what owners and their programs are told: alerts, alert_targets, alert_advice, webhooks, occupancy

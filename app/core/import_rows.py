@@ -22,7 +22,8 @@ from app.core.contacts import (
 )
 from app.core.no_calls import OPT_OUT_FIELDS, forbids_calls, means_may_call
 from app.core.phones import PhoneReading, format_phone, read_phones, scan_phone
-from app.core.sheets import BadCell, SheetRow, full_name, shortened
+from app.core.sheet_rows import SheetRow, full_name
+from app.core.sheets import BadCell, shortened
 from app.core.tags import MAX_TAG_LENGTH, join_tags
 from app.core.zone_names import read_time_zone
 from app.errors import BadInput

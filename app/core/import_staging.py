@@ -22,7 +22,8 @@ from app.core.import_matching import ADD, CHANGE, REFUSE, SAME_CONTACT, EarlierR
 from app.core.import_rows import ONLY_OPT_OUT, ReadRow, Remark, read_number, read_row
 from app.core.models import Place
 from app.core.phones import read_phone, read_phones
-from app.core.sheets import BadCell, Sheet, rows_of
+from app.core.sheet_rows import rows_of
+from app.core.sheets import BadCell, Sheet
 from app.errors import BadInput, NotFound
 from app.storage.database import Database
 from app.storage.sql import insert_many, run
