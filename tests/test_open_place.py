@@ -34,7 +34,7 @@ def test_a_place_without_a_named_queue_gets_one_named_line(client):
 def test_only_a_form_left_blank_gives_a_queue(start):
     app = start(places="open")
     browser = Browser(app).open("/")
-    assert "Leave all of this blank for a simple queue." in browser.html
+    assert "Leave blank for a simple queue." in browser.html
     browser.press("Create my place", name="Shop", **{"counter-name": "Inside", "counter-capacity": "5"})
     assert not browser.open("/shop").has("Take a number")
     browser.open("/").press("Create my place", name="Deli")
