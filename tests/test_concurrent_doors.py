@@ -93,8 +93,8 @@ def tap_steadily(door, seconds, a_second):
 @pytest.mark.alone
 @pytest.mark.parametrize(
     ("seconds", "watching", "within"),
-    [(2, 40, 3), pytest.param(60, 200, 1, marks=pytest.mark.soak)],
-    ids=["2 s, 40 pages", "60 s, 200 pages"],
+    [(4, 40, 3), pytest.param(60, 200, 1, marks=pytest.mark.soak)],
+    ids=["4 s, 40 pages", "60 s, 200 pages"],
 )
 def test_eight_doors_tap_fifty_times_a_second(start_server, seconds, watching, within):
     inside = Inside(start_server("--threads", str(64 + watching), streams_per_address=watching))
