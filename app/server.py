@@ -27,21 +27,13 @@ from typing import Any
 
 from waitress.adjustments import Adjustments
 from waitress.buffers import OverflowableBuffer
-from waitress.channel import ClientDisconnected, HTTPChannel
+from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import MultiSocketServer, TcpWSGIServer
 from waitress.task import WSGITask
 from waitress.utilities import BadRequest, Error
 
-from app.network import (
-    LARGE_BODY_URL,
-    MAX_BODY_BYTES,
-    MAX_CONTACTS_BODY_BYTES,
-    MIB,
-    ON_DISCONNECT,
-    WRITE_AT_ONCE,
-    client_of,
-)
+from app.network import LARGE_BODY_URL, MAX_BODY_BYTES, MAX_CONTACTS_BODY_BYTES, MIB, ON_DISCONNECT, client_of
 from app.threads import start_threads
 
 REQUEST_S = 30.0  # for a request to arrive
@@ -199,22 +191,7 @@ class Task(WSGITask):  # type: ignore[misc]
         """Return the WSGI environment."""
         environ: dict[str, Any] = super().get_environment()
         environ[ON_DISCONNECT] = self.channel.on_disconnect
-        environ[WRITE_AT_ONCE] = self.write_at_once
         return environ
-
-    def write_at_once(self, make: Callable[[], bytes]) -> bool:
-        """Send more of a body, as another thread than that of the request, unless it would have to wait.
-
-        `make()` returns what to send. Returns False, without calling it, if the client hasn't taken yet what
-        was sent before; and False if the client has gone.
-        """
-        if self.channel.total_outbufs_len:
-            return False
-        try:
-            self.write(make())
-        except ClientDisconnected:
-            return False
-        return True
 
     def write(self, data: bytes) -> None:
         """Send some of the body; the header goes with its first bytes, in one packet."""

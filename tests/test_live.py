@@ -1,7 +1,6 @@
 """Changes reach every open stream within a second, and streams leave threads for other requests."""
 
 import signal
-import socket
 import threading
 import time
 
@@ -180,26 +179,6 @@ def test_a_closed_stream_frees_its_place_at_the_next_changes(start_server):
         shop.take()
         time.sleep(0.3)
     assert opens_within(shop, 1)
-
-
-def test_a_page_that_reads_nothing_holds_up_no_other(server):
-    shop = server.open_shop()
-    for number in range(100):
-        shop.add_queue(f"{number} {'W' * 50}")  # large pictures
-    with socket.socket() as stuck, shop.watch() as page:
-        # so that the system soon stops to take what is sent to it
-        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        stuck.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 100)
-        stuck.connect(("127.0.0.1", server.port))
-        path = shop.links["live"].removeprefix(server.url)
-        stuck.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
-        for _ in range(20):
-            newest = shop.take().body["number"]
-            page.until(lambda event, number=newest: event.shows(number), within=3)
-        stuck.settimeout(5)
-        received = b""
-        while f'"{newest}"'.encode() not in received:  # it gets the newest one once it reads
-            received += stuck.recv(2**20)
 
 
 @pytest.mark.alone
