@@ -1,4 +1,4 @@
-"""Who is told of alerts: the owner's devices and email address. How a notification reaches them."""
+"""The owner's devices and the email address that alerts are sent to, and how a notification reaches them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAIL_EXPIRES_S = 1800  # a later mail about a long wait is no help any more
 
 @dataclass(frozen=True)
 class OwnerNotification:
-    """What the owner is told. On a device, it replaces an earlier one with the same tag."""
+    """A notification to the owner. On a device, it replaces an earlier one with the same tag."""
 
     title: str
     body: str

@@ -114,7 +114,7 @@ HEADINGS = {
     "do_not_call": "donotcall dnc dontcall donotcontact nocalls optout optedout",
 }
 
-# A column whose heading contains one of these is an opt-out column, whatever else the heading contains.
+# A heading that contains one of these is that of an opt-out column, whatever else it contains.
 OPT_OUT_PARTS = """cannotcall cantcall mustnotcall shouldnotcall maynotcall notcallable uncallable
     darfnichtangerufen donotcall dontcall donotcontact dontcontact donotphone optout optedout
     unsubscribe donottelephone dontphone donttelephone donotallow disallow donotsolicit donotdisturb

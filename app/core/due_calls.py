@@ -114,7 +114,7 @@ def requested_call_id(
 
 @dataclass(frozen=True)
 class ListCounts:
-    """How many calls of a list can be made now, and how many later."""
+    """The number of calls on a list that can be made now, and of those that can be made later."""
 
     call_list: Queue
     due: int

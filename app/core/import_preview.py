@@ -1,4 +1,4 @@
-"""What the page of an import shows before the owner agrees: the first rows, the refused ones, and remarks."""
+"""The preview of an import, before the owner agrees: its first rows, the refused ones, and remarks."""
 
 from __future__ import annotations
 

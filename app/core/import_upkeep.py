@@ -1,4 +1,4 @@
-"""What becomes of imports that were interrupted, and of those that nobody needs any more.
+"""Finishes interrupted imports or marks them as failed, and erases those that nobody needs any more.
 
 Background jobs call this; see app/jobs.py.
 """

@@ -215,7 +215,7 @@ def _erase_rows_and_stage(database: Database, place: Place, file: ImportFile, sh
 
 @dataclass(frozen=True)
 class AddedContacts:
-    """What became of contacts that were sent to be stored at once."""
+    """The result of adding contacts without a preview."""
 
     added: int
     changed: int
