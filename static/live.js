@@ -150,7 +150,10 @@ export function watch(onPicture, { evenHidden = false, inBackground = false } = 
 
   document.addEventListener('visibilitychange', wake);
   addEventListener('online', wake);
-  addEventListener('offline', () => offline(true));
+  addEventListener('offline', () => {
+    offline(true);
+    close();  // what still came through the stream would say that the server can be reached
+  });
   document.addEventListener('unreachable', poll);
   addEventListener('pagehide', sleep);
   addEventListener('pageshow', event => { if (event.persisted) wake(); });

@@ -306,14 +306,8 @@ def test_a_new_iphone_is_told_that_the_page_plays(shop, visit, notices):
 # ----- without a network
 
 
-def go_offline(page):
-    """Take away the network, and the open stream, by which the page might still learn that it is online."""
-    page.context.set_offline(True)
-    page.evaluate("dispatchEvent(new Event('online'))")  # the page replaces its stream, in vain
-
-
 def test_taking_a_number_offline_says_so_and_works_once_it_is_back(shop, phone):
-    go_offline(phone)
+    phone.context.set_offline(True)
     phone.get_by_role("button", name="Take a number").click()
     expect(phone.locator("#message")).to_have_text(OFFLINE)
     phone.context.set_offline(False)
@@ -326,7 +320,7 @@ def test_taking_a_number_offline_says_so_and_works_once_it_is_back(shop, phone):
 def test_a_form_that_is_sent_offline_keeps_what_was_typed(shop, visit):
     staff = visit(shop.links["staff"])
     staff.get_by_label("Your name").fill("Ana")
-    go_offline(staff)
+    staff.context.set_offline(True)
     staff.get_by_role("button", name="Start serving").click()
     expect(staff.locator("#message")).to_have_text(OFFLINE)
     expect(staff.get_by_label("Your name")).to_have_value("Ana")
@@ -337,7 +331,7 @@ def test_a_form_that_is_sent_offline_keeps_what_was_typed(shop, visit):
 
 def presses_offline(page, button):
     """Press without a network: the page stays, and says so. Press again with it."""
-    go_offline(page)
+    page.context.set_offline(True)
     button.click()
     expect(page.locator("#message")).to_have_text(OFFLINE)
     page.context.set_offline(False)
@@ -395,7 +389,7 @@ def test_actions_on_contacts_offline_are_the_ones_that_were_pressed(shop, visit)
 def test_nothing_says_offline_once_the_connection_is_back(ana, shop):
     shop.take()
     expect(ana.get_by_text("1 waiting")).to_be_visible()
-    go_offline(ana)
+    ana.context.set_offline(True)
     ana.get_by_role("button", name="Next customer").click()
     expect(ana.locator("#message")).to_have_text(OFFLINE)
     ana.context.set_offline(False)
