@@ -253,7 +253,7 @@ recount.addEventListener('submit', async event => {
   set.disabled = true;
   explain('');
   try {
-    await taps.send();  // those that can't be sent before it are older than it: the server leaves them out
+    await taps.sendAll();  // those that can't be sent before it are older than it: the server leaves them out
     const answer = await send({ count: recount.elements.count.valueAsNumber }, turn);
     if (answer && answer.status === 200) {
       remember([]);

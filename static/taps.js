@@ -152,6 +152,13 @@ export function tapsOf({ key, url, door, changed, answered }) {
     if (unsent.size) timer = setTimeout(send, wait);
   }
 
+  // Sends all that was tapped until now. What is being sent may have begun before the last taps.
+  async function sendAll() {
+    const started = sending;
+    await send();
+    if (started && !lost) await send();
+  }
+
   // When the server may be back: soon. Not where it was there and refused, which only time can change.
   function hurry() {
     if (!lost && !sending) return;
@@ -173,7 +180,7 @@ export function tapsOf({ key, url, door, changed, answered }) {
   setTimeout(send);
 
   return {
-    add, hurry, send, inOrder,
+    add, hurry, sendAll, inOrder,
     late: () => lost || Boolean(refusal) || inOrder().slice(0, 1).some(tap => Date.now() - tap.at > LATE),
     doubtful: () => doubtful && unsent.size > 0,
     trouble: () => refusal || dropped || (forgetful

@@ -373,6 +373,31 @@ def test_recount_sets_the_true_number(inside, door, visit):
     assert [event["delta"] for event in inside.history("recount")] == [-4]
 
 
+def test_taps_made_while_others_were_being_sent_are_counted_before_a_recount(inside, door):
+    shows(door, 0)
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    door.route("**/taps", hold, times=1)
+    taps(door, "+2", "In")
+    door.wait_for_timeout(300)
+    assert [[tap["delta"] for tap in route.request.post_data_json["taps"]] for route in held] == [[2]]
+    button(door, "Recount").tap()
+    dialog = door.get_by_role("dialog", name="Recount")
+    dialog.get_by_role("spinbutton").fill("17")
+    button(dialog, "Set the count").tap()
+    held[0].continue_()
+    expect(dialog).to_be_hidden()
+    shows(door, 17)
+    assert [(event["kind"], event["delta"]) for event in inside.history()] == [
+        ("tap", 2),
+        ("tap", 1),
+        ("recount", 14),
+    ]
+
+
 def hue(colour):
     """Return the name of a colour."""
     red, green, blue = (int(part) for part in re.findall(r"\d+", colour)[:3])
