@@ -1,6 +1,6 @@
 """Open streams: every page that watches a place hears of each change in less than a second.
 
-One thread looks for changes, makes one picture of each for all who watch that place, and wakes their streams.
+One thread looks for changes, makes one picture of each for all who watch that place, and sends it to them.
 How a picture looks to a client, and how it is sent, is decided in web/.
 """
 
@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
@@ -27,8 +28,6 @@ POLL_S = 0.5  # how often to look for changes by another process
 RETRY_S = 1.0  # after the database failed
 QUIET_S = 15  # a stream without news sends a sign of life, so that no proxy closes it
 MAX_RENDERED = 100  # pictures that are kept
-GROUP = 10  # streams that are woken at once
-GROUP_PAUSE_S = 0.0005
 TRY_AGAIN_S = 5
 
 
@@ -36,7 +35,11 @@ RenderedT = TypeVar("RenderedT")  # a picture as clients receive it
 
 
 class Watcher(Generic[RenderedT]):
-    """One open stream. Its thread waits at the bell, and sends the newest picture when it rings."""
+    """One open stream.
+
+    Its thread waits at the bell, and sends the newest picture when it rings. To wake a thousand threads takes
+    long. So whoever has a new picture sends it while that thread waits, and rings only if that fails.
+    """
 
     def __init__(self, slug: str, client: str):
         self.slug = slug
@@ -44,11 +47,35 @@ class Watcher(Generic[RenderedT]):
         self.picture: RenderedT | None = None
         self.is_over = False
         self.bell: SimpleQueue[None] = SimpleQueue()
+        # Sends a picture; returns False if the client would have to be waited for. Not every server can.
+        self.send_at_once: Callable[[RenderedT], bool] | None = None
+        self.sending = threading.Lock()  # held by the thread of the stream, unless it waits at the bell
+        self.sending.acquire()
+        self.sent: RenderedT | None = None
+        self.sent_at = 0.0  # by time.monotonic()
 
     def show(self, picture: RenderedT) -> None:
-        """Let the stream send a picture."""
+        """Send a picture, or let the stream send it."""
         self.picture = picture
-        self._ring()
+        if not self._send(picture):
+            self._ring()
+
+    def _send(self, picture: RenderedT) -> bool:
+        if self.send_at_once is None or not self.sending.acquire(blocking=False):
+            return False
+        try:
+            if picture is not self.sent:
+                if not self.send_at_once(picture):
+                    return False
+                self.note_sent(picture)
+            return True
+        finally:
+            self.sending.release()
+
+    def note_sent(self, picture: RenderedT | None) -> None:
+        """Remember that a picture, or a sign of life, is being sent."""
+        self.sent = picture or self.sent
+        self.sent_at = time.monotonic()
 
     def end(self) -> None:
         """Let the stream end."""
@@ -134,16 +161,21 @@ class Live(Generic[RenderedT]):
         watcher.end()
 
     def pictures(self, watcher: Watcher[RenderedT]) -> Iterator[RenderedT | None]:
-        """Yield the current picture of a watcher, then each newer one; None after QUIET_S without news."""
-        sent = None
+        """Yield the current picture of a watcher, then each newer one that isn't sent at once.
+
+        Yield None after QUIET_S in which nothing was sent.
+        """
         while not self._closed and not watcher.is_over:
             picture = watcher.picture
-            if picture is not None and picture is not sent:
-                sent = picture
+            if picture is not None and picture is not watcher.sent:
+                watcher.note_sent(picture)
                 yield picture
-            try:
-                watcher.bell.get(timeout=QUIET_S)
-            except Empty:
+            watcher.sending.release()
+            with suppress(Empty):
+                watcher.bell.get(timeout=max(0.0, watcher.sent_at + QUIET_S - time.monotonic()))
+            watcher.sending.acquire()
+            if time.monotonic() >= watcher.sent_at + QUIET_S:
+                watcher.note_sent(None)
                 yield None
 
     def close(self) -> None:
@@ -204,11 +236,8 @@ class Live(Generic[RenderedT]):
     def _show(self, slug: str) -> None:
         """Send the current picture of a place to all who watch it."""
         picture = self.current(slug)
-        for number, watcher in enumerate(self._watchers_of(slug), 1):
+        for watcher in self._watchers_of(slug):
             watcher.show(picture)
-            # A thousand threads that wake at once would fight for the interpreter.
-            if number % GROUP == 0:
-                time.sleep(GROUP_PAUSE_S)
 
     def _end_streams(self, slug: str) -> None:
         for watcher in self._watchers_of(slug):

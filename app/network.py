@@ -21,6 +21,8 @@ LARGE_BODY_URL = re.compile(r"/[^/]+/manage/[A-Za-z0-9_-]{22}/(contacts(/import)
 
 # The key in the WSGI environment of a function that takes a callback for when the client disconnects.
 ON_DISCONNECT = "takeanumber.on_disconnect"
+# The same of a function that sends more of a response that is being sent; see server.Channel.write_at_once().
+WRITE_AT_ONCE = "takeanumber.write_at_once"
 
 _WITH_PORT = re.compile(r"\[(.+)\](:\d+)?|([0-9.]+):\d+")  # as some proxies write an address
 MAX_ADDRESS_LENGTH = 64

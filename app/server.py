@@ -27,13 +27,21 @@ from typing import Any
 
 from waitress.adjustments import Adjustments
 from waitress.buffers import OverflowableBuffer
-from waitress.channel import HTTPChannel
+from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import MultiSocketServer, TcpWSGIServer
 from waitress.task import WSGITask
 from waitress.utilities import BadRequest, Error
 
-from app.network import LARGE_BODY_URL, MAX_BODY_BYTES, MAX_CONTACTS_BODY_BYTES, MIB, ON_DISCONNECT, client_of
+from app.network import (
+    LARGE_BODY_URL,
+    MAX_BODY_BYTES,
+    MAX_CONTACTS_BODY_BYTES,
+    MIB,
+    ON_DISCONNECT,
+    WRITE_AT_ONCE,
+    client_of,
+)
 from app.threads import start_threads
 
 REQUEST_S = 30.0  # for a request to arrive
@@ -191,7 +199,16 @@ class Task(WSGITask):  # type: ignore[misc]
         """Return the WSGI environment."""
         environ: dict[str, Any] = super().get_environment()
         environ[ON_DISCONNECT] = self.channel.on_disconnect
+        environ[WRITE_AT_ONCE] = self.channel.write_at_once
         return environ
+
+    def service(self) -> None:
+        """Answer the request."""
+        self.channel.begin_task(self)
+        try:
+            super().service()
+        finally:
+            self.channel.end_task()
 
     def write(self, data: bytes) -> None:
         """Send some of the body; the header goes with its first bytes, in one packet."""
@@ -212,6 +229,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         # When the request that is arriving began, by time.monotonic(). None while a connection rests that has
         # brought a request already; waitress closes it after two minutes.
         self.began_at: float | None = time.monotonic()
+        self._task: Task | None = None
         self._callbacks: list[Callable[[], None]] = []
         self._is_sending = False
         self.header = b""  # of a response, to be sent with its body
@@ -259,16 +277,35 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         finally:
             self._is_sending = False
 
+    def begin_task(self, task: Task) -> None:
+        """Note which request is being answered."""
+        self._task = task
+
+    def end_task(self) -> None:
+        """Forget the request whose response is complete: the next one may begin in another thread at once."""
+        self._task = None
+        self._callbacks = []
+
+    def write_at_once(self, make: Callable[[], bytes]) -> bool:
+        """Send more of a response, as another thread than that of its request, unless it would have to wait.
+
+        `make()` returns what to send. Returns False, without calling it, if the client hasn't taken yet what
+        was sent before; and False if the client has gone, or the response is complete.
+        """
+        task = self._task
+        if task is None or self.total_outbufs_len:
+            return False
+        try:
+            task.write(make())
+        except ClientDisconnected:
+            return False
+        return True
+
     def on_disconnect(self, callback: Callable[[], None]) -> None:
         """Call a function as soon as the client disconnects, if that is before the response is complete."""
         self._callbacks.append(callback)
         if not self.connected:
             callback()
-
-    def service(self) -> None:
-        """Answer a request; this runs in a thread of its own."""
-        super().service()
-        self._callbacks = []
 
     def handle_close(self) -> None:
         """Close the connection, and free what it occupied. waitress may call this twice."""

@@ -1,6 +1,7 @@
 """Changes reach every open stream within a second, and streams leave threads for other requests."""
 
 import signal
+import socket
 import threading
 import time
 
@@ -179,6 +180,55 @@ def test_a_closed_stream_frees_its_place_at_the_next_changes(start_server):
         shop.take()
         time.sleep(0.3)
     assert opens_within(shop, 1)
+
+
+def test_a_page_that_reads_nothing_holds_up_no_other(server):
+    shop = server.open_shop()
+    for number in range(100):
+        shop.add_queue(f"{number} {'W' * 50}")  # large pictures
+    with socket.socket() as stuck, shop.watch() as page:
+        # so that the system soon stops to take what is sent to it
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 100)
+        stuck.connect(("127.0.0.1", server.port))
+        path = shop.links["live"].removeprefix(server.url)
+        stuck.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
+        for _ in range(20):
+            newest = shop.take().body["number"]
+            page.until(lambda event, number=newest: event.shows(number), within=3)
+        stuck.settimeout(5)
+        received = b""
+        while f'"{newest}"'.encode() not in received:  # it gets the newest one once it reads
+            received += stuck.recv(2**20)
+
+
+def test_pages_that_close_while_a_picture_is_sent_hold_up_no_other(server):
+    shop = server.open_shop()
+    path = shop.links["live"].removeprefix(server.url)
+    host = f"127.0.0.1:{server.port}"
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: gzip\r\n\r\n".encode()
+    end = time.monotonic() + 3
+
+    def opens_and_closes():
+        while time.monotonic() < end:
+            pages = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(25)]
+            for page in pages:
+                page.sendall(request)
+            for page in pages:
+                assert page.recv(2**16)
+                page.close()
+
+    threads = [threading.Thread(target=opens_and_closes) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while time.monotonic() < end:
+        shop.take()
+        server.get(shop.links["customers"])
+    for thread in threads:
+        thread.join()
+    with shop.watch(encoding="gzip") as page:
+        number = shop.take().body["number"]
+        page.until(lambda event: event.shows(number), within=3)
 
 
 @pytest.mark.alone

@@ -61,11 +61,10 @@ class RenderedPicture:
         """
         if after is None:
             return self._kept(self._last, "gzipped event", base_url, lambda: gzip_part(self._event(base_url)))
+        # Made before _kept() takes its lock: no thread may hold the locks of two pictures, or of one twice.
+        previous = after.event(base_url)
         return self._kept(
-            self._last_after,
-            after,
-            base_url,
-            lambda: gzip_part(self._event(base_url), after=after.event(base_url)),
+            self._last_after, after, base_url, lambda: gzip_part(self._event(base_url), after=previous)
         )
 
     def content(self, base_url: str) -> dict[str, Any]:

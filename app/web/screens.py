@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 
 from flask import Blueprint, Response, request
 
 from app.errors import NotFound
-from app.network import ON_DISCONNECT
+from app.network import ON_DISCONNECT, WRITE_AT_ONCE
 from app.web.board import board_of
 from app.web.compressed import GZIP_HEADER, accepts_gzip, gzip_part
 from app.web.links import base_url
@@ -71,10 +70,12 @@ def stream(place: str) -> Answer:
     if on_disconnect is not None:
         # Or the stream would notice only when it sends something.
         on_disconnect(leave)
-    pictures = live.pictures(watcher)
     compressed = accepts_gzip()
-    events = _gzipped_events(pictures, base_url()) if compressed else _events(pictures, base_url())
-    response = Response(events, mimetype="text/event-stream")
+    events = _GzippedEvents(base_url()) if compressed else _Events(base_url())
+    write_at_once = request.environ.get(WRITE_AT_ONCE)
+    if write_at_once is not None:
+        watcher.send_at_once = lambda picture: write_at_once(partial(events.next, picture))
+    response = Response(map(events.next, live.pictures(watcher)), mimetype="text/event-stream")
     if compressed:
         response.headers["Content-Encoding"] = "gzip"
     response.headers["X-Accel-Buffering"] = "no"  # or nginx would hold events back
@@ -82,19 +83,31 @@ def stream(place: str) -> Answer:
     return response
 
 
-def _events(pictures: Iterator[RenderedPicture | None], url: str) -> Iterator[bytes]:
-    """Yield what a stream sends; None among the pictures stands for a sign of life."""
-    prefix = RECONNECT
-    for picture in pictures:
-        yield prefix + (HEARTBEAT if picture is None else picture.event(url))
-        prefix = b""
+class _Events:
+    """What a stream sends. None among the pictures stands for a sign of life."""
+
+    def __init__(self, url: str):
+        self._url = url
+        self._prefix = RECONNECT
+
+    def next(self, picture: RenderedPicture | None) -> bytes:
+        """Return what is to be sent next."""
+        prefix, self._prefix = self._prefix, b""
+        return prefix + (HEARTBEAT if picture is None else picture.event(self._url))
 
 
-def _gzipped_events(pictures: Iterator[RenderedPicture | None], url: str) -> Iterator[bytes]:
-    """Yield the same, compressed."""
-    prefix = GZIP_HEADER + gzip_part(RECONNECT)
-    last: RenderedPicture | None = None  # what was sent just before, if that was a picture
-    for picture in pictures:
-        yield prefix + (GZIPPED_HEARTBEAT if picture is None else picture.gzipped_event(url, after=last))
-        prefix = b""
-        last = picture
+class _GzippedEvents(_Events):
+    """The same, compressed."""
+
+    def __init__(self, url: str):
+        super().__init__(url)
+        self._prefix = GZIP_HEADER + gzip_part(RECONNECT)
+        self._last: RenderedPicture | None = None  # what was sent just before, if that was a picture
+
+    def next(self, picture: RenderedPicture | None) -> bytes:
+        """Return what is to be sent next."""
+        prefix, self._prefix = self._prefix, b""
+        last, self._last = self._last, picture
+        return prefix + (
+            GZIPPED_HEARTBEAT if picture is None else picture.gzipped_event(self._url, after=last)
+        )
