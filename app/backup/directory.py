@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -72,33 +72,11 @@ class DirectoryStore:
 
     def put(self, name: str, content: Path | bytes) -> None:
         """Store a local file, or a few bytes, completely or not at all. Raises AlreadyStored."""
-        target = self._root / name
-        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-        with self._translate_errors():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._write_synced(part, content)
-                _rename_to_unused(part, target)
-            except FileExistsError:
-                raise AlreadyStored(name) from None
-            finally:
-                part.unlink(missing_ok=True)
-            for directory in (target.parent, target.parent.parent):
-                fsync(directory)
+        self._store(name, content, _rename_to_unused)
 
     def replace(self, name: str, content: Path) -> None:
         """Store a local file over whatever has this name; another process sees the old or the new one."""
-        target = self._root / name
-        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-        with self._translate_errors():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._write_synced(part, content)
-                part.replace(target)
-            finally:
-                part.unlink(missing_ok=True)
-            for directory in (target.parent, target.parent.parent):
-                fsync(directory)
+        self._store(name, content, os.replace)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it exists."""
@@ -111,6 +89,22 @@ class DirectoryStore:
             for part in self._root.rglob(".*.part"):
                 if part.stat().st_mtime < before:
                     part.unlink(missing_ok=True)
+
+    def _store(self, name: str, content: Path | bytes, rename: Callable[[Path, Path], None]) -> None:
+        """Write a hidden file, and let `rename` give it its name once it is complete."""
+        target = self._root / name
+        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        with self._translate_errors():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._write_synced(part, content)
+                rename(part, target)
+            except FileExistsError:
+                raise AlreadyStored(name) from None
+            finally:
+                part.unlink(missing_ok=True)
+            for directory in (target.parent, target.parent.parent):
+                fsync(directory)
 
     def _write_synced(self, path: Path, content: Path | bytes) -> None:
         with open_content(content) as source, open(path, "xb", opener=_open_private) as file:
