@@ -6,7 +6,7 @@ import sys
 import pytest
 from helpers.forks import ROOT
 
-from app.core.wait_range import Outcome, learn_levels, range_of
+from app.core.wait_range import RangeOutcome, learn_levels, range_of
 from app.core.wait_services import PastTicket, learn
 from app.storage.sql import run
 
@@ -234,14 +234,14 @@ def test_the_first_services_that_contradict_the_guess_widen_the_range_at_once(pl
 
 def test_ranges_that_were_too_short_make_the_next_ones_wider():
     """Adaptive conformal inference: the tickets keep the range that was shown."""
-    hit = Outcome(600, 300, 900)
-    late = Outcome(1000, 300, 900)
-    early = Outcome(200, 300, 900)
+    hit = RangeOutcome(600, 300, 900)
+    late = RangeOutcome(1000, 300, 900)
+    early = RangeOutcome(200, 300, 900)
     usual = learn_levels([hit] * 50)
     assert learn_levels([hit] * 40 + [late] * 10).high > usual.high + 0.2
     assert learn_levels([hit] * 40 + [early] * 10).low > usual.low + 0.2
     assert learn_levels([]).high > usual.high > 1, "hits make it narrower, but never by much"
-    assert learn_levels([Outcome(300, 0, 60)] * 50) == learn_levels([]), "a minute tells nothing"
+    assert learn_levels([RangeOutcome(300, 0, 60)] * 50) == learn_levels([]), "a minute tells nothing"
 
 
 def test_long_services_are_believed_if_they_are_usual():

@@ -25,8 +25,8 @@ from app.core.places import find_place
 from app.core.queries import BUSY, CALL_ORDER, IS_HERE, VISIT_BEGAN, VISIT_CALLED
 from app.core.queues import find_queue, walk_in_queues
 from app.core.wait_door import MAX_MEMORY_S, DoorLine, Exit
-from app.core.wait_line import Away, Desk, DeskLine, Moments, ShortestLine, line_of
-from app.core.wait_range import Levels, Outcome, learn_levels, range_of
+from app.core.wait_line import Away, DeskAtWork, DeskLine, Moments, ShortestLine, line_of
+from app.core.wait_range import Levels, RangeOutcome, learn_levels, range_of
 from app.core.wait_services import MAX_TICKETS, PastTicket, Services, learn
 from app.storage.database import Database
 from app.storage.sql import run
@@ -315,11 +315,14 @@ class WaitEstimator:
 
 
 def _with_more_desks(
-    queue_id: int, desks: Mapping[int, Mapping[int, Desk]], services: Mapping[int, Services], number: int
+    queue_id: int,
+    desks: Mapping[int, Mapping[int, DeskAtWork]],
+    services: Mapping[int, Services],
+    number: int,
 ) -> DeskLine | ShortestLine | None:
     """Return the line of a queue with more desks. They serve the queues that all its desks serve."""
     own = desks[queue_id]
-    more = {-id_: Desk() for id_ in range(1, number + 1)}  # no servicer has such an id
+    more = {-id_: DeskAtWork() for id_ in range(1, number + 1)}  # no servicer has such an id
     added = {
         other_id: {**others, **more}
         if other_id == queue_id or (own and own.keys() <= others.keys())
@@ -368,7 +371,7 @@ _ENDED_STEPS = f"""
     ORDER BY step.ended_at DESC LIMIT :latest"""
 
 
-def _past_tickets(db: Connection, queue: Queue) -> tuple[list[PastTicket], list[Outcome]]:
+def _past_tickets(db: Connection, queue: Queue) -> tuple[list[PastTicket], list[RangeOutcome]]:
     """Return the latest tickets of a queue that ended, newest first, and their outcomes, oldest first.
 
     Who left within the range that they were shown has no outcome.
@@ -388,12 +391,12 @@ def _past_tickets(db: Connection, queue: Queue) -> tuple[list[PastTicket], list[
                 service_s += pause_s
         past.append(PastTicket(waited_s, bool(has_left), service_s, day_of_series(series)))
         if wait_to is not None and (waited_s > wait_to or not has_left):
-            outcomes.append(Outcome(waited_s, wait_from, wait_to))
+            outcomes.append(RangeOutcome(waited_s, wait_from, wait_to))
     outcomes.reverse()
     return past, outcomes
 
 
-def _outcomes_now(db: Connection, at: float, place: Place, queue: Queue) -> list[Outcome]:
+def _outcomes_now(db: Connection, at: float, place: Place, queue: Queue) -> list[RangeOutcome]:
     """Return the outcomes of those who are being served, and of those who still wait after their range."""
     sql = f"""SELECT first_called_at - taken_at, wait_from, wait_to FROM ticket
               WHERE place_id = :place AND queue_id = :queue AND {BUSY}
@@ -405,7 +408,7 @@ def _outcomes_now(db: Connection, at: float, place: Place, queue: Queue) -> list
               ORDER BY {CALL_ORDER} LIMIT :limit"""
     head: Sequence[Any] = run(db, sql, queue=queue.id, at=at, day=day_of(place, at), limit=MAX_OVERDUE).all()
     overdue = [row for row in head if row[2] is not None and row[0] > row[2]]
-    return [Outcome(waited_s, from_s, to_s) for waited_s, from_s, to_s in chain(served, overdue)]
+    return [RangeOutcome(waited_s, from_s, to_s) for waited_s, from_s, to_s in chain(served, overdue)]
 
 
 def _door_line(db: Connection, at: float, queue: Queue, counter: Counter, day: str) -> DoorLine:
@@ -423,7 +426,7 @@ def _door_line(db: Connection, at: float, queue: Queue, counter: Counter, day: s
     return DoorLine(at, queue.id, free_spaces, float(party or 1), exits)
 
 
-def _desks_of(db: Connection, at: float, place: Place, queue: Queue, since: float) -> dict[int, Desk]:
+def _desks_of(db: Connection, at: float, place: Place, queue: Queue, since: float) -> dict[int, DeskAtWork]:
     """Return the desks at work in a queue, by the id of the servicer.
 
     `since` is when the first who waits joined. A desk that is free though people have been waiting for
@@ -446,9 +449,9 @@ def _desks_of(db: Connection, at: float, place: Place, queue: Queue, since: floa
         free_since = max(desk.ended_at or 0, desk.step_ended_at or 0, desk.created_at, since)
         if desk.called_at or free_since >= at - AWAY_S:
             elapsed_s = None if desk.called_at is None else max(0.0, at - desk.called_at)
-            at_work[desk.id] = Desk(desk.queue_id, elapsed_s)
+            at_work[desk.id] = DeskAtWork(desk.queue_id, elapsed_s)
     if not at_work:
-        return {desk.id: Desk(queue.id, 0.0) for desk in on_duty}
+        return {desk.id: DeskAtWork(queue.id, 0.0) for desk in on_duty}
     return at_work
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from app.core.wait_services import Services, rest_of_service, with_running
 
 
-class Desk(NamedTuple):
+class DeskAtWork(NamedTuple):
     """A desk at work: of which queue and for how many seconds it has been serving somebody, if it is busy."""
 
     queue_id: int | None = None
@@ -93,7 +93,7 @@ class DeskLine:
     def __init__(
         self,
         queue_id: int,
-        desks: Collection[Desk],
+        desks: Collection[DeskAtWork],
         services: Mapping[int, Services],
         shares: Mapping[int, float],
     ):
@@ -245,7 +245,7 @@ class ShortestLine:
 
 
 def line_of(
-    queue_id: int, desks: Mapping[int, Mapping[int, Desk]], services: Mapping[int, Services]
+    queue_id: int, desks: Mapping[int, Mapping[int, DeskAtWork]], services: Mapping[int, Services]
 ) -> DeskLine | ShortestLine | None:
     """Return the line of a queue, given the desks at work in each queue, by id; None if it has none."""
     own = desks[queue_id]

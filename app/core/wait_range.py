@@ -28,7 +28,7 @@ KEPT_FROM, KEPT_TO, MOVED_TO = 1.0, 5.0, 0.25
 SMALL_RISE = 1.25
 
 
-class Outcome(NamedTuple):
+class RangeOutcome(NamedTuple):
     """How long somebody waited, or has waited so far, and the range that they had been shown."""
 
     waited_s: float
@@ -47,7 +47,7 @@ class Levels:
     moved_to: float  # an end that has become too early moves to this one at least
 
 
-def learn_levels(outcomes: Iterable[Outcome], scv: float = 0.0) -> Levels:
+def learn_levels(outcomes: Iterable[RangeOutcome], scv: float = 0.0) -> Levels:
     """Return the levels that follow from the outcomes of the latest tickets, oldest first.
 
     This is adaptive conformal inference (Gibbs and Candès, "Adaptive Conformal Inference Under Distribution

@@ -22,8 +22,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from app.core.models import WaitRange
-from app.core.wait_line import Desk, DeskLine, ShortestLine, line_of
-from app.core.wait_range import Levels, Outcome, learn_levels, range_of
+from app.core.wait_line import DeskAtWork, DeskLine, ShortestLine, line_of
+from app.core.wait_range import Levels, RangeOutcome, learn_levels, range_of
 from app.core.wait_services import MAX_TICKETS, PastTicket, Services, learn
 
 HOUR, CLOSES = 3600.0, 8 * 3600.0  # since the place opened, at nine
@@ -217,7 +217,7 @@ class Memory:
     """What the service keeps of the days, by queue."""
 
     past: list[deque[PastTicket]]
-    outcomes: list[deque[Outcome]]
+    outcomes: list[deque[RangeOutcome]]
     all_services: list[float]
     last_waits: list[float]
 
@@ -234,7 +234,7 @@ class Estimator:
         if known is None or at - known[0] >= known[1]:
             latest = list(islice(self.day.memory.past[queue], MAX_TICKETS))
             overdue = [
-                Outcome(at - each.at, each.span.from_s, each.span.to_s)
+                RangeOutcome(at - each.at, each.span.from_s, each.span.to_s)
                 for each in islice((c for c in self.day.line if c.queue == queue), 100)
                 if each.span is not None and at - each.at > each.span.to_s
             ]
@@ -248,12 +248,12 @@ class Estimator:
         day = self.day
         learned = [self.services(at, each) for each in range(len(day.kinds))]
         services = {each: known for each, (known, _) in enumerate(learned)}
-        desks: dict[int, dict[int, Desk]] = {each: {} for each in services}
+        desks: dict[int, dict[int, DeskAtWork]] = {each: {} for each in services}
         for desk in day.present:
-            state = Desk()
+            state = DeskAtWork()
             if desk in day.busy:
                 customer, called_at = day.busy[desk]
-                state = Desk(customer.queue, at - called_at)
+                state = DeskAtWork(customer.queue, at - called_at)
             for each in day.serves(desk):
                 desks[each][desk] = state
         return line_of(queue, desks, services), learned[queue][1]
@@ -390,7 +390,7 @@ class Day:
         self.busy[desk] = customer, at
         self.add(at + service, "end", desk)
         if customer.span is not None:
-            outcome = Outcome(customer.wait, customer.span.from_s, customer.span.to_s)
+            outcome = RangeOutcome(customer.wait, customer.span.from_s, customer.span.to_s)
             self.memory.outcomes[customer.queue].append(outcome)
 
     def tell(self, at: float, customer: Customer) -> None:
