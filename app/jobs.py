@@ -24,8 +24,8 @@ from app.core.mail_addresses import forget_old_addresses
 from app.core.more_time import end_delays
 from app.core.occupancy import tell_occupancy
 from app.core.soon import SoonWatcher
-from app.core.stats import YearsOfLargePlaces
 from app.core.subscriptions import delete_old_subscriptions, has_old_subscriptions
+from app.core.ticket_counts import YearsOfLargePlaces
 from app.core.tickets import erase_personal_data
 from app.core.wait import WaitEstimator
 from app.dispatch import Dispatcher

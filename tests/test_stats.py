@@ -19,7 +19,7 @@ from helpers.soak import soak_after
 
 import takeanumber
 from app import clock as app_clock
-from app.core import stats as core_stats
+from app.core import ticket_counts
 from app.core.kept_counts import KeptCounts
 from app.storage.sql import insert, run
 
@@ -532,15 +532,15 @@ def test_the_longest_wait_though_nobody_waited_at_all(place, clock):
 @pytest.fixture
 def counted_days(monkeypatch):
     """Keep what was counted of few tickets, too; return the first of the days that are counted."""
-    monkeypatch.setattr(core_stats, "MIN_TICKETS", 1)
-    monkeypatch.setattr(core_stats, "kept_counts", KeptCounts())
-    days, count_part = [], core_stats._count_part
+    monkeypatch.setattr(ticket_counts, "MIN_TICKETS", 1)
+    monkeypatch.setattr(ticket_counts, "kept_counts", KeptCounts())
+    days, count_part = [], ticket_counts._count_part
 
     def count(db, place, part, *args):
         days.append(part.first)
         return count_part(db, place, part, *args)
 
-    monkeypatch.setattr(core_stats, "_count_part", count)
+    monkeypatch.setattr(ticket_counts, "_count_part", count)
     return days
 
 
@@ -592,11 +592,11 @@ def test_the_year_of_a_large_place_is_counted_ahead(place, ana, clock, counted_d
     clock.set("2026-11-20 10:00")
     serves(place, ana, clock, 60, 300)
     clock.set("2026-11-21 10:00")
-    years = core_stats.YearsOfLargePlaces()
+    years = ticket_counts.YearsOfLargePlaces()
     years.count(database, clock.at)
     assert counted_days == []
-    monkeypatch.setattr(core_stats, "LARGE_YEAR", 2)
-    core_stats.YearsOfLargePlaces().count(database, clock.at)
+    monkeypatch.setattr(ticket_counts, "LARGE_YEAR", 2)
+    ticket_counts.YearsOfLargePlaces().count(database, clock.at)
     assert counted_days == ["2026-08-19", "2026-10-01"]
     counted_days.clear()
     place.customer()

@@ -10,7 +10,7 @@ The modules by subject; the first sentence of each says what it is about:
 - customers and desks: queues, tickets, transitions, position, line_events, more_time, plans, desks, servicers
 - counters: counters, doors, counter_history
 - the estimated wait: wait, wait_line, wait_door, wait_services, wait_range
-- statistics: stats, kept_counts, desk_stats
+- statistics: stats, ticket_counts, kept_counts, distributions, desk_stats
 - call lists: calls, due_calls, contacts_on_lists, calling_hours, reports, wordlists, call_requests,
   call_stats, call_report
 - contacts: contacts, contact_search, contact_actions, opt_outs

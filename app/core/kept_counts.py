@@ -34,7 +34,7 @@ class Days:
     place: PlaceKey
     first: str
     last: str
-    shift_s: float  # see stats._parts()
+    shift_s: float  # see _parts() in ticket_counts.py
     queue_id: int | None
     goal_s: int
 
