@@ -12,6 +12,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from operator import add
+from statistics import fmean
 from typing import NamedTuple
 
 MAX_TICKETS = 1000  # the latest tickets of a queue that the model learns from
@@ -33,8 +35,13 @@ TYPICAL_SERVICES = 10.0  # how many past services the assumption about the rest 
 # logarithm. Mostly the guess is right within a factor of 1.5, but its tails are heavy, so that a few services
 # that contradict it suffice to drop it.
 GUESS_SPREAD = 0.4
-GUESS_LOGS = [step / 8 for step in range(-20, 21)]  # of the possible means, relative to the guess
+GUESS_LOGS = [step / 8 for step in range(-20, 37)]  # of the possible means, relative to the guess
+GUESS_FACTORS = [math.exp(log) for log in GUESS_LOGS]
 GUESS_PRIOR = [-2 * math.log(1 + (log / GUESS_SPREAD) ** 2 / 3) for log in GUESS_LOGS]
+AS_GUESSED = GUESS_LOGS.index(0.0)
+# Means of more than e**2.5 = 12 times the guess are so long that few of them would decide what is expected.
+# So these only make the range wider, and only as far as services contradict the guess.
+LONGEST_EXPECTED = GUESS_LOGS.index(2.5)
 
 
 class PastTicket(NamedTuple):
@@ -198,20 +205,19 @@ def with_running(services: Services, running_s: Sequence[float]) -> tuple[float,
     scale = math.gamma(1 + 1 / power) / services.guess_s
     under_way = sum((min(seconds, services.max_s) * scale) ** power for seconds in running_s)
     per_mean = services.total_s / services.guess_s / scv
-    logs = [
-        prior - services.count / scv * log - per_mean * math.exp(-log) - under_way * math.exp(-power * log)
-        for log, prior in zip(GUESS_LOGS, GUESS_PRIOR, strict=True)
+    likelihoods = [  # their logarithms
+        -services.count / scv * log - per_mean / factor - under_way / factor**power
+        for log, factor in zip(GUESS_LOGS, GUESS_FACTORS, strict=True)
     ]
+    logs = list(map(add, GUESS_PRIOR, likelihoods))
     best = max(logs)
-    total = mean = square = 0.0
-    for log, likely in zip(GUESS_LOGS, logs, strict=True):
-        weight = math.exp(likely - best)
-        factor = math.exp(log)
-        total += weight
-        mean += weight * factor
-        square += weight * factor * factor
-    mean /= total
-    return mean * services.guess_s, max(square / total / (mean * mean) - 1, services.scv / MAX_KNOWN_BY)
+    weights = [math.exp(log - best) for log in logs]
+    number = LONGEST_EXPECTED + 1
+    mean = fmean(GUESS_FACTORS[:number], weights[:number])
+    contradicted = -math.expm1(min(0.0, likelihoods[AS_GUESSED] - likelihoods[LONGEST_EXPECTED]))  # 0 to 1
+    weights[number:] = [weight * contradicted for weight in weights[number:]]
+    variance = fmean([(factor - mean) ** 2 for factor in GUESS_FACTORS], weights)
+    return mean * services.guess_s, max(variance / (mean * mean), services.scv / MAX_KNOWN_BY)
 
 
 def rest_of_service(services: Services, mean_s: float, elapsed_s: float) -> tuple[float, float]:
