@@ -273,7 +273,7 @@ def test_a_change_is_followed_the_more_the_longer_it_has_lasted():
         latest = [*[200, 280] * (changed // 2), *[100, 140] * 100]
         return learn([PastTicket(0, False, duration) for duration in latest], 120)
 
-    assert 170 < learned(20).mean_s < 195 < 220 < learned(160).mean_s < 235
+    assert 155 < learned(20).mean_s < 180 < 220 < learned(160).mean_s < 235
     assert learned(20).mean_scv > 0.05 > 0.02 > learned(160).mean_scv, "at first, both are possible"
 
 
@@ -293,8 +293,8 @@ def test_a_change_counts_within_its_day_or_with_whole_days():
     halves = [*[60] * 20, *[120] * 20]  # newest first
     morning, afternoon = learned("2026-11-26", halves, halves), learned("2026-11-25", halves, halves)
     assert 85 < morning < 95, "nobody came yet today"
-    assert afternoon < 75
-    assert learned("2026-11-26", quick, usual, usual, usual) < 75
+    assert afternoon < 80
+    assert learned("2026-11-26", quick, usual, usual, usual) < 80
     assert learned("2026-11-25", quick[:8], usual, usual, usual) < 110, "less than twenty, but all of today's"
     assert learned("2026-11-26", quick[:8], quick, usual, usual, usual) < 75
 
@@ -312,7 +312,7 @@ def test_a_quick_afternoon_does_not_shorten_the_waits_of_the_next_morning(place,
     for _ in range(6):
         place.customer()
     morning = expected(place)
-    assert afternoon[1] < 6 * 4 < morning[1]
+    assert afternoon[1] < morning[1]
     assert afternoon[0] < 6 * 2.5 < morning[0]
 
 

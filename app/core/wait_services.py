@@ -19,9 +19,8 @@ from typing import NamedTuple
 MAX_TICKETS = 1000  # the latest tickets of a queue that the model learns from
 WINDOWS = (20, 40, 80, 160)  # a change shows when the mean of today's latest so many services differs
 CHANGE_SCV = 0.1  # a change is mostly one by less than a third
-CHANGE_ODDS = 1000.0  # to one, against a change at any time: so unlikely is it that the mean moves by chance
-DOUBT_ODDS = 150.0  # the same, for how wrong the mean may be: a change is feared before it is believed
-CHANGE_LASTS = 20.0  # a change that has lasted for so many services goes on with a probability of one half
+CHANGE_ODDS = 50.0  # to one, against a change at any time: so unlikely is it that the mean moves by chance
+CHANGE_LASTS = 40.0  # a change that has lasted for so many services goes on with a probability of one half
 MAX_KNOWN_BY = 150.0  # a mean is never known better than by so many services, since each day is different
 # Somebody forgot to end a service that took more than so many medians. But if more than one in
 # ONE_FORGOTTEN_IN take so long, these are usual, up to MAX_MEDIANS.
@@ -183,11 +182,11 @@ def _follow_change(
             factor = math.exp(off * CHANGE_SCV / (CHANGE_SCV + scv / size)) * before_mean_s / mean_s
     unlikely = math.exp(-clearest / 2)
     goes_on = window / (window + CHANGE_LASTS)
-    belief = goes_on / (1 + CHANGE_ODDS * unlikely)
-    fear = 1 / (1 + DOUBT_ODDS * unlikely)
+    has_changed = 1 / (1 + CHANGE_ODDS * unlikely)
+    belief = goes_on * has_changed
     moved = 1 + belief * (factor - 1)
     known = (1 - belief) * scv / len(latest) + belief * scv / window
-    doubt = fear * (factor - moved) ** 2 + (1 - fear) * (1 - moved) ** 2
+    doubt = has_changed * (factor - moved) ** 2 + (1 - has_changed) * (1 - moved) ** 2
     return mean_s * moved, known + doubt / (moved * moved)
 
 
