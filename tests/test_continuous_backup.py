@@ -109,6 +109,24 @@ def test_copies_each_hour_and_each_day_and_a_restore_to_see_that_they_are_whole(
     wait_for(lambda: status(shop)["verified_tickets"] == 2)
 
 
+WITH_LOW_PRIORITY = """
+import ctypes
+import os
+import takeanumber
+
+os.nice(15)
+# Without any capability, root can't raise it again either.
+ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())
+takeanumber.cli()
+"""
+
+
+def test_a_server_that_was_started_with_a_low_priority_is_backed_up(start_server, stick):
+    server = start_server(code=WITH_LOW_PRIORITY, backup_url=stick.path)
+    wait_for(stick.names)
+    assert "Traceback" not in server.log
+
+
 def test_a_new_start_knows_when_the_last_were_made(start_quick, stick):
     """From their names; a time in the future, from a wrong clock, is ignored."""
     server = start_quick(stick.path)

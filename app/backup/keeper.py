@@ -61,6 +61,7 @@ LAST_COPY_RETRY_S = 2.0  # while a new server waits for the last copy
 VERIFY_MAX_RETRY_S = HOUR_S
 MAX_DOUBLINGS = 20
 
+NICENESS = 10  # of the keeper's threads; 0 is usual
 STOP_TIMEOUT_S = 20.0  # how long the end waits for the last copy and the release of the lease
 LAST_COPY_FACTOR = 3  # how many times longer than the copy before the last copy may take
 
@@ -273,7 +274,9 @@ class Keeper:
     def _repeat(self, task: _Task) -> None:
         if sys.platform == "linux":
             # On Linux each thread has a priority of its own: compressing comes after the requests.
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+            thread = threading.get_native_id()
+            # A process that was started with an even lower priority may not raise it.
+            os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
         failures = 0
         while not self._stopped.is_set():
             self._wait_until_due(task, failures)
