@@ -312,6 +312,18 @@ def test_the_backups_of_another_shop_are_left_alone(start_quick, stick, command,
 
 
 @pytest.mark.soak
+def test_backups_of_another_shop_that_answer_after_the_start(start_quick, bucket, way, tmp_path):
+    other = start_quick(bucket.url, data=tmp_path / "other")
+    other.open_shop()
+    other.stop()
+    way.wrong = "hangs"
+    mine = start_quick(bucket.url)
+    way.wrong = None
+    wait_for(lambda: mine.get("/healthz?verbose=1").body["backup"]["state"] == "red")
+    assert "belong to another database" in mine.log
+
+
+@pytest.mark.soak
 def test_backups_of_another_shop_that_are_found_later(start_quick, start_server, stick, tmp_path):
     drawer = stick.path.with_name("drawer")
     stick.path.rename(drawer)

@@ -152,6 +152,7 @@ class LeaseServer:
         )
         self._thread.start()
         settled.wait(START_TIMEOUT_S)
+        settled.set()  # from now on, the thread sees to a refusal itself
         if refusals:
             raise refusals[0]
 
@@ -178,11 +179,10 @@ class LeaseServer:
                     self._adopt_old_protocol()
                 self._perform(self.lease.look())
             except (LeaseRefused, NoConditionalWrites) as error:
-                if not settled.is_set():
-                    refusals.append(error)
-                    settled.set()
-                    return
-                self._refuse(str(error))
+                refusals.append(error)
+                if settled.is_set():
+                    self._refuse(str(error))
+                settled.set()
                 return
             except (CannotStart, ServiceError) as error:
                 self.problem = str(error)
