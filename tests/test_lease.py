@@ -492,6 +492,31 @@ def test_a_server_that_cannot_store_its_last_copy_does_not_hand_over(cloud, buck
 
 
 @pytest.mark.soak
+def test_a_last_copy_that_took_too_long_is_not_the_last_one_of_the_next_attempt(
+    cloud, bucket, way, monkeypatch
+):
+    """The old server keeps the lease, and takes a number that the slow copy doesn't hold."""
+    old = cloud.serve("old")  # through the failing proxy
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", bucket.client.meta.endpoint_url)
+    shop = open_shop(old)
+    wait_for(bucket.copies)
+    cloud.restore("new")
+    new = cloud.serve("new")
+    way.of, way.where, way.wrong = {"PUT"}, "db.gz", (403, "AccessDenied")
+    shop.take()
+    time.sleep(LEASE_TIMING.quiet_s)
+    wait_for(lambda: new.post(shop.take_url).status == 503 and role(old) == "handing over")
+    way.wrong = "hangs"  # from the next attempt to store the last copy on
+    wait_for(lambda: shop.take().status == 201)
+    time.sleep(LEASE_TIMING.quiet_s)
+    wait_for(lambda: new.post(shop.take_url).status == 503 and role(old) == "handing over")
+    way.wrong = None
+    way.freed.set()
+    wait_for(lambda: new.post(shop.take_url).status == 201)
+    assert numbers(shop, new) == {"A1", "A2", "A3"}
+
+
+@pytest.mark.soak
 def test_a_server_that_starts_while_the_storage_is_away(cloud, bucket, way):
     old = cloud.serve("old")
     shop = open_shop(old)

@@ -385,8 +385,12 @@ class Keeper:
         if lease.role != HOLDER or not lease.is_ready or self.server.is_refused:
             return
         if self._wants_last_copy:
-            self._final_copy = self._last_copy if self._is_copied() else self._store_copies([RECENT])
-            self._wants_last_copy = False
+            copy = self._last_copy if self._is_copied() else self._store_copies([RECENT])
+            if self._is_copied():
+                self._final_copy = copy
+            # Otherwise it took so long that the lease was kept, and writes went on; now another server may be
+            # waiting for the next attempt.
+            self._wants_last_copy = self._final_copy is None and lease.is_releasing
         elif self.server.may_write():
             self._list_orphans_if_due()
             self._store_usual_copies()
