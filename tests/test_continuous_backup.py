@@ -1,6 +1,7 @@
 """The running server keeps its backup up to date; failing storage never disturbs customers."""
 
 import gzip
+import os
 import re
 import signal
 import sqlite3
@@ -272,6 +273,38 @@ def test_storage_that_hangs_neither_keeps_it_from_starting_nor_from_ending(start
     assert time.monotonic() - before < 10
     assert "The last backup could not be stored" in server.log
     assert bucket.names() == []
+
+
+LOOKS_OFTEN = """
+import takeanumber
+from app.backup import lease
+
+lease.timing = lease.Timing(poll_s=0.01, request_s=0.05, stop_s=1.0)
+takeanumber.cli()
+"""
+
+
+def test_a_directory_that_hangs_holds_few_threads(start_server, stick):
+    """As one on a NAS that was switched off: whoever looks into it waits until it is back."""
+    server = start_server(code=LOOKS_OFTEN, backup_url=stick.path)
+    wait_for(lambda: stick.names() and status_of_backup(server)["confirmed"])
+    before = threads_of(server)
+    entry = stick.path / "lease" / "00000002.json"
+    os.mkfifo(entry)  # reading it takes until somebody writes
+    wait_for(lambda: not status_of_backup(server)["confirmed"])
+    assert threads_of(server) <= before + 10
+    entry.rename(entry.with_suffix(".away"))
+    entry.with_suffix(".away").write_bytes(b"")
+    wait_for(lambda: status_of_backup(server)["confirmed"])
+    assert threads_of(server) <= before + 2
+
+
+def status_of_backup(server):
+    return server.get("/healthz?verbose=1").body["backup"]
+
+
+def threads_of(server):
+    return len(os.listdir(f"/proc/{server.process.pid}/task"))
 
 
 @pytest.mark.soak

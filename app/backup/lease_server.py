@@ -63,10 +63,14 @@ log = logging.getLogger("takeanumber")
 EARLIER_VERSION = "earlier-version"  # for --take-over: the server of the old protocol is gone
 START_TIMEOUT_S = 8.0  # how long the start waits until this server holds the lease, or knows why not
 START_RETRIES = 3  # failed looks after which the start doesn't wait any longer: one request may get lost
+MAX_HANGING = 5  # requests to the store that hang at the same time
 REFUSED_SENTENCE = "This server can't store anything: the owner's page says why."
+SILENT_SENTENCE = "The place for backups does not answer."
 SEE_LOG_SENTENCE = "The backup failed: the log says why."
 
 T = TypeVar("T")
+
+_hanging: list[threading.Thread] = []  # requests that took too long
 
 
 class Copies(Protocol):
@@ -422,7 +426,13 @@ class LeaseServer:
 
 
 def within(limit_s: float, function: Callable[[], T]) -> T:
-    """Return the result of a function. Raises StorageFailed when it takes longer; then it goes on alone."""
+    """Return the result of a function. Raises StorageFailed when it takes longer; then it goes on alone.
+
+    A directory on a machine that was switched off may hang for days, so that only a few may go on.
+    """
+    _hanging[:] = [thread for thread in _hanging if thread.is_alive()]
+    if len(_hanging) >= MAX_HANGING:
+        raise StorageFailed(SILENT_SENTENCE)
     results: list[T] = []
     errors: list[Exception] = []
 
@@ -438,5 +448,6 @@ def within(limit_s: float, function: Callable[[], T]) -> T:
     if errors:
         raise errors[0]
     if not results:
-        raise StorageFailed("The place for backups does not answer.")
+        _hanging.append(thread)
+        raise StorageFailed(SILENT_SENTENCE)
     return results[0]
