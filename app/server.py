@@ -324,6 +324,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     """A listening socket and its connections, which one thread looks after."""
 
     channel_class = Channel
+    next_channel_cleanup: float
 
     def __init__(self, *args: Any, max_per_client: int | None, **options: Any):
         self.stored = StoredBytes()
@@ -351,10 +352,18 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def _on_woken(self) -> None:
         self._is_woken = False
 
+    def readable(self) -> bool:
+        """Return True while new connections are accepted; call maintenance() now and then."""
+        # waitress goes by the clock. If that was set back, the next time must not be days away.
+        self.next_channel_cleanup = min(self.next_channel_cleanup, time.time() + self.adj.cleanup_interval)
+        return bool(super().readable())
+
     def maintenance(self, now: float) -> None:
         """Close the connections that nobody uses, and those whose request takes too long to arrive."""
-        super().maintenance(now)
         channels = list(self.active_channels.values())
+        for channel in channels:
+            channel.last_activity = min(channel.last_activity, now)  # the clock may have been set back
+        super().maintenance(now)
         is_crowded = len(channels) > CROWDED_SHARE * self.adj.connection_limit
         latest_start = time.monotonic() - (CROWDED_REQUEST_S if is_crowded else REQUEST_S)
         for channel in channels:

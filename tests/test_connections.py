@@ -100,6 +100,32 @@ def test_a_request_has_thirty_seconds_to_arrive(start_server):
     assert server.get("/").status == 200
 
 
+AHEAD_UNTIL_SET = """
+import os
+import time
+import takeanumber
+from app import server
+
+server.REQUEST_S, server.CHECK_S = 0.5, 0.2
+takeanumber.WAITRESS["channel_timeout"] = 1
+right = time.time
+is_set = os.environ["TAKEANUMBER_DATA"] + "/clock-is-set"
+time.time = lambda: right() + (0 if os.path.exists(is_set) else 86400)
+takeanumber.cli()
+"""
+
+
+def test_connections_are_closed_in_time_after_the_clock_was_set_back(start_server):
+    server = start_server(code=AHEAD_UNTIL_SET)
+    with connect(server) as late, connect(server) as idle:
+        idle.sendall(HEAD + b"\r\n")
+        assert idle.recv(100).startswith(b"HTTP/1.1 200")
+        (server.data / "clock-is-set").touch()
+        late.sendall(HEAD)
+        assert is_closed(late, within=20)
+        assert is_closed(idle, within=20)
+
+
 def test_unfinished_bodies_fill_neither_memory_nor_disk(start_server):
     server = start_server()
     shop = server.open_shop()
