@@ -92,12 +92,13 @@ def _database_jobs(database: Database, settings: Settings, clock_check: ClockChe
     waits = WaitEstimator()
     soon = SoonWatcher(waits)
     alerts = AlertWatcher(waits, mail_enabled=settings.mail_enabled)
-    jobs = [
+    return [
         Job("check the clock", 1, when_clock_is_right(lambda _at: False), everywhere=True),
         Job("erase personal data", ERASE_S, erase),
         Job("forget old contacts", ERASE_S, forget),
         Job("forget old mail addresses", ERASE_S, forget_addresses),
         Job("erase deleted places", 10, lambda: database.write(erase_deleted_places)),
+        Job("fail lost imports", 10, lambda: fail_lost_imports(database, now())),
         Job("finish imports", 10, lambda: finish_imports(database, now())),
         Job("erase old imports", 10, when_clock_is_right(lambda at: erase_old_imports(database, at))),
         Job("end delays", 1, lambda: end_delays(database, now())),
@@ -107,9 +108,6 @@ def _database_jobs(database: Database, settings: Settings, clock_check: ClockChe
         Job("forget subscriptions", 60, forget_subscriptions),
         Job("release spaces", 1, when_clock_is_right(lambda at: _release_spaces(database, at))),
     ]
-    if database.engine.changes_elsewhere:
-        jobs.append(Job("fail lost imports", 10, lambda: fail_lost_imports(database, now())))
-    return jobs
 
 
 def _release_spaces(database: Database, at: float) -> bool:

@@ -3,14 +3,16 @@
 import io
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 from helpers.html_browser import Browser
 
-from app.core import import_staging, import_storing
+from app.core import import_staging, import_storing, imports
 from app.core.contacts import find_or_add_contact
-from app.core.import_upkeep import erase_old_imports, fail_unread_imports
+from app.core.import_upkeep import erase_old_imports, fail_lost_imports, fail_unread_imports
 from app.core.places import find_place
+from app.errors import WritesPaused
 
 CSV = "Name,Phone,Reference\nAna,030 1234567,P-1\nBen,0171 2345678,P-2\n"
 
@@ -343,6 +345,46 @@ def test_other_contacts_may_change_meanwhile(clinic, clock):
     clinic.owner_post("/contacts/actions", action="tag", tag="old", match="all")
     assert clinic.client.post(upload["links"]["store"]).status == 200
     assert clinic.contacts()["total"] == 602
+
+
+@pytest.mark.both_databases
+def test_a_file_whose_reading_ended_without_a_word_fails_later(clinic, app, clock, monkeypatch):
+    """What goes wrong can't be stored either while writes are paused, or while the disk is full."""
+    database = app.extensions["takeanumber"].database
+    paused, ended = threading.Event(), threading.Event()
+
+    def stage_while_paused(*args):
+        assert paused.wait(20)
+        with suppress(WritesPaused):
+            import_staging.stage_sheet(*args)
+        ended.set()
+
+    monkeypatch.setattr(imports, "MAX_ROWS_IN_REQUEST", 0)
+    monkeypatch.setattr(imports, "stage_sheet", stage_while_paused)
+    upload = uploads(clinic, CSV)
+    fail_lost_imports(database, clock() + 60)
+    assert clinic.client.get(upload["links"]["import"]).body["state"] == "reading"
+    database.pause("A moment please.")
+    paused.set()
+    assert ended.wait(20)
+    database.resume()
+    deadline = time.monotonic() + 20
+    while clinic.client.get(upload["links"]["import"]).body["state"] != "failed":
+        assert time.monotonic() < deadline
+        fail_lost_imports(database, clock() + 60)
+
+
+@pytest.mark.both_databases
+def test_contacts_of_a_program_are_added_however_long_that_takes(clinic, app, clock, monkeypatch):
+    database = app.extensions["takeanumber"].database
+
+    def stage_slowly(*args):
+        fail_lost_imports(database, clock() + 60)
+        import_staging.stage_contacts(*args)
+
+    monkeypatch.setattr(imports, "stage_contacts", stage_slowly)
+    answer = clinic.owner_post("/contacts", contacts=[{"name": "Ana", "phone": "030 1234567"}])
+    assert (answer.status, answer.body["added"]) == (200, 1)
 
 
 def test_stored_and_discarded_imports_are_erased(clinic, app, clock):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy.engine import Connection
 
 from app.clock import DAY_S
-from app.core.import_files import ImportFile, erase_rows, reading_name, set_failed
+from app.core.import_files import OUR_FAULT, ImportFile, erase_rows, reading_name, set_failed
 from app.core.import_storing import finish_storing
 from app.core.places import slug_of
 from app.storage.database import Database
@@ -31,13 +31,17 @@ def fail_unread_imports(db: Connection) -> None:
 
 
 def fail_lost_imports(database: Database, at: float) -> bool:
-    """Mark the imports as failed that an instance was staging when it ended. Returns False: none is left."""
+    """Mark the imports as failed that nobody stages any more. Returns False: none is left.
+
+    Either the instance ended, or the thread could not even store that it had failed, as on a full disk.
+    """
+    why = _INTERRUPTED if database.engine.changes_elsewhere else OUR_FAULT
     with database.read() as db:
         sql = "SELECT id, place_id FROM import_file WHERE state = 'reading' AND created_at < :before"
         files = [(file.id, slug_of(db, file.place_id)) for file in run(db, sql, before=at - BEGIN_S)]
     for file_id, slug in files:
         if not database.engine.is_held(reading_name(file_id)):
-            database.write_in(slug, set_failed, file_id, _INTERRUPTED)
+            database.write_in(slug, set_failed, file_id, why)
     return False
 
 

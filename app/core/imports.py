@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from sqlalchemy.engine import Connection
@@ -121,16 +122,23 @@ def _accept_sheet(
 def _start_thread(
     target: Callable[..., None], database: Database, place: Place, file: ImportFile, *more: object
 ) -> None:
-    """Read a file in the background, and let other instances know."""
+    """Read a file in the background."""
 
     def read() -> None:
-        database.engine.hold(reading_name(file.id))
-        try:
+        with _held(database, file):
             target(database, place, file, *more)
-        finally:
-            database.engine.release(reading_name(file.id))
 
     threading.Thread(target=read, name="import", daemon=True).start()
+
+
+@contextmanager
+def _held(database: Database, file: ImportFile) -> Iterator[None]:
+    """Let fail_lost_imports() know that a thread is reading a file."""
+    database.engine.hold(reading_name(file.id))
+    try:
+        yield
+    finally:
+        database.engine.release(reading_name(file.id))
 
 
 def discard_import(db: Connection, _at: float, slug: str, token: str, file_id: int) -> None:
@@ -229,7 +237,8 @@ def add_contacts(
     with database.read() as db:
         place = find_place_for_owner(db, slug, token)
     file = database.write(begin_import, clock(), slug, token, 0)
-    stage_contacts(database, place, file, contacts)
+    with _held(database, file):
+        stage_contacts(database, place, file, contacts)
     file = store_import(database, clock(), slug, token, file.id)
     with database.read() as db:
         refused = refused_rows(db, file)

@@ -82,6 +82,7 @@ class SqliteEngine:
         self._path = path
         self._identity = identity_of(path)
         self._may_be_damaged = False  # SQLite said so; check_content() finds out
+        self._held: set[str] = set()  # work that threads are busy with
         self._readers = make_engine(path, "query_only = ON", READER_CACHE, pool_timeout_s=WRITER_TIMEOUT_S)
         self._writers = make_engine(path, WRITER_CACHE)
         for engine in (self._readers, self._writers):
@@ -156,14 +157,16 @@ class SqliteEngine:
         return True
 
     def hold(self, name: str) -> None:
-        """Do nothing: there is one instance."""
+        """Note that a thread is busy with some work, until release()."""
+        self._held.add(name)
 
     def release(self, name: str) -> None:
-        """Do nothing: there is one instance."""
+        """End hold()."""
+        self._held.discard(name)
 
-    def is_held(self, name: str) -> bool:  # noqa: ARG002
-        """Return True: work ends with the only instance, which sees to that when it starts."""
-        return True
+    def is_held(self, name: str) -> bool:
+        """Return True when a thread is busy with this work."""
+        return name in self._held
 
     def check_file(self) -> None:
         """Find out whether the file is still the one that was opened; if not, writes fail from now on.
