@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -329,25 +330,50 @@ def test_a_name_that_means_another_address_later_is_refused_then(monkeypatch):
         post("https://hooks.example.org/", b"{}", {}, Hosts())
 
 
-def test_a_server_that_answers_drop_by_drop_is_given_up(monkeypatch):
-    monkeypatch.setattr(outgoing, "TIMEOUT_S", 0.5)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+@pytest.fixture
+def dripping_port():
+    """The port of a server that sends a letter of its response now and then."""
 
-        def drip():
+    def drip(server):
+        with suppress(OSError):
             connection, _ = server.accept()
-            try:
-                for letter in b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100:
-                    connection.send(bytes([letter]))
-                    time.sleep(0.1)
-            except OSError:
-                pass
+            for letter in b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100:
+                connection.send(bytes([letter]))
+                time.sleep(0.1)
 
-        threading.Thread(target=drip, daemon=True).start()
-        began = time.monotonic()
-        with pytest.raises(NoAnswer):
-            post(url, b"{}", {}, Hosts.read(url))
-        assert time.monotonic() - began < 3
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=drip, args=(server,), daemon=True).start()
+        yield server.getsockname()[1]
+
+
+def test_a_server_that_answers_drop_by_drop_is_given_up(monkeypatch, dripping_port):
+    monkeypatch.setattr(outgoing, "TIMEOUT_S", 0.5)
+    url = f"http://127.0.0.1:{dripping_port}"
+    began = time.monotonic()
+    with pytest.raises(NoAnswer):
+        post(url, b"{}", {}, Hosts.read(url))
+    assert time.monotonic() - began < 3
+
+
+class SlowHandshake:
+    """TLS that isn't, and begins when the time is up. Like that of Python, it makes another socket first."""
+
+    def wrap_socket(self, sock, server_hostname):
+        timeout = sock.gettimeout()
+        other = socket.socket(fileno=sock.detach())
+        other.settimeout(timeout)
+        time.sleep(0.7)
+        return other
+
+
+def test_nor_does_a_slow_beginning_of_tls_give_it_more_time(monkeypatch, dripping_port):
+    monkeypatch.setattr(outgoing, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(outgoing, "_tls", SlowHandshake)
+    url = f"https://127.0.0.1:{dripping_port}"
+    began = time.monotonic()
+    with pytest.raises(NoAnswer, match="no answer within"):
+        post(url, b"{}", {}, Hosts.read(url))
+    assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.soak)])

@@ -240,15 +240,19 @@ class _PinnedConnection(HTTPConnection):
         super().__init__(url.hostname or "", port_of(url), timeout=TIMEOUT_S)
         self._address = address
         self._is_secure = url.scheme == "https"
+        self._is_aborted = False
 
     def connect(self) -> None:
         """Connect to the address."""
         self.sock = socket.create_connection((self._address, self.port), self.timeout)
         if self._is_secure:
             self.sock = _tls().wrap_socket(self.sock, server_hostname=self.host)
+        if self._is_aborted:  # before this socket was there to be shut down
+            raise TimeoutError
 
     def abort(self) -> None:
         """End the connection while another thread waits for it."""
+        self._is_aborted = True
         sock = self.sock
         if sock is not None:
             with suppress(OSError):
