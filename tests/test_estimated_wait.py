@@ -1,11 +1,13 @@
 """The estimated wait, as customers and the owner see it."""
 
+import gc
 import subprocess
 import sys
 
 import pytest
 from helpers.forks import ROOT
 
+from app.core import wait as wait_module
 from app.core.wait_range import RangeOutcome, learn_levels, range_of
 from app.core.wait_services import PastTicket, learn
 from app.storage.sql import run
@@ -165,6 +167,21 @@ def test_lines_with_desks_of_their_own_do_not_wait_for_each_other(bakery):
     for _ in range(10):
         bakery.customer("bakery")
     assert expected(bakery, "deli") == (0, 1)
+
+
+def test_what_was_learned_of_queues_is_not_kept_for_ever(place, ana, clock, monkeypatch):
+    monkeypatch.setattr(wait_module, "MAX_LEARNED", 3)
+
+    def learned():
+        return [each for each in gc.get_objects() if isinstance(each, wait_module._Learned)]
+
+    before = len(learned())
+    for number in range(6):
+        assert place.owner_post("/queues", name=f"Counter {number}").status == 201
+        clock.advance(minutes=2)
+        assert place.take(f"counter-{number}").status == 201
+    gc.collect()
+    assert len(learned()) - before <= 3
 
 
 def test_the_ticket_its_page_and_the_picture_say_the_same(place, ana, ben, clock):

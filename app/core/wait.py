@@ -34,6 +34,7 @@ from app.storage.sql import run
 AWAY_S = 300  # a free desk that lets people wait for so long is not at work
 TICKETS_PER_S = 20  # what was learned from 1000 tickets is used for 50 s, from 100 tickets for 5 s
 NEWCOMERS_S = 1.0  # how long an estimate for newcomers is used
+MAX_LEARNED = 200  # queues for which is kept what was learned; up to 130 kB each
 MAX_NEWCOMERS = 1000  # queues for which one is kept
 FIRST_ESTIMATES = 64  # at most so many are read at once
 MAX_OVERDUE = 100  # customers at the head of a line who are asked whether their range is over
@@ -310,6 +311,10 @@ class WaitEstimator:
             made_at=at,
             lasts_s=len(past) / TICKETS_PER_S,
         )
+        if len(self._learned) >= MAX_LEARNED:
+            known_now = list(self._learned.items())  # other threads change it
+            fresh = {id_: each for id_, each in known_now if 0 <= at - each.made_at < each.lasts_s}
+            self._learned = fresh if len(fresh) < MAX_LEARNED else {}
         self._learned[queue.id] = learned
         return learned
 
