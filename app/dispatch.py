@@ -104,7 +104,13 @@ class Dispatcher:
                     return
                 self._mail_due_at = time.monotonic() + MAIL_PAUSE_S
             self._busy.add(target)
-        threading.Thread(target=self._run_target, args=(target,), name=f"to {target}", daemon=True).start()
+        thread = threading.Thread(target=self._run_target, args=(target,), name=f"to {target}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the machine has no more threads
+            with self._lock:
+                self._busy.discard(target)
+            raise
 
     def _run_target(self, target: str) -> None:
         try:

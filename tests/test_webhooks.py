@@ -279,6 +279,25 @@ def test_a_dead_target_delays_no_other(start, receiver, clock):
         stop.set()
 
 
+def test_a_target_whose_thread_could_not_be_started_is_sent_to_later(shop, monkeypatch):
+    """As on a machine that may have no more threads just now."""
+    start, failed = threading.Thread.start, []
+
+    def start_but_the_first(thread):
+        if thread.name.startswith("to ") and not failed:
+            failed.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_but_the_first)
+    stop = threading.Event()
+    shop.place.customer()
+    shop.dispatcher.start(stop)
+    shop.receiver.wait_for(1, within=10)
+    stop.set()
+    assert failed
+
+
 def test_the_secret_is_in_no_export(shop):
     assert shop.hook["secret"] not in json.dumps(shop.place.export())
 
