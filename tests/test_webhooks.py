@@ -20,6 +20,7 @@ from app.core.occupancy import tell_occupancy
 from app.core.outgoing import Hosts, NoAnswer, RefusedTarget, check_url, post
 from app.core.soon import SoonWatcher
 from app.core.wait import WaitEstimator
+from app.errors import WritesPaused
 from app.storage.sql import run
 
 
@@ -110,6 +111,16 @@ def test_soon_is_told_once(shop):
     shop.send()
     shop.send()
     assert shop.events() == [("ticket.taken", "A1"), ("ticket.soon", "A1")]
+
+
+def test_soon_is_told_as_soon_as_writes_go_on(shop):
+    shop.place.customer()
+    shop.database.pause("A moment please.")
+    with pytest.raises(WritesPaused):
+        shop.send()
+    shop.database.resume()
+    shop.send()
+    assert ("ticket.soon", "A1") in shop.events()
 
 
 def test_a_full_shop_is_told_and_a_free_one(shop):

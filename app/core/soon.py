@@ -32,16 +32,18 @@ class SoonWatcher:
     def tell(self, database: Database, at: float) -> bool:
         """Tell those whose turn comes soon and who weren't told yet; always returns False."""
         due: dict[str, dict[int, int]] = {}  # by the slug of the place
+        seen = {}
         with database.read() as db:
             for place in _places_with_listeners(db):
                 # Waits change with every event, and by themselves each minute.
                 revision = (version_of(db, place), int(at // MINUTE_S))
                 if self._seen.get(place.id) != revision:
                     due[place.slug] = _soon(db, at, place, self._waits)
-                    self._seen[place.id] = revision
+                    seen[place.id] = revision
         for slug, tickets in due.items():
             if tickets:
                 database.write_in(slug, tell_soon, at, tickets)
+        self._seen |= seen  # not if a write failed: then it is done the next time
         return False
 
 
