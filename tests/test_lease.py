@@ -517,6 +517,40 @@ def test_a_last_copy_that_took_too_long_is_not_the_last_one_of_the_next_attempt(
 
 
 @pytest.mark.soak
+def test_a_server_that_loses_the_lease_while_it_restores_does_not_serve_what_it_restored(
+    cloud, bucket, way, monkeypatch
+):
+    """Otherwise it would take itself for the holder when it is started again while the store is away."""
+    slow_url = way.url
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", bucket.client.meta.endpoint_url)
+    old = cloud.serve("old")
+    shop = open_shop(old)
+    cloud.restore("slow")
+    cloud.restore("new")
+    old.kill()
+    way.of, way.where, way.wrong = {"GET"}, "db.gz", "hangs"
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", slow_url)
+    slow = cloud.serve("slow")
+    wait_for(lambda: slow.post(shop.take_url).status == 503 and role(slow) == "restoring")
+    wait_for(lambda: any("db.gz" in path for _, path in way.asked))
+    slow.process.send_signal(signal.SIGSTOP)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", bucket.client.meta.endpoint_url)
+    new = cloud.serve("new")
+    wait_for(lambda: new.post(shop.take_url).status == 201)
+    slow.process.send_signal(signal.SIGCONT)
+    wait_for(lambda: role(slow) == "standby")
+    way.wrong = None
+    way.freed.set()
+    time.sleep(2)  # for what is still on its way
+    assert "Restored" not in slow.log
+    slow.kill()
+    way.of, way.where, way.wrong = {"GET", "PUT"}, "", (503, "SlowDown")
+    slow.start()
+    time.sleep(LEASE_TIMING.doubt_woken_s + 1)
+    assert slow.post(shop.take_url).status == 503
+
+
+@pytest.mark.soak
 def test_a_server_that_starts_while_the_storage_is_away(cloud, bucket, way):
     old = cloud.serve("old")
     shop = open_shop(old)

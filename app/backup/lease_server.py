@@ -381,11 +381,13 @@ class LeaseServer:
         ).start()
 
     def _restore_until_done(self, term: int, nonce: str, abrupt: bool) -> None:
-        while self.lease.role == HOLDER and self.lease.term == term and not self._stopped.is_set():
+        while self._holds(term) and not self._stopped.is_set():
             try:
                 self._restore(term, nonce, abrupt)
                 with self._lock:
                     self.lease.restored(term)
+                if self.lease.role != HOLDER:  # it was lost while the database was replaced
+                    self.forget_holder()
                 self._looked.set()
                 return
             except (CannotStart, ServiceError) as error:
@@ -396,12 +398,18 @@ class LeaseServer:
                 self.lease.problem = SEE_LOG_SENTENCE
             time.sleep(lease_module.timing.poll_s)
 
+    def _holds(self, term: int) -> bool:
+        """Return True until the lease of a term is lost."""
+        return self.lease.role == HOLDER and self.lease.term == term
+
     def _restore(self, term: int, nonce: str, abrupt: bool) -> None:
         self._copies.store_orphan()
         with working_directory(self._path.parent, "Restoring after the take-over failed") as work:
             with self._database.read() as db:
                 same_as = find_fact(db, "backup_same_as")
             found = fetch_newest_before(self._store, term, work, warn=log.warning)
+            if not self._holds(term):
+                return  # it took so long that another server took over
             if found is None:  # nobody has stored a copy yet: this database is the first
                 self.remember_holder(nonce, term)
                 return
