@@ -1,5 +1,6 @@
 """Contacts from a file: detected columns, preview, one transaction, and files of other kinds."""
 
+import gc
 import io
 import threading
 import time
@@ -385,6 +386,21 @@ def test_contacts_of_a_program_are_added_however_long_that_takes(clinic, app, cl
     monkeypatch.setattr(imports, "stage_contacts", stage_slowly)
     answer = clinic.owner_post("/contacts", contacts=[{"name": "Ana", "phone": "030 1234567"}])
     assert (answer.status, answer.body["added"]) == (200, 1)
+
+
+def test_headings_of_files_are_not_kept_in_memory_for_ever(clinic):
+    def kept():
+        gc.collect()
+        lists = [each for each in gc.get_objects() if type(each) is list and each and type(each[0]) is str]
+        return sum(each[0].startswith("zzyzx") for each in lists)
+
+    for file in "abcdef":
+        headings = ",".join(f"Zzyzx {file} {number}" for number in range(400))
+        uploads(clinic, f"Name,Phone,{headings}\nAna,030 1234567\n")
+    assert kept() <= 1000
+    uploads(clinic, f"Name,Phone,{'Zzyzx ' * 20_000}\nAna,030 1234567\n")
+    lists = [each for each in gc.get_objects() if type(each) is list]
+    assert max((len(each) for each in lists if each[:1] == ["zzyzx"]), default=0) <= 1000
 
 
 def test_stored_and_discarded_imports_are_erased(clinic, app, clock):

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from app.core.column_words import (
     CALL_WORDS,
@@ -37,6 +37,8 @@ from app.core.column_words import (
     WHOSE_STATUS,
     YES_IN_HEADINGS,
 )
+
+MAX_HEADING = 1000  # characters of a heading that are looked at
 
 # What a column can hold. The first four are parts of the name; a company is the name if there is no other.
 NAME_PARTS = ("first_name", "middle_name", "last_name")
@@ -335,9 +337,13 @@ def _has_part(words: Sequence[str], listed: str) -> bool:
     return any(part in joined for part in _folded(listed))
 
 
-@cache
 def _words(heading: str) -> list[str]:
     """Return the words of a heading in lower case, without accents: "1. Téléphone" is ["1", "telephone"]."""
+    return _words_of(heading[:MAX_HEADING])
+
+
+@lru_cache(maxsize=1000)  # each heading of a file is looked at many times
+def _words_of(heading: str) -> list[str]:
     text = heading.translate(_SPECIAL_LETTERS)
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)  # phoneNumber
     text = unicodedata.normalize("NFKD", text.casefold())
