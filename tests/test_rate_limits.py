@@ -1,5 +1,7 @@
 """Rate limits by address, and which address counts behind a proxy."""
 
+import dataclasses
+
 import pytest
 from helpers.client import AppClient
 from helpers.places import open_deli
@@ -206,6 +208,31 @@ def test_a_missing_place_holds_no_stream(start):
     client = AppClient(start(streams_per_address=1))
     live = open_deli(client).links["live"]
     assert client.get("/nobody/live").status == 404
+    stream = client.flask_client.get(live)
+    assert stream.status_code == 200
+    stream.close()
+
+
+class LostLease:
+    """A lease that is lost while a request is answered."""
+
+    def __init__(self):
+        self.answers = iter([True, False])
+
+    def serves_pages(self):
+        return next(self.answers, True)
+
+    def note_request(self):
+        pass
+
+
+def test_a_stream_that_a_standby_refuses_at_the_last_moment_is_not_held(start):
+    app = start(streams_per_address=1)
+    client = AppClient(app)
+    live = open_deli(client).links["live"]
+    parts = app.extensions["takeanumber"]
+    app.extensions["takeanumber"] = dataclasses.replace(parts, lease=LostLease())
+    assert client.get(live).status == 503
     stream = client.flask_client.get(live)
     assert stream.status_code == 200
     stream.close()

@@ -36,6 +36,7 @@ def check_answer(response: Answer) -> Answer:
     is_success = response.status_code < 400
     if is_success and not lease.serves_pages():
         # The process was frozen. What a form sent may be stored here, but the new holder doesn't know it.
+        response.close()  # or a stream would never be left
         return handle_service_error(WritesPaused(MOVING_SENTENCE))
     if is_success and "place" in (request.view_args or {}):
         lease.note_request()
