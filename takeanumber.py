@@ -97,6 +97,8 @@ log = logging.getLogger("takeanumber")
 
 DEFAULT_THREADS = 256
 RESERVED_THREADS = 64  # that live pages leave for everything else
+OTHER_FILES = 200  # that may be open besides connections: the database, bodies, what is sent
+MIN_CONNECTIONS = 50
 MAX_STREAMS_PER_CLIENT = 200  # unless a setting says otherwise; at most half of all
 
 # ----- the app
@@ -294,7 +296,7 @@ def create_server(app: flask.Flask, settings: Settings, threads: int) -> Any:
             host=settings.host,
             port=settings.port,
             threads=threads,
-            connection_limit=2 * threads + 200,
+            connection_limit=max_connections(threads),
             **WAITRESS,
         )
     except (OSError, ValueError) as error:
@@ -302,6 +304,13 @@ def create_server(app: flask.Flask, settings: Settings, threads: int) -> Any:
             f"Can't listen at {settings.host}, port {settings.port}: {reason_of(error)}. "
             "Choose another --host or --port."
         ) from None
+
+
+def max_connections(threads: int) -> int:
+    """Return how many connections there may be. Each is an open file, of which the machine may allow few."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * threads + 200
+    return wanted if files < 0 else max(MIN_CONNECTIONS, min(wanted, files - OTHER_FILES))
 
 
 def prepare_process(threads: int) -> None:

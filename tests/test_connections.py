@@ -68,6 +68,27 @@ def test_one_address_can_t_have_all_connections(start_server, many_files):
     assert server.get("/").status == 200  # closed connections are available again
 
 
+FEW_FILES = """
+import resource
+import takeanumber
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))
+takeanumber.cli()
+"""
+
+
+def test_where_few_files_may_be_open_there_are_fewer_connections(start_server, many_files):
+    server = start_server(code=FEW_FILES)
+    shop = server.open_shop()
+    with ExitStack() as stack:
+        for number in range(330):
+            with suppress(OSError):
+                stack.enter_context(connect(server, f"127.0.0.{10 + number % 5}")).sendall(HEAD)
+        time.sleep(0.5)
+        assert "Too many open files" not in server.log
+    assert shop.take().status == 201
+
+
 def test_behind_a_proxy_its_address_may_have_them(start_server, many_files):
     server = start_server(proxies=1)
     with ExitStack() as stack:
