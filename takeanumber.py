@@ -260,25 +260,13 @@ def serve(threads: int, host: str | None, port: int | None, data: Path | None, t
     app = create_app(threads, host=host, port=port, data=data, take_over=take_over)
     parts = cast(Service, app.extensions["takeanumber"])
     keeper = cast("Keeper | None", app.extensions["takeanumber.keeper"])
-    server = create_server(app, parts.settings, threads)
+    server = create_server(app, parts.settings, threads, parts.live.close)
     if keeper:
         keeper.start()  # before anything is written: another server may hold the lease
     stop_jobs = start_jobs(parts.database, parts.settings, parts.clock_check)
 
-    is_stopping = False
-
-    def stop(*_: Any) -> None:
-        # Ctrl-C may be pressed twice: inside close(), a second signal would wait for a lock that this thread
-        # holds, and the server would never end.
-        nonlocal is_stopping
-        if is_stopping:
-            return
-        is_stopping = True
-        parts.live.close()
-        raise SystemExit
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: server.end())
     print_address(parts.settings, getattr(server, "effective_port", parts.settings.port))
     server.run()
     stop_jobs.set()
@@ -287,12 +275,13 @@ def serve(threads: int, host: str | None, port: int | None, data: Path | None, t
     parts.database.close()
 
 
-def create_server(app: flask.Flask, settings: Settings, threads: int) -> Any:
+def create_server(app: flask.Flask, settings: Settings, threads: int, on_end: Callable[[], None]) -> Any:
     """Return a waitress server that listens. Raises CannotStart when it can't."""
     try:
         return create_http_server(
             app,
             is_behind_proxy=settings.proxies > 0,
+            on_end=on_end,
             host=settings.host,
             port=settings.port,
             threads=threads,

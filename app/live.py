@@ -104,8 +104,7 @@ class Live(Generic[RenderedT]):
         self._render = render
         self._max_streams = max_streams
         self._max_streams_per_client = max_streams_per_client
-        # Closing may interrupt the main thread while it holds the lock: a signal handler does that.
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._changed = threading.Event()
         self._closed = False
         self._watchers: set[Watcher[RenderedT]] = set()
@@ -157,9 +156,9 @@ class Live(Generic[RenderedT]):
 
     def leave(self, watcher: Watcher[RenderedT]) -> None:
         """End a stream, or forget one that ended. It is safe to call this twice."""
-        watcher.end()
         with self._lock:
             self._watchers.discard(watcher)
+        watcher.end()
 
     def pictures(self, watcher: Watcher[RenderedT]) -> Iterator[RenderedT | None]:
         """Yield the current picture of a watcher, then each newer one that isn't sent at once.

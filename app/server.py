@@ -326,12 +326,23 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     channel_class = Channel
     next_channel_cleanup: float
 
-    def __init__(self, *args: Any, max_per_client: int | None, **options: Any):
+    def __init__(self, *args: Any, max_per_client: int | None, on_end: Callable[[], None], **options: Any):
         self.stored = StoredBytes()
+        self._on_end = on_end
+        self._is_ending = False
         self.connections: Counter[str] = Counter()
         self._max_per_client = max_per_client
         self._is_woken = False
         super().__init__(*args, **options)
+
+    def end(self) -> None:
+        """Let run() return soon. A signal handler may call it: it takes no lock, and raises nothing.
+
+        An exception that a handler raises may leave a lock locked that the main thread was about to hold.
+        """
+        if not self._is_ending:  # Ctrl-C may be pressed twice
+            self._is_ending = True
+            self.trigger.pull_trigger()
 
     def has_too_many(self, client: str) -> bool:
         """Return True when a client has as many connections as it may."""
@@ -353,7 +364,13 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._is_woken = False
 
     def readable(self) -> bool:
-        """Return True while new connections are accepted; call maintenance() now and then."""
+        """Return True while new connections are accepted; call maintenance() now and then.
+
+        The main loop calls it each time around, so this is also where it ends.
+        """
+        if self._is_ending:
+            self._on_end()
+            raise SystemExit  # run() catches it
         # waitress goes by the clock. If that was set back, the next time must not be days away.
         self.next_channel_cleanup = min(self.next_channel_cleanup, time.time() + self.adj.cleanup_interval)
         return bool(super().readable())
@@ -371,8 +388,21 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
                 channel.will_close = True
 
 
-def create_server(app: Any, *, is_behind_proxy: bool, **options: Any) -> Any:
-    """Return a waitress server that listens, with these adjustments. Raises OSError and ValueError."""
+class Servers(MultiSocketServer):  # type: ignore[misc]
+    """Several listening sockets in one main loop."""
+
+    def end(self) -> None:
+        """Let run() return soon; see Server.end()."""
+        for server in list(self.map.values()):
+            if isinstance(server, Server):
+                server.end()
+
+
+def create_server(app: Any, *, is_behind_proxy: bool, on_end: Callable[[], None], **options: Any) -> Any:
+    """Return a waitress server that listens, with these adjustments. Raises OSError and ValueError.
+
+    :param on_end: is called when end() was, before the threads are waited for
+    """
     adjustments = Adjustments(cleanup_interval=CHECK_S, max_request_header_size=MAX_HEADER_BYTES, **options)
     max_per_client = None if is_behind_proxy else adjustments.connection_limit // 2
     dispatcher = start_threads(adjustments.threads)
@@ -385,6 +415,7 @@ def create_server(app: Any, *, is_behind_proxy: bool, **options: Any) -> Any:
                     app,
                     channels,
                     max_per_client=max_per_client,
+                    on_end=on_end,
                     dispatcher=dispatcher,
                     adj=adjustments,
                     sockinfo=sockinfo,
@@ -398,4 +429,4 @@ def create_server(app: Any, *, is_behind_proxy: bool, **options: Any) -> Any:
     if len(servers) == 1:
         return servers[0]
     addresses = [(server.effective_host, server.effective_port) for server in servers]
-    return MultiSocketServer(channels, adjustments, addresses, dispatcher, servers[0].log_info)
+    return Servers(channels, adjustments, addresses, dispatcher, servers[0].log_info)

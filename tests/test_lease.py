@@ -1,6 +1,7 @@
 """The lease: one server may write, the others are standbys, and no answered request is lost."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -15,7 +16,7 @@ from uuid import uuid4
 
 import pytest
 from helpers.fast_backups import LEASE_FACTOR, LEASE_TIMING
-from helpers.forks import run_program
+from helpers.forks import Forked, run_program
 from helpers.soak import soak_after
 from helpers.versions import rows
 from helpers.waiting import wait_for
@@ -465,6 +466,25 @@ def test_a_clock_that_is_wrong_by_a_year_changes_nothing(machines, offsets):
     wait_for(lambda: new.post(shop.take_url).status == 201)
     assert role(old) == "standby"
     assert taken in {ticket for (ticket,) in rows(new.data / "takeanumber.db", "SELECT number FROM ticket")}
+
+
+STOPPED_WHILE_IT_STARTS = """
+import os
+import signal
+import takeanumber
+
+takeanumber.print_address = lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+takeanumber.cli()
+"""
+
+
+def test_a_server_that_is_stopped_while_it_starts_releases_the_lease(machines, tmp_path):
+    settings = {"TAKEANUMBER_DATA": str(machines.data("old")), "TAKEANUMBER_BACKUP_URL": machines.url}
+    environment = {**os.environ, **settings, "HOST": "127.0.0.1", "PORT": "0"}
+    with (tmp_path / "log").open("wb") as log:
+        process = Forked(["serve"], env=environment, stdout=log, stderr=log, code=STOPPED_WHILE_IT_STARTS)
+        assert process.wait(30) == 0
+    assert lease_of(tmp_path / "backups") == ["held", "released"]
 
 
 # ----- storage that fails
