@@ -5,6 +5,7 @@ import io
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from helpers.html_browser import Browser
@@ -376,16 +377,18 @@ def test_a_file_whose_reading_ended_without_a_word_fails_later(clinic, app, cloc
 
 
 @pytest.mark.both_databases
-def test_contacts_of_a_program_are_added_however_long_that_takes(clinic, app, clock, monkeypatch):
+def test_what_a_request_reads_is_not_lost_however_long_that_takes(clinic, app, clock, monkeypatch):
     database = app.extensions["takeanumber"].database
 
-    def stage_slowly(*args):
+    def stage_slowly(stage, *args):
         fail_lost_imports(database, clock() + 60)
-        import_staging.stage_contacts(*args)
+        stage(*args)
 
-    monkeypatch.setattr(imports, "stage_contacts", stage_slowly)
+    for name in ("stage_contacts", "stage_sheet"):
+        monkeypatch.setattr(imports, name, partial(stage_slowly, getattr(imports, name)))
     answer = clinic.owner_post("/contacts", contacts=[{"name": "Ana", "phone": "030 1234567"}])
     assert (answer.status, answer.body["added"]) == (200, 1)
+    assert uploads(clinic, CSV)["state"] == "ready"
 
 
 def test_headings_of_files_are_not_kept_in_memory_for_ever(clinic):

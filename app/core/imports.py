@@ -113,8 +113,11 @@ def _accept_sheet(
     database.write_in(place.slug, keep_sheet, file.id, sheet, packed_text(sheet))
     if not sheet.is_usable:
         database.write_in(place.slug, set_unmapped, file.id, missing_columns(sheet))
-    elif in_thread or sheet.rows <= MAX_ROWS_IN_REQUEST:
+    elif in_thread:
         stage_sheet(database, place, file, sheet)
+    elif sheet.rows <= MAX_ROWS_IN_REQUEST:
+        with _held(database, file):
+            stage_sheet(database, place, file, sheet)
     else:
         _start_thread(stage_sheet, database, place, file, sheet)
 
@@ -188,7 +191,8 @@ def choose_columns(
     check_sheet(sheet)
     if database.write(_begin_again, at, slug, token, file, sheet):
         if sheet.rows <= MAX_ROWS_IN_REQUEST:
-            _erase_rows_and_stage(database, place, file, sheet)
+            with _held(database, file):
+                _erase_rows_and_stage(database, place, file, sheet)
         else:
             _start_thread(_erase_rows_and_stage, database, place, file, sheet)
     return file
