@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 from http.client import HTTPException
+from pathlib import Path
 
 import pytest
 from helpers.places import Desk, Place, new_tap
@@ -264,3 +268,38 @@ def test_nothing_answered_is_lost_by_a_planned_failover(start_instances):
     finally:
         standby.close()
         primary.close()
+
+
+@pytest.fixture
+def frozen(cluster):
+    """Return a function that lets PostgreSQL answer nothing more, while its connections stay open."""
+    processes = []
+
+    def freeze():
+        (main, *_) = (cluster.data / "postmaster.pid").read_text().split()
+        processes.extend(map(int, Path(f"/proc/{main}/task/{main}/children").read_text().split()))
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+
+    yield freeze
+    for process in processes:
+        os.kill(process, signal.SIGCONT)
+
+
+@pytest.mark.soak
+def test_an_instance_ends_although_postgresql_does_not_answer(start_instances, postgres_url, frozen):
+    (server,) = start_instances(postgres_url, 1)
+    over = threading.Event()
+
+    def take(place):
+        while not over.is_set():
+            with suppress(OSError, HTTPException):
+                place.take()
+
+    for place in [server.open_shop(name=f"Deli {number}") for number in range(6)]:
+        threading.Thread(target=take, args=(place,), daemon=True).start()
+    time.sleep(1)
+    frozen()
+    time.sleep(2)
+    over.set()
+    assert server.stop(within=25) == 0

@@ -219,8 +219,9 @@ class Database:
         """Finish the waiting writes and close all connections."""
         for lane in self._lanes:
             lane.writes.put(None)
+        give_up_at = time.monotonic() + WRITER_TIMEOUT_S  # for all together
         for lane in self._lanes:
-            lane.thread.join(WRITER_TIMEOUT_S)
+            lane.thread.join(max(0.0, give_up_at - time.monotonic()))
         self.engine.close()
 
     def _hear(self) -> None:

@@ -62,6 +62,7 @@ WRITER_SETTINGS = (
     "SET idle_in_transaction_session_timeout = '5s'",
 )
 RETRY_S = 1.0
+CLOSE_S = 1.0  # how long to wait at the end for a server that is silent
 DRAIN_S = 5.0
 OUTCOME_PAUSE_S = 0.2
 OUTCOME_SENTENCE = "The database was lost just now. Please look whether your change was stored."
@@ -454,9 +455,10 @@ class SessionLocks:
         return False
 
     def close(self) -> None:
-        """Release all locks."""
-        with self._lock:
+        """Release all locks. If the server doesn't answer a thread that asks, they end with this process."""
+        if self._lock.acquire(timeout=CLOSE_S):
             self._drop()
+            self._lock.release()
 
     def _drop(self) -> None:
         if self._raw is not None:
