@@ -39,8 +39,9 @@ GUESS_FACTORS = [math.exp(log) for log in GUESS_LOGS]
 GUESS_PRIOR = [-2 * math.log(1 + (log / GUESS_SPREAD) ** 2 / 3) for log in GUESS_LOGS]
 AS_GUESSED = GUESS_LOGS.index(0.0)
 # Means of more than e**2.5 = 12 times the guess are so long that few of them would decide what is expected.
-# So these only make the range wider, and only as far as services contradict the guess.
+# So these only make the range wider, and only once services make them so many times as likely as the guess.
 LONGEST_EXPECTED = GUESS_LOGS.index(2.5)
+CONTRADICTION = 1000.0
 
 
 class PastTicket(NamedTuple):
@@ -213,7 +214,8 @@ def with_running(services: Services, running_s: Sequence[float]) -> tuple[float,
     weights = [math.exp(log - best) for log in logs]
     number = LONGEST_EXPECTED + 1
     mean = fmean(GUESS_FACTORS[:number], weights[:number])
-    contradicted = -math.expm1(min(0.0, likelihoods[AS_GUESSED] - likelihoods[LONGEST_EXPECTED]))  # 0 to 1
+    likeness = math.exp(min(0.0, likelihoods[AS_GUESSED] - likelihoods[LONGEST_EXPECTED]))
+    contradicted = max(0.0, 1 - CONTRADICTION * likeness)
     weights[number:] = [weight * contradicted for weight in weights[number:]]
     variance = fmean([(factor - mean) ** 2 for factor in GUESS_FACTORS], weights)
     return mean * services.guess_s, max(variance / (mean * mean), services.scv / MAX_KNOWN_BY)
