@@ -9,6 +9,7 @@ const BACK = 'You\'re back online. Please press again.';
 const PERHAPS = 'You\'re back online. Your press may have arrived: look before you press again.';
 
 const { here } = document.body.dataset;
+const pathOf = url => new URL(url, location.href).pathname;
 const parse = html => new DOMParser().parseFromString(html, 'text/html');
 const tell = text => write(document.getElementById('message'), text);
 
@@ -85,11 +86,14 @@ function replace(old, fresh) {
 
 let messages = 0;  // that pages have brought so far
 
+// Whether this is another page, such as that of calls, which says why a press at a desk was refused.
+const isOther = next => next.body.dataset.here && pathOf(next.body.dataset.here) !== pathOf(here);
+
 // Puts a whole page's HTML into this one: each region (an element with data-region and an id) that differs.
 export function swap(html, { message } = {}) {
   const next = parse(html);
-  if (!next.querySelector('[data-region]')) {  // an error's own page
-    const why = next.querySelector('#why, main p');
+  if (!next.querySelector('[data-region]') || isOther(next)) {  // an error's own page, for example
+    const why = next.querySelector('#why, #message p') || next.querySelector('main p');
     tell(why ? why.textContent.trim() : '');
     return;
   }
@@ -120,7 +124,7 @@ async function load(url, { message, accepted, options } = {}) {
     await patience(moves.textContent);
     return load(url, { message, accepted, options });
   }
-  if (answer.redirected && new URL(answer.url).pathname !== new URL(here, location.href).pathname) {
+  if (answer.redirected && pathOf(answer.url) !== pathOf(here)) {
     return location.assign(answer.url);
   }
   if (message) forgetKept();

@@ -272,6 +272,17 @@ def test_the_desk_leads_to_the_next_call(calling, visit):
     expect(whom(desk)).to_have_text("Ann Lee")
 
 
+def test_a_desk_that_may_not_call_now_says_why_and_stays_as_it_is(calling, shop, visit):
+    desk = shop.desk("Ben", "Window 3")
+    shop.take()
+    desk.call_next()
+    page = visit(desk.link)
+    presses(page, "Next call")
+    expect(page.locator("#message")).to_have_text("Finish A1 first: it is at your desk.")
+    expect(page.get_by_label("Now serving").get_by_role("heading")).to_have_text("A1")
+    expect(page).to_have_title("A1 · Window 3 · Corner Deli")
+
+
 # ----- the owner
 
 
