@@ -272,6 +272,8 @@ recount.addEventListener('submit', async event => {
 
 // ----- the page
 
+// It goes on counting, and keeps the taps for the new link, see taps.js.
+document.addEventListener('gone', event => event.preventDefault());
 document.addEventListener('swapped', () => {
   const named = new Set([...page.querySelectorAll('li[data-number]')].map(each => each.dataset.number));
   for (const number of cameIn) if (!named.has(number)) cameIn.delete(number);

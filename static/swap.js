@@ -3,6 +3,7 @@
 import { ask, fill, whenReady, write } from './live.js';
 
 const SECOND_PRESS = 400;  // ms: a finger that slips presses twice within this
+const RETRY = 4000;        // ms until a page that couldn't be fetched may be asked for again
 
 const OFFLINE = 'You\'re offline. Press again once you\'re back.';
 const BACK = 'You\'re back online. Please press again.';
@@ -130,6 +131,8 @@ async function load(url, { message, accepted, options } = {}) {
   if (message) forgetKept();
   if (answer.ok && accepted) accepted();
   const late = turn < answered;
+  if (!message && answer.status === 404) return leave();
+  if (!message && isBusy(answer)) throw new Error(answer.statusText);
   if (!message && (late || !answer.ok)) return;
   answered = Math.max(turn, answered);
   // A page that was fetched at the same time may have got the message of this press: then this one comes without.
@@ -154,7 +157,7 @@ async function patience(why) {
   }
 }
 
-let refreshing, again;
+let refreshing, again, missed;
 
 // Fetches this page anew and swaps it in. Asked for while it does so, it does so once more. While a form is on its way
 // to another page it waits: else this page would get the message that the next one is to show.
@@ -162,19 +165,31 @@ export async function refresh() {
   again = true;
   if (refreshing) return;
   refreshing = true;
+  missed = false;
   try {
     while (again && !isLeaving()) {
       again = false;
       await load(here);
     }
   } catch (error) {
-    again = false;  // watch() notices that the server is away, and brings a picture when it is back
+    again = false;
+    missed = true;  // until watch() says that the server can be reached, which it may be all the time
+    setTimeout(() => document.dispatchEvent(new Event('unreachable')), RETRY);
   } finally {
     refreshing = false;
   }
 }
 
+document.addEventListener('reached', () => { if (missed) refresh(); });
+
+const isBusy = ({ status }) => status >= 500 || status === 429;
 const isLeaving = () => 'sent' in document.body.dataset;  // see forms.js
+
+// This page is gone, or has another link now: the server says so. A page that has more to do cancels "gone".
+function leave() {
+  if (!isLeaving() && document.dispatchEvent(new Event('gone', { cancelable: true }))) location.replace(here);
+}
+
 export const stay = () => { if (again) refresh(); };
 
 // Actions under way, each with where its button was: no button of the same action can be pressed meanwhile, nor

@@ -135,6 +135,31 @@ def test_a_desk_is_told_whom_it_serves(shop, ana):
     expect(said).to_have_text("Free")
 
 
+@pytest.mark.parametrize("failure", ["no answer", "busy"])
+def test_a_page_that_could_not_be_fetched_once_is_fetched_again(shop, ana, notices, failure):
+    """Though the stream goes on, and nothing else changes."""
+    notices(ana, stream="open")
+    ana.wait_for_timeout(500)  # its first picture
+    failed = []
+
+    def fail(route):
+        failed.append(route)
+        route.abort() if failure == "no answer" else route.fulfill(status=502, body="Bad gateway")
+
+    ana.route(ana.url, fail, times=1)
+    shop.take()
+    expect(ana.get_by_text("1 waiting")).to_be_visible()
+    assert failed
+
+
+def test_a_desk_whose_link_was_taken_away_says_so(shop, visit, notices):
+    desk = shop.desk()
+    ana = visit(desk.link, "desktop")
+    notices(ana, stream="open")
+    assert shop.owner_post(f"/servicers/{desk.id}/remove").status == 200
+    expect(ana.get_by_text("This desk's link is not valid any more.")).to_be_visible()
+
+
 @pytest.mark.parametrize("page_of", ["desk", "owner"])
 def test_a_message_whose_time_is_over_leaves_the_list_of_messages(shop, visit, notices, page_of):
     """Nothing else changes then, not even the version of the picture."""

@@ -244,6 +244,21 @@ def test_a_replaced_link_keeps_the_taps_and_the_new_one_sends_them(inside, door,
     assert [event["delta"] for event in inside.history()] == [1, 2, 3]
 
 
+def test_a_door_whose_link_was_replaced_counts_on_while_the_line_changes(shop, visit, notices):
+    inside = with_customers(shop)
+    door = visit(inside.door(), has_touch=True)
+    expect(button(door, "In, A3")).to_be_visible()
+    notices(door, stream="open")
+    number = inside.counter["doors"][0]["id"]
+    inside.owner(f"doors/{number}/replace")
+    with door.expect_response(lambda answer: answer.url == door.url) as answer:
+        shop.take()
+    assert answer.value.status == 404
+    taps(door, "+2")
+    expect(door.locator("#message")).to_contain_text(KEPT)
+    shows(door, 2, unsent=1)
+
+
 def test_a_browser_that_may_keep_nothing_says_so_and_counts(inside, visit):
     door = visit("about:blank", has_touch=True)
     door.add_init_script("Storage.prototype.setItem = () => { throw new Error('full'); };")
