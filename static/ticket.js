@@ -11,6 +11,7 @@ const button = document.getElementById('sound');
 const ring = button ? sound(button, 'sound') : () => {};
 const ended = () => !['waiting', 'called', 'serving'].includes(page.dataset.state);
 let epoch, heard;
+let told = false;  // of the call in the last picture; the page shows it when it was fetched anew
 
 const { number, series } = page.dataset;
 
@@ -57,7 +58,12 @@ function waits({ queue, at }) {
 
 // Why it still waits stands in the page alone, not in the picture: it is asked for while somebody reads it.
 const reads = () => document.querySelector('#why[open]');
+const opened = new Set();
 page.addEventListener('toggle', ({ target }) => {
+  const isKnown = opened.has(target.id);  // it was open before the page was fetched anew
+  if (target.open) opened.add(target.id);
+  else opened.delete(target.id);
+  if (isKnown) return;
   if (reads()) refresh();
   const buttons = target.open ? [...target.querySelectorAll('form button')] : [];
   if (buttons.length) buttons[buttons.length - 1].scrollIntoView({ block: 'nearest' });
@@ -85,7 +91,9 @@ watch(picture => {
 
   if (!found) return ended() || refresh();
   const { called } = found;
-  if (called && called.state === 'called' && (calledAgain || state === 'waiting')) turn(called);
+  const isTurn = Boolean(called) && called.state === 'called';
+  if (isTurn && (calledAgain || (state === 'waiting' && !told))) turn(called);
+  told = isTurn;
   const step = ((found.queue.steps || {})[number] || []).join('/');
   if (!called && state === 'waiting' && found.queue.slug === queue && step === page.dataset.step) {
     waits(found);

@@ -124,6 +124,22 @@ def test_a_customer_hears_the_second_call(shop, phone, ana, notices):
     notices(phone, rings=3, buzzes=2)
 
 
+def test_a_phone_with_a_slow_network_rings_once_for_a_call(shop, phone, notices):
+    presses(phone, "Take a number")
+    presses(phone, "Sound")
+    notices(phone, rings=1, stream="open")
+    phone.route(phone.url, lambda route: None)  # its page doesn't come
+    shop.desk().call_next()
+    notices(phone, rings=2)
+    for _ in range(2):  # each brings a picture
+        shop.take()
+        phone.wait_for_timeout(400)
+    phone.unroute_all()  # now it does
+    expect(phone.get_by_role("main")).to_contain_text("It's your turn: Window 2")
+    phone.wait_for_timeout(300)
+    notices(phone, rings=2, buzzes=1)
+
+
 def test_with_two_queues_a_customer_chooses_one(server, shop, phone):
     server.post(f"{shop.links['manage']}/queues", {"name": "Bakery"})
     expect(phone.get_by_role("button")).to_have_text(["Take a number: Deli", "Take a number: Bakery"])
