@@ -157,6 +157,7 @@ def test_a_desk_whose_link_was_taken_away_says_so(shop, visit, notices):
     ana = visit(desk.link, "desktop")
     notices(ana, stream="open")
     assert shop.owner_post(f"/servicers/{desk.id}/remove").status == 200
+    shop.take()
     expect(ana.get_by_text("This desk's link is not valid any more.")).to_be_visible()
 
 

@@ -219,6 +219,20 @@ def test_what_is_opened_on_a_ticket_comes_into_view(shop, visit, size):
     expect(page.get_by_role("button", name="15 minutes")).to_be_in_viewport(ratio=1)
 
 
+def test_a_ticket_that_is_fetched_anew_stays_where_it_was_scrolled_to(shop, visit, notices):
+    first = shop.customer()
+    page = visit(shop.customer().ticket["links"]["ticket"], "small phone")
+    notices(page, stream="open")
+    page.get_by_text("Why am I still waiting?").click()  # then each picture is a reason to fetch it
+    page.get_by_text("I need more time").click()
+    expect(page.get_by_role("button", name="15 minutes")).to_be_in_viewport(ratio=1)
+    page.evaluate("scrollTo(0, 0)")
+    shop.desk().call_next()
+    expect(page.get_by_text(f"{first.number} was called")).to_be_visible()
+    page.wait_for_timeout(300)
+    assert page.evaluate("scrollY") == 0
+
+
 def test_a_browser_without_audio_promises_no_ring(shop, visit):
     page = visit("about:blank")
     page.add_init_script("delete window.AudioContext; delete window.webkitAudioContext;")
