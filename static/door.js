@@ -1,7 +1,7 @@
 // A door: counts at the touch, whatever the network does, and shows what all doors together have counted.
 import { stayAwake } from './awake.js';
 import { ask, buzz, say, watch, whenReady, write } from './live.js';
-import { pressed, quietForms, refresh } from './swap.js';
+import { once, pressed, quietForms, refresh } from './swap.js';
 import { post, tapsOf } from './taps.js';
 import { room, waiting } from './words.js';
 
@@ -211,7 +211,9 @@ pads.addEventListener('contextmenu', event => event.preventDefault());  // a thu
 document.addEventListener('submit', event => {
   if (event.target.action !== pads.action) return;
   event.preventDefault();
-  press(pressed(event));
+  const button = pressed(event);
+  if (button.form.matches('[data-once]')) once(button, () => press(button));
+  else press(button);
 });
 
 // ----- recount
@@ -236,37 +238,40 @@ find('recounts').addEventListener('click', () => {
 dialog.querySelector('[type=button]').addEventListener('click', closeDialog);
 
 // A server that is moving to another machine gets it when it has arrived, if the dialog is still there to be seen.
-async function send(content, turn) {
+async function send(content, tell, isMine) {
   for (;;) {
     const answer = await post(recount.action, content);
     if (answer.status !== 503 || !answer.after) return answer;
-    explain(answer.content.error);
-    await whenReady(why => turn === opened && explain(why));
-    if (!isOpen() || turn !== opened) return null;
+    tell(answer.content.error);
+    await whenReady(tell);
+    if (!isOpen() || !isMine()) return null;
   }
 }
 
 recount.addEventListener('submit', async event => {
   event.preventDefault();
-  const turn = opened;
   if (set.disabled) return;
+  const turn = opened, isMine = () => turn === opened;  // else it was closed and opened again meanwhile
+  const tell = why => { if (isMine()) explain(why); };
+  const content = { count: recount.elements.count.valueAsNumber };
   set.disabled = true;
   explain('');
   try {
     await taps.sendAll();  // those that can't be sent before it are older than it: the server leaves them out
-    const answer = await send({ count: recount.elements.count.valueAsNumber }, turn);
+    if (!isOpen() || !isMine()) return;
+    const answer = await send(content, tell, isMine);
     if (answer && answer.status === 200) {
       remember([]);
       answered(answer.content);
       announce();
-      closeDialog();
+      if (isMine()) closeDialog();
     } else if (answer) {
-      explain(answer.content.error);
+      tell(answer.content.error);
     }
   } catch (error) {
-    explain('You\'re offline. Press again once you\'re back.');
+    tell('You\'re offline. Press again once you\'re back.');
   } finally {
-    if (turn === opened) set.disabled = false;
+    if (isMine()) set.disabled = false;
   }
 });
 

@@ -197,8 +197,8 @@ export const stay = () => { if (again) refresh(); };
 const held = new Map();
 export const isActing = () => held.size > 0;
 const aim = button => button.hasAttribute('formaction') ? button.formAction : button.form.action;
-const buttons = () => [...document.querySelectorAll('form[data-quiet] button')];
-const isHeld = button => moving || held.has(aim(button))
+const buttons = () => [...document.querySelectorAll('form[data-quiet] button, form[data-once] button')];
+const isHeld = button => (moving && button.form.matches('[data-quiet]')) || held.has(aim(button))
   || [...held.values()].some(({ x, y }) => button.contains(document.elementFromPoint(x, y)));
 const hold = () => buttons().filter(button => !button.disabled && isHeld(button)).forEach(button => {
   button.disabled = button.dataset.held = true;
@@ -219,6 +219,16 @@ function release(action, pressed) {
   if (!region) return;
   region.tabIndex = -1;  // the button is gone: the next Tab goes on from there
   region.focus({ preventScroll: true });
+}
+
+// Does what a press means in a form with data-once, which waits for no answer. What comes under the finger then can't be
+// pressed for a moment, either.
+export function once(button, press) {
+  const key = {};
+  held.set(key, middle(button.getBoundingClientRect()));
+  press();
+  hold();
+  setTimeout(release, SECOND_PRESS, key);
 }
 
 // What can be undone for some seconds goes away then (data-gone-after).

@@ -315,6 +315,20 @@ def test_a_press_that_nobody_touched_the_screen_for_counts_once(inside, door, pr
     shows(door, 6)
 
 
+def test_a_double_press_lets_one_customer_in(shop, visit):
+    inside = with_customers(shop)
+    door = visit(inside.door(), has_touch=True)
+    expect(button(door, "In, A3")).to_be_visible()
+    button(door, "In, A1").dblclick()
+    expect(button(door, "In, A1")).to_have_count(0)
+    shows(door, 1)
+    door.wait_for_timeout(500)
+    button(door, "In, A2").tap()
+    shows(door, 5)
+    inside.becomes(5)
+    assert [event["delta"] for event in inside.history()] == [1, 4]
+
+
 def test_several_people_come_in_together(inside, door):
     taps(door, "+2", "+3", "+4", "+5")
     shows(door, 14)
@@ -411,6 +425,52 @@ def test_taps_made_while_others_were_being_sent_are_counted_before_a_recount(ins
         ("tap", 1),
         ("recount", 14),
     ]
+
+
+def test_the_answer_to_a_recount_closes_no_dialog_that_was_opened_since(inside, door):
+    shows(door, 0)
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    door.route("**/recount", hold, times=1)
+    dialog = door.get_by_role("dialog", name="Recount")
+    number = dialog.get_by_role("spinbutton")
+    button(door, "Recount").tap()
+    number.fill("17")
+    button(dialog, "Set the count").tap()
+    button(dialog, "Cancel").tap()
+    button(door, "Recount").tap()
+    number.fill("2")
+    held[0].continue_()
+    shows(door, 17)
+    expect(dialog).to_be_visible()
+    expect(number).to_have_value("2")
+    button(dialog, "Set the count").tap()
+    shows(door, 2)
+    expect(dialog).to_be_hidden()
+
+
+def test_a_recount_that_was_cancelled_while_taps_were_being_sent_is_not_made(inside, door):
+    shows(door, 0)
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    door.route("**/taps", hold, times=1)
+    taps(door, "+2")
+    button(door, "Recount").tap()
+    dialog = door.get_by_role("dialog", name="Recount")
+    dialog.get_by_role("spinbutton").fill("17")
+    button(dialog, "Set the count").tap()
+    button(dialog, "Cancel").tap()
+    held[0].continue_()
+    inside.becomes(2)
+    door.wait_for_timeout(500)
+    shows(door, 2)
+    assert inside.history("recount") == []
 
 
 def hue(colour):
