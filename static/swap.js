@@ -27,6 +27,8 @@ const controls = region => [...region.querySelectorAll(CONTROLS)];
 // After an error, the server's page holds what was typed: it counts as typed until a press is accepted (data-kept).
 const FIELDS = 'input:not([type=hidden]), select, textarea';
 
+const TYPED = ['text', 'textarea', 'tel', 'email', 'number', 'date', 'time', 'url', 'search'];
+
 function keepTyped(action) {
   for (const form of document.forms) {
     const aims = [form, ...form.querySelectorAll('[formaction]')].map(one => one.formAction || one.action);
@@ -257,10 +259,11 @@ const NEW = ['csrf_token', 'request_id'];  // in every answer
 const meaning = form => [form.getAttribute('action'), ...[...form.querySelectorAll('[type=hidden]')]
   .filter(({ name }) => !NEW.includes(name)).map(({ name, value }) => `${name}=${value}`)].join('|');
 
-// What a press would have done that nobody answered. It may have arrived: if the page has changed since it was made
-// (perhaps before its answer was lost), the same button means something else.
+// What all forms of the page would have done when a press was made that nobody answered. It may have arrived if they
+// have changed since (perhaps before its answer was lost): the same button means something else, or there is a new one.
 let unanswered;
-const mayHaveArrived = () => unanswered && ![...document.forms].some(form => meaning(form) === unanswered);
+const meanings = () => [...document.forms].map(meaning).join();
+const mayHaveArrived = () => unanswered && meanings() !== unanswered;
 
 function warn() {
   unanswered = null;
@@ -288,6 +291,15 @@ document.addEventListener('swapped', () => {
 // The form in the page that does the same as one that was perhaps taken out of it.
 export const sameForm = form => [...document.forms].find(each => each.getAttribute('action') === form.getAttribute('action'));
 
+// Empties a form that was sent, but for what was typed since then.
+function clear(form, sent) {
+  const lines = text => text.replace(/\r\n/g, '\n');
+  const since = [...form.elements].filter(({ name, type, value }) => sent.has(name) && TYPED.includes(type)
+    && lines(sent.get(name)) !== lines(value)).map(field => [field, field.value]);
+  form.reset();
+  for (const [field, value] of since) field.value = value;
+}
+
 // Sends forms with data-quiet without leaving the page; one with data-clears is emptied when it was accepted.
 export function quietForms() {
   document.addEventListener('submit', async event => {
@@ -298,14 +310,14 @@ export function quietForms() {
     if (held.has(action)) return;
     const region = button.closest('[data-region]');
     const focused = document.activeElement === button && { sign: sign(button), region: region ? region.id : '' };
-    const body = new URLSearchParams(new FormData(form)), meant = meaning(form);
+    const body = new URLSearchParams(new FormData(form)), meant = meanings();
     unanswered = null;
     if (button.name) body.append(button.name, button.value);
     held.set(action, middle(button.getBoundingClientRect()));
     hold();
     const accepted = () => {
       const shown = form.isConnected ? form : sameForm(form);  // the page may have changed meanwhile
-      if (shown && form.matches('[data-clears]')) shown.reset();
+      if (shown && form.matches('[data-clears]')) clear(shown, body);
     };
     try {
       await load(action, { options: { method: 'POST', body }, message: true, accepted });

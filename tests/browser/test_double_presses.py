@@ -6,6 +6,7 @@ import pytest
 from helpers.soak import soak_after
 from playwright.sync_api import expect
 
+PERHAPS = "You're back online. Your press may have arrived: look before you press again."
 UNCHANGED = re.compile("nothing was changed", re.IGNORECASE)
 # The second of two quick presses, when the first has just put another button under the finger.
 PRESS_ONCE_MORE = """button => {
@@ -330,6 +331,20 @@ def test_a_customer_without_a_phone_is_added_while_the_line_moves(shop, ana):
     assert shop.waiting() == ["A1", "A2"]
 
 
+def test_what_is_typed_while_a_press_is_answered_stays(shop, ana):
+    ana.get_by_text("Add details").click()
+    ana.evaluate(ANSWER_LATE)
+    name, party = ana.get_by_label("Name", exact=True), ana.get_by_label("People")
+    name.fill("Mrs. Jones")
+    party.fill("3")
+    presses(ana, "Add a customer")
+    name.fill("Mr. Smith")  # already the next one
+    expect(ana.locator("#message")).to_have_text("Added A1. Tell the customer this number.")
+    expect(ana.get_by_role("button", name="Add a customer")).to_be_enabled()  # it was answered
+    expect(name).to_have_value("Mr. Smith")
+    expect(party).to_have_value("")
+
+
 def test_a_desk_rings_when_somebody_comes_to_an_empty_line_and_remembers_that_it_may_not(shop, ana, notices):
     ana.get_by_role("heading", level=1).click()  # browsers let a page sound only after a touch
     switch = ana.get_by_role("button", name="Chime for new customers")
@@ -425,6 +440,13 @@ def test_after_a_press_whose_answer_was_lost_nobody_is_asked_to_press_again(shop
     ana.evaluate(LOSE_ANSWER, after)
     presses(ana, "Next customer")
     expect(served(ana)).to_have_text("A1")
-    expect(ana.locator("#message")).to_have_text(
-        "You're back online. Your press may have arrived: look before you press again."
-    )
+    expect(ana.locator("#message")).to_have_text(PERHAPS)
+
+
+@pytest.mark.parametrize("after", [0, 1000])
+def test_after_an_answer_that_was_lost_nobody_is_asked_to_add_a_customer_again(shop, ana, after):
+    ana.evaluate(LOSE_ANSWER, after)
+    presses(ana, "Add a customer")
+    expect(ana.locator("#line")).to_contain_text("A1")
+    # the page that was fetched anew may have got the message of the press
+    expect(ana.locator("#message")).to_have_text(re.compile(f"{PERHAPS}|Added A1"))
