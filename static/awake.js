@@ -36,16 +36,25 @@ function hint(text, briefly) {
 
 // `who` has the screen: 'mine' is a customer's, a 'device' belongs to the place, and nobody may be at a 'board'.
 export function stayAwake(who, wanted = () => true) {
-  async function ask() {
-    if (document.hidden || !wanted()) return;
-    try {
-      await navigator.wakeLock.request('screen');
-    } catch (error) { /* not allowed, say on low battery */ }
+  let lock = null;  // or the promise of one
+
+  function ask() {
+    if (document.hidden) return;
+    if (wanted()) {
+      lock = lock || navigator.wakeLock.request('screen').catch(() => {});  // not allowed, say on low battery
+    } else if (lock) {
+      lock.then(given => given && given.release());
+      lock = null;
+    }
   }
   if (!navigator.wakeLock) {
     if (wanted()) hint(HINTS[who] || HINTS.device, who === 'board');
     return;
   }
-  document.addEventListener('visibilitychange', ask);  // each time it comes back: a hidden page loses its lock
+  document.addEventListener('visibilitychange', () => {
+    lock = null;  // a hidden page loses it
+    ask();
+  });
+  document.addEventListener('swapped', ask);
   ask();
 }

@@ -137,7 +137,9 @@ def test_over_plain_http_a_page_says_once_that_the_screen_may_turn_off(shop, vis
 
 LOCKS = """
     window.locks = 0;
-    const wakeLock = { request: async () => { window.locks += 1; } };
+    const count = more => { document.documentElement.dataset.locks = window.locks += more; };
+    const lock = { release: async () => count(-1) };
+    const wakeLock = { request: async () => { count(1); return lock; } };
     Object.defineProperty(navigator, 'wakeLock', { value: wakeLock });
 """
 
@@ -160,6 +162,21 @@ def test_a_page_keeps_the_screen_on_where_the_browser_can(shop, visit, page_of):
     page.goto(live_links(shop)[page_of].replace("127.0.0.1", "shop.test"))
     page.wait_for_function("window.locks === 1")
     expect(page.locator("#hint")).to_have_count(0)
+
+
+def test_a_ticket_lets_the_screen_turn_off_when_it_has_ended_and_no_sooner(shop, visit, notices):
+    phone, desk = visit("about:blank"), shop.desk()
+    phone.add_init_script(LOCKS)
+    phone.goto(shop.take().body["links"]["ticket"].replace("127.0.0.1", "shop.test"))
+    notices(phone, locks=1)
+    desk.call_next()
+    expect(phone.get_by_role("main")).to_contain_text("It's your turn")
+    notices(phone, locks=1)
+    desk.post("done", number="A1")
+    notices(phone, locks=0)
+    desk.post("bring-back", number="A1")
+    expect(phone.get_by_role("main")).to_contain_text("You're next")
+    notices(phone, locks=1)
 
 
 # ----- a shared tablet
