@@ -12,9 +12,10 @@ async function look() {
   try {
     const answer = await ask(document.body.dataset.here, { headers: { Accept: 'application/json' } });
     const { state, rows, read } = await answer.json();
-    if (state !== shown) return refresh();
     const bar = page.querySelector('progress');
-    if (bar) {
+    if (state !== shown) {
+      await refresh();  // if that fails, the next look finds the same
+    } else if (bar) {
       bar.max = Math.max(rows || 0, read, 1);
       bar.value = read;
       document.getElementById('read').textContent =

@@ -116,6 +116,29 @@ def test_a_file_is_read_looked_at_and_stored(calling, owner, tmp_path):
     expect(owner.get_by_text("6,006 contacts")).to_be_visible()
 
 
+def test_an_import_that_could_not_be_fetched_once_goes_on(owner, tmp_path):
+    rows = [f"Customer {n};+49 30 5550{n:04}" for n in range(3000)]
+    file = tmp_path / "customers.csv"
+    file.write_text("\n".join(["Name;Phone", *rows]))
+    failed = []
+
+    def fail_once(route):
+        """Fail once when the page is fetched; how many rows were read comes as JSON."""
+        request = route.request
+        if failed or request.resource_type != "fetch" or "html" not in request.headers["accept"]:
+            route.continue_()
+            return
+        failed.append(request)
+        route.abort()
+
+    owner.route("**/contacts/import/*", fail_once)
+    owner.get_by_text("Upload CSV", exact=True).click()
+    owner.get_by_label("CSV file").set_input_files(file)
+    presses(owner, "Upload")
+    expect(owner.get_by_role("heading", level=1)).to_have_text("Review import", timeout=20_000)
+    assert failed
+
+
 def test_a_contact_is_changed_and_forgotten(calling, owner):
     owner.get_by_role("link", name="Ben Okafor").click()
     owner.get_by_label("Tags (comma-separated)").fill("spring, home visit")
