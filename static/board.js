@@ -35,9 +35,14 @@ function recall(picture) {
   const newKey = `board ${picture.place.slug} ${picture.epoch}`;
   if (key === newKey) return;
   key = newKey;
+  calls.length = 0;
   let kept = null;
   try { kept = localStorage.getItem(key); } catch (error) { /* forbidden: this page only */ }
   last = kept === null ? Math.max(0, ...picture.calls.map(call => call.id)) : Number(kept);
+}
+
+function keep(id) {
+  try { localStorage.setItem(key, id); } catch (error) { /* as above */ }
 }
 
 function collect(picture) {
@@ -48,7 +53,7 @@ function collect(picture) {
     last = call.id;
     if (call.series.slice(0, 10) === today) calls.push(call);  // a board switched on in the morning is silent
   }
-  try { localStorage.setItem(key, last); } catch (error) { /* as above */ }
+  if (!calls.length) keep(last);
   if (!announcing) announce();
 }
 
@@ -78,6 +83,7 @@ async function speak(text) {
 async function announce() {
   announcing = true;
   while ((now = calls.shift())) {
+    keep(now.id);
     mark();
     ring();
     const number = now.number.replace(/(\D)(\d)/, '$1 $2');

@@ -94,6 +94,18 @@ def test_a_board_that_was_offline_announces_each_call_once_one_after_another(
     expect(board.locator("[data-calling]")).to_have_count(0)
 
 
+def test_a_board_that_is_reloaded_while_it_announces_calls_goes_on_with_the_next(shop, visit, notices):
+    board, desk = visit(shop.links["board"], "desktop"), shop.desk()
+    board.get_by_role("button", name="Voice").click()
+    notices(board, stream="open")
+    for _ in range(3):
+        shop.take()
+        desk.call_next()
+    notices(board, spoken="Number A 1, Window 2")
+    board.reload()
+    notices(board, spoken="Number A 2, Window 2 / Number A 3, Window 2")
+
+
 @pytest.mark.soak
 @pytest.mark.alone
 def test_a_board_says_every_call_in_order(server, shop, visit, notices):
