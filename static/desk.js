@@ -7,13 +7,12 @@ import { minutesSince } from './words.js';
 
 const CALLS = 60000;   // ms between looks at how many calls there are to make
 
-const page = document.querySelector('main');
 const ring = sound(document.getElementById('ring'), 'ring', { usually: true });
 let waited, shown, newest;
 
 // Reads aloud what changed on the screen without a press: someone came to an empty line.
 function came(picture) {
-  const mine = page.dataset.queues.split(' ');
+  const mine = document.getElementById('line').dataset.queues.split(' ');
   const waiting = picture.queues.filter(queue => mine.includes(queue.slug))
     .reduce((sum, queue) => sum + queue.waiting.length, 0);
   if (waited === 0 && waiting > 0) {

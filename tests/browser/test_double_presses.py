@@ -361,6 +361,18 @@ def test_a_desk_rings_when_somebody_comes_to_an_empty_line_and_remembers_that_it
     expect(switch).to_have_attribute("aria-pressed", "false")
 
 
+def test_a_desk_rings_for_a_queue_that_the_owner_gave_it_since(shop, visit, notices):
+    shop.owner_post("/queues", name="Bakery")
+    desk = shop.desk(queues=["deli"])
+    ana = visit(desk.link, "desktop")
+    ana.get_by_role("heading", level=1).click()
+    notices(ana, stream="open")
+    assert shop.owner_post(f"/servicers/{desk.id}", queues=["deli", "bakery"]).status == 200
+    expect(ana.get_by_label("From")).to_be_visible()
+    shop.take("bakery")
+    notices(ana, rings=1)
+
+
 BUTTONS = [  # the button after "Next customer" called A1, the customer at the desk then, and those who wait
     (["Start", "Done"], "Free", ["A2", "A3", "A4"]),
     (["Back to queue"], "Free", ["A2", "A3", "A1", "A4"]),
