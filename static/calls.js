@@ -18,7 +18,8 @@ async function compare() {
   try {
     const began = Date.now(), answer = await ask(here, { method: 'HEAD' });
     const at = Date.parse(answer.headers.get('Date')), middle = (began + Date.now()) / 2;
-    if (at && Math.abs(at + 500 - middle) > 2000) ahead = at + 500 - middle;  // it tells whole seconds
+    const wrong = at ? at + 500 - middle : 0;  // it tells whole seconds
+    ahead = Math.abs(wrong) > 2000 ? wrong : 0;
     count();
   } catch (error) { /* the device's own clock, then */ }
 }
@@ -178,7 +179,10 @@ function look() {
 watch(() => {});  // to say so when the connection is lost
 setInterval(look, LOOK);
 setInterval(count, 1000);
-document.addEventListener('visibilitychange', look);
+document.addEventListener('visibilitychange', () => {
+  look();
+  if (!document.hidden) compare();  // a device that slept may have got the right time
+});
 recall();
 count();
 compare();

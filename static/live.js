@@ -10,7 +10,7 @@ const AGAIN = 2000;       // between looks whether a server that is moving takes
 const CLOCK = 30000;      // ms that a device's clock may be wrong; less may as well be a slow network
 
 const { live, picture, here, now: renderedAt } = document.body.dataset;
-const ahead = renderedAt ? renderedAt - Date.now() : 0;  // of the server's clock
+let ahead = 0;  // of the server's clock
 const bar = document.getElementById('offline');
 document.documentElement.dataset.scripts = 'on';  // for reload.js: this browser can read them
 
@@ -21,6 +21,13 @@ function offline(yes) {
   else delete document.body.dataset.offline;
   if (!yes) document.dispatchEvent(new Event('reached'));
 }
+
+// Learns the server's time from a page that just came. A device may get the right time later than its first page.
+export function setClock(now) {
+  ahead = now ? now - Date.now() : 0;
+}
+
+setClock(renderedAt);
 
 // The time in ms by the server's clock: that of a device may be an hour off.
 export const serverTime = () => Date.now() + (Math.abs(ahead) > CLOCK ? ahead : 0);

@@ -1,6 +1,6 @@
 // Changes a page without leaving it. Its HTML is made by the server alone: what changed is fetched again and
 // put in place, region by region, and nothing that somebody is typing is lost.
-import { ask, fill, whenReady, write } from './live.js';
+import { ask, fill, setClock, whenReady, write } from './live.js';
 
 const SECOND_PRESS = 400;  // ms: a finger that slips presses twice within this
 const RETRY = 4000;        // ms until a page that couldn't be fetched may be asked for again
@@ -100,6 +100,7 @@ export function swap(html, { message } = {}) {
     tell(why ? why.textContent.trim() : '');
     return;
   }
+  setClock(next.body.dataset.now);
   document.title = next.title;
   document.body.dataset.state = next.body.dataset.state || '';
   for (const old of document.querySelectorAll('[data-region]')) {

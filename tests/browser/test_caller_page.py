@@ -1,6 +1,7 @@
 """The caller's page by mouse, by keyboard and on a phone; the time of a claim; notes are never lost."""
 
 import re
+import time
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -8,6 +9,10 @@ import pytest
 from call_list import Calling
 from playwright.sync_api import expect
 
+HIDE = """hidden => {
+    Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
 TWICE = "button => { button.click(); button.click(); }"
 
 
@@ -175,6 +180,21 @@ def test_the_countdown_says_when_it_nears_its_end_and_when_it_is_over(calling, v
     expect(said).to_contain_text("Time’s up")
     presses(page, "Reached")
     expect(page.get_by_label("Your last calls")).to_contain_text("Ann Lee")
+
+
+def test_a_phone_that_slept_and_got_the_right_time_counts_down_by_it(calling, visit):
+    caller = calling.caller("Ana")
+    calling.has_a_call(caller)
+    page = visit("about:blank")
+    page.clock.install(time=time.time() - 3600)
+    page.goto(caller.replace("127.0.0.1", "shop.test"))
+    left = re.compile(r"^1\d:\d\d left$")
+    expect(page.locator("#lasts")).to_have_text(left)
+    page.evaluate(HIDE, True)
+    page.clock.set_system_time(time.time())
+    page.evaluate(HIDE, False)
+    page.wait_for_timeout(1500)  # the script counts each second
+    expect(page.locator("#lasts")).to_have_text(left)
 
 
 def test_a_late_report_is_kept_and_closes_nothing(calling, visit):

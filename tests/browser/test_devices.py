@@ -1,6 +1,7 @@
 """Devices as people have them: old tablets, plain http, a shared tablet, a kiosk, a silent iPhone."""
 
 import re
+import time
 
 import pytest
 from call_list import Calling
@@ -605,3 +606,19 @@ def test_how_long_somebody_waits_goes_by_the_servers_clock(shop, visit, hours):
     page.goto(shop.links["manage"].replace("127.0.0.1", "shop.test"))
     page.wait_for_timeout(500)
     expect(page.locator("[data-since-minutes]").first).to_have_text(re.compile("^(<1|[12]) min$"))
+
+
+def test_a_desk_whose_clock_is_put_right_goes_by_the_servers_clock_from_the_next_change_on(shop, visit):
+    desk = shop.desk()
+    shop.take()
+    desk.call_next()
+    page = visit("about:blank", "desktop")
+    page.clock.install(time=time.time() - 3600)
+    page.goto(desk.link.replace("127.0.0.1", "shop.test"))
+    since = page.locator("[data-since]")
+    expect(since).to_have_text(re.compile(r"^\d?\d:\d\d$"))
+    page.clock.set_system_time(time.time())
+    shop.take()
+    expect(page.get_by_text("1 waiting")).to_be_visible()
+    page.wait_for_timeout(1500)  # the script counts each second
+    expect(since).to_have_text(re.compile(r"^\d?\d:\d\d$"))
