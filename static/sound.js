@@ -38,7 +38,7 @@ export function sound(button, key, { usually = false } = {}) {
   const Context = window.AudioContext || window.webkitAudioContext;
   if (!Context) return () => {};
   const chosen = remembered(key), player = file();
-  let context, allowed = false, wanted = chosen ? chosen === 'on' : usually;
+  let context, allowed = null, wanted = chosen ? chosen === 'on' : usually;
 
   const runs = () => Boolean(context) && context.state === 'running';
   const shown = () => {
@@ -52,9 +52,10 @@ export function sound(button, key, { usually = false } = {}) {
       context = new Context();
       context.addEventListener('statechange', shown);
     }
-    if (player && !allowed) allow();
+    if (player) allowed = allowed || allow();
     if (!runs()) await context.resume();
     shown();
+    await allowed;  // until then it is mute
   }
 
   // A file that was played at a touch may be played later.
@@ -63,8 +64,9 @@ export function sound(button, key, { usually = false } = {}) {
     try {
       await player.play();
       player.pause();
-      allowed = true;
-    } catch (error) { /* no touch yet */ }
+    } catch (error) {
+      allowed = null;  // no touch yet
+    }
     player.currentTime = 0;
     player.muted = false;
   }

@@ -292,10 +292,13 @@ IPHONE = (
 NOTE_FILES = """
     let played = 0;
     HTMLMediaElement.prototype.play = async function () {
-      if (this.muted) return;
+      this.plays = !this.muted;
+      await new Promise(done => setTimeout(done, 100));  // until it begins
+      if (!this.plays) return;
       played += 1;
       document.documentElement.dataset.played = `${played} ${new URL(this.src).pathname}`;
     };
+    HTMLMediaElement.prototype.pause = function () { this.plays = false; };
 """
 
 
