@@ -170,6 +170,7 @@ export function tapsOf({ key, url, door, changed, answered }) {
 
   addEventListener('storage', event => {
     if (!learn(event.key, event.newValue)) return;
+    if (event.newValue) doubtful = true;  // that tab is sending it: the next picture may hold it
     changed();
     if (unsent.size && !sending && !timer) timer = setTimeout(send, LONGEST);  // should that tab be closed meanwhile
   });

@@ -190,6 +190,31 @@ def test_two_tabs_of_a_door_on_one_phone(server, inside, door):
     assert [event["delta"] for event in inside.history()] == [1, 2, 5]
 
 
+def test_another_tab_shows_taps_once_whose_answer_is_slow(server, inside, door, notices):
+    shows(door, 0)
+    other = door.context.new_page()
+    other.goto(door.url)
+    shows(other, 0)
+    notices(other, stream="open")
+    held = []
+
+    def hold(route):
+        assert server.post(route.request.url, route.request.post_data_json).status == 200
+        held.append(route)
+
+    door.route("**/taps", hold, times=1)
+    door.bring_to_front()
+    other.evaluate(NOTE_EVERY_COUNT)
+    taps(door, "+2")
+    inside.becomes(2)
+    shows(other, 2)
+    other.wait_for_timeout(800)  # the picture has come
+    held[0].continue_()
+    inside.tap(3)
+    shows(other, 5)
+    assert 4 not in other.evaluate("shown")
+
+
 @pytest.mark.soak
 def test_doors_that_are_offline_at_the_same_time_add_up(inside, door, visit):
     back = visit(inside.add_door("Back"), has_touch=True)
