@@ -119,10 +119,11 @@ export function swap(html, { message } = {}) {
 
 // An answer to an older question never replaces a newer one's. But what a press led to is always said, and then
 // the page is looked at once more.
-let asked = 0, answered = 0;
+let asked = 0, answered = 0, presses = 0;  // `presses`: those that were answered
 
 async function load(url, { message, accepted, options } = {}) {
-  const turn = ++asked, before = messages, answer = await ask(url, Object.assign({ headers: { Accept: 'text/html' } }, options));
+  const turn = ++asked, before = messages, earlier = presses;
+  const answer = await ask(url, Object.assign({ headers: { Accept: 'text/html' } }, options));
   const html = await answer.text(), moves = answer.status === 503 && parse(html).querySelector('[data-moving] h1');
   if (moves) {
     await patience(moves.textContent);
@@ -131,7 +132,13 @@ async function load(url, { message, accepted, options } = {}) {
   if (answer.redirected && pathOf(answer.url) !== pathOf(here)) {
     return location.assign(answer.url);
   }
-  if (message) forgetKept();
+  if (message) {
+    presses++;
+    forgetKept();
+  } else if (presses !== earlier) {
+    again = true;  // it may show how the page was before a press that was answered meanwhile
+    return;
+  }
   if (answer.ok && accepted) accepted();
   const late = turn < answered;
   if (!message && answer.status === 404) return leave();

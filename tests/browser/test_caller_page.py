@@ -13,6 +13,13 @@ HIDE = """hidden => {
     Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
     document.dispatchEvent(new Event('visibilitychange'));
 }"""
+LOOK_AT_A_PRESS = """() => {
+    const ask = window.fetch;
+    window.fetch = (url, options) => {
+      if (options.method === 'POST') setTimeout(() => document.dispatchEvent(new Event('visibilitychange')));
+      return ask(url, options);
+    };
+}"""
 TWICE = "button => { button.click(); button.click(); }"
 
 
@@ -264,6 +271,23 @@ def test_a_page_that_waits_notices_a_new_call(calling, visit):
     calling.put_on([calling.contacts()[0]["id"]])
     page.clock.fast_forward("00:25")
     expect(whom(page)).to_have_text("1 call to make")
+
+
+def test_a_call_stays_though_a_look_that_was_made_before_it_is_answered_after_it(shop, calling, ana):
+    looks = []
+    before = shop.client.get(ana.url, Accept="text/html").body
+    expect(whom(ana)).to_have_text("2 calls to make")
+
+    def hold(route):
+        looks.append(route)
+
+    ana.route(ana.url, hold)
+    ana.evaluate(LOOK_AT_A_PRESS)
+    presses(ana, "Next call")
+    expect(whom(ana)).to_have_text("Ann Lee")
+    looks.pop(0).fulfill(body=before, content_type="text/html")
+    ana.wait_for_timeout(500)
+    expect(whom(ana)).to_have_text("Ann Lee")
 
 
 def test_a_call_is_made_with_plain_forms(calling, visit, tomorrow):
