@@ -173,7 +173,8 @@ def test_the_countdown_says_when_it_nears_its_end_and_when_it_is_over(calling, v
     call = calling.has_a_call(caller)
     page = visit("about:blank", "desktop")
     page.clock.install(time=datetime.fromisoformat(call["claimed_at"]))
-    page.goto(caller.replace("127.0.0.1", "shop.test"))
+    with page.expect_response(lambda answer: answer.request.method == "HEAD"):  # how late it is there
+        page.goto(caller.replace("127.0.0.1", "shop.test"))
     main, lasts, said = page.get_by_role("main"), page.locator("#lasts"), page.locator("#say")
     expect(lasts).to_have_text(re.compile(r"^(20:00|19:5\d) left$"))
     expect(main).to_have_attribute("data-lasts", "long")
