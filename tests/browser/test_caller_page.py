@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from call_list import Calling
+from held_requests import wait_for
 from playwright.sync_api import expect
 
 HIDE = """hidden => {
@@ -286,6 +287,7 @@ def test_a_call_stays_though_a_look_that_was_made_before_it_is_answered_after_it
     ana.evaluate(LOOK_AT_A_PRESS)
     presses(ana, "Next call")
     expect(whom(ana)).to_have_text("Ann Lee")
+    wait_for(ana, looks)
     looks.pop(0).fulfill(body=before, content_type="text/html")
     ana.wait_for_timeout(500)
     expect(whom(ana)).to_have_text("Ann Lee")

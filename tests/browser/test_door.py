@@ -5,6 +5,7 @@ from itertools import cycle, islice
 
 import pytest
 from counter import WHERE_IT_IS_MET, Inside, button, place_of, shows, taps
+from held_requests import wait_for
 from helpers.soak import soak_after
 from playwright.sync_api import expect
 
@@ -206,7 +207,7 @@ def test_another_tab_shows_taps_once_whose_answer_is_slow(server, inside, door, 
     door.bring_to_front()
     other.evaluate(NOTE_EVERY_COUNT)
     taps(door, "+2")
-    inside.becomes(2)
+    wait_for(door, held)
     shows(other, 2)
     other.wait_for_timeout(800)  # the picture has come
     held[0].continue_()
@@ -436,7 +437,7 @@ def test_taps_made_while_others_were_being_sent_are_counted_before_a_recount(ins
 
     door.route("**/taps", hold, times=1)
     taps(door, "+2", "In")
-    door.wait_for_timeout(300)
+    wait_for(door, held)
     assert [[tap["delta"] for tap in route.request.post_data_json["taps"]] for route in held] == [[2]]
     button(door, "Recount").tap()
     dialog = door.get_by_role("dialog", name="Recount")
@@ -465,6 +466,7 @@ def test_the_answer_to_a_recount_closes_no_dialog_that_was_opened_since(inside, 
     button(door, "Recount").tap()
     number.fill("17")
     button(dialog, "Set the count").tap()
+    wait_for(door, held)
     button(dialog, "Cancel").tap()
     button(door, "Recount").tap()
     number.fill("2")
@@ -486,6 +488,7 @@ def test_a_recount_that_was_cancelled_while_taps_were_being_sent_is_not_made(ins
 
     door.route("**/taps", hold, times=1)
     taps(door, "+2")
+    wait_for(door, held)
     button(door, "Recount").tap()
     dialog = door.get_by_role("dialog", name="Recount")
     dialog.get_by_role("spinbutton").fill("17")
