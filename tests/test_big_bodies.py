@@ -6,6 +6,7 @@ import time
 import pytest
 from helpers.client import AppClient
 from helpers.places import open_deli
+from helpers.soak import soak_after
 
 from app.network import LARGE_BODY_URL, MAX_BODY_BYTES
 
@@ -87,7 +88,7 @@ def test_odd_json_is_refused(place, body):
     assert time.process_time() - began < 0.5
 
 
-@pytest.mark.parametrize("item", [b"[]", b"{}", b"0", b'""', b'[{"a":[]}]'])
+@pytest.mark.parametrize("item", soak_after(2, [b"[]", b'[{"a":[]}]', b"{}", b"0", b'""']))
 def test_json_with_too_many_values_is_refused(place, item):
     body = b'{"contacts": [' + b",".join([item] * (15 * MIB // (len(item) + 1))) + b"]}"
     answer = posts(place.client, f"{place.links['manage']}/contacts", body, JSON)

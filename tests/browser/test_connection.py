@@ -2,6 +2,7 @@
 
 import pytest
 from counter import Inside, shows, taps
+from helpers.soak import soak_after
 from playwright.sync_api import expect
 
 HIDE = """hidden => {
@@ -94,6 +95,7 @@ def test_a_board_that_was_offline_announces_each_call_once_one_after_another(
     expect(board.locator("[data-calling]")).to_have_count(0)
 
 
+@pytest.mark.soak
 def test_a_board_that_is_reloaded_while_it_announces_calls_goes_on_with_the_next(shop, visit, notices):
     board, desk = visit(shop.links["board"], "desktop"), shop.desk()
     board.get_by_role("button", name="Voice").click()
@@ -147,7 +149,7 @@ def test_a_desk_is_told_whom_it_serves(shop, ana):
     expect(said).to_have_text("Free")
 
 
-@pytest.mark.parametrize("failure", ["no answer", "busy"])
+@pytest.mark.parametrize("failure", soak_after(1, ["busy", "no answer"]))
 def test_a_page_that_could_not_be_fetched_once_is_fetched_again(shop, ana, notices, failure):
     """Though the stream goes on, and nothing else changes."""
     notices(ana, stream="open")
