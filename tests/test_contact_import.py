@@ -351,7 +351,7 @@ def test_other_contacts_may_change_meanwhile(clinic, clock):
 
 @pytest.mark.both_databases
 def test_a_file_whose_reading_ended_without_a_word_fails_later(clinic, app, clock, monkeypatch):
-    """What goes wrong can't be stored either while writes are paused, or while the disk is full."""
+    """While writes are paused, or the disk is full, the failure can't be stored either."""
     database = app.extensions["takeanumber"].database
     paused, ended = threading.Event(), threading.Event()
 

@@ -490,9 +490,11 @@ def test_a_server_that_is_stopped_while_it_starts_releases_the_lease(machines, t
 # ----- storage that fails
 
 
-@pytest.mark.soak
-def test_a_server_that_cannot_store_its_last_copy_does_not_hand_over(cloud, bucket, way, monkeypatch):
-    """The old server can't store its last copy, so it goes on serving and hands over later."""
+def begin_handover(cloud, bucket, way, monkeypatch):
+    """Let a new server ask for the lease while the old one can't store its last copy.
+
+    Return the old server, the new one, and the shop at the old one.
+    """
     old = cloud.serve("old")  # through the failing proxy
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", bucket.client.meta.endpoint_url)
     shop = open_shop(old)
@@ -503,6 +505,13 @@ def test_a_server_that_cannot_store_its_last_copy_does_not_hand_over(cloud, buck
     shop.take()
     time.sleep(LEASE_TIMING.quiet_s)
     wait_for(lambda: new.post(shop.take_url).status == 503 and role(old) == "handing over")
+    return old, new, shop
+
+
+@pytest.mark.soak
+def test_a_server_that_cannot_store_its_last_copy_does_not_hand_over(cloud, bucket, way, monkeypatch):
+    """The old server can't store its last copy, so it goes on serving and hands over later."""
+    old, new, shop = begin_handover(cloud, bucket, way, monkeypatch)
     assert shop.take().status == 503
     wait_for(lambda: shop.take().status == 201)
     assert role(old) == "holder"
@@ -516,16 +525,7 @@ def test_a_last_copy_that_took_too_long_is_not_the_last_one_of_the_next_attempt(
     cloud, bucket, way, monkeypatch
 ):
     """The old server keeps the lease, and takes a number that the slow copy doesn't hold."""
-    old = cloud.serve("old")  # through the failing proxy
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", bucket.client.meta.endpoint_url)
-    shop = open_shop(old)
-    wait_for(bucket.copies)
-    cloud.restore("new")
-    new = cloud.serve("new")
-    way.of, way.where, way.wrong = {"PUT"}, "db.gz", (403, "AccessDenied")
-    shop.take()
-    time.sleep(LEASE_TIMING.quiet_s)
-    wait_for(lambda: new.post(shop.take_url).status == 503 and role(old) == "handing over")
+    old, new, shop = begin_handover(cloud, bucket, way, monkeypatch)
     way.wrong = "hangs"  # from the next attempt to store the last copy on
     wait_for(lambda: shop.take().status == 201)
     time.sleep(LEASE_TIMING.quiet_s)

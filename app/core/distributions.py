@@ -1,4 +1,4 @@
-"""How durations are distributed, for the charts of the statistics."""
+"""Distributions of durations, for the charts of the statistics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Distribution:
-    """How durations are distributed. They were rounded to seconds before."""
+    """A distribution of durations, which were rounded to whole seconds before."""
 
     median_s: float
     p90_s: int  # nine of ten took at most this

@@ -1,4 +1,4 @@
-"""How many tickets there were on some days, how each ended and how long it took.
+"""Counts of the tickets of some days, by how they ended and how long they took.
 
 They are counted in SQL, so that a year of them doesn't keep the interpreter from other requests. What was
 counted of the past days of a large place is kept in memory; see kept_counts.py.
@@ -116,7 +116,7 @@ class Tally:
 
 @dataclass
 class Day:
-    """What was counted on one day."""
+    """The counts of one day."""
 
     joined: int = 0
     served: int = 0
@@ -136,7 +136,7 @@ class _Counted:
 
 @dataclass
 class Counts:
-    """What was counted on several days."""
+    """The counts of several days together."""
 
     all: Tally = field(default_factory=Tally)
     queues: dict[int, Tally] = field(default_factory=lambda: defaultdict(Tally))  # by id

@@ -183,11 +183,11 @@ def _follow_change(
             factor = math.exp(off * CHANGE_SCV / (CHANGE_SCV + scv / size)) * before_mean_s / mean_s
     unlikely = math.exp(-clearest / 2)
     goes_on = window / (window + CHANGE_LASTS)
-    has_changed = 1 / (1 + CHANGE_ODDS * unlikely)
-    belief = goes_on * has_changed
+    probability = 1 / (1 + CHANGE_ODDS * unlikely)  # that there was a change
+    belief = goes_on * probability
     moved = 1 + belief * (factor - 1)
     known = (1 - belief) * scv / len(latest) + belief * scv / window
-    doubt = has_changed * (factor - moved) ** 2 + (1 - has_changed) * (1 - moved) ** 2
+    doubt = probability * (factor - moved) ** 2 + (1 - probability) * (1 - moved) ** 2
     return mean_s * moved, known + doubt / (moved * moved)
 
 
@@ -214,8 +214,8 @@ def with_running(services: Services, running_s: Sequence[float]) -> tuple[float,
     weights = [math.exp(log - best) for log in logs]
     number = LONGEST_EXPECTED + 1
     mean = fmean(GUESS_FACTORS[:number], weights[:number])
-    likeness = math.exp(min(0.0, likelihoods[AS_GUESSED] - likelihoods[LONGEST_EXPECTED]))
-    contradicted = max(0.0, 1 - CONTRADICTION * likeness)
+    ratio = math.exp(min(0.0, likelihoods[AS_GUESSED] - likelihoods[LONGEST_EXPECTED]))
+    contradicted = max(0.0, 1 - CONTRADICTION * ratio)  # 0: not, 1: certainly
     weights[number:] = [weight * contradicted for weight in weights[number:]]
     variance = fmean([(factor - mean) ** 2 for factor in GUESS_FACTORS], weights)
     return mean * services.guess_s, max(variance / (mean * mean), services.scv / MAX_KNOWN_BY)

@@ -1,7 +1,6 @@
 """Requests of a page that a test holds back.
 
-held = []
-page.route("**/taps", hold)  # which adds the route to the list
+held = hold_next(page, "**/taps")
 wait_for(page, held)
 held[0].continue_()
 """
@@ -11,6 +10,17 @@ from __future__ import annotations
 import time
 
 from playwright.sync_api import Page, Route
+
+
+def hold_next(page: Page, url: str) -> list[Route]:
+    """Hold back the next request to a URL; return the list that it will be in."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(url, hold, times=1)
+    return held
 
 
 def wait_for(page: Page, held: list[Route], within: float = 10) -> None:

@@ -5,7 +5,7 @@ from itertools import cycle, islice
 
 import pytest
 from counter import WHERE_IT_IS_MET, Inside, button, place_of, shows, taps
-from held_requests import wait_for
+from held_requests import hold_next, wait_for
 from helpers.soak import soak_after
 from playwright.sync_api import expect
 
@@ -430,12 +430,7 @@ def test_recount_sets_the_true_number(inside, door, visit):
 
 def test_taps_made_while_others_were_being_sent_are_counted_before_a_recount(inside, door):
     shows(door, 0)
-    held = []
-
-    def hold(route):
-        held.append(route)
-
-    door.route("**/taps", hold, times=1)
+    held = hold_next(door, "**/taps")
     taps(door, "+2", "In")
     wait_for(door, held)
     assert [[tap["delta"] for tap in route.request.post_data_json["taps"]] for route in held] == [[2]]
@@ -455,12 +450,7 @@ def test_taps_made_while_others_were_being_sent_are_counted_before_a_recount(ins
 
 def test_the_answer_to_a_recount_closes_no_dialog_that_was_opened_since(inside, door):
     shows(door, 0)
-    held = []
-
-    def hold(route):
-        held.append(route)
-
-    door.route("**/recount", hold, times=1)
+    held = hold_next(door, "**/recount")
     dialog = door.get_by_role("dialog", name="Recount")
     number = dialog.get_by_role("spinbutton")
     button(door, "Recount").tap()
@@ -481,12 +471,7 @@ def test_the_answer_to_a_recount_closes_no_dialog_that_was_opened_since(inside, 
 
 def test_a_recount_that_was_cancelled_while_taps_were_being_sent_is_not_made(inside, door):
     shows(door, 0)
-    held = []
-
-    def hold(route):
-        held.append(route)
-
-    door.route("**/taps", hold, times=1)
+    held = hold_next(door, "**/taps")
     taps(door, "+2")
     wait_for(door, held)
     button(door, "Recount").tap()
