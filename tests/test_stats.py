@@ -602,3 +602,41 @@ def test_the_year_of_a_large_place_is_counted_ahead(place, ana, clock, counted_d
     place.customer()
     assert stats(place, "?from=2025-11-22&to=2026-11-21")["joined"] == 3
     assert counted_days == ["2026-11-21"]
+
+
+# ----- a page that takes long
+
+
+@pytest.fixture
+def arriving_page(place, ana, clock, counted_days):
+    """The parts of the page as they are sent, and the list of the days that were counted so far."""
+    serves(place, ana, clock, 60, 300)
+    answer = place.client.flask_client.get(
+        place.owner_get()["links"]["stats"], headers={"Accept": "text/html"}
+    )
+    counted_days.clear()
+    return answer.iter_encoded(), counted_days
+
+
+def test_the_beginning_of_the_page_does_not_wait_for_the_figures(arriving_page):
+    parts, counted_days = arriving_page
+    beginning = next(parts).decode()
+    assert "<h1>Statistics</h1>" in beginning
+    assert "Counting…" in beginning
+    assert counted_days == []
+    rest = next(parts).decode()
+    assert counted_days
+    assert "Average wait" in rest
+    assert rest.endswith("</html>")
+
+
+@pytest.mark.sqlite_file
+def test_figures_that_cannot_be_read_are_explained_on_the_page(place, arriving_page, caplog):
+    parts, _ = arriving_page
+    next(parts)
+    database = place.client.flask_client.application.extensions["takeanumber"].database
+    database.write(lambda db: run(db, "ALTER TABLE step RENAME TO lost"))
+    rest = next(parts).decode()
+    assert "Please try again soon." in rest
+    assert "Traceback" not in rest
+    assert "Failed at" in caplog.text

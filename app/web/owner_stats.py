@@ -13,7 +13,7 @@ from app.core import places
 from app.core.counters import counters_of
 from app.core.days import day_of
 from app.core.desk_stats import MAX_MORE_DESKS, HardestDay
-from app.core.models import Place
+from app.core.models import Place, Queue
 from app.core.places import find_place_for_owner
 from app.core.queues import find_walk_in_queue, walk_in_queues
 from app.core.stats import (
@@ -36,59 +36,47 @@ from app.web.owner import SAVED
 from app.web.owner_json import owner_link
 from app.web.present import clock_time_at, date_in_words, iso, rounded, slug_and_name
 from app.web.request import parse, query_days, wants_json
-from app.web.response import Answer, errors_on, page, see_other
+from app.web.response import Answer, errors_on, see_other, slow_page
 from app.web.service import service, write
 
 owner_stats = Blueprint("owner_stats", __name__)
 
 
 @dataclass(frozen=True)
-class RequestedStats:
-    """The statistics that the query string asks for."""
+class RequestedDays:
+    """The days that the query string asks statistics for."""
 
     place: Place
     first: str
     last: str
-    queue: str | None  # the slug of the queue; None: all queues
-    stats: PeriodStats
+    queue: Queue | None  # None: all queues
+
+    def count(self) -> PeriodStats:
+        """Count the tickets. For a year of a large place that takes seconds at first."""
+        return period_stats(service().database, now(), self.place, self.first, self.last, self.queue)
 
 
 @owner_stats.get("/<place>/manage/<token>/stats")
 def show_stats(place: str, token: str, error: ServiceError | None = None) -> Answer:
     """Show the statistics of some days, by default of today."""
     try:
-        requested = _requested_stats(place, token)
+        requested = _requested_days(place, token)
     except BadInput as wrong_days:
         if wants_json():
             raise
         # Show the page with the sentence, and with today instead of the days that make no sense.
-        requested, error = _requested_stats(place, token, of_today=True), wrong_days
+        requested, error = _requested_days(place, token, of_today=True), wrong_days
     row = requested.place
     with service().database.read() as db:
         queues = walk_in_queues(db, row)
-        counters = counters_of(db, row, now())
-    url = f"{owner_link(row)}/stats"
-    content = stats_json(requested)
-    content["counters"] = [
-        slug_and_name(
-            counter,
-            counter=link("owner_counters.show_counter", place=place, token=token, counter=counter.slug),
-        )
-        for counter in counters
-    ]
-    content["links"] = {
-        "stats": url,
-        "csv": f"{url}.csv",
-        "tickets_csv": link("owner_exports.download_tickets", place=place, token=token),
-    }
-    return page(
+    return slow_page(
         "stats.html",
-        content,
+        lambda: _page_json(requested, token),
         row,
         error,
-        stats=content,
+        requested=_days_json(requested),
         queue_choices=queues,
-        bars=_bars(requested),
+        bars_of=_bars,
         ranges=suggested_ranges(row, requested.first, requested.last),
         today=day_of(row, now()),
     )
@@ -98,7 +86,7 @@ def show_stats(place: str, token: str, error: ServiceError | None = None) -> Ans
 @errors_on(show_stats)
 def download_stats(place: str, token: str) -> Answer:
     """Download the statistics of some days: one figure in each row, named by its path in the JSON."""
-    content = stats_json(_requested_stats(place, token))
+    content = stats_json(_requested_days(place, token))
     return stream_csv(("figure", "value"), [_flattened(content)])
 
 
@@ -113,15 +101,14 @@ def set_goal(place: str, token: str) -> Answer:
     return see_other("owner_stats.show_stats", SAVED, place=place, token=token, **days)
 
 
-def _requested_stats(slug: str, token: str, *, of_today: bool = False) -> RequestedStats:
+def _requested_days(slug: str, token: str, *, of_today: bool = False) -> RequestedDays:
     queue_slug = request.args.get("queue") or None
     with service().database.read() as db:
         place = find_place_for_owner(db, slug, token)
         queue = find_walk_in_queue(db, place, queue_slug) if queue_slug else None
     today = day_of(place, now())
     first, last = (today, today) if of_today else query_days(today)
-    stats = period_stats(service().database, now(), place, first, last, queue)
-    return RequestedStats(place, first, last, queue_slug, stats)
+    return RequestedDays(place, first, last, queue)
 
 
 @dataclass(frozen=True)
@@ -134,21 +121,23 @@ class Bar:
     served: int | None  # None: not counted for hours
 
 
-def _bars(requested: RequestedStats) -> list[Bar]:
-    """Return the customers by hour for one day, else by day, by week or by month."""
-    stats = requested.stats
-    if requested.first == requested.last:
+def _bars(content: dict[str, Any]) -> list[Bar]:
+    """Return the customers by hour for one day, else by day, by week or by month.
+
+    :param content: what stats_json() returned
+    """
+    if content["from"] == content["to"]:
         return [
-            Bar(str(hour.hour), f"{hour.hour}:00 to {(hour.hour + 1) % 24}:00", hour.joined, None)
-            for hour in stats.hours
+            Bar(str(each["hour"]), f"{each['hour']}:00 to {(each['hour'] + 1) % 24}:00", each["joined"], None)
+            for each in content["hours"]
         ]
-    by_day = {each.day: each for each in stats.per_day}
+    by_day = {each["day"]: each for each in content["per_day"]}
     return [
         Bar(
             period.label,
             period.title,
-            sum(by_day[day].joined for day in period.days),
-            sum(by_day[day].served for day in period.days),
+            sum(by_day[day]["joined"] for day in period.days),
+            sum(by_day[day]["served"] for day in period.days),
         )
         for period in periods_of(list(by_day))
     ]
@@ -170,14 +159,12 @@ def _flattened(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 # ----- JSON
 
 
-def stats_json(requested: RequestedStats) -> dict[str, Any]:
+def stats_json(requested: RequestedDays) -> dict[str, Any]:
     """Return the statistics of some days as JSON."""
     place = requested.place
-    stats = requested.stats
+    stats = requested.count()
     return {
-        "from": requested.first,
-        "to": requested.last,
-        "queue": requested.queue,
+        **_days_json(requested),
         **_tickets_json(stats.tickets),
         "days": stats.days,
         "per_day": [
@@ -193,6 +180,39 @@ def stats_json(requested: RequestedStats) -> dict[str, Any]:
         "queues": [_queue_json(queue) for queue in stats.queues],
         "servicers": [_servicer_json(servicer) for servicer in stats.servicers],
         "said": None if requested.queue else desks_in_words(stats.hardest_day, place),
+    }
+
+
+def _page_json(requested: RequestedDays, token: str) -> dict[str, Any]:
+    """Return the statistics, and what is beside them on the page."""
+    place = requested.place
+    with service().database.read() as db:
+        counters = counters_of(db, place, now())
+    url = f"{owner_link(place)}/stats"
+    return {
+        **stats_json(requested),
+        "counters": [
+            slug_and_name(
+                counter,
+                counter=link(
+                    "owner_counters.show_counter", place=place.slug, token=token, counter=counter.slug
+                ),
+            )
+            for counter in counters
+        ],
+        "links": {
+            "stats": url,
+            "csv": f"{url}.csv",
+            "tickets_csv": link("owner_exports.download_tickets", place=place.slug, token=token),
+        },
+    }
+
+
+def _days_json(requested: RequestedDays) -> dict[str, Any]:
+    return {
+        "from": requested.first,
+        "to": requested.last,
+        "queue": requested.queue.slug if requested.queue else None,
     }
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
+from itertools import takewhile
 from typing import Any
 
 import flask
 from flask import Flask, Response, current_app, g, request, url_for
-from flask_wtf.csrf import CSRFError
+from flask_wtf.csrf import CSRFError, generate_csrf
+from markupsafe import Markup, escape
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as AnyResponse
@@ -54,6 +56,7 @@ STATUSES: dict[type[ServiceError], int] = {
 }
 RETRY_PAUSED_S = 2  # a move to another server takes seconds
 RETRY_BUSY_S = 5
+FIRST_PART_ENDS = Markup("<!-- The rest follows. -->")  # see slow_page()
 
 
 # ----- pages, JSON and redirects
@@ -69,29 +72,64 @@ def page(
     if wants_json():
         response = flask.jsonify(content if error is None else {"error": str(error), **content})
     else:
-        token = (request.view_args or {}).get("token")
-        g.place = place  # for the filters of public_links.py
-        sentence = None if error is None else str(error)
-        field = None if error is None else error.field
-        context["phone_to_confirm"] = error.phone if isinstance(error, UnsureNumber) else None
-        html = flask.render_template(
-            template,
-            place=place,
-            token=token,
-            error=sentence,
-            error_field=field,
-            base_url=base_url(),
-            rendered_at=now(),
-            max_desk_note=MAX_DESK_NOTE,
-            max_steps=MAX_STEPS,
-            customer_fields=CUSTOMER_FIELDS,
-            desk_details=DESK_DETAILS,
-            **context,
-        )
-        response = flask.make_response(html)
+        response = flask.make_response(flask.render_template(template, **_variables(place, error), **context))
     if error is not None:
         set_status(response, error)
     return response
+
+
+def slow_page(
+    template: str,
+    make_content: Callable[[], dict[str, Any]],
+    place: Place | None = None,
+    error: ServiceError | None = None,
+    **context: Any,
+) -> Response:
+    """Like page(), for content that may take seconds. A browser gets the beginning of the page meanwhile.
+
+    The template ends that beginning with `{{ first_part_ends }}`, and calls `content()` after it. If that
+    fails, the page ends with a sentence.
+    """
+    if wants_json():
+        return page(template, make_content(), place, error)
+    generate_csrf()  # the cookie that it may set has to come before the page
+    variables = _variables(place, error) | context
+    variables |= {"content": make_content, "first_part_ends": FIRST_PART_ENDS}
+    current_app.update_template_context(variables)
+    parts = current_app.jinja_env.get_template(template).generate(variables)
+    beginning = "".join(takewhile(lambda part: part != FIRST_PART_ENDS, parts))
+    response = flask.Response(flask.stream_with_context(_with_rest(beginning, parts)))
+    response.headers["X-Accel-Buffering"] = "no"  # or nginx would wait for the rest
+    if error is not None:
+        set_status(response, error)
+    return response
+
+
+def _with_rest(beginning: str, parts: Iterator[str]) -> Iterator[str]:
+    yield beginning
+    try:
+        yield "".join(parts)
+    except Exception as error:  # noqa: BLE001 (explain() logs it)
+        explained = error if isinstance(error, ServiceError) else explain(error)
+        yield f'<p class="error" role="alert">{escape(explained or OUR_FAULT)}</p>'
+
+
+def _variables(place: Place | None, error: ServiceError | None) -> dict[str, Any]:
+    """Return what every template may use, besides what its view passes."""
+    g.place = place  # for the filters of public_links.py
+    return {
+        "place": place,
+        "token": (request.view_args or {}).get("token"),
+        "error": None if error is None else str(error),
+        "error_field": None if error is None else error.field,
+        "phone_to_confirm": error.phone if isinstance(error, UnsureNumber) else None,
+        "base_url": base_url(),
+        "rendered_at": now(),
+        "max_desk_note": MAX_DESK_NOTE,
+        "max_steps": MAX_STEPS,
+        "customer_fields": CUSTOMER_FIELDS,
+        "desk_details": DESK_DETAILS,
+    }
 
 
 def json_response(content: Any, status: int = 200) -> Response:
@@ -289,6 +327,7 @@ def _find_place_of_url() -> Place | None:
     return None
 
 
+OUR_FAULT = "Something went wrong on our side. Please try again."
 NO_JSON_BODY = "Send a JSON body, such as {}, with Content-Type: application/json. Forms need a CSRF token."
 HTTP_SENTENCES = {
     400: "This page was out of date, or cookies are switched off. Please try once more.",
@@ -318,24 +357,28 @@ def handle_http_error(error: HTTPException) -> Answer:
 
 
 def handle_unexpected_error(error: Exception) -> Answer:
-    """Log an error of this app or of the storage, and answer it with a one-sentence message."""
+    """Answer an error of this app or of the storage with a one-sentence message."""
+    explained = explain(error)
+    return sentence_response(OUR_FAULT, 500) if explained is None else handle_service_error(explained)
+
+
+def explain(error: Exception) -> ServiceError | None:
+    """Log an error of this app or of the storage. Returns what people are told about one of the storage."""
     database = service().database
     is_storage_error = isinstance(error, database.engine.errors)
     failure = database.failure
     if is_storage_error and failure is not None:
-        return handle_service_error(failure)  # it is in the log already
+        return failure  # it is in the log already
     # The rule and not the URL, which holds a token.
     log.error("Failed at %s", request.url_rule, exc_info=error)
-    if is_storage_error:
-        # What SQLAlchemy raises without a driver's error is that no connection was free.
-        cause = getattr(error, "orig", "too busy") if isinstance(error, SQLAlchemyError) else error
-        reason = str(cause).partition("\n")[0]  # PostgreSQL adds lines with the statement
-        return handle_service_error(
-            Unavailable(
-                f"Nothing can be stored just now ({reason}), and nothing was changed. Please try again soon."
-            )
-        )
-    return sentence_response("Something went wrong on our side. Please try again.", 500)
+    if not is_storage_error:
+        return None
+    # What SQLAlchemy raises without a driver's error is that no connection was free.
+    cause = getattr(error, "orig", "too busy") if isinstance(error, SQLAlchemyError) else error
+    reason = str(cause).partition("\n")[0]  # PostgreSQL adds lines with the statement
+    return Unavailable(
+        f"Nothing can be stored just now ({reason}), and nothing was changed. Please try again soon."
+    )
 
 
 def init_app(app: Flask) -> None:
