@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
+from html import escape
 from itertools import takewhile
 from typing import Any
 
 import flask
 from flask import Flask, Response, current_app, g, request, url_for
 from flask_wtf.csrf import CSRFError, generate_csrf
-from markupsafe import Markup, escape
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as AnyResponse
@@ -56,7 +56,7 @@ STATUSES: dict[type[ServiceError], int] = {
 }
 RETRY_PAUSED_S = 2  # a move to another server takes seconds
 RETRY_BUSY_S = 5
-FIRST_PART_ENDS = Markup("<!-- The rest follows. -->")  # see slow_page()
+FIRST_PART_ENDS = "<!-- The rest follows. -->"  # see slow_page()
 
 
 # ----- pages, JSON and redirects
@@ -87,8 +87,8 @@ def slow_page(
 ) -> Response:
     """Like page(), for content that may take seconds. A browser gets the beginning of the page meanwhile.
 
-    The template ends that beginning with `{{ first_part_ends }}`, and calls `content()` after it. If that
-    fails, the page ends with a sentence.
+    The template ends that beginning with `{{ first_part_ends | safe }}`, and calls `content()` after it. If
+    that fails, the page ends with a sentence.
     """
     if wants_json():
         return page(template, make_content(), place, error)
@@ -111,7 +111,7 @@ def _with_rest(beginning: str, parts: Iterator[str]) -> Iterator[str]:
         yield "".join(parts)
     except Exception as error:  # noqa: BLE001 (explain() logs it)
         explained = error if isinstance(error, ServiceError) else explain(error)
-        yield f'<p class="error" role="alert">{escape(explained or OUR_FAULT)}</p>'
+        yield f'<p class="error" role="alert">{escape(str(explained or OUR_FAULT))}</p>'
 
 
 def _variables(place: Place | None, error: ServiceError | None) -> dict[str, Any]:
