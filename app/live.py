@@ -18,7 +18,7 @@ from app.clock import now
 from app.core.picture import Picture, Revision, picture_of, revision_of, revisions_by_slug
 from app.core.places import find_place
 from app.core.wait import WaitEstimator
-from app.errors import TooMany
+from app.errors import NotFound, TooMany, Unavailable
 from app.storage.database import Database
 
 log = logging.getLogger("takeanumber")
@@ -197,6 +197,7 @@ class Live(Generic[RenderedT]):
 
     def _run(self) -> None:
         pause_s: float | None = None  # None: until the next change
+        is_well = True
         while not self._closed:
             self._changed.wait(pause_s)
             self._changed.clear()
@@ -207,8 +208,11 @@ class Live(Generic[RenderedT]):
                 continue
             try:
                 pause_s = self._show_changes(watched)
+                is_well = True
             except Exception:  # the database failed: try again
-                log.exception("The live pictures could not be made")
+                if is_well:
+                    log.exception("Pages aren't kept up to date until the database can be read again")
+                is_well = False
                 pause_s = RETRY_S
 
     def _show_changes(self, watched: set[str]) -> float:
@@ -234,10 +238,17 @@ class Live(Generic[RenderedT]):
         return pause_s
 
     def _show(self, slug: str) -> None:
-        """Send the current picture of a place to all who watch it."""
-        picture = self.current(slug)
-        for watcher in self._watchers_of(slug):
-            watcher.show(picture)
+        """Send the current picture of a place to all who watch it. If that fails, other places go on."""
+        try:
+            picture = self.current(slug)
+            for watcher in self._watchers_of(slug):
+                watcher.show(picture)
+        except NotFound:
+            self._end_streams(slug)
+        except Exception as error:
+            if isinstance(error, (Unavailable, *self._database.engine.errors)):
+                raise
+            log.exception("The pages of a place aren't kept up to date until it changes again")
 
     def _end_streams(self, slug: str) -> None:
         for watcher in self._watchers_of(slug):

@@ -2,8 +2,10 @@
 
 import signal
 import socket
+import sqlite3
 import threading
 import time
+from contextlib import closing
 
 import pytest
 from helpers.server import Server
@@ -263,6 +265,22 @@ def test_the_stream_of_another_place_stays_quiet(start_server):
             page.next(within=1)
         bakery.take()
         assert page.next().shows("A1")
+
+
+def test_a_place_that_cannot_be_shown_holds_up_no_other(start_server):
+    server = start_server(places="open")
+    deli, bakery = server.open_shop(), server.open_shop(name="Bakery")
+    stay_clear_of_the_full_minute()
+    with deli.watch() as broken, bakery.watch() as page:
+        broken.next()
+        page.next()
+        with closing(sqlite3.connect(server.data / "takeanumber.db", isolation_level=None)) as db:
+            db.execute("UPDATE place SET timezone = 'Nowhere' WHERE slug = ?", [deli.slug])
+            db.execute("INSERT INTO event (place_id, kind, happened_at) SELECT id, 'change', 0 FROM place")
+        bakery.take()
+        page.until(lambda event: event.shows("A1"), within=3)
+        time.sleep(1.5)
+    assert server.log.count("aren't kept up to date") == 1  # it isn't tried again and again
 
 
 @pytest.mark.parametrize("path", ["/no-such-place/live", "/corner-deli/live/more", "/corner-deli/Live"])
