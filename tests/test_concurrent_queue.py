@@ -19,7 +19,7 @@ def number_at(desk):
 
 
 def test_fifty_customers_and_eight_servicers_at_once(server):
-    shop, takes = server.open_shop(), 8
+    shop, takes = server.open_shop(), 4
     desks = [shop.desk(f"Servicer {n}", f"Window {n}") for n in range(8)]
     given, called, all_taken = [], [], threading.Event()
 

@@ -35,7 +35,7 @@ def test_a_clean_update_pauses_for_seconds():
 
 
 def test_an_update_that_is_rolled_back_pauses_nothing():
-    for seed in range(200):
+    for seed in range(60):
         simulation, final, _ = lease_model.scenario(seed, kind="rolled back")
         if not simulation.faults and not simulation.stray:
             assert lease_model.judge(simulation, final)[0] == []

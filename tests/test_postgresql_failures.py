@@ -184,7 +184,7 @@ def start_instances(start_server, tmp_path):
 
 @pytest.mark.parametrize(
     ("count", "seconds", "people", "places"),
-    [(2, 4, (8, 3), 100), pytest.param(4, 60, (50, 8), 10_000, marks=pytest.mark.soak)],
+    [(2, 2, (8, 3), 100), pytest.param(4, 60, (50, 8), 10_000, marks=pytest.mark.soak)],
 )
 def test_no_number_is_given_twice_by_several_instances(
     start_instances, cluster, postgres_url, count, seconds, people, places
@@ -197,7 +197,7 @@ def test_no_number_is_given_twice_by_several_instances(
 
 
 @pytest.mark.parametrize(
-    ("kills", "pause", "people"), [(1, 2, (8, 3)), pytest.param(12, 10, (50, 8), marks=pytest.mark.soak)]
+    ("kills", "pause", "people"), [(1, 1, (8, 3)), pytest.param(12, 10, (50, 8), marks=pytest.mark.soak)]
 )
 def test_nothing_answered_is_lost_when_an_instance_is_killed(
     start_instances, postgres_url, kills, pause, people
@@ -214,17 +214,17 @@ def test_nothing_answered_is_lost_when_an_instance_is_killed(
 
 
 @pytest.mark.parametrize(
-    ("restarts", "people"), [(1, (8, 3)), pytest.param(10, (50, 8), marks=pytest.mark.soak)]
+    ("restarts", "pause", "people"), [(1, 1, (8, 3)), pytest.param(10, 2, (50, 8), marks=pytest.mark.soak)]
 )
-def test_nothing_answered_is_lost_when_postgresql_crashes(start_instances, restarts, people):
+def test_nothing_answered_is_lost_when_postgresql_crashes(start_instances, restarts, pause, people):
     cluster = Cluster()
     try:
         servers = start_instances(cluster.create_database(), 2 if restarts == 1 else 4)
         with Load(servers, *people) as load:
             for _ in range(restarts):
-                time.sleep(2)
+                time.sleep(pause)
                 cluster.restart()
-                time.sleep(2)
+                time.sleep(pause)
                 before = len(load.taken)
                 deadline = time.monotonic() + 30
                 while len(load.taken) == before:

@@ -62,7 +62,7 @@ SERVICERS = (
     ["next"] * 4 + ["start"] + BUTTONS + ["move", "move", "plan", "plan", "bring-back", "bring-back", "pause"]
 )
 OWNERS = ["close", "cancel", "reset", "reset"]
-MAX_RUNS = 5
+MAX_RUNS = 10
 SELDOM = [None] * 5 + [0, 1, 2, 3]
 # The steps that a desk sends, by such a choice: absent, none, or queues that follow.
 STEPS = {None: None, 0: [], 1: ["bakery"], 2: ["deli", "bakery"], 3: ["bakery", "deli", "bakery"]}
@@ -481,9 +481,7 @@ def test_random_days_match_the_model(clock):
     machine = type("Machine", (Day,), {"clock": clock, "happened": Counter()})
     checks = {"phases": [Phase.generate], "deadline": None, "suppress_health_check": list(HealthCheck)}
     for _ in range(MAX_RUNS):
-        run_state_machine_as_test(
-            machine, settings=settings(max_examples=12, stateful_step_count=8, **checks)
-        )
+        run_state_machine_as_test(machine, settings=settings(max_examples=6, stateful_step_count=8, **checks))
         never = {kind for kind in (*STATE_AFTER, "reset-numbers") if not machine.happened[kind]}
         if not never:
             break

@@ -66,7 +66,7 @@ def people(pads):
 # ----- without a network
 
 
-@pytest.mark.parametrize("count", soak_after(1, [40, 200]))
+@pytest.mark.parametrize("count", soak_after(1, [24, 200]))
 def test_taps_of_a_door_that_was_offline_count_once(server, inside, visit, tmp_path, count):
     """With two reloads and a closed browser in between. The first response is lost after its taps were
     stored.
