@@ -1,5 +1,7 @@
 """A device whose clock was wrong, or that keeps a broken tap, doesn't block its door."""
 
+import re
+
 import pytest
 from helpers.places import new_tap
 
@@ -59,5 +61,5 @@ def test_a_count_below_zero_is_shown_at_the_doors_only(shop, door):
     for page in (shop.links["customers"], shop.links["board"], shop.counter()["links"]["screen"]):
         html = shop.client.get(page, Accept="text/html").body
         assert ">0<" in html
-        assert "-3" not in html
+        assert "-3" not in re.sub(r'name="csrf_token" value="[^"]+"', "", html)  # it holds random letters
     assert door.tap(5) == shop.picture()["counters"][0]["count"] == 2, "the drift is kept"
