@@ -34,15 +34,27 @@ ADDRESSES = cycle(range(2, 250))  # the last bytes of the loopback addresses tha
 GENEROUS = {"TAKEANUMBER_TAKES_PER_MINUTE": "1000000", "TAKEANUMBER_MAX_WAITING": "100000"}
 
 
+def _ports() -> Iterator[int]:
+    """Yield the ports of this process, which no other process of the same run of tests has.
+
+    None comes a second time before all others have: a server that was stopped may start again on its port.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = range(20000 + worker % 8, 32000, 8)  # below those that outgoing connections are given
+    first = random.randrange(len(ports))
+    return cycle([*ports[first:], *ports[:first]])
+
+
+PORTS = _ports()
+
+
 def free_port() -> int:
-    """Return a free port, below those that outgoing connections are given."""
-    while True:
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", random.randint(20000, 32000)))
-            except OSError:
-                continue
-            return probe.getsockname()[1]
+    """Return a free port."""
+    for port in PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("There is always another port.")
 
 
 class Server(HttpClient):
