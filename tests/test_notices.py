@@ -121,6 +121,7 @@ def test_a_message_is_pushed_if_asked_for_to_those_who_wait(start, receiver, clo
         ] * wanted
 
 
+@pytest.mark.alone
 def test_a_screen_that_is_open_shows_it_within_a_second(server):
     shop = server.open_shop()
     desk: Desk = shop.desk()
