@@ -353,9 +353,10 @@ def test_other_contacts_may_change_meanwhile(clinic, clock):
 def test_a_file_whose_reading_ended_without_a_word_fails_later(clinic, app, clock, monkeypatch):
     """While writes are paused, or the disk is full, the failure can't be stored either."""
     database = app.extensions["takeanumber"].database
-    paused, ended = threading.Event(), threading.Event()
+    began, paused, ended = threading.Event(), threading.Event(), threading.Event()
 
     def stage_while_paused(*args):
+        began.set()
         assert paused.wait(20)
         with suppress(WritesPaused):
             import_staging.stage_sheet(*args)
@@ -364,6 +365,7 @@ def test_a_file_whose_reading_ended_without_a_word_fails_later(clinic, app, cloc
     monkeypatch.setattr(imports, "MAX_ROWS_IN_REQUEST", 0)
     monkeypatch.setattr(imports, "stage_sheet", stage_while_paused)
     upload = uploads(clinic, CSV)
+    assert began.wait(20)  # now it is known that a thread reads the file
     fail_lost_imports(database, clock() + 60)
     assert clinic.client.get(upload["links"]["import"]).body["state"] == "reading"
     database.pause("A moment please.")
