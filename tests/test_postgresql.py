@@ -99,13 +99,24 @@ def test_a_url_that_cannot_be_used_is_said_in_one_sentence(cluster, url, words):
     assert "sec/ret" not in sentence
 
 
+def asks_for_a_password(url):
+    """Return whether PostgreSQL refuses a connection without a password."""
+    import psycopg
+
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        return True
+    return False
+
+
 def test_a_wrong_password_is_said_and_not_shown(command, cluster):
     cluster.execute("CREATE ROLE guarded LOGIN PASSWORD 'right'")
     hba = cluster.data / "pg_hba.conf"
     before = hba.read_text()
     hba.write_text(f"host all guarded 127.0.0.1/32 scram-sha-256\n{before}")
     cluster.execute("SELECT pg_reload_conf()")
-    time.sleep(0.2)
+    wait_for(lambda: asks_for_a_password(cluster.url(user="guarded")))  # once it has read the file
     try:
         url = f"postgresql://guarded:wr0ng@127.0.0.1:{cluster.port}/postgres"
         refused = command("serve", TAKEANUMBER_DATABASE_URL=url, PORT=str(free_port()))
