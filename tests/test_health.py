@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from helpers.server import Server
 
 HANGING = """
-import threading, time
+import os, threading, time
 import takeanumber
 
 make = takeanumber.create_app
@@ -18,8 +18,14 @@ make = takeanumber.create_app
 def with_a_writer_that_will_hang(*args, **settings):
     app = make(*args, **settings)
     write = app.extensions["takeanumber"].database.write
-    threading.Timer(2, lambda: write(wait_for_a_disk_that_never_answers)).start()
+    threading.Thread(target=hang_once_asked, args=[write]).start()
     return app
+
+
+def hang_once_asked(write):
+    while not os.path.exists(os.environ["TAKEANUMBER_DATA"] + "/hang"):
+        time.sleep(0.01)
+    write(wait_for_a_disk_that_never_answers)
 
 
 def wait_for_a_disk_that_never_answers(db):
@@ -51,9 +57,10 @@ def test_a_writer_that_hangs_is_shown_in_the_log_and_ends_the_process(tmp_path):
     server = Server(tmp_path / "data", code=HANGING)
     try:
         began = time.monotonic()
+        (server.data / "hang").touch()
         assert server.ends(within=25) == 1
-        # two seconds until it hangs, and ten until the watchdog acts
-        assert 10 < time.monotonic() - began < 16
+        # The watchdog acts after ten seconds, and another timer after twenty.
+        assert 10 < time.monotonic() - began < 18
         assert "in wait_for_a_disk_that_never_answers" in server.log, "no stack of the writer"
     finally:
         if server.process.poll() is None:
