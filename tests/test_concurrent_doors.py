@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from helpers.places import Door, new_tap
+from helpers.waiting import wait_for
 
 COUNTED = ("tap", "undo", "recount", "empty")  # kinds of events that add up to the people inside
 PASSING = (1, 1, 1, 1, 2, 3, 5, -1, -1, -1, -2)  # sizes of groups that pass a door
@@ -373,11 +374,13 @@ class Storm:
         self.answered, self.unanswered = [], dict.fromkeys(inside.doors)
 
     def rage_until_killed(self, seconds):
-        """Send for this long, then kill the server in the middle."""
+        """Send for this long, and until something was answered, then kill the server in the middle."""
+        answered = len(self.answered)
         people = [threading.Thread(target=self._tap, args=(door,)) for door in self.inside.doors]
         for person in people:
             person.start()
         time.sleep(seconds)
+        wait_for(lambda: len(self.answered) > answered)
         self.inside.server.kill()
         for person in people:
             person.join()
@@ -402,7 +405,7 @@ class Storm:
         missing = sum(each["id"] not in there for batch in self.answered for each in batch)
         assert missing == 0, f"{missing} answered taps were lost"
         assert there == wanted, "a batch was stored in part"
-        assert self.inside.counter()["count"] == sum(wanted.values())
+        assert self.inside.counter()["count"] == max(0, sum(wanted.values()))
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.soak)])
@@ -410,11 +413,9 @@ def test_no_answered_tap_is_lost_when_the_server_is_killed(start_server, kills):
     server = start_server()
     storm = Storm(Inside(server))
     for _ in range(kills):
-        before = len(storm.answered)
         storm.rage_until_killed(random.uniform(0.3, 0.9))
         server.start()
         storm.check()
-        assert len(storm.answered) > before, "nothing was answered before the kill"
     for door, batch in storm.unanswered.items():  # the server is back: send the unanswered taps
         if batch:
             assert door.send_taps(*batch).status == 200
