@@ -83,7 +83,7 @@ def test_a_change_is_on_every_open_page_within_a_second(live_server):
 
 def stay_clear_of_the_full_minute():
     """Wait for the next minute if this one is ending, since estimated waits change by themselves then."""
-    if time.time() % 60 > 56:
+    if time.time() % 60 > 50:  # a busy machine takes seconds for what follows
         time.sleep(60.2 - time.time() % 60)
 
 
