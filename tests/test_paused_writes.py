@@ -10,6 +10,7 @@ import time
 import pytest
 from helpers.client import AppClient
 from helpers.html_browser import Browser, Forms
+from helpers.waiting import wait_for
 
 from app import jobs
 from app.core.models import BackupStatus
@@ -64,7 +65,8 @@ def test_background_jobs_log_once_that_they_wait(database, monkeypatch, caplog):
     monkeypatch.setattr(jobs, "_watch_writer", lambda *_: None)  # which would end this process
     database.pause(MOVING)
     stopped = jobs.start_jobs(database, Settings())
-    time.sleep(2.3)
+    wait_for(lambda: any("try again" in each for each in caplog.messages))
+    time.sleep(1.3)  # until the jobs have run once more
     stopped.set()
     assert [each for each in caplog.messages if "try again" in each] == [
         f"Background jobs can't write and will try again: {MOVING}"
