@@ -17,6 +17,7 @@ import pytest
 from helpers.places import Desk, Place, new_tap
 from helpers.postgres import Cluster
 from helpers.server import Server
+from helpers.waiting import wait_for
 
 NUMBERS_ARE_OVER = 409
 
@@ -44,10 +45,14 @@ class Load:
             thread.start()
         return self
 
-    def __exit__(self, *_):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
+    def __exit__(self, failed, *_):
+        try:
+            if not failed:
+                wait_for(lambda: self.taken and self.called and self.tapped)  # check() needs some of each
+        finally:
+            self._stop.set()
+            for thread in self._threads:
+                thread.join()
 
     def _press(self, send):
         """Return the answer of an instance, or None if there was none."""
