@@ -16,6 +16,7 @@ from helpers.forks import ROOT
 from helpers.soak import soak_after
 from helpers.versions import dump, rows
 
+from app.backup import s3
 from app.backup.last import LAST
 from app.storage.schema import SCHEMA
 
@@ -328,10 +329,14 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("wrong", "word"), soak_after(1, WRONG), ids=str)
-def test_a_failure_is_reported_and_never_taken_for_no_backup_yet(invoke, bucket, way, database, wrong, word):
+def test_a_failure_is_reported_and_never_taken_for_no_backup_yet(
+    invoke, bucket, way, database, monkeypatch, wrong, word
+):
     invoke("backup", "--to", bucket.url)
     stored, before = bucket.names(), dump(database)
     way.wrong = wrong
+    if wrong == "hangs":
+        monkeypatch.setattr(s3, "READ_TIMEOUT_S", 1)
     empty = str(database.parent.with_name("empty"))
     commands = [["backup", "--to"], ["restore", "--replace", "--from"]]
     commands += [["restore", "--or-new", "--hand-over", "--data", empty, "--from"]]

@@ -17,7 +17,6 @@ from helpers.places import Place, open_deli
 from helpers.soak import soak_after
 from helpers.versions import FAILS, NEXT, REBUILDS_PLACE, dump, rows
 
-from app.backup import s3
 from app.backup.last import LAST
 from app.storage.schema import SCHEMA
 
@@ -195,10 +194,9 @@ def test_a_database_in_use_is_not_replaced(invoke, start, database, stored, data
 
 @pytest.mark.parametrize("replace", [False, True])
 def test_a_database_created_meanwhile_is_not_replaced(
-    start, bucket, way, invoke, database, elsewhere, monkeypatch, replace
+    start, bucket, way, invoke, database, elsewhere, replace
 ):
     invoke("backup", "--to", bucket.url)
-    monkeypatch.setattr(s3, "READ_TIMEOUT_S", 10)
     hand_on, made = way.handle, []
 
     def slow(request, port):

@@ -23,7 +23,6 @@ import pytest
 from click.testing import CliRunner
 
 import takeanumber
-from app.backup import s3
 from helpers.server import free_port
 
 ENVIRONMENT = {
@@ -214,7 +213,6 @@ def invoke(
     if "database_settings" in request.fixturenames:
         url = request.getfixturevalue("database_settings").get("database_url", "")
         monkeypatch.setenv("TAKEANUMBER_DATABASE_URL", url)
-    monkeypatch.setattr(s3, "READ_TIMEOUT_S", 1)
 
     def run(*words: str) -> Ended:
         ended = CliRunner().invoke(takeanumber.cli, words)
