@@ -11,11 +11,12 @@ from contextlib import closing
 import pytest
 from helpers.forks import ROOT
 from helpers.soak import soak_after
+from helpers.waiting import wait_for
 
 PAGE_BYTES = 4096
 
 
-def wait_until_unhealthy(server, within_s=3):
+def wait_until_unhealthy(server, within_s=20):
     """Return what /healthz says once it fails."""
     deadline = time.monotonic() + within_s
     while True:
@@ -64,13 +65,9 @@ def test_nothing_is_accepted_once_the_database_is_deleted(server):
 def test_the_server_notices_by_itself_that_the_database_is_gone(server):
     server.open_shop()
     (server.data / "takeanumber.db").rename(server.data / "elsewhere.db")
-    deadline = time.monotonic() + 5
-    while "is gone" not in server.log:
-        assert time.monotonic() < deadline, server.log
-        time.sleep(0.1)
+    wait_for(lambda: "is gone" in server.log)
     (server.data / "elsewhere.db").rename(server.data / "takeanumber.db")
-    time.sleep(1.5)
-    assert server.get("/healthz").status == 200, "it was only moved"
+    wait_for(lambda: server.get("/healthz").status == 200)  # it was only moved
 
 
 def test_another_file_in_its_place_is_not_taken_for_the_database(server):
@@ -111,7 +108,7 @@ def test_a_damaged_database_is_reported_with_what_to_do(server):
         env={**os.environ, "TAKEANUMBER_DATA": str(server.data), "PORT": "0"},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert started.returncode == 1
