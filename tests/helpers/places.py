@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from helpers.client import Client, Response
 from helpers.streams import Stream
+from helpers.waiting import wait_for
 
 
 class Customer:
@@ -265,7 +266,16 @@ class Place:
 
 
 def open_deli(client: Client, **content: Any) -> Place:
-    """Open "Corner Deli", with one queue named "Deli"."""
-    response = client.post("/places", {"name": "Corner Deli", "queue": "Deli", "timezone": "UTC", **content})
+    """Open "Corner Deli", with one queue named "Deli", as soon as the server can store it.
+
+    A server that keeps backups begins to answer while it may still be acquiring the lease.
+    """
+    wanted = {"name": "Corner Deli", "queue": "Deli", "timezone": "UTC", **content}
+
+    def opened() -> Response | None:
+        response = client.post("/places", wanted)
+        return None if response.status == 503 else response
+
+    response: Response = wait_for(opened)
     assert response.status == 201, response.body
     return Place(client, response.body)
