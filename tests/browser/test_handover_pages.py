@@ -45,7 +45,10 @@ class NewServer:
         wait_for(lambda: self.old.get("/healthz?verbose=1").body["backup"]["role"] == role)
 
     def takes_over(self):
-        time.sleep(2)  # until everything is in a copy, since the old server isn't asked for a last one
+        # Until everything is in a copy, since the old server isn't asked for a last one. It says how far
+        # behind the copy is in whole seconds.
+        time.sleep(1)
+        wait_for(lambda: not self.old.get("/healthz?verbose=1").body["backup"]["behind_s"])
         self._create("held", self._newest())
         self._holds.set()
         self._wait_for_role("standby")
