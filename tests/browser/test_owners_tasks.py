@@ -1,7 +1,6 @@
 """The owner's tasks on a phone. Pages stay up to date, and nothing that was typed is lost."""
 
 import re
-import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -243,9 +242,16 @@ def test_who_deletes_the_place_reads_that_it_is_gone(shop, visit, notices):
     owner.get_by_text("Delete Corner Deli").first.click()
     owner.locator("#delete-place").get_by_label("Name").fill("Corner Deli")
 
+    picture = owner.evaluate("document.body.dataset.picture")
+
+    def is_gone(answer):
+        """Whether this answer tells the page that the place is gone."""
+        return answer.url.endswith(picture) and answer.status == 404
+
     def answer_late(route):
-        assert shop.owner_post("/delete", name="Corner Deli").status == 200
-        time.sleep(2.5)  # in which the page notices that the place is gone
+        with owner.expect_response(is_gone):
+            assert shop.owner_post("/delete", name="Corner Deli").status == 200
+        owner.wait_for_timeout(300)  # in which it would leave
         route.fulfill(body="It was deleted.", content_type="text/plain")
 
     owner.route("**/delete", answer_late)
