@@ -277,9 +277,9 @@ def test_a_door_whose_link_was_replaced_counts_on_while_the_line_changes(shop, v
     notices(door, stream="open")
     number = inside.counter["doors"][0]["id"]
     inside.owner(f"doors/{number}/replace")
-    with door.expect_response(lambda answer: answer.url == door.url) as answer:
+    # an answer to what the door asked before is perhaps still to come
+    with door.expect_response(lambda answer: answer.url == door.url and answer.status == 404):
         shop.take()
-    assert answer.value.status == 404
     taps(door, "+2")
     expect(door.locator("#message")).to_contain_text(KEPT)
     shows(door, 2, unsent=1)
