@@ -896,7 +896,7 @@ def test_a_long_message_cuts_no_number_on_a_board(open_shop, visit, size, script
         return [...tile.children].some(part => part.getBoundingClientRect().top < top - 2
             || part.getBoundingClientRect().bottom > bottom + 2);
     }).map(tile => tile.outerHTML)"""
-    board.wait_for_function(f"!({cut})().length")
+    wait_for(lambda: not board.evaluate(cut))
 
 
 @pytest.mark.parametrize(
