@@ -6,6 +6,7 @@ import time
 import pytest
 from call_list import Calling
 from counter import Inside, taps
+from held_requests import hold_next, wait_for
 from helpers.soak import soak_after
 from helpers.waiting import wait_for as wait_until
 from playwright.sync_api import expect
@@ -426,9 +427,12 @@ def test_nothing_says_offline_once_the_connection_is_back(ana, shop):
 
 def test_the_bar_goes_away_when_only_the_browser_thought_it_was_offline(ana, notices):
     notices(ana, stream="open")
+    held = hold_next(ana, f"**{ana.evaluate('document.body.dataset.picture')}")
     ana.evaluate("dispatchEvent(new Event('offline'))")
     expect(ana.locator("#offline")).to_be_visible()
-    expect(ana.locator("#offline")).to_be_hidden(timeout=8_000)
+    wait_for(ana, held)
+    held[0].continue_()
+    expect(ana.locator("#offline")).to_be_hidden()
 
 
 # ----- a tap that can't be counted
