@@ -84,7 +84,7 @@ def test_a_press_whose_answer_brings_no_page_can_be_repeated(shop, phone):
     with phone.expect_response("**/tickets") as answer:
         presses(phone, "Take a number")
     assert answer.value.status == 204
-    phone.wait_for_timeout(4_500)
+    expect(phone.locator("body[data-sent]")).to_have_count(0)  # it waits four seconds for a page
     presses(phone, "Take a number")
     expect(phone.get_by_role("heading", name="A1")).to_be_visible()
 
