@@ -255,9 +255,9 @@ def test_two_desks_race_for_the_last_customer(shop, ana, visit):
     for desk in (ana, ben):
         expect(desk.get_by_text("1 waiting")).to_be_visible()
     together = ana.evaluate("Date.now()") + 500
-    for desk in (ana, ben):
-        desk.evaluate(PRESS_AT, together)
-    ana.wait_for_timeout(1000)
+    with ana.expect_response("**/next"), ben.expect_response("**/next"):
+        for desk in (ana, ben):
+            desk.evaluate(PRESS_AT, together)
     [(_, called)] = [(queue["slug"], queue["called"]) for queue in shop.picture()["queues"]]
     assert [ticket["number"] for ticket in called] == ["A1"]
     won, lost = (ana, ben) if called[0]["desk"] == "Window 2" else (ben, ana)
