@@ -285,6 +285,7 @@ def test_without_cloudfront_the_shop_is_created_over_http(shell):
     assert "no HTTPS" not in printed
 
 
+@pytest.mark.soak
 def test_a_shop_without_cloudfront_stays_so_when_it_is_updated(shell):
     shell.run("--https", "none")
     shell.commit()
@@ -340,6 +341,7 @@ def test_a_session_that_ended_early_is_continued(shop):
     assert f"Setup code   {code}" in printed
 
 
+@pytest.mark.soak
 def test_backups_of_an_earlier_shop_are_not_forgotten(shop):
     shop.run("--delete")
     error = shop.run(fails=True)
@@ -395,12 +397,14 @@ def test_an_update_leaves_an_older_branch(shop):
     assert shop.overrides()["PlatformArn"] == platform("4.7.2")
 
 
+@pytest.mark.soak
 def test_nothing_to_update_is_no_failure(shop):
     assert "The shop is ready" in shop.run()
     shop.change_stack(StackStatus="UPDATE_ROLLBACK_COMPLETE")
     assert "The shop is ready" in shop.run()
 
 
+@pytest.mark.soak
 def test_an_update_that_fails_leaves_the_earlier_version(shop):
     before = shop.account()["parameters"]
     shop.commit()
@@ -484,6 +488,7 @@ def test_delete_removes_everything_but_the_backups(shop):
     assert "nothing was deleted" in shop.run("--delete")
 
 
+@pytest.mark.soak
 def test_what_can_not_be_deleted_is_reported_and_tried_again(shop):
     shop.account(delete_fails="Cannot delete entity, must detach all policies first.")
     error = shop.run("--delete", fails=True)

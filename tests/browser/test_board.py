@@ -131,7 +131,7 @@ def test_many_desks_queues_and_counters_at_once(open_shop, look, scripts):
 
 
 @pytest.mark.parametrize("size", soak_after(1, ["small phone", "phone", "phone on its side"]))
-@pytest.mark.parametrize("few", [True, False])
+@pytest.mark.parametrize("few", soak_after(1, [True, False]))
 def test_a_phones_board_without_scripts_cuts_no_qr_code(open_shop, look, size, few):
     shop = open_shop()
     for name in ("Bakery", "Passports", "Cheese", "Drinks") if few else (*QUEUES, *AREAS):

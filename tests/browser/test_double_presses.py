@@ -387,7 +387,7 @@ BUTTONS = [  # the button after "Next customer" called A1, the customer at the d
 
 
 @pytest.mark.parametrize(
-    ("buttons", "now", "waiting"), soak_after(4, BUTTONS), ids=[", ".join(row[0]) for row in BUTTONS]
+    ("buttons", "now", "waiting"), soak_after(2, BUTTONS), ids=[", ".join(row[0]) for row in BUTTONS]
 )
 def test_the_buttons_of_a_desk(shop, ana, buttons, now, waiting):
     for _ in range(4):

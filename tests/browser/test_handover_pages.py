@@ -149,6 +149,7 @@ def test_a_desk_keeps_what_was_pressed(shop, visit, new_server):
     assert shop.waiting() == ["A3"]
 
 
+@pytest.mark.soak
 def test_a_door_goes_on_counting(shop, visit, new_server):
     inside = Inside(shop)
     door, other = visit(inside.door(), has_touch=True), visit(inside.door(), "phone on its side")
