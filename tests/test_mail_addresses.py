@@ -62,7 +62,7 @@ def test_no_mail_to_an_unconfirmed_address_holds_a_stranger_s_words(open_server,
     assert {each["To"] for each in post.mails()} == {"victim@example.org", "other@example.org"}
     for mail in post.mails():
         text = mail.as_string().lower()
-        assert not any(word in text for word in ("pills", "evil", open_server.slug))
+        assert not any(word in text for word in ("pills", "evil.example", open_server.slug))
         assert link_in(mail, "not you").startswith(f"{URL}/mail/")
     ticket = link_in(next(each for each in post.mails() if each["To"] == "other@example.org"), "stands")
     answer = open_server.client.get(ticket)

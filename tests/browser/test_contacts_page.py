@@ -106,7 +106,7 @@ def test_a_file_is_read_looked_at_and_stored(calling, owner, tmp_path):
     owner.get_by_label("CSV file").set_input_files(file)
     presses(owner, "Upload")
     expect(owner.get_by_role("progressbar", name="Rows read")).to_be_visible()
-    expect(owner.get_by_role("heading", level=1)).to_have_text("Review import", timeout=20_000)
+    expect(owner.get_by_role("heading", level=1)).to_have_text("Review import", timeout=60_000)
     expect(owner.get_by_text("6,000", exact=True)).to_be_visible()
     expect(owner.get_by_text("Row 6002")).to_be_visible()
     assert len(calling.contacts()) == 6
@@ -135,7 +135,7 @@ def test_an_import_that_could_not_be_fetched_once_goes_on(owner, tmp_path):
     owner.get_by_text("Upload CSV", exact=True).click()
     owner.get_by_label("CSV file").set_input_files(file)
     presses(owner, "Upload")
-    expect(owner.get_by_role("heading", level=1)).to_have_text("Review import", timeout=20_000)
+    expect(owner.get_by_role("heading", level=1)).to_have_text("Review import", timeout=60_000)
     assert failed
 
 

@@ -84,12 +84,12 @@ class Server(HttpClient):
         self.forget_connections()
         with self._log.open("ab") as log:
             self.process = self._start_process(log)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             assert self.process.poll() is None, f"The server ended while it started:\n{self.log}"
             if time.monotonic() > deadline:
                 self.kill()
-                raise AssertionError(f"The server didn't answer in 30 s:\n{self.log}")
+                raise AssertionError(f"The server didn't answer in 60 s:\n{self.log}")
             try:
                 if self.get("/healthz").status == 200:
                     return
