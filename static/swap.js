@@ -3,6 +3,7 @@
 import { ask, fill, setClock, whenReady, write } from './live.js';
 
 const SECOND_PRESS = 400;  // ms: a finger that slips presses twice within this
+const LONG_PRESS = 1000;   // ms: who holds a button for longer isn't waited for
 const RETRY = 4000;        // ms until a page that couldn't be fetched may be asked for again
 
 const OFFLINE = 'You\'re offline. Press again once you\'re back.';
@@ -117,6 +118,16 @@ export function swap(html, { message } = {}) {
   document.dispatchEvent(new Event('swapped'));
 }
 
+// A press with a mouse counts if its button is still there when it is let go. So nothing is replaced meanwhile.
+let letGo = () => {}, released = Promise.resolve();
+addEventListener('pointerdown', () => {
+  released = new Promise(done => {
+    letGo = done;
+    setTimeout(done, LONG_PRESS);
+  });
+}, true);
+for (const end of ['pointerup', 'pointercancel']) addEventListener(end, () => setTimeout(letGo), true);  // after its click
+
 // An answer to an older question never replaces a newer one's. But what a press led to is always said, and then
 // the page is looked at once more.
 let asked = 0, answered = 0, presses = 0;  // `presses`: those that were answered
@@ -129,6 +140,7 @@ async function load(url, { message, accepted, options } = {}) {
     await patience(moves.textContent);
     return load(url, { message, accepted, options });
   }
+  await released;
   if (answer.redirected && pathOf(answer.url) !== pathOf(here)) {
     return location.assign(answer.url);
   }

@@ -248,6 +248,29 @@ def test_a_double_press_does_not_press_what_comes_under_the_finger(shop, ana, bu
     expect(served(ana)).to_have_text(then)
 
 
+def test_a_press_counts_though_the_page_changes_before_it_is_let_go(shop, ana):
+    shop.take()
+    expect(ana.get_by_text("1 waiting")).to_be_visible()
+    ana.get_by_role("button", name="Next customer").hover()
+    ana.mouse.down()
+    with ana.expect_response(lambda answer: answer.url == ana.url):
+        shop.take()
+    ana.wait_for_timeout(100)  # in which the page would show it
+    ana.mouse.up()
+    expect(ana.get_by_label("Now serving").get_by_role("heading")).to_have_text("A1")
+    expect(ana.get_by_text("1 waiting")).to_be_visible()
+
+
+def test_a_page_goes_on_though_a_button_is_held(shop, ana):
+    shop.take()
+    expect(ana.get_by_text("1 waiting")).to_be_visible()
+    ana.get_by_role("button", name="Next customer").hover()
+    ana.mouse.down()
+    shop.take()
+    expect(ana.get_by_text("2 waiting")).to_be_visible()
+    ana.mouse.up()
+
+
 @pytest.mark.alone
 def test_two_desks_race_for_the_last_customer(shop, ana, visit):
     ben = visit(shop.desk("Ben", "Window 3").link, "desktop")
