@@ -119,9 +119,9 @@ export function swap(html, { message } = {}) {
 }
 
 // A press with a mouse counts if its button is still there when it is let go. So nothing is replaced meanwhile.
-let letGo = () => {}, released = Promise.resolve();
+let letGo = () => {}, untilLetGo = Promise.resolve();
 addEventListener('pointerdown', () => {
-  released = new Promise(done => {
+  untilLetGo = new Promise(done => {
     letGo = done;
     setTimeout(done, LONG_PRESS);
   });
@@ -140,7 +140,7 @@ async function load(url, { message, accepted, options } = {}) {
     await patience(moves.textContent);
     return load(url, { message, accepted, options });
   }
-  await released;
+  await untilLetGo;
   if (answer.redirected && pathOf(answer.url) !== pathOf(here)) {
     return location.assign(answer.url);
   }

@@ -56,7 +56,8 @@ STATUSES: dict[type[ServiceError], int] = {
 }
 RETRY_PAUSED_S = 2  # a move to another server takes seconds
 RETRY_BUSY_S = 5
-FIRST_PART_ENDS = "<!-- The rest follows. -->"  # see slow_page()
+# See slow_page(). No text of a user can be the same, since theirs is escaped.
+FIRST_PART_ENDS = "<!-- The rest follows. -->"
 
 
 # ----- pages, JSON and redirects
@@ -115,7 +116,7 @@ def _with_rest(beginning: str, parts: Iterator[str]) -> Iterator[str]:
 
 
 def _variables(place: Place | None, error: ServiceError | None) -> dict[str, Any]:
-    """Return what every template may use, besides what its view passes."""
+    """Return the variables that every template has, besides those that its view passes."""
     g.place = place  # for the filters of public_links.py
     return {
         "place": place,

@@ -245,7 +245,7 @@ def test_who_deletes_the_place_reads_that_it_is_gone(shop, visit, notices):
     picture = owner.evaluate("document.body.dataset.picture")
 
     def is_gone(answer):
-        """Whether this answer tells the page that the place is gone."""
+        """Return True for the answer that tells the page that the place is gone."""
         return answer.url.endswith(picture) and answer.status == 404
 
     def answer_late(route):
